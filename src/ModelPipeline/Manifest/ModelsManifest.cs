@@ -1,0 +1,163 @@
+namespace ModelPipeline.Manifest;
+
+/// <summary>Everything models.yaml declares, with defaults and environment applied. Paths are absolute.</summary>
+public sealed record ModelsManifest
+{
+    /// <summary>Absolute path of the file this was read from.</summary>
+    public required string Path { get; init; }
+    public required IReadOnlyDictionary<string, DeviceSpec> Devices { get; init; }
+    public required IReadOnlyDictionary<string, CorpusSpec> Corpora { get; init; }
+    /// <summary>In the order of the file.</summary>
+    public required IReadOnlyList<ModelSpec> Models { get; init; }
+}
+
+public enum ModelTask { Rerank, Embed }
+
+public enum DeviceKind { Simulator, Local, Ssh }
+
+/// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
+public sealed record DeviceSpec
+{
+    public required string Name { get; init; }
+    public required DeviceKind Kind { get; init; }
+    public string? Host { get; init; }
+    public int Port { get; init; } = 22;
+    public string? User { get; init; }
+    /// <summary>SHA256:... fingerprint of the host key; without it known_hosts decides.</summary>
+    public string? HostKey { get; init; }
+    public string? IdentityFile { get; init; }
+    /// <summary>librknnrt.so to load instead of the loader's choice.</summary>
+    public string? RuntimeLibrary { get; init; }
+}
+
+/// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON Lines {query_id, passage_ids} candidates.</summary>
+public sealed record CorpusSpec
+{
+    public required string Name { get; init; }
+    public required string Passages { get; init; }
+    public required string Queries { get; init; }
+    public required string Qrels { get; init; }
+    public required string Candidates { get; init; }
+}
+
+public sealed record ModelSpec
+{
+    public required string Name { get; init; }
+    /// <summary>Semantic version of what is packaged.</summary>
+    public required string Version { get; init; }
+    public required ModelTask Task { get; init; }
+    /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
+    public bool Default { get; init; } = true;
+    public string? Licence { get; init; }
+    public required SourceSpec Source { get; init; }
+    public required TokenizerSpec Tokenizer { get; init; }
+    /// <summary>Static input shapes [batch, sequence] to build, in the order of the file.</summary>
+    public required IReadOnlyList<InputShape> Shapes { get; init; }
+    public required CalibrationSpec Calibration { get; init; }
+    public required ValidationSpec Validation { get; init; }
+    public required IReadOnlyList<VariantSpec> Variants { get; init; }
+    public required DecisionSpec Decision { get; init; }
+    public ReleaseSpec? Release { get; init; }
+}
+
+/// <summary>[batch, sequence length in tokens].</summary>
+public readonly record struct InputShape(int Batch, int Sequence)
+{
+    /// <summary>As used in file names: 1x128.</summary>
+    public override string ToString() => $"{Batch}x{Sequence}";
+}
+
+/// <summary>Exactly one of <see cref="File"/>, <see cref="Url"/>, <see cref="HuggingFace"/> is set.</summary>
+public sealed record SourceSpec
+{
+    public string? File { get; init; }
+    public Uri? Url { get; init; }
+    public HuggingFaceSource? HuggingFace { get; init; }
+    /// <summary>Lower-case hex; null only for Hugging Face.</summary>
+    public string? Sha256 { get; init; }
+    /// <summary>Largest acceptable size in bytes; a longer body is refused.</summary>
+    public long MaxBytes { get; init; } = 4L << 30;
+}
+
+public sealed record HuggingFaceSource(string Repo, string Revision, string File);
+
+public sealed record TokenizerSpec
+{
+    public required SourceSpec Vocab { get; init; }
+    public bool Lowercase { get; init; } = true;
+    public TruncationStrategy Truncation { get; init; } = TruncationStrategy.LongestFirst;
+}
+
+public enum TruncationStrategy { LongestFirst, OnlySecond }
+
+public enum CalibrationStrategy { Text, Random }
+
+public sealed record CalibrationSpec
+{
+    public required string Corpus { get; init; }
+    public int Samples { get; init; } = 100;
+    public int Seed { get; init; } = 42;
+    public CalibrationStrategy Strategy { get; init; } = CalibrationStrategy.Text;
+    /// <summary>Make the calibration set again even if it is up to date (REGENERATE_DATASET).</summary>
+    public bool Regenerate { get; init; }
+}
+
+public sealed record ValidationSpec
+{
+    public required string Corpus { get; init; }
+    /// <summary>Validate on the first this many queries; null takes all.</summary>
+    public int? Queries { get; init; }
+    /// <summary>Key of <see cref="ModelsManifest.Devices"/>.</summary>
+    public required string Device { get; init; }
+}
+
+public enum Backend { Rknn, Onnx, Simulator }
+
+public enum Precision { Fp32, Fp16, W8A8 }
+
+public enum QuantizationAlgorithm { Normal, KlDivergence, Mmse }
+
+public enum QuantizationMethod { Channel, Layer }
+
+public sealed record VariantSpec
+{
+    public required string Name { get; init; }
+    public required Backend Backend { get; init; }
+    public required Precision Precision { get; init; }
+    public QuantizationAlgorithm Algorithm { get; init; } = QuantizationAlgorithm.Normal;
+    public QuantizationMethod Method { get; init; } = QuantizationMethod.Channel;
+    public string Target { get; init; } = "rk3588";
+    public int OptimizationLevel { get; init; } = 3;
+    public string Toolkit { get; init; } = "2.3.2";
+    /// <summary>Names of graph passes, in order.</summary>
+    public required IReadOnlyList<string> Rewrites { get; init; }
+    /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
+    public IReadOnlyList<string> Fp16 { get; init; } = [];
+    public required IReadOnlyList<GateSpec> Gates { get; init; }
+    /// <summary>Build again even if up to date (FORCE_CONVERT).</summary>
+    public bool Force { get; init; }
+}
+
+/// <summary>One limit on one figure. Exactly one of the limits is set.</summary>
+/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, max_score_difference, mean_score_difference, size_mb, latency_p95_ms.</param>
+/// <param name="Min">The figure must be at least this.</param>
+/// <param name="Max">The figure must be at most this.</param>
+/// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
+public sealed record GateSpec(string Metric, double? Min, double? Max, double? MaxDrop);
+
+/// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
+public sealed record DecisionSpec
+{
+    /// <summary>Largest p95 in milliseconds a passage, measured on a device.</summary>
+    public double LatencyP95Ms { get; init; } = 100;
+    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name.</summary>
+    public required IReadOnlyDictionary<string, string> Npu { get; init; }
+    /// <summary>Environment written otherwise.</summary>
+    public required IReadOnlyDictionary<string, string> Cpu { get; init; }
+}
+
+/// <summary>A GitHub repository to publish to.</summary>
+public sealed record ReleaseSpec
+{
+    public required string Repository { get; init; }
+}
