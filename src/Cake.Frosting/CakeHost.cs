@@ -53,7 +53,10 @@ public sealed class CakeHost
     }
 
     /// <summary>Does what the command line says.</summary>
-    /// <returns>0, or the exit code of a <see cref="CakeException"/>, or 1 for any other error.</returns>
+    /// <returns>
+    /// 0; for a <see cref="CakeException"/> thrown before the engine runs (by a constructor, say) its exit code; 1 for any other
+    /// error, also one of a task, whatever its type.
+    /// </returns>
     public int Run(IEnumerable<string> args)
     {
         foreach (var task in _assemblies.SelectMany(assembly => assembly?.GetExportedTypes() ?? []).Where(IsTask))

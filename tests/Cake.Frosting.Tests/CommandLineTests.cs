@@ -27,6 +27,16 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public void A_failed_task_ends_the_run_with_exit_code_1_whatever_its_exception_asks_for()
+    {
+        var build = new TestBuild();
+
+        Assert.Equal(1, build.Run("--target=Found"));
+
+        Assert.Contains("Error: found", build.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Task_classes_of_an_added_assembly_are_found()
     {
         var build = new TestBuild();
