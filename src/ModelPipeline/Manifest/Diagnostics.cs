@@ -15,22 +15,22 @@ internal sealed record Position(long Line, long Column)
 /// <param name="file">The file's name as the user gave it.</param>
 internal sealed class Diagnostics(string file)
 {
-    private readonly List<(Position Position, JToken? Token, string? Key, string Message)> errors = [];
-    private readonly HashSet<JToken> faulty = [];
+    private readonly List<(Position Position, JToken? At, string? Key, string Message)> errors = [];
+    // By reference: equal values at two places are two errors.
+    private readonly HashSet<JToken> faulty = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>An error that belongs to no key.</summary>
-    public void Add(Position position, string message) => errors.Add((position, null, null, message));
+    /// <summary>An error that belongs to no value, or to <paramref name="key"/> of <paramref name="mapping"/> which has not got it.</summary>
+    public void Add(Position position, string message, JToken? mapping = null, string? key = null) => errors.Add((position, mapping, key, message));
 
-    /// <summary>An error of <paramref name="token"/>'s value.</summary>
+    /// <summary>An error in the value of <paramref name="token"/>, or in the key if it is a property.</summary>
     public void Add(JToken token, string message)
     {
         faulty.Add(token);
-        errors.Add((PositionOf(token), token, null, message));
+        Add(PositionOf(token), message, token);
     }
 
-    /// <summary>A key that <paramref name="parent"/> lacks.</summary>
-    public void AddMissing(JToken parent, string key, string message) =>
-        errors.Add((PositionOf((JToken?)(parent.Parent as JProperty) ?? parent), parent, key, message));
+    /// <summary>An error in what <paramref name="mapping"/> holds as a whole: it is reported at the key whose value the mapping is.</summary>
+    public void AddTo(JToken mapping, string message) => Add(PositionOf(mapping.Parent as JProperty ?? mapping), message, mapping);
 
     /// <summary>Whether the value itself was refused, so that further errors of it would only repeat that.</summary>
     public bool IsFaulty(JToken token) => faulty.Contains(token);
@@ -42,16 +42,13 @@ internal sealed class Diagnostics(string file)
             return;
         var lines = errors
             .OrderBy(error => error.Position.Line).ThenBy(error => error.Position.Column)
-            .Select(error => $"{file}:{error.Position}: {Prefix(error.Token, error.Key)}{error.Message}")
+            .Select(error => string.Join(": ", new[] { $"{file}:{error.Position}", KeyPath(error.At, error.Key), error.Message }.Where(part => part != "")))
             .Distinct();
         throw new PipelineException(string.Join('\n', lines), PipelineException.ConfigurationError);
     }
 
-    private static Position PositionOf(JToken token) => token.Annotation<Position>() ?? new Position(1, 1);
+    private static string KeyPath(JToken? token, string? key) =>
+        string.Join('.', new[] { token?.Path, key }.Where(part => !string.IsNullOrEmpty(part)));
 
-    private static string Prefix(JToken? token, string? key)
-    {
-        var path = string.Join('.', new[] { token?.Path, key }.Where(part => !string.IsNullOrEmpty(part)));
-        return path == "" ? "" : $"{path}: ";
-    }
+    private static Position PositionOf(JToken token) => token.Annotation<Position>() ?? new Position(1, 1);
 }

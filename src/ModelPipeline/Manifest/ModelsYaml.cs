@@ -23,6 +23,7 @@ public static class ModelsYaml
         {
             EnvironmentReferences.Expand(root, environment, errors);
             ManifestSchema.Check(root, errors);
+            ManifestChecks.Check(root, errors);
         }
         errors.ThrowIfAny();
         return ManifestBinder.Bind((JObject)root!, Path.GetFullPath(path), overrides);

@@ -13,27 +13,35 @@ internal sealed class YamlDocument
 {
     private const int MaxDepth = 32;
 
+    private readonly Scanner scanner;
     private readonly IParser parser;
     private readonly Diagnostics errors;
 
     private YamlDocument(string text, Diagnostics errors)
     {
-        parser = new Parser(new StringReader(text));
+        scanner = new Scanner(new StringReader(text));
+        parser = new Parser(scanner);
         this.errors = errors;
     }
 
     /// <summary>The only document of <paramref name="text"/>; null, with the error recorded, if it is not YAML.</summary>
     public static JToken? Read(string text, Diagnostics errors)
     {
+        var document = new YamlDocument(text, errors);
         try
         {
-            return new YamlDocument(text, errors).Document();
+            return document.Document();
         }
         catch (YamlException exception)
         {
-            errors.Add(new Position(exception.Start), $"not valid YAML: {exception.Message}");
-            return null;
+            errors.Add(new Position(exception.Start.Line > 1 ? exception.Start : document.scanner.CurrentPosition), $"not valid YAML: {exception.Message}");
         }
+        catch (InvalidOperationException)
+        {
+            // What the scanner throws when a bracket is not closed before the next block key.
+            errors.Add(new Position(document.scanner.CurrentPosition), "not valid YAML: a bracket or quote before this is not closed");
+        }
+        return null;
     }
 
     private JToken? Document()
@@ -70,7 +78,7 @@ internal sealed class YamlDocument
         if (node is null || !node.Anchor.IsEmpty)
             errors.Add(token, NoReferences);
         else if (!node.Tag.IsEmpty)
-            errors.Add(token, $"tags are not supported; remove {node.Tag}");
+            errors.Add(token, "tags are not supported; remove what starts with '!'");
         return token;
     }
 
@@ -101,16 +109,22 @@ internal sealed class YamlDocument
             var key = Node(depth + 1);
             var position = key.Annotation<Position>()!;
             var value = Node(depth + 1);
-            if (name is null)
-                errors.Add(position, "a key must be a plain name");
-            else if (name == "<<")
-                errors.Add(position, "merge keys are not supported; what models share goes under defaults");
-            else if (seen.TryGetValue(name, out var first))
-                errors.Add(position, $"duplicate key '{name}': it is already at {first}");
+            var wrong = name switch
+            {
+                null => "a key must be a plain name",
+                _ when name.Any(char.IsControl) => "a key must be a plain name",
+                "<<" => "merge keys are not supported; what models share goes under defaults",
+                _ when seen.TryGetValue(name, out var first) => $"duplicate key '{name}': it is already at {first}",
+                _ => null,
+            };
+            if (wrong is not null)
+            {
+                errors.Add(position, wrong, mapping, name);
+            }
             else
             {
-                seen.Add(name, position);
-                var property = new JProperty(name, value);
+                seen.Add(name!, position);
+                var property = new JProperty(name!, value);
                 property.AddAnnotation(position);
                 mapping.Add(property);
             }
