@@ -15,12 +15,14 @@ internal sealed record Position(long Line, long Column)
 /// <param name="file">The file's name as the user gave it.</param>
 internal sealed class Diagnostics(string file)
 {
-    private readonly List<(Position Position, JToken? At, string? Key, string Message)> errors = [];
+    private const int MaxShown = 100;
+
+    private readonly List<(Position Position, JToken? At, string Message)> errors = [];
     // By reference: equal values at two places are two errors.
     private readonly HashSet<JToken> faulty = new(ReferenceEqualityComparer.Instance);
 
-    /// <summary>An error that belongs to no value, or to <paramref name="key"/> of <paramref name="mapping"/> which has not got it.</summary>
-    public void Add(Position position, string message, JToken? mapping = null, string? key = null) => errors.Add((position, mapping, key, message));
+    /// <summary>An error at a place that has no token of its own; <paramref name="within"/> is what it is part of.</summary>
+    public void Add(Position position, string message, JToken? within = null) => errors.Add((position, within, message));
 
     /// <summary>An error in the value of <paramref name="token"/>, or in the key if it is a property.</summary>
     public void Add(JToken token, string message)
@@ -40,15 +42,15 @@ internal sealed class Diagnostics(string file)
     {
         if (errors.Count == 0)
             return;
-        var lines = errors
+        var shown = errors
             .OrderBy(error => error.Position.Line).ThenBy(error => error.Position.Column)
-            .Select(error => string.Join(": ", new[] { $"{file}:{error.Position}", KeyPath(error.At, error.Key), error.Message }.Where(part => part != "")))
+            .Take(MaxShown)
+            .Select(error => string.Join(": ", new[] { $"{file}:{error.Position}", error.At?.Path, error.Message }.Where(part => !string.IsNullOrEmpty(part))))
             .Distinct();
+        IEnumerable<string> more = errors.Count > MaxShown ? [$"{file}: and {errors.Count - MaxShown} more errors"] : [];
+        var lines = shown.Concat(more);
         throw new PipelineException(string.Join('\n', lines), PipelineException.ConfigurationError);
     }
-
-    private static string KeyPath(JToken? token, string? key) =>
-        string.Join('.', new[] { token?.Path, key }.Where(part => !string.IsNullOrEmpty(part)));
 
     private static Position PositionOf(JToken token) => token.Annotation<Position>() ?? new Position(1, 1);
 }

@@ -4,7 +4,17 @@ using Newtonsoft.Json.Linq;
 namespace ModelPipeline.Manifest;
 
 /// <summary>What a string was before its environment variables were put in: messages show this, for the variable may be a secret.</summary>
-internal sealed record AsWritten(string Text);
+internal sealed record AsWritten(string Text)
+{
+    private const int MaxShown = 80;
+
+    /// <summary>The string value of <paramref name="token"/> for messages: in quotes, as in the file, cut if it is long.</summary>
+    public static string Quote(JToken token)
+    {
+        var text = token.Annotation<AsWritten>()?.Text ?? (string)token!;
+        return text.Length <= MaxShown ? $"'{text}'" : $"'{text[..MaxShown]}...'";
+    }
+}
 
 /// <summary>
 /// <c>${NAME}</c> and <c>${NAME:-text}</c> (text if NAME is unset or empty) in strings; <c>$${</c> is a literal <c>${</c>.

@@ -39,7 +39,7 @@ internal static class ManifestChecks
     private static void Reference(JToken? name, string[] declared, string section, Diagnostics errors)
     {
         if (name is JValue { Value: string text } && !declared.Contains(text) && !errors.IsFaulty(name))
-            errors.Add(name, $"'{text}' is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
+            errors.Add(name, $"{AsWritten.Quote(name)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
     }
 
     private static void Device(JObject device, Diagnostics errors)
@@ -58,6 +58,8 @@ internal static class ManifestChecks
     {
         if (source is JObject && Find(source, "sha256") is null && (Find(source, "file") ?? Find(source, "url")) is not null)
             errors.AddTo(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
+        if (Find(source, "url") is JValue { Value: string text } url && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
+            errors.Add(url, $"{AsWritten.Quote(url)} is not a valid address");
     }
 
     private static void Precision(JObject variant, Diagnostics errors)

@@ -73,14 +73,17 @@ internal static class ManifestSchema
             JObject => "a mapping",
             JArray { Count: var count } => $"a list of {count}",
             { Type: JTokenType.Null } => "nothing",
-            { Type: JTokenType.String } => $"'{token.Annotation<AsWritten>()?.Text ?? (string)token!}'",
+            JValue { Value: string } => AsWritten.Quote(token),
             _ => token.ToString(Newtonsoft.Json.Formatting.None),
         };
         if (schema.Enumeration.Count == 0)
-            return $"{found} is not {Expected(schema)}";
+            return $"{found} is not {(IsUnquoted(token, schema) ? "text (put it in quotes)" : Expected(schema))}";
         var known = schema.Enumeration.Select(value => $"{value}").ToList();
         return $"{found} is not one of {string.Join(", ", known)}{Spelling.Suggest(token.ToString(), known)}";
     }
+
+    private static bool IsUnquoted(JToken token, JsonSchema schema) =>
+        schema is { Type: JsonObjectType.String, Pattern: null } && token is JValue { Value: not null and not string };
 
     private static string Expected(JsonSchema schema) => schema switch
     {
@@ -94,7 +97,8 @@ internal static class ManifestSchema
         { Type: JsonObjectType.Array } => "a list",
         { Type: JsonObjectType.Object, MinProperties: > 0 } => "a mapping with at least one key",
         { Type: JsonObjectType.Object } => "a mapping",
-        _ => "text (quote it if it looks like a number)",
+        { MinLength: > 0 } => "text, at least one character",
+        _ => "text",
     };
 
     private static IEnumerable<ValidationError> Leaves(ValidationError error) => error switch

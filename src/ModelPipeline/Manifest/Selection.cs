@@ -32,7 +32,7 @@ public static class Selection
         ];
         return selected.Count > 0
             ? selected
-            : throw Error($"nothing to build: QUANTIZE (or --quantize) = {(manifest.Quantize == true ? "1 leaves only w8a8" : "0 leaves only fp16")} variants, and there is none in the selection");
+            : throw Error($"nothing to build: the selection has no {(manifest.Quantize == true ? "w8a8" : "fp16")} variant, and QUANTIZE (or --quantize) asks for nothing else");
     }
 
     private static bool Wanted(VariantSpec variant, bool? quantize) =>

@@ -24,6 +24,8 @@ internal sealed class YamlDocument
         this.errors = errors;
     }
 
+    private Position Here => new(scanner.CurrentPosition);
+
     /// <summary>The only document of <paramref name="text"/>; null, with the error recorded, if it is not YAML.</summary>
     public static JToken? Read(string text, Diagnostics errors)
     {
@@ -34,12 +36,14 @@ internal sealed class YamlDocument
         }
         catch (YamlException exception)
         {
-            errors.Add(new Position(exception.Start.Line > 1 ? exception.Start : document.scanner.CurrentPosition), $"not valid YAML: {exception.Message}");
+            // Some of the scanner's errors come without a place; they are thrown where it stands.
+            var start = new Position(exception.Start);
+            errors.Add(start == new Position(1, 1) ? document.Here : start, $"not valid YAML: {exception.Message}");
         }
         catch (InvalidOperationException)
         {
             // What the scanner throws when a bracket is not closed before the next block key.
-            errors.Add(new Position(document.scanner.CurrentPosition), "not valid YAML: a bracket or quote before this is not closed");
+            errors.Add(document.Here, "not valid YAML: a bracket or quote before this is not closed");
         }
         return null;
     }
@@ -109,22 +113,22 @@ internal sealed class YamlDocument
             var key = Node(depth + 1);
             var position = key.Annotation<Position>()!;
             var value = Node(depth + 1);
-            var wrong = name switch
+            if (name is null || name.Any(char.IsControl))
             {
-                null => "a key must be a plain name",
-                _ when name.Any(char.IsControl) => "a key must be a plain name",
-                "<<" => "merge keys are not supported; what models share goes under defaults",
-                _ when seen.TryGetValue(name, out var first) => $"duplicate key '{name}': it is already at {first}",
-                _ => null,
-            };
-            if (wrong is not null)
+                errors.Add(position, "a key must be a plain name", mapping);
+            }
+            else if (name == "<<")
             {
-                errors.Add(position, wrong, mapping, name);
+                errors.Add(position, "merge keys are not supported; what models share goes under defaults", mapping);
+            }
+            else if (seen.TryGetValue(name, out var first))
+            {
+                errors.Add(position, $"duplicate key '{name}': it is already at {first}", mapping);
             }
             else
             {
-                seen.Add(name!, position);
-                var property = new JProperty(name!, value);
+                seen.Add(name, position);
+                var property = new JProperty(name, value);
                 property.AddAnnotation(position);
                 mapping.Add(property);
             }
