@@ -49,9 +49,9 @@ public static class RankingQuality
         return first is >= 0 and < Depth ? 1.0 / (first + 1) : 0;
     }
 
-    private static int Grade(JudgedQuery query, int candidate) => query.Grades.GetValueOrDefault(query.Passages[candidate]);
+    private static int Grade(JudgedQuery query, int candidate) => query.Grades.GetValueOrDefault(query.Candidates[candidate]);
 
-    private static double[] Gains(JudgedQuery query) => [.. query.Passages.Select((_, i) => Gain(Grade(query, i)))];
+    private static double[] Gains(JudgedQuery query) => [.. query.Candidates.Select((_, i) => Gain(Grade(query, i)))];
 
     private static double Gain(int grade) => Math.Pow(2, grade) - 1;
 

@@ -55,7 +55,7 @@ public class RerankValidationTests
             var query = Query("q", [.. grades.Select((grade, i) => ($"p{i}", grade))]);
             float[] scores = [.. levels.Select(level => (float)level)];
             var expected = Permutations([0, 1, 2, 3, 4]).Average(order => RankingQuality.Ndcg(
-                query with { Passages = [.. order.Select(i => query.Passages[i])] }, [.. order.Select(i => scores[i])]));
+                query with { Candidates = [.. order.Select(i => query.Candidates[i])] }, [.. order.Select(i => scores[i])]));
             Assert.Equal(expected, RankingQuality.NdcgTieAveraged(query, scores), 1e-12);
         });
 

@@ -37,7 +37,7 @@ internal static class TinyScores
         var rows = lines.Skip(1).Select(line => line.Split('\t')).ToDictionary(cells => (cells[0], cells[1]));
         var builds = lines[0].Split('\t').Select((name, column) => (name, column)).Skip(2);
         return (queries, builds.ToDictionary(build => build.name, build => queries
-            .Select(query => query.Passages
+            .Select(query => query.Candidates
                 .Select(passage => float.Parse(rows[(query.Id, passage)][build.column], CultureInfo.InvariantCulture)).ToArray())
             .ToArray()));
     }
