@@ -2,25 +2,30 @@ namespace ModelPipeline.Validation;
 
 /// <summary>What one query says about a variant.</summary>
 /// <param name="Id">Query id.</param>
+/// <param name="ReferenceNdcg">NDCG@10 of the reference scores, null where the query has no relevant passage.</param>
 /// <param name="Ndcg">NDCG@10, null where the query has no relevant passage.</param>
 /// <param name="KendallTau">tau-b to the reference, null where the reference gives no order.</param>
 /// <param name="Top1Agrees">The same candidate comes first.</param>
 /// <param name="TiedPairs">Pairs of candidates with equal scores.</param>
 /// <param name="MaxDifference">Largest |score - reference|.</param>
 /// <param name="MeanDifference">Mean |score - reference|.</param>
-/// <param name="Scores">In candidate order.</param>
+/// <param name="ReferenceScores">The reference's, in candidate order.</param>
+/// <param name="Scores">The variant's, in candidate order.</param>
 public sealed record QueryFigures(
     string Id,
+    double? ReferenceNdcg,
     double? Ndcg,
     double? KendallTau,
     bool Top1Agrees,
     long TiedPairs,
     double MaxDifference,
     double MeanDifference,
+    IReadOnlyList<float> ReferenceScores,
     IReadOnlyList<float> Scores)
 {
     internal QueryFigures Rounded() => this with
     {
+        ReferenceNdcg = Figure.Round(ReferenceNdcg),
         Ndcg = Figure.Round(Ndcg),
         KendallTau = Figure.Round(KendallTau),
         MaxDifference = Math.Round(MaxDifference, 6),
@@ -71,12 +76,14 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
         var differences = scores.Zip(reference, Difference).ToArray();
         return new(
             query.Id,
+            Defined(RankingQuality.Ndcg(query, reference)),
             Defined(RankingQuality.Ndcg(query, scores)),
             Agreement(reference, scores, RankCorrelation.KendallTauB),
             RankingQuality.Rank(reference)[0] == RankingQuality.Rank(scores)[0],
             RankCorrelation.TiedPairs<float>(scores),
             differences.Max()!.Value,
             Mean(differences)!.Value,
+            reference,
             scores);
     }
 
