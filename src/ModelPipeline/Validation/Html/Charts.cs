@@ -25,7 +25,7 @@ internal static class Charts
         var range = Axis.Around("score (logit)", points.SelectMany(pair => new[] { pair.X, pair.Y }));
         int[] above = Histogram(points.Select(pair => pair.X), range), below = Histogram(points.Select(pair => pair.Y), range);
         double top = above.Max(), bottom = below.Max();
-        var plot = new Plot(range, new(-bottom * 1.25, top * 1.08, report.Subject.Variant + "  |  fp32   (share of pairs)") { Hidden = true });
+        var plot = new Plot(range, new(-bottom * 1.25, top * 1.08, "number of pairs") { Hidden = true });
         var width = (range.Max - range.Min) / Bins;
         for (var bin = 0; bin < Bins; bin++)
         {
@@ -73,7 +73,7 @@ internal static class Charts
             .. reports.Where(report => report.Figures.ContainsKey(metric.Name)).Select(report => (Name(report, reports), "variant", report.Figures[metric.Name])),
         ];
         var axis = Axis.Around(metric.Label, [0, .. rows.Select(row => row.Figure)]);
-        var plot = new Plot(axis, new(0, rows.Length, "") { Hidden = true });
+        var plot = new Plot(axis, new(0, rows.Length, string.Empty) { Hidden = true });
         foreach (var (i, row) in rows.Index())
         {
             var y = rows.Length - i;

@@ -35,24 +35,24 @@ public static class HtmlReport
         _ => FormattableString.Invariant($"Embedder, validated on {report.Texts.Count:N0} texts of corpus {report.Subject.Corpus}, against fp32 ONNX"),
     };
 
+    /// <summary>A row a metric, a column a variant: narrow enough for a phone.</summary>
     private static string Summary(IReadOnlyList<ValidationReport> reports, IReadOnlyList<Metric> shown)
     {
-        var table = new StringBuilder("<tr><th>Variant</th><th>Gates</th><th>of fp32's size</th>");
-        table.AppendJoin("", shown.Select(metric => $"<th title=\"{Plot.Escape(metric.Description)}\">{Plot.Escape(metric.Label)}</th>")).Append("</tr>\n");
-        var reference = reports[0].Reference;
-        table.Append("<tr><td>fp32</td><td></td><td></td>").Append(Cells(reference)).Append("</tr>\n");
-        foreach (var report in reports)
-        {
-            table.Append($"<tr><td>{Plot.Escape(Charts.Name(report, reports))}{(report.Subject.Simulated ? " <span class=\"tag simulated\">simulated</span>" : "")}</td>");
-            table.Append($"<td>{Verdict(report)}</td>");
-            table.Append(CultureInfo.InvariantCulture, $"<td>{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%</td>");
-            table.Append(Cells(report.Figures)).Append("</tr>\n");
-        }
+        var table = new StringBuilder();
+        Row("th", "", "fp32", report => Plot.Escape(Charts.Name(report, reports)) + Mark(report));
+        Row("td", "Gates", "", Verdict);
+        Row("td", "Size to fp32's", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
+        foreach (var metric in shown)
+            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures));
         return table.ToString();
 
-        string Cells(IReadOnlyDictionary<string, double> figures) =>
-            string.Concat(shown.Select(metric => figures.TryGetValue(metric.Name, out var figure) ? $"<td>{metric.Format(figure)}</td>" : "<td>-</td>"));
+        void Row(string cell, string label, string reference, Func<ValidationReport, string> variant) =>
+            table.Append($"<tr><th>{label}</th><{cell}>{reference}</{cell}>").AppendJoin("", reports.Select(report => $"<{cell}>{variant(report)}</{cell}>")).Append("</tr>\n");
+
+        static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
     }
+
+    private static string Mark(ValidationReport report) => report.Subject.Simulated ? " <span class=\"tag simulated\">simulated</span>" : "";
 
     private static string Verdict(ValidationReport report)
     {
@@ -63,8 +63,8 @@ public static class HtmlReport
     private static string Section(ValidationReport report, string name)
     {
         var subject = report.Subject;
-        var section = new StringBuilder($"<h2>{Plot.Escape(name)}{(subject.Simulated ? " <span class=\"tag simulated\">simulated</span>" : "")}</h2>\n");
-        section.Append($"<p class=\"muted\">{Plot.Escape(FormattableString.Invariant($"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {subject.Precision} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}"))}</p>\n");
+        var section = new StringBuilder($"<h2>{Plot.Escape(name)}{Mark(report)}</h2>\n");
+        section.Append($"<p class=\"muted\">{Plot.Escape(FormattableString.Invariant($"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {subject.Precision.ToString().ToLowerInvariant()} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}"))}</p>\n");
         if (report.Gates.Count > 0)
         {
             section.Append("<div class=\"scroll\"><table>\n<tr><th>Gate</th><th class=\"words\">Outcome</th></tr>\n");

@@ -43,26 +43,28 @@ internal sealed record Axis(double Min, double Max, string Label)
 /// <summary>One SVG chart: axes and, inside them, marks in the units of the axes. Colours come from the page's style sheet.</summary>
 internal sealed class Plot
 {
-    private const double Width = 460, Height = 320, Left = 54, Right = 12, Top = 12, Bottom = 44;
+    private const double Width = 460, Height = 320, Right = 14, Top = 12, Bottom = 48;
     private readonly StringBuilder _marks = new();
     private readonly Axis _x;
     private readonly Axis _y;
+    private readonly double _left;
 
     public Plot(Axis x, Axis y)
     {
-        (_x, _y) = (x, y);
+        (_x, _y, _left) = (x, y, (y.Hidden ? 22 : 50) + (y.Label.Length > 0 ? 18 : 0));
         foreach (var tick in x.Ticks())
         {
             Line("grid", tick, y.Min, tick, y.Max);
-            Text("tick middle", X(tick), Height - Bottom + 17, Label(tick));
+            Text("tick middle", X(tick), Height - Bottom + 18, Label(tick));
         }
         foreach (var tick in y.Ticks())
         {
             Line("grid", x.Min, tick, x.Max, tick);
-            Text("tick end", Left - 7, Y(tick) + 4, Label(tick));
+            Text("tick end", _left - 7, Y(tick) + 4, Label(tick));
         }
-        Text("label middle", (Left + Width - Right) / 2, Height - 8, x.Label);
-        _marks.Append($"<text class=\"label middle\" transform=\"translate(13 {N((Top + Height - Bottom) / 2)}) rotate(-90)\">{Escape(y.Label)}</text>");
+        Text("label middle", (_left + Width - Right) / 2, Height - 8, x.Label);
+        if (y.Label.Length > 0)
+            _marks.Append($"<text class=\"label middle\" transform=\"translate(14 {N((Top + Height - Bottom) / 2)}) rotate(-90)\">{Escape(y.Label)}</text>");
     }
 
     public void Line(string style, double x1, double y1, double x2, double y2) =>
@@ -91,7 +93,7 @@ internal sealed class Plot
 
     private void Text(string style, double x, double y, string text) => _marks.Append($"<text class=\"{style}\" x=\"{N(x)}\" y=\"{N(y)}\">{Escape(text)}</text>");
 
-    private double X(double value) => Left + (value - _x.Min) / (_x.Max - _x.Min) * (Width - Left - Right);
+    private double X(double value) => _left + (value - _x.Min) / (_x.Max - _x.Min) * (Width - _left - Right);
 
     private double Y(double value) => Height - Bottom - (value - _y.Min) / (_y.Max - _y.Min) * (Height - Top - Bottom);
 
