@@ -1,0 +1,52 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline;
+
+/// <summary>How the pipeline's own records are kept as JSON: snake_case, in the order of their declaration, indented with '\n', rows of long tables one a line.</summary>
+public static class ReportJson
+{
+    private static readonly JsonSerializerOptions Compact = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
+    };
+
+    private static readonly JsonSerializerOptions Indented = new(Compact)
+    {
+        WriteIndented = true,
+        NewLine = "\n",
+        Converters = { new Row<QueryFigures>(), new Row<TextFigures>() },
+    };
+
+    /// <summary>The same bytes for the same record, ending in '\n'.</summary>
+    public static string Text<T>(T record) => JsonSerializer.Serialize(record, Indented) + "\n";
+
+    /// <summary>Writes the record's text, atomically.</summary>
+    public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));
+
+    /// <exception cref="PipelineException">The file is missing, is no JSON, or lacks a property.</exception>
+    public static T Read<T>(string path)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Indented) ?? throw new JsonException("null where a record was expected.");
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new PipelineException($"{path}: cannot be read as {typeof(T).Name}: {failure.Message} Delete it and run the stage that makes it again.", inner: failure);
+        }
+    }
+
+    private sealed class Row<T> : JsonConverter<T>
+    {
+        public override T? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => JsonSerializer.Deserialize<T>(ref reader, Compact);
+
+        public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteRawValue(JsonSerializer.SerializeToUtf8Bytes(value, Compact));
+    }
+}

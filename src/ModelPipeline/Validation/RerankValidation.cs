@@ -1,0 +1,123 @@
+namespace ModelPipeline.Validation;
+
+/// <summary>What one query says about a variant.</summary>
+/// <param name="Id">Query id.</param>
+/// <param name="ReferenceNdcg">NDCG@10 of the reference scores, null where the query has no relevant passage.</param>
+/// <param name="Ndcg">NDCG@10, null where the query has no relevant passage.</param>
+/// <param name="KendallTau">tau-b to the reference, null where the reference gives no order.</param>
+/// <param name="Top1Agrees">The same candidate comes first.</param>
+/// <param name="TiedPairs">Pairs of candidates with equal scores.</param>
+/// <param name="MaxDifference">Largest |score - reference|.</param>
+/// <param name="MeanDifference">Mean |score - reference|.</param>
+/// <param name="ReferenceScores">The reference's, in candidate order.</param>
+/// <param name="Scores">The variant's, in candidate order.</param>
+public sealed record QueryFigures(
+    string Id,
+    double? ReferenceNdcg,
+    double? Ndcg,
+    double? KendallTau,
+    bool Top1Agrees,
+    long TiedPairs,
+    double MaxDifference,
+    double MeanDifference,
+    IReadOnlyList<float> ReferenceScores,
+    IReadOnlyList<float> Scores)
+{
+    internal QueryFigures Rounded() => this with
+    {
+        ReferenceNdcg = Figure.Round(ReferenceNdcg),
+        Ndcg = Figure.Round(Ndcg),
+        KendallTau = Figure.Round(KendallTau),
+        MaxDifference = Math.Round(MaxDifference, 6),
+        MeanDifference = Math.Round(MeanDifference, 6),
+    };
+}
+
+/// <summary>Figures of a reranker's scores, by metric name, and their origin query by query.</summary>
+public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figures, IReadOnlyList<QueryFigures> Queries)
+{
+    /// <summary>Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32). Give the reference itself as scores for the reference's own figures.</summary>
+    /// <param name="queries">The test collection, at least one query.</param>
+    /// <param name="reference">[query][candidate], in the order of <paramref name="queries"/>.</param>
+    /// <param name="scores">[query][candidate], likewise.</param>
+    /// <remarks>
+    /// Queries without a relevant passage are left out of NDCG and MRR, queries whose reference scores are all equal out of tau.
+    /// A query to which the variant gives one score throughout counts as tau 0: it orders nothing.
+    /// Figures that no query can give are absent.
+    /// </remarks>
+    /// <exception cref="PipelineException">A score is NaN or infinite, or scores and candidates differ in number.</exception>
+    public static RerankValidation Measure(
+        IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
+    {
+        if (queries.Count == 0)
+            throw new PipelineException("The validation corpus has no queries. Give it at least one query with candidates.");
+        RequireScores(queries, reference, "fp32");
+        RequireScores(queries, scores, "the variant");
+
+        var perQuery = queries.Select((query, i) => MeasureQuery(query, reference[i], scores[i])).ToArray();
+        float[] allReference = [.. reference.SelectMany(row => row)];
+        float[] all = [.. scores.SelectMany(row => row)];
+        var figures = Figure.Set(
+            KeyValuePair.Create(Metric.NdcgAt10, Mean(perQuery.Select(query => query.Ndcg))),
+            KeyValuePair.Create(Metric.NdcgAt10TieAveraged, Mean(queries.Select((query, i) => Defined(RankingQuality.NdcgTieAveraged(query, scores[i]))))),
+            KeyValuePair.Create(Metric.MrrAt10, Mean(queries.Select((query, i) => Defined(RankingQuality.ReciprocalRank(query, scores[i]))))),
+            KeyValuePair.Create(Metric.KendallTau, Mean(perQuery.Select(query => query.KendallTau))),
+            KeyValuePair.Create(Metric.Spearman, Agreement(allReference, all, RankCorrelation.Spearman)),
+            KeyValuePair.Create(Metric.Top1Agreement, Mean(perQuery.Select(query => (double?)(query.Top1Agrees ? 1 : 0)))),
+            KeyValuePair.Create(Metric.TiedPairs, (double?)perQuery.Sum(query => query.TiedPairs)),
+            KeyValuePair.Create(Metric.DistinctScores, (double?)all.Distinct().Count()),
+            KeyValuePair.Create(Metric.MaxScoreDifference, (double?)perQuery.Max(query => query.MaxDifference)),
+            KeyValuePair.Create(Metric.MeanScoreDifference, Mean(all.Zip(allReference, Difference))));
+        return new(figures, [.. perQuery.Select(query => query.Rounded())]);
+    }
+
+    private static QueryFigures MeasureQuery(JudgedQuery query, float[] reference, float[] scores)
+    {
+        var differences = scores.Zip(reference, Difference).ToArray();
+        return new(
+            query.Id,
+            Defined(RankingQuality.Ndcg(query, reference)),
+            Defined(RankingQuality.Ndcg(query, scores)),
+            Agreement(reference, scores, RankCorrelation.KendallTauB),
+            RankingQuality.Rank(reference)[0] == RankingQuality.Rank(scores)[0],
+            RankCorrelation.TiedPairs<float>(scores),
+            differences.Max()!.Value,
+            Mean(differences)!.Value,
+            reference,
+            scores);
+    }
+
+    private delegate double Correlation(ReadOnlySpan<float> x, ReadOnlySpan<float> y);
+
+    private static double? Agreement(float[] reference, float[] scores, Correlation correlation) =>
+        reference.Distinct().Count() < 2 ? null
+        : scores.Distinct().Count() < 2 ? 0
+        : correlation(reference, scores);
+
+    private static double? Difference(float score, float reference) => Math.Abs((double)score - reference);
+
+    private static double? Defined(double value) => double.IsNaN(value) ? null : value;
+
+    /// <summary>Mean of the values there are; null if there are none.</summary>
+    private static double? Mean(IEnumerable<double?> values) => values.Average();
+
+    private static void RequireScores(IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> scores, string whose)
+    {
+        if (scores.Count != queries.Count)
+            throw new PipelineException($"Scores of {whose} cover {scores.Count} queries, the corpus has {queries.Count}. Score every query of the corpus.");
+        for (var q = 0; q < queries.Count; q++)
+        {
+            var (id, passages, _) = queries[q];
+            if (passages.Count == 0)
+                throw new PipelineException($"Query {id} has no candidate passages. Give it at least one in the candidates file.");
+            if (scores[q].Length != passages.Count)
+                throw new PipelineException($"Query {id} has {passages.Count} candidates but {scores[q].Length} scores of {whose}. Score every candidate.");
+            var bad = Array.FindIndex(scores[q], score => !float.IsFinite(score));
+            if (bad >= 0)
+            {
+                throw new PipelineException(FormattableString.Invariant(
+                    $"Score of {whose} for query {id}, passage {passages[bad]} is {scores[q][bad]}, not a finite number. The model overflows on this pair: check its attention mask constant and precision."));
+            }
+        }
+    }
+}

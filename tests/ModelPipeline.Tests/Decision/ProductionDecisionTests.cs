@@ -1,0 +1,124 @@
+using System.Diagnostics;
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Tests.Validation;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.Decision;
+
+public class ProductionDecisionTests
+{
+    private static readonly ModelSpec Model = new()
+    {
+        Name = "tiny-reranker",
+        Version = "0.1.0",
+        Task = ModelTask.Rerank,
+        Source = new() { File = "model.onnx" },
+        Tokenizer = new() { Vocab = new() { File = "vocab.txt" } },
+        Shapes = [new(1, 128)],
+        Calibration = new() { Corpus = "sample" },
+        Validation = new() { Corpus = "sample", Device = "simulator" },
+        Variants = [],
+        Decision = new()
+        {
+            Npu = new Dictionary<string, string> { ["RERANK_MODEL"] = "", ["NPU_RERANK_MODEL"] = "{file}", ["NPU_RERANK_ENABLED"] = "1" },
+            Cpu = new Dictionary<string, string> { ["RERANK_MODEL"] = "ms-marco-MiniLM-L-12-v2", ["NPU_RERANK_ENABLED"] = "0" },
+        },
+    };
+
+    [Fact]
+    public void Nothing_measured_on_a_device_decides_for_the_cpu_and_says_why_for_each_variant()
+    {
+        var decision = ProductionDecision.Make(Model, [Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
+        Assert.Null(decision.Winner);
+        Assert.Equal("NPU_RERANK_ENABLED=0\nRERANK_MODEL=ms-marco-MiniLM-L-12-v2\n", EnvironmentFile.Text(decision.Environment));
+        Assert.Equal(
+            ["its figures come from a simulator, and nothing simulated goes into production", "latency_p95_ms not measured: needs a device"],
+            decision.Variants[0].Reasons);
+        Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", decision.Variants[1].Reasons);
+        Assert.Equal(["runs on the CPU: it is what production falls back to"], decision.Variants[2].Reasons);
+        Assert.DoesNotContain(decision.Variants, verdict => verdict.Chosen);
+    }
+
+    [Fact]
+    public void The_first_variant_in_file_order_that_passes_on_a_device_wins()
+    {
+        var decision = ProductionDecision.Make(Model,
+        [
+            Board("int8_unmasked_normal", p95: 40),
+            Board("fp16", p95: 100.1),
+            Board("int8_normal", p95: 100),
+            Board("int8_kl_divergence", p95: 1, gates: [new(Metric.NdcgAt10, 0.7, null, null)]),
+        ]);
+        Assert.Equal("tiny-reranker-int8_normal-1x128.rknn", decision.Winner);
+        Assert.Equal("NPU_RERANK_ENABLED=1\nNPU_RERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\nRERANK_MODEL=\n", EnvironmentFile.Text(decision.Environment));
+        Assert.Equal([false, false, true, false], decision.Variants.Select(verdict => verdict.Chosen));
+        Assert.Equal(["latency_p95_ms 100.1 is above its maximum 100.0 by 0.1"], decision.Variants[1].Reasons);
+        Assert.Equal(["passes its accuracy gates and its p95 of 100.0 ms a passage, measured on board, is within 100 ms"], decision.Variants[2].Reasons);
+        Assert.EndsWith("but tiny-reranker-int8_normal-1x128.rknn comes first in models.yaml", decision.Variants[3].Reasons.Single());
+    }
+
+    [Theory]
+    [InlineData(Backend.Simulator, DeviceKind.Ssh)]
+    [InlineData(Backend.Simulator, DeviceKind.Simulator)]
+    [InlineData(Backend.Rknn, DeviceKind.Simulator)]
+    [InlineData(Backend.Onnx, DeviceKind.Local)]
+    public void A_simulated_or_cpu_variant_never_wins_however_good_its_figures(Backend backend, DeviceKind device) =>
+        Assert.Null(ProductionDecision.Make(Model, [Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
+
+    [Fact]
+    public void A_variant_without_an_accuracy_gate_or_with_one_not_measured_never_wins()
+    {
+        GateSpec[][] weak = [[], [new(Metric.SizeMb, null, 100, null)], [new(Metric.CosineMin, 0.9, null, null)]];
+        Assert.All(weak, gates => Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 1, gates)]).Winner));
+    }
+
+    [Fact]
+    public void A_latency_gate_of_the_variant_does_not_replace_the_limit_of_the_decision() =>
+        Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
+
+    [Theory]
+    [InlineData("KEY", "two words")]
+    [InlineData("KEY", "it's")]
+    [InlineData("KEY", "\"quoted\"")]
+    [InlineData("KEY", "$HOME")]
+    [InlineData("KEY", "`id`")]
+    [InlineData("KEY", "a\nB=c")]
+    [InlineData("KEY", "trailing\n")]
+    [InlineData("KEY", "~/model")]
+    [InlineData("KEY", "a#b")]
+    [InlineData("KEY", "a;b")]
+    [InlineData("KEY", "é")]
+    [InlineData("KEY", "{file}")]
+    [InlineData("2KEY", "a")]
+    [InlineData("KEY ", "a")]
+    [InlineData("", "a")]
+    [InlineData("KEY\n", "a")]
+    public void What_would_need_quotes_is_refused_by_name(string key, string value)
+    {
+        var error = Assert.Throws<PipelineException>(() => EnvironmentFile.Resolve(new Dictionary<string, string> { [key] = value }, null));
+        Assert.Contains(key, error.Message);
+        Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
+    }
+
+    [Fact]
+    public void A_shell_that_sources_the_file_sees_the_very_values()
+    {
+        var environment = EnvironmentFile.Resolve(
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn");
+        var path = Path.GetTempFileName();
+        try
+        {
+            AtomicFile.WriteText(path, EnvironmentFile.Text(environment));
+            using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", "set -eu; . \"$1\"; printf '%s|' \"$A\" \"$B\" \"$C\"", "sh", path]) { RedirectStandardOutput = true })!;
+            Assert.Equal(string.Concat(environment.Values.Select(value => value + "|")), shell.StandardOutput.ReadToEnd());
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
+        Reports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);
+}
