@@ -110,7 +110,7 @@ public sealed class SourceFetcher : IDisposable
         return new FetchedFile(path, sha256, length);
     }
 
-    /// <summary>Hashes the cached file again, at some 1.5 GB/s; one that is damaged counts as absent and will be replaced.</summary>
+    /// <summary>Hashes the cached file again; one that is damaged counts as absent and will be replaced.</summary>
     private async Task<FetchedFile?> FindAsync(ContentDigest digest, string name, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var path = CachePath(digest, name);
