@@ -7,8 +7,8 @@ namespace ModelPipeline.Text;
 /// <summary>BERT WordPiece tokenizer for (query, passage) pairs and single texts; ids equal the reference tokenizer's. Safe to share between threads.</summary>
 public sealed class PairTokenizer
 {
-    /// <summary>Largest acceptable vocabulary; known BERT vocabularies have up to 501,153 tokens.</summary>
-    private const int MaxVocabularySize = 1_000_000;
+    /// <summary>Largest acceptable vocabulary in characters; the largest BERT vocabularies, of half a million tokens, have some five million.</summary>
+    private const int MaxVocabularyLength = 1 << 24;
 
     private readonly BertTokenizer _wordPiece;
     private readonly bool _lowercase;
@@ -36,8 +36,8 @@ public sealed class PairTokenizer
         {
             if (token.Length == 0 || token.Contains('\r'))
                 throw new PipelineException($"{vocabularyPath}:{number}: an empty token or a stray carriage return; expected one token a line.");
-            if (number > MaxVocabularySize)
-                throw new PipelineException($"{vocabularyPath}: more than {MaxVocabularySize} tokens; this is no vocab.txt of a BERT model.");
+            if (canonical.Length + token.Length > MaxVocabularyLength)
+                throw new PipelineException($"{vocabularyPath}:{number}: longer than {MaxVocabularyLength} characters; expected the vocab.txt of a BERT model.");
             if (!tokens.TryAdd(token, number))
                 throw new PipelineException($"{vocabularyPath}:{number}: token '{token}' is on line {tokens[token]} already; every token has one id.");
             canonical.Append(token).Append('\n');

@@ -101,6 +101,14 @@ public class PairTokenizerTests
     }
 
     [Fact]
+    public void An_oversized_vocabulary_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder.Write("vocab.txt", string.Concat(Enumerable.Range(0, 20).Select(i => $"{i}{new string('a', 1_000_000)}\n")));
+        Assert.Contains("vocab.txt:17: longer than 16777216 characters", Assert.Throws<PipelineException>(() => PairTokenizer.Load(path, lowercase: true)).Message);
+    }
+
+    [Fact]
     public void Any_two_texts_give_a_well_formed_row() =>
         Gen.Select(AnyText, AnyText, Gen.Int[3, 40]).Sample((query, passage, length) =>
         {
