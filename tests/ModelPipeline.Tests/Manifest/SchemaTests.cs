@@ -23,6 +23,33 @@ public sealed class SchemaTests
         Schema.SelectToken(path)!["enum"]!.Select(value => ((string)value!).Replace("_", "")));
 
     [Fact]
+    public void Rewrites_and_gates_have_the_names_that_stages_know()
+    {
+        Assert.Equal(["fold-shapes", "mask", "dead-nodes", "share-initializers", "outlier-split"], Schema.SelectToken("definitions.rewrites.items.enum")!.Values<string>());
+        Assert.Equal(
+            [
+                "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
+                "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "size_mb",
+                "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
+            ],
+            ((JObject)Schema.SelectToken("definitions.gates.properties")!).Properties().Select(gate => gate.Name));
+    }
+
+    [Fact]
+    public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
+        (1, ManifestOverrides.MaxSamples),
+        ((int)Schema.SelectToken("definitions.calibration.properties.samples.minimum")!, (int)Schema.SelectToken("definitions.calibration.properties.samples.maximum")!));
+
+    [Fact]
+    public void Defaults_stated_at_a_property_are_those_stated_for_the_whole()
+    {
+        foreach (var whole in new[] { "calibration", "validation", "decide" })
+            foreach (var property in ((JObject)Schema.SelectToken($"definitions.{whole}.properties")!).Properties())
+                if (property.Value["default"] is { } stated)
+                    Assert.Equal(stated, Schema.SelectToken($"definitions.{whole}.default.{property.Name}"), JToken.EqualityComparer);
+    }
+
+    [Fact]
     public void Every_enum_is_compared_with_something_here() =>
         // Eight types above, and the two open lists: targets of the toolkit and names of passes.
         Assert.Equal(10, Schema.Descendants().OfType<JProperty>().Count(property => property.Name == "enum"));
@@ -46,7 +73,6 @@ public sealed class SchemaTests
     [Fact]
     public void Stated_defaults_satisfy_their_own_schema_as_a_whole()
     {
-        var defaults = ManifestSchema.BuiltIn.ToString();
         var manifest = ManifestFile.Load(ManifestFile.Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
             .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }") + "\n" + Flow("defaults") + "\n" + Flow("devices") + "\n");
         Assert.Equal(["fold-shapes", "mask"], manifest.Models[0].Variants[0].Rewrites);
