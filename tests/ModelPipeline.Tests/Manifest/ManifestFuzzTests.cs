@@ -24,7 +24,7 @@ public sealed class ManifestFuzzTests
     public void Any_mutation_of_models_yaml_loads_or_is_refused_with_places()
     {
         int loaded = 0, refused = 0;
-        Mutation.Array[1, 6].Sample(
+        Mutation.Array[1, 4].Sample(
             mutations =>
             {
                 var text = mutations.Aggregate(Original, (text, mutate) => mutate(text));
@@ -42,7 +42,7 @@ public sealed class ManifestFuzzTests
             },
             iter: 2000,
             print: mutations => mutations.Aggregate(Original, (text, mutate) => mutate(text)));
-        Assert.True(loaded > 100 && refused > 1000, $"the mutations are too mild or too wild: {loaded} loaded, {refused} refused");
+        Assert.True(loaded > 50 && refused > 500, $"the mutations are too mild or too wild: {loaded} loaded, {refused} refused");
     }
 
     private static string MoveLine(string text, int from, int to)

@@ -9,6 +9,8 @@ public sealed class SchemaTests
     private static readonly JObject Schema =
         JObject.Parse(File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json")));
 
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     [Theory]
     [InlineData(typeof(ModelTask), "definitions.model.properties.task")]
     [InlineData(typeof(DeviceKind), "definitions.device.properties.kind")]
@@ -57,6 +59,15 @@ public sealed class SchemaTests
     [Fact]
     public void The_embedded_schema_is_the_file() => Assert.Equal(
         Schema["definitions"]!["rewrites"]!["default"], ManifestSchema.BuiltIn["defaults"]!["rewrites"], JToken.EqualityComparer);
+
+    [Fact]
+    public async Task An_editor_finds_no_fault_in_models_yaml_as_it_is_written()
+    {
+        var written = YamlDocument.Read(await File.ReadAllTextAsync(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), Cancellation), new Diagnostics("models.yaml"))!;
+        Assert.Contains("${", written.ToString());
+        var schema = await NJsonSchema.JsonSchema.FromJsonAsync(Schema.ToString(), Cancellation);
+        Assert.Empty(schema.Validate(written));
+    }
 
     [Fact]
     public void Every_object_is_closed_and_every_property_explained()
