@@ -41,9 +41,9 @@ public static class HtmlReport
         var table = new StringBuilder();
         Row("th", "", "fp32", report => Plot.Escape(Charts.Name(report, reports)) + Mark(report));
         Row("td", "Gates", "", Verdict);
-        Row("td", "Size to fp32's", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
+        Row("td", "Share of fp32's size", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
         foreach (var metric in shown)
-            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures));
+            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures) + Basis(metric, report));
         return table.ToString();
 
         void Row(string cell, string label, string reference, Func<ValidationReport, string> variant) =>
@@ -51,6 +51,10 @@ public static class HtmlReport
 
         static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
     }
+
+    /// <summary>A time that was not taken on a board is none, and says so wherever it is shown.</summary>
+    private static string Basis(Metric metric, ValidationReport report) =>
+        metric.Kind != MetricKind.Latency || report.Subject.OnDevice || !report.Figures.ContainsKey(metric.Name) ? "" : " <span class=\"tag simulated\">not on a device</span>";
 
     private static string Mark(ValidationReport report) => report.Subject.Simulated ? " <span class=\"tag simulated\">simulated</span>" : "";
 
