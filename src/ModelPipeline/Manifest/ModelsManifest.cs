@@ -9,6 +9,8 @@ public sealed record ModelsManifest
     public required IReadOnlyDictionary<string, CorpusSpec> Corpora { get; init; }
     /// <summary>In the order of the file.</summary>
     public required IReadOnlyList<ModelSpec> Models { get; init; }
+    /// <summary>True selects only w8a8 variants, false only fp16 ones (QUANTIZE); null all.</summary>
+    public bool? Quantize { get; init; }
 }
 
 public enum ModelTask { Rerank, Embed }

@@ -41,7 +41,7 @@ public partial class HtmlReportTests
         Assert.Contains("latency_p95_ms not measured: needs a device", page);
         Assert.Contains("ticks mark its 184 distinct scores", page);
         Assert.Contains("<th>int8_normal <span class=\"tag simulated\">simulated</span></th>", page);
-        var measured = HtmlReport.Render([Reports.Of("fp16", 4_397_502, Manifest.Backend.Rknn, Manifest.DeviceKind.Ssh, p95: 42)]);
+        var measured = HtmlReport.Render([Reports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42)]);
         Assert.DoesNotContain("<span class=\"tag simulated\">", measured);
         Assert.Contains("latency_p95_ms 42.0 is within its maximum 100.0 by 58.0", measured);
         Assert.Contains("<td>42.0</td>", measured);
@@ -78,7 +78,7 @@ public partial class HtmlReportTests
     [Fact]
     public void Embedders_and_odd_sizes_have_a_page_too()
     {
-        var subject = Reports.All[0].Subject with { Task = Manifest.ModelTask.Embed };
+        var subject = Reports.All[0].Subject with { Task = ModelPipeline.Manifest.ModelTask.Embed };
         var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]], new Dictionary<string, double>());
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
         var single = ValidationReport.OfReranker(

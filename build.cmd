@@ -1,0 +1,14 @@
+@echo off
+rem Builds the Cake host and runs it. All arguments are the host's:  build --target=Quantize --model=tiny-reranker
+setlocal
+cd /d "%~dp0"
+where cmake >nul 2>nul || (
+  echo CMake is missing. Install it and the C++ workload with: winget install Kitware.CMake Microsoft.VisualStudio.2022.BuildTools 1>&2
+  exit /b 1
+)
+dotnet --version >nul 2>nul || (
+  echo No .NET SDK that global.json accepts. Get it from https://dotnet.microsoft.com/download 1>&2
+  exit /b 1
+)
+dotnet build build -c Release --nologo -v quiet || exit /b 1
+dotnet build\bin\Release\net10.0\Build.dll %*

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs what the build needs, builds the Cake host when its sources changed, and becomes it.
+# All arguments are the host's:  ./build.sh --target=Quantize --model=tiny-reranker
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+fail() {
+  printf '%s\n' "$@" >&2
+  exit 1
+}
+
+# One line for each program: its name, its Debian package.
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need cmake cmake
+need make make
+need "${CXX:-c++}" g++
+
+if ((${#missing[@]})); then
+  if ! command -v apt-get >/dev/null 2>&1; then
+    fail "Missing: ${missing[*]}. Install CMake, make and a C++ compiler, for example:" \
+      "  dnf install cmake make gcc-c++    or    brew install cmake && xcode-select --install"
+  elif ((EUID != 0)); then
+    fail "Missing: ${missing[*]}. Install them with:" "  sudo apt-get install -y ${missing[*]}"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+# Where dotnet-install.sh puts it.
+command -v dotnet >/dev/null 2>&1 || PATH="$PATH:$HOME/.dotnet"
+export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
+sdk="$(dotnet --version 2>/dev/null)" || fail \
+  "No .NET SDK that global.json accepts ($(tr -d ' \n' <global.json | sed 's/.*"version":"\([^"]*\)".*/\1/') or a later one of the same major version). Get it from" \
+  "  https://dotnet.microsoft.com/download    or with    curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --jsonfile global.json"
+
+# Built again when a source, the SDK or what was built is not what the last build left.
+output=build/bin/Release/net10.0
+state=build/obj/bootstrap.state
+sources() {
+  echo "$sdk"
+  find build src Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -type f -exec cksum {} + | LC_ALL=C sort
+}
+built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline}.dll 2>&1 || true; }
+now="$(sources)"
+if [[ "$(cat "$state" 2>/dev/null)" != "$now"$'\n'"$(built)" ]]; then
+  log="$(dotnet build build -c Release --nologo -v quiet -tl:off 2>&1)" || fail "$log"
+  printf '%s\n%s\n' "$now" "$(built)" >"$state"
+fi
+
+exec dotnet "$output/Build.dll" "$@"

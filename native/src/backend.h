@@ -1,0 +1,69 @@
+#pragma once
+
+#include "error.h"
+#include "fields.h"
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+
+namespace shim {
+
+/// Where a conversion job reports to and learns that it was cancelled.
+class JobContext {
+public:
+    virtual ~JobContext() = default;
+    virtual void progress(const char* activity, int64_t done, int64_t total) = 0;
+    virtual void log(const char* level, const std::string& message) = 0;
+    [[nodiscard]] virtual std::stop_token stop_token() const = 0;
+
+    void throw_if_cancelled() const {
+        if (stop_token().stop_requested())
+            throw Error(RKNNSHIM_CANCELLED, "the job was cancelled");
+    }
+};
+
+/// What a job is asked; backend-specific keys are still in `fields`.
+struct ConversionRequest {
+    std::string source;
+    std::string artifact;
+    std::string target;
+    std::string custom_string;
+    Fields fields;
+};
+
+struct ModelOptions {
+    int threads = 0;
+    int core_mask = 0;
+    std::string onnxruntime;
+};
+
+/// A loaded model. The caller serializes `run`; `cancel` comes from any thread.
+class Model {
+public:
+    virtual ~Model() = default;
+
+    /// As rknnshim_model_describe says, without "backend".
+    [[nodiscard]] virtual nlohmann::json describe() const = 0;
+
+    /// Returns microseconds. Counts are checked against the model here.
+    virtual int64_t run(std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) = 0;
+    virtual void cancel() = 0;
+};
+
+/// One row of the table of backends. A null function: the backend cannot do that.
+struct Backend {
+    const char* name;
+    std::unique_ptr<Model> (*load)(const std::string& path, const ModelOptions& options);
+    nlohmann::json (*convert)(ConversionRequest& request, JobContext& context);
+};
+
+[[nodiscard]] std::span<const Backend> backends();
+
+/// Throws RKNNSHIM_UNSUPPORTED and lists the known ones.
+[[nodiscard]] const Backend& find_backend(std::string_view name);
+
+} // namespace shim

@@ -1,0 +1,208 @@
+// The boundary: handles, argument checks and statuses. Everything behind it throws.
+#include "rknnshim.h"
+
+#include "backend.h"
+#include "handle_table.h"
+#include "job.h"
+
+#include <chrono>
+#include <cstring>
+#include <new>
+
+namespace {
+
+using namespace shim;
+
+struct OpenModel {
+    const Backend* backend;
+    std::unique_ptr<Model> model;
+    std::mutex run; // one run at a time
+};
+
+// Leaked on purpose: a host may call in while static objects are destroyed at exit.
+HandleTable<Job>& jobs() {
+    static auto& table = *new HandleTable<Job>(0x4A, "job");
+    return table;
+}
+
+HandleTable<OpenModel>& models() {
+    static auto& table = *new HandleTable<OpenModel>(0x4D, "model");
+    return table;
+}
+
+std::string& last_error() {
+    thread_local std::string text;
+    return text;
+}
+
+int32_t failed(rknnshim_status status, const char* text) noexcept {
+    try {
+        last_error() = text;
+    } catch (...) {
+        last_error().clear();
+    }
+    return status;
+}
+
+/// Runs `body`, whose result is a status or nothing, and turns what it throws into a status.
+template <typename Body>
+int32_t guard(Body body) noexcept {
+    try {
+        if constexpr (std::is_void_v<decltype(body())>) {
+            body();
+            return RKNNSHIM_OK;
+        } else {
+            return body();
+        }
+    } catch (const Error& e) {
+        return failed(e.status(), e.what());
+    } catch (const std::bad_alloc&) {
+        return failed(RKNNSHIM_INTERNAL_ERROR, "out of memory");
+    } catch (const std::exception& e) {
+        return failed(RKNNSHIM_INTERNAL_ERROR, e.what());
+    } catch (...) {
+        return failed(RKNNSHIM_INTERNAL_ERROR, "an unknown error");
+    }
+}
+
+template <typename T>
+T& required(T* pointer, const char* name) {
+    if (pointer == nullptr)
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, std::string("'") + name + "' is null");
+    return *pointer;
+}
+
+/// A caller's array; null stands for an empty one only.
+template <typename T>
+std::span<T> span(T* first, uint64_t count, const char* name) {
+    if (count != 0)
+        required(first, name);
+    return {first, count};
+}
+
+rknnshim_status give(std::string_view text, char* buffer, size_t capacity, size_t* length) {
+    required(length, "length") = text.size();
+    if (capacity <= text.size())
+        return static_cast<rknnshim_status>(failed(RKNNSHIM_BUFFER_TOO_SMALL, "the buffer is too small for the text"));
+    std::memcpy(&required(buffer, "buffer"), text.data(), text.size());
+    buffer[text.size()] = '\0';
+    return RKNNSHIM_OK;
+}
+
+ModelOptions parse_options(const char* json) {
+    Fields fields(json == nullptr ? "" : json, "model options");
+    ModelOptions options;
+    options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
+    options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
+    constexpr int kAllCores = 65535;
+    constexpr int kThreeCores = 7;
+    if (options.core_mask > kThreeCores && options.core_mask != kAllCores)
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "model options: 'core_mask' must be 0 to 7, or 65535 for all cores");
+    options.onnxruntime = fields.text("onnxruntime", "");
+    fields.finish();
+    return options;
+}
+
+} // namespace
+
+extern "C" {
+
+uint32_t rknnshim_abi_version(void) {
+    return RKNNSHIM_ABI_VERSION;
+}
+
+const char* rknnshim_version(void) {
+    return RKNNSHIM_VERSION;
+}
+
+int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        auto list = nlohmann::json::array();
+        for (const auto& backend : backends())
+            list.push_back({{"name", backend.name}, {"runs", backend.load != nullptr}, {"converts", backend.convert != nullptr}});
+        return give(dump(list), buffer, capacity, length);
+    });
+}
+
+const char* rknnshim_last_error(void) {
+    return last_error().c_str();
+}
+
+int32_t rknnshim_job_start(const char* json, size_t length, rknnshim_job* job) {
+    return guard([&] {
+        required(job, "job") = 0;
+        *job = jobs().add(std::make_shared<Job>(std::string_view(&required(json, "json"), length)));
+    });
+}
+
+int32_t rknnshim_job_poll(rknnshim_job job, int32_t timeout_ms, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        constexpr int32_t kMaxTimeout = 60000;
+        if (timeout_ms < 0 || timeout_ms > kMaxTimeout)
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'timeout_ms' must be 0 to " + std::to_string(kMaxTimeout));
+        required(length, "length") = 0;
+        return jobs().get(job)->poll(std::chrono::milliseconds(timeout_ms),
+                                     [&](std::string_view event) { return give(event, buffer, capacity, length); });
+    });
+}
+
+int32_t rknnshim_job_cancel(rknnshim_job job) {
+    return guard([&] { jobs().get(job)->cancel(); });
+}
+
+int32_t rknnshim_job_result(rknnshim_job job, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] { return give(jobs().get(job)->result(), buffer, capacity, length); });
+}
+
+int32_t rknnshim_job_free(rknnshim_job job) {
+    return guard([&] { jobs().remove(job)->cancel(); });
+}
+
+int32_t rknnshim_model_load(const char* backend, const char* path, const char* options, rknnshim_model* model) {
+    return guard([&] {
+        required(model, "model") = 0;
+        const Backend& found = find_backend(&required(backend, "backend"));
+        if (found.load == nullptr)
+            throw Error(RKNNSHIM_UNSUPPORTED, std::string("backend '") + found.name + "' converts models but runs none");
+        auto open = std::make_shared<OpenModel>();
+        open->backend = &found;
+        open->model = found.load(&required(path, "path"), parse_options(options));
+        *model = models().add(std::move(open));
+    });
+}
+
+int32_t rknnshim_model_describe(rknnshim_model model, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const auto open = models().get(model);
+        auto description = open->model->describe();
+        description["backend"] = open->backend->name;
+        return give(dump(description), buffer, capacity, length);
+    });
+}
+
+int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs, uint32_t output_count,
+                           int64_t* microseconds) {
+    return guard([&] {
+        const auto open = models().get(model);
+        const auto in = span(inputs, input_count, "inputs");
+        const auto out = span(outputs, output_count, "outputs");
+        for (const auto& input : in)
+            span(input.data, input.count, "inputs[].data");
+        for (const auto& output : out)
+            span(output.data, output.capacity, "outputs[].data");
+        const std::lock_guard lock(open->run);
+        const int64_t elapsed = open->model->run(in, out);
+        if (microseconds != nullptr)
+            *microseconds = elapsed;
+    });
+}
+
+int32_t rknnshim_model_cancel(rknnshim_model model) {
+    return guard([&] { models().get(model)->model->cancel(); });
+}
+
+int32_t rknnshim_model_close(rknnshim_model model) {
+    return guard([&] { models().remove(model); });
+}
+
+} // extern "C"

@@ -1,0 +1,158 @@
+using Newtonsoft.Json.Linq;
+
+namespace ModelPipeline.Manifest;
+
+/// <summary>Makes the records from a document that satisfies the schema.</summary>
+internal static class ManifestBinder
+{
+    public static ModelsManifest Bind(JObject file, string path, ManifestOverrides overrides)
+    {
+        var root = Merge(ManifestSchema.BuiltIn, file);
+        var defaults = Merge((JObject)ManifestSchema.BuiltIn["defaults"]!, (JObject)root["defaults"]!);
+        var folder = Path.GetDirectoryName(path)!;
+        return new ModelsManifest
+        {
+            Path = path,
+            Devices = Named(root["devices"]!, (name, json) => Device(name, json, folder)).ToDictionary(device => device.Name),
+            Corpora = Named(root["corpora"]!, (name, json) => Corpus(name, json, folder)).ToDictionary(corpus => corpus.Name),
+            Models = [.. Named(root["models"]!, (name, json) => Model(name, json, defaults, folder, overrides))],
+            Quantize = overrides.Quantize,
+        };
+    }
+
+    private static DeviceSpec Device(string name, JObject json, string folder)
+    {
+        var device = new DeviceSpec
+        {
+            Name = name,
+            Kind = Enum<DeviceKind>(json["kind"]!),
+            Host = (string?)json["host"],
+            User = (string?)json["user"],
+            HostKey = (string?)json["host_key"],
+            IdentityFile = FilePath(folder, json["identity_file"]),
+            RuntimeLibrary = FilePath(folder, json["runtime_library"]),
+        };
+        return json["port"] is { } port ? device with { Port = (int)port } : device;
+    }
+
+    private static CorpusSpec Corpus(string name, JObject json, string folder) => new()
+    {
+        Name = name,
+        Passages = FilePath(folder, json["passages"])!,
+        Queries = FilePath(folder, json["queries"])!,
+        Qrels = FilePath(folder, json["qrels"])!,
+        Candidates = FilePath(folder, json["candidates"])!,
+    };
+
+    private static ModelSpec Model(string name, JObject own, JObject defaults, string folder, ManifestOverrides overrides)
+    {
+        var json = Merge(defaults, own);
+        var calibration = json["calibration"]!;
+        var validation = json["validation"]!;
+        var decide = json["decide"]!;
+        var corpus = (string)calibration["corpus"]!;
+        return new ModelSpec
+        {
+            Name = name,
+            Version = (string)json["version"]!,
+            Task = Enum<ModelTask>(json["task"]!),
+            Default = (bool?)json["default"] ?? true,
+            Licence = (string?)json["licence"],
+            Source = Source(json["source"]!, folder),
+            Tokenizer = Tokenizer(json["tokenizer"]!, folder),
+            Shapes = [.. json["shapes"]!.Select(shape => new InputShape((int)shape[0]!, (int)shape[1]!))],
+            Calibration = new CalibrationSpec
+            {
+                Corpus = corpus,
+                Samples = overrides.CalibrationSamples ?? (int)calibration["samples"]!,
+                Seed = (int)calibration["seed"]!,
+                Strategy = Enum<CalibrationStrategy>(calibration["strategy"]!),
+                Regenerate = overrides.RegenerateDataset ?? false,
+            },
+            Validation = new ValidationSpec
+            {
+                Corpus = (string?)validation["corpus"] ?? corpus,
+                Queries = (int?)validation["queries"],
+                Device = (string)validation["device"]!,
+            },
+            Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), overrides))],
+            Decision = new DecisionSpec
+            {
+                LatencyP95Ms = (double)decide["latency_p95_ms"]!,
+                Npu = Strings(decide["npu"]!),
+                Cpu = Strings(decide["cpu"]!),
+            },
+            Release = json["release"] is { } release ? new ReleaseSpec { Repository = (string)release["repository"]! } : null,
+        };
+    }
+
+    private static VariantSpec Variant(string name, JObject json, ManifestOverrides overrides) => new()
+    {
+        Name = name,
+        Backend = Enum<Backend>(json["backend"]!),
+        Precision = Enum<Precision>(json["precision"]!),
+        Algorithm = Enum<QuantizationAlgorithm>(json["algorithm"]!),
+        Method = Enum<QuantizationMethod>(json["method"]!),
+        Target = (string)json["target"]!,
+        OptimizationLevel = (int)json["optimization_level"]!,
+        Toolkit = (string)json["toolkit"]!,
+        Rewrites = [.. json["rewrites"]!.Values<string>()!],
+        Fp16 = [.. json["fp16"]!.Values<string>()!],
+        Gates = [.. Named(json["gates"]!, (metric, limit) =>
+            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"]))],
+        Force = overrides.ForceConvert ?? false,
+    };
+
+    private static TokenizerSpec Tokenizer(JToken json, string folder)
+    {
+        var tokenizer = new TokenizerSpec { Vocab = Source(json["vocab"]!, folder) };
+        return tokenizer with
+        {
+            Lowercase = (bool?)json["lowercase"] ?? tokenizer.Lowercase,
+            Truncation = json["truncation"] is { } truncation ? Enum<TruncationStrategy>(truncation) : tokenizer.Truncation,
+        };
+    }
+
+    private static SourceSpec Source(JToken json, string folder)
+    {
+        var source = new SourceSpec
+        {
+            File = FilePath(folder, json["file"]),
+            Url = json["url"] is { } url ? new Uri((string)url!) : null,
+            HuggingFace = json["huggingface"] is { } hub
+                ? new HuggingFaceSource((string)hub["repo"]!, (string?)hub["revision"] ?? "main", (string)hub["file"]!)
+                : null,
+            Sha256 = ((string?)json["sha256"])?.ToLowerInvariant(),
+        };
+        return json["max_bytes"] is { } bytes ? source with { MaxBytes = (long)bytes } : source;
+    }
+
+    /// <summary>Keys of both, <paramref name="upper"/>'s value winning; maps in both are merged one level deep.</summary>
+    private static JObject Merge(JObject lower, JObject upper)
+    {
+        var merged = new JObject(lower);
+        foreach (var (key, value) in upper)
+            merged[key] = merged[key] is JObject below && value is JObject above ? Union(below, above) : value!.DeepClone();
+        return merged;
+    }
+
+    private static JObject Union(JObject lower, JObject upper)
+    {
+        var union = new JObject(lower);
+        foreach (var (key, value) in upper)
+            union[key] = value!.DeepClone();
+        return union;
+    }
+
+    private static IEnumerable<T> Named<T>(JToken map, Func<string, JObject, T> make) =>
+        ((JObject)map).Properties().Select(property => make(property.Name, (JObject)property.Value));
+
+    private static Dictionary<string, string> Strings(JToken map) =>
+        ((JObject)map).Properties().ToDictionary(property => property.Name, property => (string)property.Value!);
+
+    private static T Enum<T>(JToken name) where T : struct, Enum =>
+        System.Enum.Parse<T>(((string)name!).Replace("_", ""), ignoreCase: true);
+
+    private static string? FilePath(string folder, JToken? relative) =>
+        relative is null ? null : Path.GetFullPath(Path.Combine(folder, (string)relative!));
+}

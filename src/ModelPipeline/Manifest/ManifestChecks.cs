@@ -1,0 +1,89 @@
+using Newtonsoft.Json.Linq;
+
+namespace ModelPipeline.Manifest;
+
+/// <summary>What the schema cannot say: references between parts of the file, and combinations. Passes over what the schema refuses.</summary>
+internal static class ManifestChecks
+{
+    private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
+
+    /// <summary>Records every error in <paramref name="root"/>.</summary>
+    public static void Check(JToken root, Diagnostics errors)
+    {
+        string[] corpora = [.. Names(Find(root, "corpora"))];
+        string[] devices = [.. Names(ManifestSchema.BuiltIn["devices"]).Union(Names(Find(root, "devices")))];
+        var defaults = Find(root, "defaults");
+
+        Settings(defaults);
+        foreach (var device in Mappings(Find(root, "devices")))
+            Device(device, errors);
+        foreach (var model in Mappings(Find(root, "models")))
+        {
+            Settings(model);
+            Source(Find(model, "source"), errors);
+            Source(Find(model, "tokenizer", "vocab"), errors);
+            if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
+                errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            foreach (var variant in Mappings(Find(model, "variants")))
+                Precision(variant, errors);
+        }
+
+        void Settings(JToken? owner)
+        {
+            Reference(Find(owner, "calibration", "corpus"), corpora, "corpora", errors);
+            Reference(Find(owner, "validation", "corpus"), corpora, "corpora", errors);
+            Reference(Find(owner, "validation", "device"), devices, "devices", errors);
+        }
+    }
+
+    private static void Reference(JToken? name, string[] declared, string section, Diagnostics errors)
+    {
+        if (name is JValue { Value: string text } && !declared.Contains(text) && !errors.IsFaulty(name))
+            errors.Add(name, $"{AsWritten.Quote(name)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
+    }
+
+    private static void Device(JObject device, Diagnostics errors)
+    {
+        var kind = Text(device, "kind");
+        if (kind == "ssh" && device["host"] is null)
+            errors.AddTo(device, "'host' is missing: a device of kind ssh needs it");
+        if (kind is not ("local" or "simulator"))
+            return;
+        string[] foreign = kind == "local" ? SshOnly : [.. SshOnly, "runtime_library"];
+        foreach (var property in device.Properties().Where(property => foreign.Contains(property.Name)))
+            errors.Add(property, $"a device of kind {kind} has no {property.Name}");
+    }
+
+    private static void Source(JToken? source, Diagnostics errors)
+    {
+        if (source is JObject && Find(source, "sha256") is null && (Find(source, "file") ?? Find(source, "url")) is not null)
+            errors.AddTo(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
+        if (Find(source, "url") is JValue { Value: string text } url && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
+            errors.Add(url, $"{AsWritten.Quote(url)} is not a valid address");
+    }
+
+    private static void Precision(JObject variant, Diagnostics errors)
+    {
+        string[]? possible = Text(variant, "backend") switch
+        {
+            "rknn" or "simulator" => ["fp16", "w8a8"],
+            "onnx" => ["fp32", "w8a8"],
+            _ => null,
+        };
+        if (Text(variant, "precision") is "fp32" or "fp16" or "w8a8" && possible?.Contains(Text(variant, "precision")) == false)
+            errors.Add(variant["precision"]!, $"backend {Text(variant, "backend")} builds {string.Join(" and ", possible)}, not {Text(variant, "precision")}");
+    }
+
+    private static JToken? Find(JToken? token, params ReadOnlySpan<string> path)
+    {
+        foreach (var key in path)
+            token = (token as JObject)?[key];
+        return token;
+    }
+
+    private static string? Text(JObject mapping, string key) => (mapping[key] as JValue)?.Value as string;
+
+    private static IEnumerable<string> Names(JToken? map) => (map as JObject)?.Properties().Select(property => property.Name) ?? [];
+
+    private static IEnumerable<JObject> Mappings(JToken? map) => (map as JObject)?.PropertyValues().OfType<JObject>() ?? [];
+}

@@ -1,0 +1,36 @@
+using ModelPipeline.Manifest;
+
+namespace ModelPipeline.Npu;
+
+/// <summary>One conversion of a prepared ONNX file into what a backend runs.</summary>
+public sealed record ConversionRequest
+{
+    /// <summary>Simulator: checks the graph, runs it once and marks it as simulated.</summary>
+    public required Backend Backend { get; init; }
+
+    /// <summary>ONNX file; inputs int64 [1,S], outputs float32 of fixed shape.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>File to write, whole or not at all. A simulated one ends in <c>.sim.onnx</c>.</summary>
+    public required string Artifact { get; init; }
+
+    /// <summary>Platform, such as rk3588.</summary>
+    public required string Target { get; init; }
+
+    /// <summary>Provenance that the runtime can tell later; at most 1023 bytes of UTF-8.</summary>
+    public string CustomString { get; init; } = "";
+
+    /// <inheritdoc cref="NpuOptions"/>
+    public NpuOptions Options { get; init; } = new();
+}
+
+/// <summary>A finished conversion.</summary>
+/// <param name="Artifact">The file that was written.</param>
+/// <param name="Bytes">Its size.</param>
+/// <param name="Simulated">True if no NPU can run it.</param>
+/// <param name="ProofRun">Time of the one run on zeros that proved the artifact.</param>
+/// <param name="Inputs">In the model's order.</param>
+/// <param name="Outputs">In the model's order.</param>
+/// <param name="Log">What the backend said, one line each.</param>
+public sealed record ConversionResult(
+    string Artifact, long Bytes, bool Simulated, TimeSpan ProofRun, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log);

@@ -1,0 +1,27 @@
+namespace ModelPipeline.Npu;
+
+/// <summary>How a model is run.</summary>
+public sealed record NpuOptions
+{
+    /// <summary>CPU threads of one inference; 0 takes all cores.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>NPU cores to run on; of no effect without an NPU.</summary>
+    public NpuCores Cores { get; init; } = NpuCores.Auto;
+
+    /// <summary>libonnxruntime.so to use; null takes the one of the package Microsoft.ML.OnnxRuntime. A process uses one.</summary>
+    public string? OnnxRuntimeLibrary { get; init; }
+}
+
+/// <summary>The core masks of the RK3588.</summary>
+[Flags]
+public enum NpuCores
+{
+    Auto = 0,
+    Core0 = 1,
+    Core1 = 2,
+    Core2 = 4,
+    Core01 = Core0 | Core1,
+    Core012 = Core0 | Core1 | Core2,
+    All = 0xFFFF
+}

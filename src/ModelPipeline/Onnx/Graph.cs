@@ -1,0 +1,94 @@
+using System.Collections.Immutable;
+using ModelPipeline.Onnx.Proto;
+
+namespace ModelPipeline.Onnx;
+
+/// <summary>One operation. Empty input or output names stand for omitted optional ones.</summary>
+public sealed record Node(string OpType, string Name, ImmutableArray<string> Inputs, ImmutableArray<string> Outputs)
+{
+    /// <summary>Empty for the standard operators.</summary>
+    public string Domain { get; init; } = "";
+    public ImmutableArray<AttributeProto> Attributes { get; init; } = [];
+
+    public string Output => Outputs[0];
+
+    public AttributeProto? Attribute(string name) => Attributes.FirstOrDefault(attribute => attribute.Name == name);
+
+    public long Int(string name, long otherwise) => Attribute(name) is { HasI: true } attribute ? attribute.I : otherwise;
+
+    public ImmutableArray<long> Ints(string name) => Attribute(name) is { } attribute ? [.. attribute.Ints] : [];
+
+    /// <summary>The same node reading <paramref name="to"/> wherever it read <paramref name="from"/>.</summary>
+    public Node Rewired(string from, string to) => Inputs.Contains(from) ? this with { Inputs = [.. Inputs.Select(name => name == from ? to : name)] } : this;
+}
+
+/// <summary>A dimension: a number, a symbol such as <c>batch_size</c>, or unknown (both null).</summary>
+public readonly record struct Dimension(long? Value, string? Symbol)
+{
+    public static implicit operator Dimension(long value) => new(value, null);
+
+    public override string ToString() => Value?.ToString() ?? Symbol ?? "?";
+}
+
+/// <summary>A graph input or output.</summary>
+public sealed record ValueInfo(string Name, ElementType Type, ImmutableArray<Dimension> Shape)
+{
+    /// <summary>As in messages: <c>input_ids int64 [batch_size,128]</c>.</summary>
+    public override string ToString() => $"{Name} {Type.ToString().ToLowerInvariant()} [{string.Join(',', Shape)}]";
+}
+
+/// <summary>A dataflow graph in single assignment form; nodes stand in topological order. Never changed: passes return new graphs.</summary>
+public sealed record Graph
+{
+    public required string Name { get; init; }
+    public required ImmutableArray<ValueInfo> Inputs { get; init; }
+    public required ImmutableArray<ValueInfo> Outputs { get; init; }
+    public required ImmutableArray<Node> Nodes { get; init; }
+    /// <summary>Constants by name, in file order.</summary>
+    public required OrderedDictionary<string, Tensor> Initializers { get; init; }
+
+    /// <summary>A copy with constants added or replaced.</summary>
+    public OrderedDictionary<string, Tensor> InitializersWith(IEnumerable<KeyValuePair<string, Tensor>> added)
+    {
+        var all = new OrderedDictionary<string, Tensor>(Initializers);
+        foreach (var (name, tensor) in added)
+            all[name] = tensor;
+        return all;
+    }
+}
+
+/// <summary>Who writes and who reads each value of one graph.</summary>
+public sealed class UseDef
+{
+    private readonly Graph graph;
+    private readonly Dictionary<string, Node> producers = [];
+    private readonly Dictionary<string, List<Node>> consumers = [];
+
+    public UseDef(Graph graph)
+    {
+        this.graph = graph;
+        foreach (var node in graph.Nodes)
+        {
+            foreach (var output in node.Outputs)
+                producers[output] = node;
+            foreach (var input in node.Inputs.Distinct())
+                (consumers.TryGetValue(input, out var readers) ? readers : consumers[input] = []).Add(node);
+        }
+    }
+
+    /// <summary>The node that writes a value; null for inputs and initializers.</summary>
+    public Node? Producer(string value) => producers.GetValueOrDefault(value);
+
+    /// <summary>The nodes that read a value, in graph order, each once.</summary>
+    public IReadOnlyList<Node> Consumers(string value) => consumers.TryGetValue(value, out var readers) ? readers : [];
+
+    /// <summary>The only reader of a value that is no graph output; null otherwise.</summary>
+    public Node? OnlyConsumer(string value) =>
+        Consumers(value) is [var only] && !graph.Outputs.Any(output => output.Name == value) ? only : null;
+
+    /// <summary>The constant behind a name: an initializer or the value of a Constant node; null otherwise.</summary>
+    public Tensor? Constant(string value) =>
+        graph.Initializers.TryGetValue(value, out var tensor) ? tensor
+        : Producer(value) is { OpType: "Constant" } node && node.Attribute("value") is { T: { } proto } ? OnnxFormat.ReadTensor(proto)
+        : null;
+}

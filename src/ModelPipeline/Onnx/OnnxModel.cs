@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using Google.Protobuf;
+using ModelPipeline.Onnx.Proto;
+
+namespace ModelPipeline.Onnx;
+
+/// <summary>An ONNX file in memory: the graph, and what the file says about itself.</summary>
+public sealed record OnnxModel
+{
+    /// <summary>Largest file that one protobuf message can be; larger models keep their weights in external data files.</summary>
+    public const long MaxBytes = int.MaxValue;
+
+    public required Graph Graph { get; init; }
+    /// <summary>Version of the standard operator set.</summary>
+    public required int Opset { get; init; }
+    /// <summary>Everything of the file but its graph.</summary>
+    internal ModelProto Header { get; init; } = new();
+
+    public long IrVersion => Header.IrVersion;
+
+    public string Producer => $"{Header.ProducerName} {Header.ProducerVersion}".Trim();
+
+    public ImmutableSortedDictionary<string, string> Metadata =>
+        Header.MetadataProps.GroupBy(entry => entry.Key).ToImmutableSortedDictionary(group => group.Key, group => group.Last().Value, StringComparer.Ordinal);
+
+    /// <summary>Reads and checks a file. Files over 2 GB, external data, control flow and malformed content are refused by name.</summary>
+    public static OnnxModel Load(string path)
+    {
+        var length = OnnxFormat.FileLength(path);
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+        return OnnxFormat.Read(file, length, path);
+    }
+
+    /// <summary>Reads a model from memory; <paramref name="name"/> stands for the file in errors.</summary>
+    public static OnnxModel Parse(byte[] bytes, string name = "model") => OnnxFormat.Read(new MemoryStream(bytes, writable: false), bytes.Length, name);
+
+    public byte[] ToBytes() => OnnxFormat.ToProto(this).ToByteArray();
+
+    /// <summary>Writes the file atomically.</summary>
+    public void Save(string path) => AtomicFile.Write(path, stream => OnnxFormat.ToProto(this).WriteTo(stream));
+
+    /// <summary>SHA-256 of the bytes that <see cref="Save"/> writes, lower-case hex.</summary>
+    public string Digest()
+    {
+        using var hash = SHA256.Create();
+        using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
+            OnnxFormat.ToProto(this).WriteTo(stream);
+        return Convert.ToHexStringLower(hash.Hash!);
+    }
+
+    /// <summary>The same model with another graph.</summary>
+    public OnnxModel With(Graph graph) => this with { Graph = graph };
+
+    /// <summary>The same model with metadata entries added or replaced.</summary>
+    public OnnxModel WithMetadata(params ReadOnlySpan<(string Key, string Value)> entries)
+    {
+        var header = Header.Clone();
+        foreach (var (key, value) in entries)
+        {
+            foreach (var old in header.MetadataProps.Where(entry => entry.Key == key).ToList())
+                header.MetadataProps.Remove(old);
+            header.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });
+        }
+        return this with { Header = header };
+    }
+}

@@ -1,0 +1,154 @@
+using System.Numerics.Tensors;
+using ModelPipeline.Onnx;
+
+namespace ModelPipeline.Quantization;
+
+/// <summary>
+/// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: per-channel asymmetric int8 weights
+/// (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the tensors that the NPU
+/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. An emulation for accuracy: nothing of it runs on an NPU.
+/// </summary>
+internal sealed class NpuEmulation
+{
+    private readonly Graph graph;
+    private readonly UseDef uses;
+    private readonly FusedOperators fused;
+    private readonly IReadOnlyDictionary<string, AffineParameters> activations;
+    private readonly List<Node> nodes = [];
+    private readonly OrderedDictionary<string, Tensor> initializers = [];
+    private readonly Dictionary<string, string> renamed = [];
+
+    private NpuEmulation(Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations)
+    {
+        (this.graph, this.fused, this.activations) = (graph, fused, activations);
+        uses = new UseDef(graph);
+    }
+
+    /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
+    public static OnnxModel Import(OnnxModel model) => model.With(model.Graph with
+    {
+        Initializers = model.Graph.InitializersWith(model.Graph.Initializers
+            .Where(entry => entry.Value.Type == ElementType.Float && entry.Value.Span<float>().ContainsAnyExceptInRange(-3e38f, 3e38f))
+            .Select(entry => KeyValuePair.Create(entry.Key, Bounded(entry.Value)))),
+    });
+
+    private static Tensor Bounded(Tensor constant) => Tensor.Of<float>(
+        constant.Shape.AsSpan(), [.. constant.Span<float>().ToArray().Select(value => MathF.Abs(value) <= 3e38f ? value : MathF.CopySign(1e4f, value))]);
+
+    /// <param name="activations">Scale and zero point of each quantized tensor; a point without stays float (the hybrid plan).</param>
+    public static OnnxModel Build(OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations) =>
+        model.With(new NpuEmulation(model.Graph, fused, activations).Build());
+
+    private Graph Build()
+    {
+        foreach (var node in graph.Nodes)
+        {
+            var emitted = node.OpType switch
+            {
+                "MatMul" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: 1)),
+                "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: node.Int("transB", 0) == 1 ? 0 : 1)),
+                _ => node,
+            };
+            if (node.OpType == "Gather" && Weight(node.Inputs[0]) is { } table && activations.TryGetValue(node.Output, out var parameters))
+                Table(node, table, parameters);
+            else
+                Emit(emitted);
+        }
+        foreach (var output in graph.Outputs.Where(output => renamed.ContainsKey(output.Name)))
+            KeepName(output.Name);
+        return graph with
+        {
+            Nodes = [.. nodes],
+            Initializers = Constants(),
+        };
+    }
+
+    private Tensor? Weight(string name) => graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? tensor : null;
+
+    private static Node WithInput(Node node, int index, string name) => node with { Inputs = node.Inputs.SetItem(index, name) };
+
+    private void Emit(Node node)
+    {
+        nodes.Add(node with { Inputs = [.. node.Inputs.Select(input => renamed.GetValueOrDefault(input, input))] });
+        foreach (var output in node.Outputs)
+        {
+            if (activations.TryGetValue(output, out var parameters))
+                QuantizeDequantize(output, parameters);
+        }
+    }
+
+    private void QuantizeDequantize(string value, AffineParameters parameters)
+    {
+        var (scale, zeroPoint) = Parameters(value, parameters);
+        nodes.Add(new Node("QuantizeLinear", $"{value}_QuantizeLinear", [value, scale, zeroPoint], [$"{value}_quantized"]));
+        nodes.Add(new Node("DequantizeLinear", $"{value}_DequantizeLinear", [$"{value}_quantized", scale, zeroPoint], [$"{value}_dequantized"]));
+        renamed[value] = $"{value}_dequantized";
+    }
+
+    /// <summary>An int8 embedding table: the rows are gathered as int8, with the scale of what is gathered.</summary>
+    private void Table(Node gather, Tensor table, AffineParameters parameters)
+    {
+        var value = gather.Output;
+        var (scale, zeroPoint) = Parameters(value, parameters);
+        initializers[$"{gather.Inputs[0]}_quantized"] = WeightQuantizer.PerTensor(table, parameters);
+        nodes.Add(gather with { Inputs = [$"{gather.Inputs[0]}_quantized", gather.Inputs[1]], Outputs = [$"{value}_quantized"] });
+        nodes.Add(new Node("DequantizeLinear", $"{value}_DequantizeLinear", [$"{value}_quantized", scale, zeroPoint], [$"{value}_dequantized"]));
+        renamed[value] = $"{value}_dequantized";
+    }
+
+    private (string Scale, string ZeroPoint) Parameters(string value, AffineParameters parameters)
+    {
+        initializers[$"{value}_scale"] = Tensor.Scalar(parameters.Scale);
+        initializers[$"{value}_zero_point"] = Tensor.Scalar(parameters.ZeroPoint);
+        return ($"{value}_scale", $"{value}_zero_point");
+    }
+
+    private string Quantized(string name, Tensor weight, int axis)
+    {
+        var dequantized = $"{name}_dequantized";
+        if (initializers.ContainsKey($"{name}_quantized"))
+            return dequantized;
+        var quantized = WeightQuantizer.PerChannel(weight, axis);
+        initializers[$"{name}_quantized"] = quantized.Values;
+        initializers[$"{name}_scale"] = quantized.Scales;
+        initializers[$"{name}_zero_point"] = quantized.ZeroPoints;
+        nodes.Add(new Node("DequantizeLinear", $"{name}_DequantizeLinear", [$"{name}_quantized", $"{name}_scale", $"{name}_zero_point"], [dequantized])
+        {
+            Attributes = [Attributes.Of("axis", (long)axis)],
+        });
+        return dequantized;
+    }
+
+    /// <summary>The graph's output keeps its name: the value before quantization gives it up.</summary>
+    private void KeepName(string output)
+    {
+        var raw = $"{output}_raw";
+        for (var i = 0; i < nodes.Count; i++)
+        {
+            nodes[i] = nodes[i].Rewired(output, raw).Rewired(renamed[output], output) with
+            {
+                Outputs = [.. nodes[i].Outputs.Select(name => name == output ? raw : name == renamed[output] ? output : name)],
+            };
+        }
+    }
+
+    /// <summary>Constants that are still read; LayerNorm scales and biases hold what int8 leaves of them.</summary>
+    private OrderedDictionary<string, Tensor> Constants()
+    {
+        var read = nodes.SelectMany(node => node.Inputs).ToHashSet();
+        var constants = new OrderedDictionary<string, Tensor>();
+        foreach (var (name, tensor) in graph.Initializers.Concat(initializers).Where(entry => read.Contains(entry.Key)))
+            constants[name] = fused.NormWeights.Contains(name) ? Rounded(tensor) : tensor;
+        return constants;
+    }
+
+    private static Tensor Rounded(Tensor weight)
+    {
+        var values = weight.Span<float>();
+        var parameters = AffineParameters.Covering(TensorPrimitives.Min(values), TensorPrimitives.Max(values));
+        var rounded = values.ToArray();
+        foreach (ref var value in rounded.AsSpan())
+            value = parameters.Dequantize(parameters.Quantize(value));
+        return Tensor.Of(weight.Shape.AsSpan(), rounded);
+    }
+}

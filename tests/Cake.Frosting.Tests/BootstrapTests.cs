@@ -1,0 +1,121 @@
+using System.Diagnostics;
+
+namespace Cake.Frosting.Tests;
+
+/// <summary>build.sh and .ci/run, started as a user does, in a world that holds only the programs that a test puts there.</summary>
+public sealed class BootstrapTests : IDisposable
+{
+    private static readonly string _root = FindRoot();
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("bootstrap");
+
+    public BootstrapTests() => Assert.SkipWhen(OperatingSystem.IsWindows(), "Shell scripts.");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task Where_there_is_no_apt_what_is_missing_is_named_and_the_run_ends()
+    {
+        Provide("dirname", "make", "c++");
+
+        var (exitCode, output) = await Run($"{_root}/build.sh");
+
+        Assert.Equal(1, exitCode);
+        Assert.Contains("Missing: cmake.", output, StringComparison.Ordinal);
+        Assert.Contains("dnf install cmake", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task On_Debian_root_installs_the_missing_packages_alone_and_others_are_told_the_command()
+    {
+        Provide("dirname", "tr", "sed", "make");
+        var calls = Script("apt-get", "echo \"$DEBIAN_FRONTEND: $*\" >> \"$(dirname \"$0\")/calls\"") + "/calls";
+
+        var (exitCode, output) = await Run($"{_root}/build.sh");
+
+        Assert.Equal(1, exitCode);
+        if (Environment.IsPrivilegedProcess)
+        {
+            Assert.Equal(
+                ["noninteractive: update -qq", "noninteractive: install -y -qq --no-install-recommends cmake g++"],
+                await File.ReadAllLinesAsync(calls, Xunit.TestContext.Current.CancellationToken));
+        }
+        else
+        {
+            Assert.Contains("sudo apt-get install -y cmake g++", output, StringComparison.Ordinal);
+            Assert.False(File.Exists(calls));
+        }
+    }
+
+    [Fact]
+    public async Task Without_the_dotnet_sdk_one_message_names_the_version_and_where_to_get_it()
+    {
+        Provide("dirname", "tr", "sed", "cmake", "make", "c++");
+
+        var (exitCode, output) = await Run($"{_root}/build.sh");
+
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("No .NET SDK that global.json accepts (10.0.", output, StringComparison.Ordinal);
+        Assert.Contains("https://dotnet.microsoft.com/download", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("echo '12 passed, 0 failed' > artifacts/tests/summary.txt", 0, "12 passed, 0 failed")]
+    [InlineData("echo '11 passed, 1 failed' > artifacts/tests/summary.txt; exit 1", 1, "11 passed, 1 failed")]
+    [InlineData("echo '11 passed, 1 failed' > artifacts/tests/summary.txt", 1, "11 passed, 1 failed")]
+    [InlineData("echo '12 passed, 0 failed' > artifacts/tests/summary.txt; exit 3", 3, "12 passed, 0 failed")]
+    [InlineData("echo broken > artifacts/tests/summary.txt", 1, "0 passed, 1 failed")]
+    [InlineData("exit 2", 1, "0 passed, 1 failed")]
+    public async Task The_last_line_of_ci_is_the_count_of_tests(string host, int expectedExitCode, string expectedLine)
+    {
+        Provide("dirname", "rm", "tail", "mkdir", "bash");
+        _folder.CreateSubdirectory(".ci");
+        File.Copy($"{_root}/.ci/run", $"{_folder}/.ci/run");
+        Script("../build.sh", $"[[ $CI-$1 == true---target=Test ]] || exit 9; echo noise; mkdir -p artifacts/tests; {host}");
+
+        var (exitCode, output) = await Run($"{_folder}/.ci/run");
+
+        Assert.Equal(expectedExitCode, exitCode);
+        Assert.Equal(expectedLine, output.TrimEnd('\n').Split('\n')[^1]);
+    }
+
+    private void Provide(params string[] programs)
+    {
+        var bin = _folder.CreateSubdirectory("bin");
+        foreach (var program in programs)
+        {
+            var target = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(folder => Path.Combine(folder, program)).First(File.Exists);
+            File.CreateSymbolicLink(Path.Combine(bin.FullName, program), target);
+        }
+    }
+
+    /// <returns>The folder that programs are provided in.</returns>
+    private string Script(string name, string body)
+    {
+        var bin = Path.Combine(_folder.FullName, "bin");
+        var path = Path.Combine(bin, name);
+        File.WriteAllText(path, $"#!/bin/bash\n{body}\n");
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        return bin;
+    }
+
+    private async Task<(int ExitCode, string Output)> Run(string script)
+    {
+        var start = new ProcessStartInfo("/bin/bash", ["-c", "exec /bin/bash \"$0\" 2>&1", script]) { RedirectStandardOutput = true };
+        start.Environment.Clear();
+        start.Environment["PATH"] = Path.Combine(_folder.FullName, "bin");
+        start.Environment["HOME"] = _folder.FullName;
+        using var process = Process.Start(start)!;
+        var output = await process.StandardOutput.ReadToEndAsync(Xunit.TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(Xunit.TestContext.Current.CancellationToken);
+        return (process.ExitCode, output);
+    }
+
+    private static string FindRoot()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "global.json")))
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run inside the repository.");
+        return folder;
+    }
+}

@@ -1,0 +1,10 @@
+namespace ModelPipeline.Tests.Npu;
+
+internal static class Repository
+{
+    /// <summary>The folder that holds ModelPipeline.sln.</summary>
+    public static string Root { get; } = Find(AppContext.BaseDirectory);
+
+    private static string Find(string folder) =>
+        File.Exists(Path.Combine(folder, "ModelPipeline.sln")) ? folder : Find(Path.GetDirectoryName(folder)!);
+}
