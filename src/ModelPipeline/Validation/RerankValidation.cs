@@ -1,3 +1,5 @@
+using ModelPipeline.Text;
+
 namespace ModelPipeline.Validation;
 
 /// <summary>What one query says about a variant.</summary>
@@ -47,7 +49,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
     /// </remarks>
     /// <exception cref="PipelineException">A score is NaN or infinite, or scores and candidates differ in number.</exception>
     public static RerankValidation Measure(
-        IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
+        IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
     {
         if (queries.Count == 0)
             throw new PipelineException("The validation corpus has no queries. Give it at least one query with candidates.");
@@ -71,7 +73,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
         return new(figures, [.. perQuery.Select(query => query.Rounded())]);
     }
 
-    private static QueryFigures MeasureQuery(JudgedQuery query, float[] reference, float[] scores)
+    private static QueryFigures MeasureQuery(CorpusQuery query, float[] reference, float[] scores)
     {
         var differences = scores.Zip(reference, Difference).ToArray();
         return new(
@@ -101,13 +103,13 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
     /// <summary>Mean of the values there are; null if there are none.</summary>
     private static double? Mean(IEnumerable<double?> values) => values.Average();
 
-    private static void RequireScores(IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> scores, string whose)
+    private static void RequireScores(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores, string whose)
     {
         if (scores.Count != queries.Count)
             throw new PipelineException($"Scores of {whose} cover {scores.Count} queries, the corpus has {queries.Count}. Score every query of the corpus.");
         for (var q = 0; q < queries.Count; q++)
         {
-            var (id, passages, _) = queries[q];
+            var (id, _, passages, _) = queries[q];
             if (passages.Count == 0)
                 throw new PipelineException($"Query {id} has no candidate passages. Give it at least one in the candidates file.");
             if (scores[q].Length != passages.Count)

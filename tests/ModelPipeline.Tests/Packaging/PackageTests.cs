@@ -11,7 +11,7 @@ namespace ModelPipeline.Tests.Packaging;
 
 public sealed class PackageTests : IDisposable
 {
-    private static readonly string Sample = Path.Combine(TinyScores.RepositoryRoot, "pipeline/sample/tiny-reranker");
+    private static readonly string Sample = RepositoryFiles.Sample("tiny-reranker");
     private static readonly byte[] ModelBytes = File.ReadAllBytes(Path.Combine(Sample, "model.onnx"))[..300_000];
     private readonly string _folder = Directory.CreateTempSubdirectory("package-").FullName;
 
