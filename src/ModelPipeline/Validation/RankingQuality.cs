@@ -29,7 +29,10 @@ public static class RankingQuality
         return Dcg(Rank(scores).Select(i => gains[i])) / IdealDcg(query);
     }
 
-    /// <summary>The mean of <see cref="Ndcg"/> over all orders of tied candidates (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).</summary>
+    /// <summary>
+    /// The mean of <see cref="Ndcg"/> over all orders of tied candidates (McSherry and Najork,
+    /// "Computing Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).
+    /// </summary>
     public static double NdcgTieAveraged(CorpusQuery query, ReadOnlySpan<float> scores)
     {
         var copy = scores.ToArray();
@@ -41,7 +44,10 @@ public static class RankingQuality
         return Dcg(expected) / IdealDcg(query);
     }
 
-    /// <summary>1 / rank of the first candidate with grade 1 or more (trec_eval's default relevance level), 0 if none is among the first 10. NaN if no judged passage has a grade above 0.</summary>
+    /// <summary>
+    /// 1 / rank of the first candidate with grade 1 or more (trec_eval's default relevance level), 0 if none is among the first 10.
+    /// NaN if no judged passage has a grade above 0.
+    /// </summary>
     public static double ReciprocalRank(CorpusQuery query, ReadOnlySpan<float> scores)
     {
         if (!query.Grades.Values.Any(grade => grade > 0))

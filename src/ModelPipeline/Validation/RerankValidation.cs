@@ -38,7 +38,10 @@ public sealed record QueryFigures(
 /// <summary>Figures of a reranker's scores, by metric name, and their origin query by query.</summary>
 public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figures, IReadOnlyList<QueryFigures> Queries)
 {
-    /// <summary>Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32). Give the reference itself as scores for the reference's own figures.</summary>
+    /// <summary>
+    /// Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32).
+    /// Give the reference itself as scores for the reference's own figures.
+    /// </summary>
     /// <param name="queries">The test collection, at least one query.</param>
     /// <param name="reference">[query][candidate], in the order of <paramref name="queries"/>.</param>
     /// <param name="scores">[query][candidate], likewise.</param>

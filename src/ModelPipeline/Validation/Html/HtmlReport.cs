@@ -31,7 +31,8 @@ public static class HtmlReport
 
     private static string Subtitle(ValidationReport report) => report.Subject.Task switch
     {
-        ModelTask.Rerank => FormattableString.Invariant($"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
+        ModelTask.Rerank => FormattableString.Invariant(
+            $"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
         _ => FormattableString.Invariant($"Embedder, validated on {report.Texts.Count:N0} texts of corpus {report.Subject.Corpus}, against fp32 ONNX"),
     };
 
@@ -68,7 +69,10 @@ public static class HtmlReport
     {
         var subject = report.Subject;
         var section = new StringBuilder($"<h2>{Plot.Escape(name)}{Mark(report)}</h2>\n");
-        section.Append($"<p class=\"muted\">{Plot.Escape(FormattableString.Invariant($"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {subject.Precision.ToString().ToLowerInvariant()} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}"))}</p>\n");
+        var precision = subject.Precision.ToString().ToLowerInvariant();
+        var what = FormattableString.Invariant(
+            $"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {precision} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}");
+        section.Append($"<p class=\"muted\">{Plot.Escape(what)}</p>\n");
         if (report.Gates.Count > 0)
         {
             section.Append("<div class=\"scroll\"><table>\n<tr><th>Gate</th><th class=\"words\">Outcome</th></tr>\n");
@@ -93,7 +97,8 @@ public static class HtmlReport
         table.Append("<tr><th>Query</th><th>NDCG@10 fp32</th><th>NDCG@10</th><th>Kendall tau</th><th>Same first</th><th>Tied pairs</th><th>Max difference</th><th>Mean difference</th></tr>\n");
         foreach (var query in queries.OrderBy(query => query.Ndcg - query.ReferenceNdcg ?? 0).ThenBy(query => query.Id, StringComparer.Ordinal))
         {
-            table.Append(CultureInfo.InvariantCulture, $"<tr><td>{Plot.Escape(query.Id)}</td><td>{query.ReferenceNdcg:F3}</td><td>{query.Ndcg:F3}</td><td>{query.KendallTau:F3}</td><td>{(query.Top1Agrees ? "yes" : "no")}</td>");
+            table.Append(CultureInfo.InvariantCulture, $"<tr><td>{Plot.Escape(query.Id)}</td><td>{query.ReferenceNdcg:F3}</td><td>{query.Ndcg:F3}</td>");
+            table.Append(CultureInfo.InvariantCulture, $"<td>{query.KendallTau:F3}</td><td>{(query.Top1Agrees ? "yes" : "no")}</td>");
             table.Append(CultureInfo.InvariantCulture, $"<td>{query.TiedPairs}</td><td>{query.MaxDifference:F4}</td><td>{query.MeanDifference:F4}</td></tr>\n");
         }
         return table.Append("</table></div></details>\n").ToString();
