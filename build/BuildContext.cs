@@ -66,6 +66,9 @@ public sealed class BuildContext : FrostingContext
     /// <summary>Validated in this run, in order.</summary>
     public List<ValidationReport> Reports { get; } = [];
 
+    /// <summary>What this run made for people to look at, in order.</summary>
+    public List<string> Outputs { get; } = [];
+
     /// <summary>Runs a stage under a progress display.</summary>
     public async Task<T> StageAsync<T>(Func<StageContext, Task<T>> stage)
     {

@@ -51,15 +51,24 @@ internal static class StageTasks
                 {
                     reports[variant.Name] = await Each(model.Shapes, (shape, stage) => ValidateStage.RunAsync(build, variant, shape, stage));
                     context.Reports.AddRange(reports[variant.Name]);
-                    ValidateStage.WriteReport(build, [.. reports.Values.SelectMany(each => each)]);
                 });
         }
         Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn(model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"))
-            .Does(() => RequireGates(model, reports.Values.SelectMany(each => each)));
+            .Does(() =>
+            {
+                context.Outputs.Add(ValidateStage.WriteReport(build, All()));
+                RequireGates(model, All());
+            });
         Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
-            .Does(() => Log(context, DecideStage.Run(build, [.. reports.Values.SelectMany(each => each)])));
+            .Does(() => Log(context, DecideStage.Run(build, All())));
         Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
-            .Does(() => context.StageAsync(stage => PackageStage.RunAsync(build, [.. reports.Values.SelectMany(each => each)], stage)));
+            .Does(async () =>
+            {
+                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
+                context.Outputs.AddRange([folder, folder + ".tar.gz"]);
+            });
+
+        IReadOnlyList<ValidationReport> All() => [.. reports.Values.SelectMany(each => each)];
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>
             engine.RegisterTask(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);
@@ -84,6 +93,7 @@ internal static class StageTasks
 
     private static void Log(BuildContext context, ProductionDecision decision)
     {
+        context.Outputs.Add(Path.Combine(context.Builds[decision.Model].Folder, DecideStage.EnvironmentName));
         context.Log.Information("{0}: {1}", decision.Model, decision.Winner ?? "the CPU serves");
         foreach (var verdict in decision.Variants)
             context.Log.Information("  {0} {1}: {2}", verdict.Variant, verdict.Shape, string.Join("; ", verdict.Reasons));

@@ -1,6 +1,5 @@
 using System.Globalization;
 using ModelPipeline;
-using ModelPipeline.Packaging;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 using Spectre.Console;
@@ -28,7 +27,7 @@ internal static class Summary
             }
         }
         AnsiConsole.Write(table);
-        foreach (var path in Paths(context).Where(path => File.Exists(path) || Directory.Exists(path)))
+        foreach (var path in context.Outputs)
             Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
 
         void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates) => table.AddRow(
@@ -43,10 +42,7 @@ internal static class Summary
     {
         var build = context.Builds[report.Subject.Model];
         var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
-        var path = Path.Combine(build.ValidationFolder(variant, shape), "timings.json");
-        if (!File.Exists(path))
-            return "-";
-        var timings = ReportJson.Read<Timings>(path);
+        var timings = ReportJson.Read<Timings>(ValidateStage.TimingsPath(build, variant, shape));
         return Show(timings.Milliseconds, "latency_p50_ms") + (timings.Simulated ? " sim" : "");
     }
 
@@ -61,17 +57,5 @@ internal static class Summary
             .. report.Gates.Where(gate => gate.Result == GateResult.NotMeasured).Select(gate => $"[yellow]open {gate.Metric}[/]"),
         ];
         return string.Join('\n', lines);
-    }
-
-    private static IEnumerable<string> Paths(BuildContext context)
-    {
-        foreach (var build in context.Reports.Select(report => report.Subject.Model).Distinct().Select(name => context.Builds[name]))
-        {
-            yield return Path.Combine(build.Folder, "validation", "report.html");
-            yield return Path.Combine(build.Folder, DecideStage.EnvironmentName);
-            var package = Path.Combine(build.Packages, PackageManifest.FolderName(build.Model.Name, build.Model.Version));
-            yield return package;
-            yield return package + ".tar.gz";
-        }
     }
 }

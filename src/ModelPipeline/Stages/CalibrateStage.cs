@@ -17,7 +17,7 @@ public static class CalibrateStage
         var inputs = await build.TextInputsAsync(spec.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
         var key = StageRecord.KeyOf("calibrate", ModelBuild.Version, new { shape.Sequence, build.CalibrationSettings, build.TextSettings }, inputs);
-        if (!spec.Regenerate && build.IsUpToDate(record, key, context))
+        if (build.IsUpToDate(record, key, context, spec.Regenerate))
             return folder;
 
         string[] names = [.. OnnxModel.Load(source.Path).Graph.Inputs.Select(input => input.Name)];

@@ -78,9 +78,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Settings that decide about the calibration rows.</summary>
     internal CalibrationSpec CalibrationSettings => model.Calibration with { Regenerate = false };
 
-    /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run.</summary>
-    internal bool IsUpToDate(string record, string key, StageContext context) =>
-        verified.Contains((record, key)) || (StageRecord.TryReuse(record, key, context.Cancellation) is not null && verified.Add((record, key)));
+    /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run; when forced, only this run's own outputs count.</summary>
+    internal bool IsUpToDate(string record, string key, StageContext context, bool force = false) =>
+        verified.Contains((record, key)) || (!force && StageRecord.TryReuse(record, key, context.Cancellation) is not null && verified.Add((record, key)));
 
     /// <summary>Records a finished stage.</summary>
     internal void Finish(string record, string key, IEnumerable<string> outputs, StageContext context)

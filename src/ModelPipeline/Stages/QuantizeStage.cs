@@ -34,7 +34,7 @@ public static class QuantizeStage
             ["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256,
         };
         var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, inputs);
-        if (!variant.Force && build.IsUpToDate(record, key, context))
+        if (build.IsUpToDate(record, key, context, variant.Force))
             return artifact;
 
         Directory.CreateDirectory(folder);

@@ -2,6 +2,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Sources;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 using ModelPipeline.Validation.Html;
@@ -20,28 +21,18 @@ public static class ValidateStage
     /// <summary>Runs that are not counted, so that caches and clocks have settled.</summary>
     private const int WarmUpRuns = 3;
 
-    /// <summary>Validates one variant at one shape and writes validation.json, whatever the gates say.</summary>
+    /// <summary>Validates one variant at one shape and writes validation.json, whatever the gates say. Scores are kept: another limit needs no new run.</summary>
     public static async Task<ValidationReport> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var (model, spec) = (build.Model, build.Model.Validation);
-        var folder = build.ValidationFolder(variant, shape);
-        var reportPath = Path.Combine(folder, "validation.json");
-        var record = Path.Combine(folder, "validate" + StageRecord.Extension);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var digest = FileDigest.Of(artifact, context.Cancellation);
-        var device = build.Manifest.Devices[spec.Device];
-        var inputs = await build.TextInputsAsync(spec.Corpus, context).ConfigureAwait(false);
-        inputs["artifact"] = digest.Sha256;
-        inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("validate", ModelBuild.Version, new { variant.Name, variant.Gates, spec.Queries, device.Kind, shape = shape.ToString(), build.TextSettings }, inputs);
-        if (build.IsUpToDate(record, key, context))
-            return ReportJson.Read<ValidationReport>(reportPath);
-
         var corpus = build.Corpus(spec.Corpus);
-        var rows = Rows(model, corpus, await build.TokenizerAsync(context).ConfigureAwait(false), shape.Sequence);
-        var reference = await ReferenceAsync(build, shape, source, rows, inputs, context).ConfigureAwait(false);
-        var (outputs, timings) = Run(build, variant, artifact, rows, context);
+        var rows = new Lazy<IReadOnlyList<TokenizedInput>>(Rows(model, corpus, await build.TokenizerAsync(context).ConfigureAwait(false), shape.Sequence));
+        var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
+        var scores = await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
+        var timings = ReportJson.Read<Timings>(TimingsPath(build, variant, shape));
+        var device = build.Manifest.Devices[spec.Device];
         var subject = new ValidationSubject
         {
             Model = model.Name,
@@ -52,21 +43,23 @@ public static class ValidateStage
             Precision = variant.Precision,
             Shape = shape.ToString(),
             Artifact = Path.GetFileName(artifact),
-            ArtifactDigest = digest,
+            ArtifactDigest = FileDigest.Of(artifact, context.Cancellation),
             ReferenceDigest = new FileDigest(source.Bytes, source.Sha256),
             Device = spec.Device,
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
         var latency = timings.Simulated ? new Dictionary<string, double>() : timings.Milliseconds;
+        var queries = Selected(corpus, spec).ToList();
         var report = model.Task == ModelTask.Rerank
-            ? ValidationReport.OfReranker(subject, variant.Gates, Judged(corpus, spec), ByQuery(rows, reference), ByQuery(rows, outputs), latency)
-            : ValidationReport.OfEmbedder(subject, variant.Gates, [.. rows.Select(row => row.Passage)], reference, outputs, latency);
-        ReportJson.Write(Path.Combine(folder, "timings.json"), timings);
-        ReportJson.Write(reportPath, report);
-        build.Finish(record, key, [reportPath], context);
+            ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores), latency)
+            : ValidationReport.OfEmbedder(subject, variant.Gates, PassageIds(corpus), reference, scores, latency);
+        ReportJson.Write(Path.Combine(build.ValidationFolder(variant, shape), "validation.json"), report);
         return report;
     }
+
+    /// <summary>Where a variant's timings lie.</summary>
+    public static string TimingsPath(ModelBuild build, VariantSpec variant, InputShape shape) => Path.Combine(build.ValidationFolder(variant, shape), "timings.json");
 
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
@@ -77,61 +70,70 @@ public static class ValidateStage
         return path;
     }
 
-    private sealed record Row(string Query, string Passage, TokenizedInput Tokens);
-
-    private static IReadOnlyList<Row> Rows(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence) => model.Task == ModelTask.Embed
-        ? [.. corpus.Passages.OrderBy(passage => passage.Key, StringComparer.Ordinal).Select(passage => new Row("", passage.Key, tokenizer.Encode(passage.Value, sequence)))]
+    /// <summary>Token rows in scoring order: query by query, or passage by passage for an embedder.</summary>
+    private static Func<IReadOnlyList<TokenizedInput>> Rows(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence) => () => model.Task == ModelTask.Embed
+        ? [.. PassageIds(corpus).Select(id => tokenizer.Encode(corpus.Passages[id], sequence))]
         : [.. from query in Selected(corpus, model.Validation)
               from passage in query.Candidates
-              select new Row(query.Id, passage, tokenizer.Encode(query.Text, corpus.Passages[passage], sequence, model.Tokenizer.Truncation))];
+              select tokenizer.Encode(query.Text, corpus.Passages[passage], sequence, model.Tokenizer.Truncation)];
 
     private static IEnumerable<CorpusQuery> Selected(Corpus corpus, ValidationSpec spec) => corpus.Queries.Take(spec.Queries ?? int.MaxValue);
 
-    private static IReadOnlyList<JudgedQuery> Judged(Corpus corpus, ValidationSpec spec) =>
-        [.. Selected(corpus, spec).Select(query => new JudgedQuery(query.Id, query.Candidates, query.Grades))];
+    private static IReadOnlyList<string> PassageIds(Corpus corpus) => [.. corpus.Passages.Keys.Order(StringComparer.Ordinal)];
 
-    private static IReadOnlyList<float[]> ByQuery(IReadOnlyList<Row> rows, IReadOnlyList<float[]> scores) =>
-        [.. rows.Zip(scores).GroupBy(pair => pair.First.Query).Select(group => group.Select(pair => pair.Second[0]).ToArray())];
-
-    /// <summary>fp32 outputs of the source model at this shape, before any rewrite; computed once for all variants.</summary>
-    private static async Task<IReadOnlyList<float[]>> ReferenceAsync(
-        ModelBuild build, InputShape shape, Sources.FetchedFile source, IReadOnlyList<Row> rows, IReadOnlyDictionary<string, string> inputs, StageContext context)
+    private static IReadOnlyList<float[]> ByQuery(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores)
     {
-        var path = Path.Combine(build.Folder, "validation", $"reference-{shape}.json");
-        var record = Path.ChangeExtension(path, null) + StageRecord.Extension;
-        var key = StageRecord.KeyOf("reference", ModelBuild.Version, new { shape = shape.ToString(), build.Model.Validation.Queries, build.TextSettings }, inputs.Where(input => input.Key != "artifact").ToDictionary());
-        if (build.IsUpToDate(record, key, context))
-            return ReportJson.Read<List<float[]>>(path);
-        var scores = await Task.Run(() =>
+        using var flat = scores.Select(score => score[0]).GetEnumerator();
+        return [.. queries.Select(query => query.Candidates.Select(_ => flat.MoveNext() ? flat.Current : throw new InvalidOperationException("fewer scores than pairs")).ToArray())];
+    }
+
+    /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
+    private static Task<IReadOnlyList<float[]>> ReferenceAsync(
+        ModelBuild build, InputShape shape, FetchedFile source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
+        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () =>
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
             string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
             using var scorer = new ReferenceScorer(model, build.Model.Task);
-            return Timed("score fp32", rows, context, row => scorer.Score([.. names.Select(name => row.Tokens[name])], context.Cancellation));
-        }, context.Cancellation).ConfigureAwait(false);
-        ReportJson.Write(path, scores);
-        build.Finish(record, key, [path], context);
+            return Timed("score fp32", rows.Value, context, row => scorer.Score([.. names.Select(name => row[name])], context.Cancellation));
+        });
+
+    /// <summary>Outputs of the artifact through the shim; its timings are written beside them.</summary>
+    private static async Task<IReadOnlyList<float[]>> ScoresAsync(
+        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
+        await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), "score", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, () =>
+        {
+            using var npu = NpuModel.Load(variant.Backend, artifact);
+            ReadOnlyMemory<long>[] Inputs(TokenizedInput row) => [.. npu.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
+            foreach (var row in rows.Value.Take(WarmUpRuns))
+                npu.Run(Inputs(row), context.Cancellation);
+            var milliseconds = new List<double>(rows.Value.Count);
+            var scores = Timed($"validate {variant.Name}", rows.Value, context, row =>
+            {
+                var output = npu.Run(Inputs(row), context.Cancellation)[0];
+                milliseconds.Add(npu.LastRun.TotalMilliseconds);
+                return ModelOutput.Read(output, build.Model.Task, row.AttentionMask);
+            });
+            ReportJson.Write(TimingsPath(build, variant, shape), new Timings(npu.Simulated, npu.SdkVersion, Latency.Figures(milliseconds)));
+            return scores;
+        }).ConfigureAwait(false);
+
+    /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>
+    private static async Task<IReadOnlyList<float[]>> KeptAsync(
+        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, StageContext context, Func<List<float[]>> score)
+    {
+        var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
+        inputs["model"] = modelSha256;
+        var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), build.Model.Validation.Queries, build.TextSettings }, inputs);
+        if (build.IsUpToDate(path + StageRecord.Extension, key, context))
+            return ReportJson.Read<List<float[]>>(path + ".json");
+        var scores = await Task.Run(score, context.Cancellation).ConfigureAwait(false);
+        ReportJson.Write(path + ".json", scores);
+        build.Finish(path + StageRecord.Extension, key, [path + ".json"], context);
         return scores;
     }
 
-    /// <summary>Outputs of the artifact through the shim, and its timings.</summary>
-    private static (IReadOnlyList<float[]> Outputs, Timings Timings) Run(ModelBuild build, VariantSpec variant, string artifact, IReadOnlyList<Row> rows, StageContext context)
-    {
-        using var npu = NpuModel.Load(variant.Backend, artifact);
-        ReadOnlyMemory<long>[] Inputs(Row row) => [.. npu.Inputs.Select(input => (ReadOnlyMemory<long>)row.Tokens[input.Name])];
-        foreach (var row in rows.Take(WarmUpRuns))
-            npu.Run(Inputs(row), context.Cancellation);
-        var milliseconds = new List<double>(rows.Count);
-        var outputs = Timed($"validate {variant.Name}", rows, context, row =>
-        {
-            var output = npu.Run(Inputs(row), context.Cancellation)[0];
-            milliseconds.Add(npu.LastRun.TotalMilliseconds);
-            return ModelOutput.Read(output, build.Model.Task, row.Tokens.AttentionMask);
-        });
-        return (outputs, new Timings(npu.Simulated, npu.SdkVersion, Latency.Figures(milliseconds)));
-    }
-
-    private static List<float[]> Timed(string activity, IReadOnlyList<Row> rows, StageContext context, Func<Row, float[]> score)
+    private static List<float[]> Timed(string activity, IReadOnlyList<TokenizedInput> rows, StageContext context, Func<TokenizedInput, float[]> score)
     {
         var scores = new List<float[]>(rows.Count);
         foreach (var row in rows)
