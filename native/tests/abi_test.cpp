@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 
+#include <array>
 #include <cstring>
 
 namespace {
@@ -50,17 +51,17 @@ TEST(handles_that_are_not_open_are_refused_by_every_function) {
     CHECK_EQUAL(rknnshim_model_close(freed), RKNNSHIM_INVALID_HANDLE); // a job is no model
     CHECK_EQUAL(rknnshim_job_free(freed), RKNNSHIM_OK);
 
-    char buffer[64];
+    std::array<char, 64> buffer{};
     size_t length = 0;
     for (const uint64_t handle : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}, closed, freed}) {
-        CHECK_EQUAL(rknnshim_model_describe(handle, buffer, sizeof buffer, &length), RKNNSHIM_INVALID_HANDLE);
+        CHECK_EQUAL(rknnshim_model_describe(handle, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_run(handle, nullptr, 0, nullptr, 0, nullptr), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_cancel(handle), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_close(handle), RKNNSHIM_INVALID_HANDLE);
         CHECK(test::error_says("no handle of an open model"));
-        CHECK_EQUAL(rknnshim_job_poll(handle, 0, buffer, sizeof buffer, &length), RKNNSHIM_INVALID_HANDLE);
+        CHECK_EQUAL(rknnshim_job_poll(handle, 0, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_job_cancel(handle), RKNNSHIM_INVALID_HANDLE);
-        CHECK_EQUAL(rknnshim_job_result(handle, buffer, sizeof buffer, &length), RKNNSHIM_INVALID_HANDLE);
+        CHECK_EQUAL(rknnshim_job_result(handle, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_job_free(handle), RKNNSHIM_INVALID_HANDLE);
         CHECK(test::error_says("no handle of an open job"));
     }

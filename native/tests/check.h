@@ -38,6 +38,7 @@ void check_equal(const A& actual, const B& expected, const char* text, const cha
 
 } // namespace test
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a name that is declared cannot stand in them
 #define TEST(name)                                             \
     static void name();                                        \
     static const test::Registration name##_case(#name, &name); \

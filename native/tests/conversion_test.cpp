@@ -1,6 +1,7 @@
 #include "fixture.h"
 #include "onnx_bytes.h"
 
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -57,11 +58,11 @@ TEST(events_tell_progress_and_end_with_done) {
     CHECK_EQUAL(events.back()["event"], "done");
     CHECK_EQUAL(events.back()["status"], 0);
     CHECK_EQUAL(events.back()["dropped"], 0);
-    char buffer[8];
+    std::array<char, 8> buffer{};
     size_t length = 0;
-    CHECK_EQUAL(rknnshim_job_poll(job, 60000, buffer, sizeof buffer, &length), RKNNSHIM_END);
-    CHECK_EQUAL(rknnshim_job_poll(job, -1, buffer, sizeof buffer, &length), RKNNSHIM_INVALID_ARGUMENT);
-    CHECK_EQUAL(rknnshim_job_poll(job, 60001, buffer, sizeof buffer, &length), RKNNSHIM_INVALID_ARGUMENT);
+    CHECK_EQUAL(rknnshim_job_poll(job, 60000, buffer.data(), buffer.size(), &length), RKNNSHIM_END);
+    CHECK_EQUAL(rknnshim_job_poll(job, -1, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_ARGUMENT);
+    CHECK_EQUAL(rknnshim_job_poll(job, 60001, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_ARGUMENT);
     CHECK_EQUAL(rknnshim_job_free(job), RKNNSHIM_OK);
 }
 
@@ -117,15 +118,15 @@ TEST(a_job_is_cancelled_within_a_second_and_leaves_nothing) {
         rknnshim_job job = 0;
         CHECK_EQUAL(rknnshim_job_start(json.data(), json.size(), &job), RKNNSHIM_OK);
         std::this_thread::sleep_for(delay);
-        char buffer[8];
+        std::array<char, 8> buffer{};
         size_t length = 0;
-        CHECK_EQUAL(rknnshim_job_result(job, buffer, sizeof buffer, &length), RKNNSHIM_PENDING);
+        CHECK_EQUAL(rknnshim_job_result(job, buffer.data(), buffer.size(), &length), RKNNSHIM_PENDING);
         const auto begin = std::chrono::steady_clock::now();
         CHECK_EQUAL(rknnshim_job_cancel(job), RKNNSHIM_OK);
         const auto events = test::finish(job);
         CHECK(std::chrono::steady_clock::now() - begin < 3s);
         CHECK_EQUAL(events.back()["status"], static_cast<int>(RKNNSHIM_CANCELLED));
-        CHECK_EQUAL(rknnshim_job_result(job, buffer, sizeof buffer, &length), RKNNSHIM_CANCELLED);
+        CHECK_EQUAL(rknnshim_job_result(job, buffer.data(), buffer.size(), &length), RKNNSHIM_CANCELLED);
         CHECK_EQUAL(rknnshim_job_cancel(job), RKNNSHIM_OK);
         CHECK_EQUAL(rknnshim_job_free(job), RKNNSHIM_OK);
         CHECK_EQUAL(folder.files(), 1U);

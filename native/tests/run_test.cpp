@@ -10,6 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr uint64_t kSlowOutput = 512UL * 512UL;
+
 struct Run {
     int32_t status;
     std::vector<float> values;
@@ -128,7 +130,7 @@ TEST(a_run_is_cancelled_from_another_thread_and_the_next_one_is_not) {
                 std::this_thread::sleep_for(1ms);
             }
         });
-        CHECK_EQUAL(run(slow.handle, ids, 512 * 512).status, RKNNSHIM_CANCELLED);
+        CHECK_EQUAL(run(slow.handle, ids, kSlowOutput).status, RKNNSHIM_CANCELLED);
         const auto took = std::chrono::steady_clock::now() - begin;
         CHECK(took > 90ms); // the cancellation of the round before did not stick
         CHECK(took < 5s);
@@ -142,6 +144,7 @@ TEST(many_threads_may_share_load_and_close_models) {
     std::atomic<int> wrong = 0;
     {
         std::vector<std::jthread> threads;
+        threads.reserve(4);
         for (int t = 0; t < 4; ++t)
             threads.emplace_back([&] {
                 for (int64_t i = 0; i < 50; ++i) {
@@ -166,9 +169,9 @@ TEST(a_model_closed_during_a_run_ends_that_run_properly) {
         rknnshim_model_close(handle);
     });
     const std::vector<int64_t> ids(512);
-    CHECK_EQUAL(run(handle, ids, 512 * 512).status, RKNNSHIM_OK);
+    CHECK_EQUAL(run(handle, ids, kSlowOutput).status, RKNNSHIM_OK);
     closer.join();
-    CHECK_EQUAL(run(handle, ids, 512 * 512).status, RKNNSHIM_INVALID_HANDLE);
+    CHECK_EQUAL(run(handle, ids, kSlowOutput).status, RKNNSHIM_INVALID_HANDLE);
 }
 
 } // namespace
