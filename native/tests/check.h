@@ -38,11 +38,12 @@ void check_equal(const A& actual, const B& expected, const char* text, const cha
 
 } // namespace test
 
-// NOLINTNEXTLINE(bugprone-macro-parentheses): a name that is declared cannot stand in them
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot stand in them
 #define TEST(name)                                             \
     static void name();                                        \
     static const test::Registration name##_case(#name, &name); \
     static void name()
+// NOLINTEND(bugprone-macro-parentheses)
 
 #define CHECK(condition)                             \
     do {                                             \
