@@ -70,9 +70,8 @@ public static class OnnxChecker
     private static List<string> Infer(Node node, Dictionary<string, long> opsets, UseDef uses, Dictionary<string, InferredValue> values)
     {
         var findings = new List<string>();
-        var outputs = node.Outputs.Where(output => output.Length > 0);
-        foreach (var output in outputs)
-            values[output] = new InferredValue(ElementType.Undefined, null);
+        foreach (var output in node.Outputs.Where(output => output.Length > 0))
+            values.TryAdd(output, new InferredValue(ElementType.Undefined, null));
         if (!opsets.TryGetValue(node.Domain, out var opset))
             return [$"the model imports no operator set '{node.Domain}'"];
         if (OperatorTable.Find(node.Domain, node.OpType, opset) is not { } signature)

@@ -56,7 +56,7 @@ internal static class OperatorTable
         Or 7: bool bool -> bool | broadcast
         Pow 7: T:num T -> T | broadcast
         Pow 12: T:num U:num -> T | broadcast
-        QLinearMatMul 10: A:byte AS:float A B:byte BS:float B C:byte CS:float C -> C | qlinear-matmul
+        QLinearMatMul 10: A:byte AS:float A B:byte BS:float B CS:float C:byte -> C | qlinear-matmul
         QuantizeLinear 10: F:f32|i32 S:f32 Q:q? -> Q | quantize
         QuantizeLinear 19: F:float|i32 F Q:q? -> Q | quantize
         Range 11: T:num T T -> T | unknown
