@@ -12,7 +12,7 @@ public sealed class OnnxCheckerTests
 {
     private static string[] Findings(GraphBuilder g, params string[] outputs) => [.. OnnxChecker.Check(g.Build(outputs)).Findings];
 
-    private static string X(GraphBuilder g, params Dimension[] shape) => g.Input($"x{Guid.NewGuid():N}", ElementType.Float, shape.Length == 0 ? [2, 3] : shape);
+    private static string X(GraphBuilder g) => g.FloatInput(2, 3);
 
     private static string Floats(GraphBuilder g, params long[] shape) => g.Constant(Tensor.Of(shape, new float[shape.Aggregate(1L, (a, b) => a * b)]));
 
@@ -142,6 +142,9 @@ public sealed class OnnxCheckerTests
         ["the parts [1,1] do not make up [2,3] on axis 1"] = g => g.Nodes("Split", [X(g), g.Constant(Tensor.Vector(1L, 1))], 2, "", Attributes.Of("axis", 1L))[0],
         ["axis 1 of [2,3] and what is squeezed are 3 and 1"] = g => g.Node("Squeeze", [X(g), g.Constant(Tensor.Vector(1L))]),
         ["axes [0,0] name one axis twice"] = g => g.Node("Unsqueeze", [X(g), g.Constant(Tensor.Vector(0L, 0))]),
+        ["makes element type 8, which the operator does not allow"] = g => g.Node("Cast", [X(g)], Attributes.Of("to", (long)ElementType.String)),
+        ["makes element type -1"] = g => g.Node("Cast", [X(g)]),
+        ["makes element type 1, which the operator does not allow"] = g => g.Node("QuantizeLinear", [X(g), g.Scalar(1)], Attributes.Of("output_dtype", 1L)),
         ["a step of 0"] = g => g.Node("Slice", [X(g), g.Constant(Tensor.Vector(0L)), g.Constant(Tensor.Vector(1L)), g.Constant(Tensor.Vector(0L)), g.Constant(Tensor.Vector(0L))]),
         ["scale or bias [2,3] is larger than what is normalized"] = g => g.Node("LayerNormalization", [X(g), Floats(g, 2, 3)]),
         ["axis 1 of [2,3] and the number of scales are 3 and 2"] = g => g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1)), g.Constant(Tensor.Vector<sbyte>(0, 0))]),

@@ -104,6 +104,10 @@ public sealed partial class ToolkitAgreementTests
     }
 
     [Fact]
+    public void The_prepared_model_gives_the_recorded_fp32_scores() =>
+        Assert.All(TinyReranker.Scores(TinyReranker.Prepared, 200).Zip(Toolkit("fp32")), pair => Assert.Equal(pair.Second, pair.First, 1e-4));
+
+    [Fact]
     public void Half_precision_predicts_the_toolkits_fp16_scores()
     {
         var half = TinyReranker.Scores(HalfPrecision.Build(TinyReranker.Prepared, FusedOperators.Of(TinyReranker.Prepared.Graph)), 200);
