@@ -70,6 +70,20 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Deletes what this process had not finished below <paramref name="folder"/>: the last resort when it has to stop at once.</summary>
+    public static void DeleteUnfinished(string folder)
+    {
+        if (!Directory.Exists(folder))
+            return;
+        foreach (var path in Directory.EnumerateFileSystemEntries(folder, $"*.{Environment.ProcessId}-*{TemporarySuffix}", SearchOption.AllDirectories).ToList())
+        {
+            if (Directory.Exists(path))
+                Directory.Delete(path, recursive: true);
+            else
+                File.Delete(path);
+        }
+    }
+
     private static string TemporaryName(string path)
     {
         var full = Path.GetFullPath(path);

@@ -1,12 +1,13 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline;
 
 /// <summary>How the pipeline's own records are kept as JSON: snake_case, in the order of their declaration, indented with '\n', rows of long tables one a line.</summary>
-public static class ReportJson
+public static partial class ReportJson
 {
     private static readonly JsonSerializerOptions Compact = new()
     {
@@ -14,7 +15,7 @@ public static class ReportJson
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
+        Converters = { new JsonStringEnumConverter(new WordsOfModelsYaml(), allowIntegerValues: false) },
     };
 
     private static readonly JsonSerializerOptions Indented = new(Compact)
@@ -47,6 +48,17 @@ public static class ReportJson
     {
         public override T? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => JsonSerializer.Deserialize<T>(ref reader, Compact);
 
-        public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteRawValue(JsonSerializer.SerializeToUtf8Bytes(value, Compact));
+        // A raw value gets no line of its own from the writer.
+        public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) =>
+            writer.WriteRawValue($"\n{new string(' ', 2 * writer.CurrentDepth)}{JsonSerializer.Serialize(value, Compact)}");
+    }
+
+    /// <summary>W8A8 is w8a8 and NotMeasured not_measured: a new word begins at a capital letter behind a small one.</summary>
+    private sealed partial class WordsOfModelsYaml : JsonNamingPolicy
+    {
+        public override string ConvertName(string name) => WordStart().Replace(name, "_").ToLowerInvariant();
+
+        [GeneratedRegex("(?<=[a-z])(?=[A-Z])")]
+        private static partial Regex WordStart();
     }
 }

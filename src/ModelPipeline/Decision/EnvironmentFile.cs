@@ -24,7 +24,10 @@ public static partial class EnvironmentFile
             if (!Name().IsMatch(key))
                 throw Refused($"decision: '{key}' cannot be the name of an environment variable. Use letters, digits and _, beginning with a letter or _.");
             if (!PlainValue().IsMatch(value))
-                throw Refused($"decision: the value of {key}, '{value}', would need quotes, which shells, systemd and Docker read differently. Use letters, digits and _ . / : @ % + = , - only.");
+            {
+                throw Refused(
+                    $"decision: the value of {key}, '{value}', would need quotes, which shells, systemd and Docker read differently. Use letters, digits and _ . / : @ % + = , - only.");
+            }
             resolved.Add(key, value);
         }
         return resolved;

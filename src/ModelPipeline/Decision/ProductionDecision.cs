@@ -66,5 +66,6 @@ public sealed record ProductionDecision(
     }
 
     private static string Praise(ValidationReport report, double limit) =>
-        FormattableString.Invariant($"passes its accuracy gates and its p95 of {report.Figures[Metric.LatencyP95Ms]:F1} ms a passage, measured on {report.Subject.Device}, is within {limit:0.###} ms");
+        FormattableString.Invariant(
+            $"passes its accuracy gates and its p95 of {report.Figures[Metric.LatencyP95Ms]:F1} ms a passage, measured on {report.Subject.Device}, is within {limit:0.###} ms");
 }

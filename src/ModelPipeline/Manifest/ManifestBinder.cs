@@ -7,15 +7,15 @@ internal static class ManifestBinder
 {
     public static ModelsManifest Bind(JObject file, string path, ManifestOverrides overrides)
     {
-        var root = Merge(ManifestSchema.BuiltIn, file);
-        var defaults = Merge((JObject)ManifestSchema.BuiltIn["defaults"]!, (JObject)root["defaults"]!);
+        var defaults = Merge((JObject)ManifestSchema.BuiltIn["defaults"]!, (JObject?)file["defaults"] ?? []);
+        var devices = Union((JObject)ManifestSchema.BuiltIn["devices"]!, (JObject?)file["devices"] ?? []);
         var folder = Path.GetDirectoryName(path)!;
         return new ModelsManifest
         {
             Path = path,
-            Devices = Named(root["devices"]!, (name, json) => Device(name, json, folder)).ToDictionary(device => device.Name),
-            Corpora = Named(root["corpora"]!, (name, json) => Corpus(name, json, folder)).ToDictionary(corpus => corpus.Name),
-            Models = [.. Named(root["models"]!, (name, json) => Model(name, json, defaults, folder, overrides))],
+            Devices = Named(devices, (name, json) => Device(name, json, folder)).ToDictionary(device => device.Name),
+            Corpora = Named(file["corpora"]!, (name, json) => Corpus(name, json, folder)).ToDictionary(corpus => corpus.Name),
+            Models = [.. Named(file["models"]!, (name, json) => Model(name, json, defaults, folder, overrides))],
             Quantize = overrides.Quantize,
         };
     }
@@ -127,7 +127,7 @@ internal static class ManifestBinder
         return json["max_bytes"] is { } bytes ? source with { MaxBytes = (long)bytes } : source;
     }
 
-    /// <summary>Keys of both, <paramref name="upper"/>'s value winning; maps in both are merged one level deep.</summary>
+    /// <summary>Keys of both, <paramref name="upper"/>'s value winning; a map that is in both becomes their union.</summary>
     private static JObject Merge(JObject lower, JObject upper)
     {
         var merged = new JObject(lower);

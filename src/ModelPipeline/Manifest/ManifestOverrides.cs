@@ -10,7 +10,7 @@ namespace ModelPipeline.Manifest;
 public sealed record ManifestOverrides(
     bool? Quantize = null, int? CalibrationSamples = null, bool? RegenerateDataset = null, bool? ForceConvert = null)
 {
-    private const int MaxSamples = 100_000;
+    internal const int MaxSamples = 100_000;
 
     /// <summary>From QUANTIZE, CALIBRATION_SAMPLES, REGENERATE_DATASET and FORCE_CONVERT; unset and empty ones change nothing.</summary>
     /// <exception cref="PipelineException">A value is not 0, 1, true or false, or not a number in range.</exception>

@@ -8,10 +8,13 @@ namespace ModelPipeline.Manifest;
 /// <summary>The JSON Schema of models.yaml: what editors use, what the loader checks, and where the built-in defaults are written.</summary>
 internal static class ManifestSchema
 {
+    // Editors see strings before expansion, so patterns let ${ through there; here it would be a literal one.
+    private const string EditorsOnly = @"\\$\\{|";
+
     private static readonly Lazy<string> Text = new(() =>
     {
         using var stream = typeof(ManifestSchema).Assembly.GetManifestResourceStream("models.schema.json")!;
-        return new StreamReader(stream, Encoding.UTF8).ReadToEnd();
+        return new StreamReader(stream, Encoding.UTF8).ReadToEnd().Replace(EditorsOnly, "", StringComparison.Ordinal);
     });
 
     private static readonly Lazy<JsonSchema> Schema = new(() => JsonSchema.FromJsonAsync(Text.Value).GetAwaiter().GetResult());

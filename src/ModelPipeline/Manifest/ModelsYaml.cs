@@ -6,7 +6,7 @@ namespace ModelPipeline.Manifest;
 /// <summary>Reads models.yaml.</summary>
 public static class ModelsYaml
 {
-    private const int MaxBytes = 1 << 20;
+    private const int MaxBytes = 1 << 18;
 
     /// <summary>
     /// Reads, expands <c>${NAME}</c> in strings, checks against the schema, and fills in defaults and overrides.

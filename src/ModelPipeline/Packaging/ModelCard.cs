@@ -23,7 +23,8 @@ internal static class ModelCard
             : "",
         ["origin"] = Escape(manifest.Origin),
         ["licence"] = Escape(manifest.Licence ?? "not stated: see the origin"),
-        ["tokenizer"] = $"WordPiece, {(model.Tokenizer.Lowercase ? "lower-cased" : "cased")}, {(model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first")}",
+        ["tokenizer"] = (model.Tokenizer.Lowercase ? "WordPiece, lower-cased, " : "WordPiece, cased, ")
+            + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
         ["shapes"] = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
         ["variants"] = Variants(manifest),
         ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")),

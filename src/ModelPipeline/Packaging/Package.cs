@@ -9,7 +9,10 @@ namespace ModelPipeline.Packaging;
 /// <param name="Manifest">Content of its manifest.json.</param>
 public sealed record Package(string Folder, string Archive, PackageManifest Manifest)
 {
-    /// <summary>Writes <c>model-version/</c> and then <c>model-version.tar.gz</c> into <paramref name="parent"/>, each at once or not at all, in the place of what was there. The same content makes the same bytes.</summary>
+    /// <summary>
+    /// Writes <c>model-version/</c> and then <c>model-version.tar.gz</c> into <paramref name="parent"/>, each at once or not at all,
+    /// in the place of what was there. The same content makes the same bytes.
+    /// </summary>
     /// <param name="content">What to package.</param>
     /// <param name="parent">A folder; made if missing.</param>
     /// <param name="progress">Bytes written, copy and archive together.</param>

@@ -26,8 +26,8 @@ public static partial class PackageCheck
             else if ((actual[name] = FileDigest.Of(path.FullName, cancellation)).Sha256 != sha256)
                 faults.Add($"{name} has sha256 {actual[name].Sha256}, SHA256SUMS says {sha256}");
         }
-        faults.AddRange(Directory.EnumerateFileSystemEntries(folder, "*", SearchOption.AllDirectories)
-            .Select(path => Path.GetRelativePath(folder, path))
+        faults.AddRange(Directory.EnumerateFileSystemEntries(folder)
+            .Select(path => Path.GetFileName(path))
             .Where(name => name != PackageManifest.SumsName && !sums.ContainsKey(name))
             .Order(StringComparer.Ordinal)
             .Select(name => $"{name} is not in SHA256SUMS"));
@@ -37,11 +37,20 @@ public static partial class PackageCheck
 
         var manifest = ReportJson.Read<PackageManifest>(RequireShort(Path.Combine(folder, PackageManifest.FileName)));
         if (manifest.Format != PackageManifest.CurrentFormat)
-            throw new PipelineException($"{folder}: manifest.json has format {manifest.Format}, this version reads {PackageManifest.CurrentFormat}. Use the version of ModelPipeline that made it.");
+        {
+            throw new PipelineException(
+                $"{folder}: manifest.json has format {manifest.Format}, this version reads {PackageManifest.CurrentFormat}. Use the version of ModelPipeline that made it.");
+        }
+        if (manifest.Files.Contains(null!))
+            throw new PipelineException($"{folder}: manifest.json has null among its files. Download the package again.");
         string[] unlisted = [PackageManifest.FileName, PackageManifest.CardName];
-        faults.AddRange(manifest.Files.Where(file => actual.GetValueOrDefault(file.Name) != file.Digest).Select(file => $"{file.Name} is not the file that manifest.json describes"));
+        faults.AddRange(manifest.Files
+            .Where(file => actual.GetValueOrDefault(file.Name) != file.Digest)
+            .Select(file => $"{file.Name} is not the file that manifest.json describes"));
         faults.AddRange(actual.Keys.Except(unlisted).Except(manifest.Files.Select(file => file.Name)).Select(name => $"{name} is not in manifest.json"));
-        faults.AddRange(manifest.Files.Where(file => file.Simulated && file.Name.EndsWith(".rknn", StringComparison.OrdinalIgnoreCase)).Select(file => $"{file.Name} is simulated but named .rknn"));
+        faults.AddRange(manifest.Files
+            .Where(file => file.Simulated && file.Name.EndsWith(".rknn", StringComparison.OrdinalIgnoreCase))
+            .Select(file => $"{file.Name} is simulated but named .rknn"));
         Report(folder, faults);
         return manifest;
     }

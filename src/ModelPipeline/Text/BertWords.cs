@@ -5,7 +5,7 @@ namespace ModelPipeline.Text;
 
 /// <summary>
 /// BERT's basic tokenization (Devlin et al. 2018, in the form of the reference tokenizer): text to words for WordPiece.
-/// Microsoft.ML.Tokenizers' own differs: it drops tabs and line breaks instead of splitting at them, keeps format characters,
+/// Microsoft.ML.Tokenizers' own differs: it joins words across tabs and line breaks, splits them at format characters,
 /// drops symbols such as '$', strips spacing marks, recomposes Hangul, and strips no accents under InvariantGlobalization.
 /// </summary>
 internal sealed class BertWords

@@ -1,3 +1,5 @@
+using ModelPipeline.Text;
+
 namespace ModelPipeline.Validation;
 
 /// <summary>What one query says about a variant.</summary>
@@ -36,7 +38,10 @@ public sealed record QueryFigures(
 /// <summary>Figures of a reranker's scores, by metric name, and their origin query by query.</summary>
 public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figures, IReadOnlyList<QueryFigures> Queries)
 {
-    /// <summary>Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32). Give the reference itself as scores for the reference's own figures.</summary>
+    /// <summary>
+    /// Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32).
+    /// Give the reference itself as scores for the reference's own figures.
+    /// </summary>
     /// <param name="queries">The test collection, at least one query.</param>
     /// <param name="reference">[query][candidate], in the order of <paramref name="queries"/>.</param>
     /// <param name="scores">[query][candidate], likewise.</param>
@@ -47,7 +52,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
     /// </remarks>
     /// <exception cref="PipelineException">A score is NaN or infinite, or scores and candidates differ in number.</exception>
     public static RerankValidation Measure(
-        IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
+        IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
     {
         if (queries.Count == 0)
             throw new PipelineException("The validation corpus has no queries. Give it at least one query with candidates.");
@@ -71,7 +76,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
         return new(figures, [.. perQuery.Select(query => query.Rounded())]);
     }
 
-    private static QueryFigures MeasureQuery(JudgedQuery query, float[] reference, float[] scores)
+    private static QueryFigures MeasureQuery(CorpusQuery query, float[] reference, float[] scores)
     {
         var differences = scores.Zip(reference, Difference).ToArray();
         return new(
@@ -101,13 +106,13 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
     /// <summary>Mean of the values there are; null if there are none.</summary>
     private static double? Mean(IEnumerable<double?> values) => values.Average();
 
-    private static void RequireScores(IReadOnlyList<JudgedQuery> queries, IReadOnlyList<float[]> scores, string whose)
+    private static void RequireScores(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores, string whose)
     {
         if (scores.Count != queries.Count)
             throw new PipelineException($"Scores of {whose} cover {scores.Count} queries, the corpus has {queries.Count}. Score every query of the corpus.");
         for (var q = 0; q < queries.Count; q++)
         {
-            var (id, passages, _) = queries[q];
+            var (id, _, passages, _) = queries[q];
             if (passages.Count == 0)
                 throw new PipelineException($"Query {id} has no candidate passages. Give it at least one in the candidates file.");
             if (scores[q].Length != passages.Count)

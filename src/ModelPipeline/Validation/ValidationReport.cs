@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
+using ModelPipeline.Text;
 
 namespace ModelPipeline.Validation;
 
@@ -67,7 +68,7 @@ public sealed record ValidationReport(
     public static ValidationReport OfReranker(
         ValidationSubject subject,
         IReadOnlyList<GateSpec> gates,
-        IReadOnlyList<JudgedQuery> queries,
+        IReadOnlyList<CorpusQuery> queries,
         IReadOnlyList<float[]> reference,
         IReadOnlyList<float[]> scores,
         IReadOnlyDictionary<string, double> latency)

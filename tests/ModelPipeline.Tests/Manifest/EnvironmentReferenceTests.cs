@@ -37,4 +37,9 @@ public sealed class EnvironmentReferenceTests
     public void Messages_show_what_is_written_and_never_the_variables_value() => Assert.Equal(
         ["models.yaml:15:14: models.tiny.version: '${SECRET}' is not a semantic version such as 1.2.0"],
         ManifestFile.Errors(ManifestFile.With(("0.1.0", "${SECRET}")), Environment));
+
+    [Fact]
+    public void A_literal_reference_does_not_pass_for_a_value_of_another_form() => Assert.Equal(
+        ["models.yaml:15:14: models.tiny.version: '$${HOST}' is not a semantic version such as 1.2.0"],
+        ManifestFile.Errors(ManifestFile.With(("0.1.0", "$${HOST}")), Environment));
 }

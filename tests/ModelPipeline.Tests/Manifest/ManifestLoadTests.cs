@@ -104,7 +104,7 @@ public sealed class ManifestLoadTests
     [Fact]
     public void Files_that_are_too_large_or_not_text_are_refused()
     {
-        Assert.Equal(["models.yaml: larger than 1048576 bytes; this cannot be a models.yaml"], ManifestFile.Errors(new string('#', (1 << 20) + 1)));
+        Assert.Equal(["models.yaml: larger than 262144 bytes; this cannot be a models.yaml"], ManifestFile.Errors(new string('#', (1 << 18) + 1)));
         var path = Path.GetTempFileName();
         File.WriteAllBytes(path, [(byte)'a', (byte)':', 0xff]);
         var error = Assert.Throws<PipelineException>(() => ModelsYaml.Load(path, new ManifestOverrides(), _ => null));

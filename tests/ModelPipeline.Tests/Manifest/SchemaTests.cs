@@ -9,6 +9,8 @@ public sealed class SchemaTests
     private static readonly JObject Schema =
         JObject.Parse(File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json")));
 
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     [Theory]
     [InlineData(typeof(ModelTask), "definitions.model.properties.task")]
     [InlineData(typeof(DeviceKind), "definitions.device.properties.kind")]
@@ -23,6 +25,33 @@ public sealed class SchemaTests
         Schema.SelectToken(path)!["enum"]!.Select(value => ((string)value!).Replace("_", "")));
 
     [Fact]
+    public void Rewrites_and_gates_have_the_names_that_stages_know()
+    {
+        Assert.Equal(["fold-shapes", "mask", "dead-nodes", "share-initializers", "outlier-split"], Schema.SelectToken("definitions.rewrites.items.enum")!.Values<string>());
+        Assert.Equal(
+            [
+                "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
+                "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "size_mb",
+                "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
+            ],
+            ((JObject)Schema.SelectToken("definitions.gates.properties")!).Properties().Select(gate => gate.Name));
+    }
+
+    [Fact]
+    public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
+        (1, ManifestOverrides.MaxSamples),
+        ((int)Schema.SelectToken("definitions.calibration.properties.samples.minimum")!, (int)Schema.SelectToken("definitions.calibration.properties.samples.maximum")!));
+
+    [Fact]
+    public void Defaults_stated_at_a_property_are_those_stated_for_the_whole()
+    {
+        foreach (var whole in new[] { "calibration", "validation", "decide" })
+            foreach (var property in ((JObject)Schema.SelectToken($"definitions.{whole}.properties")!).Properties())
+                if (property.Value["default"] is { } stated)
+                    Assert.Equal(stated, Schema.SelectToken($"definitions.{whole}.default.{property.Name}"), JToken.EqualityComparer);
+    }
+
+    [Fact]
     public void Every_enum_is_compared_with_something_here() =>
         // Eight types above, and the two open lists: targets of the toolkit and names of passes.
         Assert.Equal(10, Schema.Descendants().OfType<JProperty>().Count(property => property.Name == "enum"));
@@ -30,6 +59,15 @@ public sealed class SchemaTests
     [Fact]
     public void The_embedded_schema_is_the_file() => Assert.Equal(
         Schema["definitions"]!["rewrites"]!["default"], ManifestSchema.BuiltIn["defaults"]!["rewrites"], JToken.EqualityComparer);
+
+    [Fact]
+    public async Task An_editor_finds_no_fault_in_models_yaml_as_it_is_written()
+    {
+        var written = YamlDocument.Read(await File.ReadAllTextAsync(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), Cancellation), new Diagnostics("models.yaml"))!;
+        Assert.Contains("${", written.ToString());
+        var schema = await NJsonSchema.JsonSchema.FromJsonAsync(Schema.ToString(), Cancellation);
+        Assert.Empty(schema.Validate(written));
+    }
 
     [Fact]
     public void Every_object_is_closed_and_every_property_explained()
@@ -46,7 +84,6 @@ public sealed class SchemaTests
     [Fact]
     public void Stated_defaults_satisfy_their_own_schema_as_a_whole()
     {
-        var defaults = ManifestSchema.BuiltIn.ToString();
         var manifest = ManifestFile.Load(ManifestFile.Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
             .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }") + "\n" + Flow("defaults") + "\n" + Flow("devices") + "\n");
         Assert.Equal(["fold-shapes", "mask"], manifest.Models[0].Variants[0].Rewrites);

@@ -11,7 +11,7 @@ namespace ModelPipeline.Tests.Packaging;
 
 public sealed class PackageTests : IDisposable
 {
-    private static readonly string Sample = Path.Combine(TinyScores.RepositoryRoot, "pipeline/sample/tiny-reranker");
+    private static readonly string Sample = RepositoryFiles.Sample("tiny-reranker");
     private static readonly byte[] ModelBytes = File.ReadAllBytes(Path.Combine(Sample, "model.onnx"))[..300_000];
     private readonly string _folder = Directory.CreateTempSubdirectory("package-").FullName;
 
@@ -171,9 +171,11 @@ public sealed class PackageTests : IDisposable
         File.AppendAllText(vocabulary, "x");
         File.Delete(Path.Combine(package.Folder, "production.env"));
         File.WriteAllText(Path.Combine(package.Folder, "extra.sh"), "");
+        Directory.CreateDirectory(Path.Combine(package.Folder, "extra"));
         var error = Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation));
         Assert.Contains($"vocab.txt has sha256 {FileDigest.Of(vocabulary, Cancellation).Sha256}, SHA256SUMS says", error.Message);
         Assert.Contains("production.env is missing", error.Message);
+        Assert.Contains("extra is not in SHA256SUMS", error.Message);
         Assert.Contains("extra.sh is not in SHA256SUMS", error.Message);
     }
 
@@ -186,6 +188,26 @@ public sealed class PackageTests : IDisposable
         var old = package.Manifest.Files.Single(file => file.Name == "vocab.txt").Digest.Sha256;
         File.WriteAllText(sums, File.ReadAllText(sums).Replace(old, FileDigest.Of(Path.Combine(package.Folder, "vocab.txt"), Cancellation).Sha256));
         Assert.Contains("vocab.txt is not the file that manifest.json describes", Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation)).Message);
+    }
+
+    [Theory]
+    [InlineData("{}", "cannot be read")]
+    [InlineData("\"files\": [null]", "null among its files")]
+    [InlineData("\"format\": 2", "has format 2")]
+    public async Task A_manifest_of_another_shape_is_refused(string change, string message)
+    {
+        var package = await WriteAsync("out");
+        var path = Path.Combine(package.Folder, "manifest.json");
+        var manifest = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        if (change == "{}")
+            manifest.Clear();
+        else
+            JsonNode.Parse($"{{{change}}}")!.AsObject().ToList().ForEach(pair => manifest[pair.Key] = pair.Value?.DeepClone());
+        var before = FileDigest.Of(path, Cancellation).Sha256;
+        File.WriteAllText(path, manifest.ToJsonString());
+        var sums = Path.Combine(package.Folder, "SHA256SUMS");
+        File.WriteAllText(sums, File.ReadAllText(sums).Replace(before, FileDigest.Of(path, Cancellation).Sha256));
+        Assert.Contains(message, Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation)).Message);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 using ModelPipeline.Validation.Html;
 
@@ -44,6 +45,9 @@ public partial class HtmlReportTests
         var measured = HtmlReport.Render([Reports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42)]);
         Assert.DoesNotContain("<span class=\"tag simulated\">", measured);
         Assert.Contains("latency_p95_ms 42.0 is within its maximum 100.0 by 58.0", measured);
+        Assert.Contains("<td>42.0</td>", measured);
+        var here = HtmlReport.Render([Reports.Of("fp16", 4_397_502, Backend.Onnx, p95: 42)]);
+        Assert.Contains("<td>42.0 <span class=\"tag simulated\">not on a device</span></td>", here);
     }
 
     [Fact]
@@ -79,8 +83,11 @@ public partial class HtmlReportTests
         var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]], new Dictionary<string, double>());
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
         var single = ValidationReport.OfReranker(
-            Reports.All[0].Subject, [], [new("q", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]], new Dictionary<string, double>());
+            Reports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]], new Dictionary<string, double>());
         Assert.Contains("0 worse than fp32, 1 equal, 0 better", HtmlReport.Render([single]));
+        var huge = ValidationReport.OfReranker(
+            Reports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]], new Dictionary<string, double>());
+        Assert.DoesNotContain("NaN", HtmlReport.Render([huge]));
     }
 
     [GeneratedRegex("<figure>.*?</figure>", RegexOptions.Singleline)]

@@ -1,4 +1,5 @@
 using CsCheck;
+using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
@@ -62,7 +63,7 @@ public class RerankValidationTests
     [Fact]
     public void Scores_that_are_all_equal_keep_the_candidate_order_and_have_no_correlation()
     {
-        JudgedQuery[] queries = [Query("q1", ("a", 0), ("b", 1), ("c", 0))];
+        CorpusQuery[] queries = [Query("q1", ("a", 0), ("b", 1), ("c", 0))];
         var validation = RerankValidation.Measure(queries, [[1, 3, 2]], [[7, 7, 7]]);
         Assert.Equal(0, validation.Figures[Metric.KendallTau]);
         Assert.Equal(0, validation.Figures[Metric.Spearman]);
@@ -76,7 +77,7 @@ public class RerankValidationTests
     [Fact]
     public void Figures_that_no_query_can_give_are_absent()
     {
-        JudgedQuery[] queries = [Query("q1", ("a", 0), ("b", 0))];
+        CorpusQuery[] queries = [Query("q1", ("a", 0), ("b", 0))];
         var figures = RerankValidation.Measure(queries, [[1, 1]], [[2, 1]]).Figures;
         Assert.DoesNotContain(Metric.NdcgAt10, figures.Keys);
         Assert.DoesNotContain(Metric.KendallTau, figures.Keys);
@@ -89,7 +90,7 @@ public class RerankValidationTests
     [InlineData(float.NegativeInfinity)]
     public void A_score_that_is_not_finite_is_reported_with_its_query_and_passage(float bad)
     {
-        JudgedQuery[] queries = [Query("q1", ("a", 1)), Query("q2", ("b", 1), ("c", 0))];
+        CorpusQuery[] queries = [Query("q1", ("a", 1)), Query("q2", ("b", 1), ("c", 0))];
         var error = Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1], [1, 2]], [[1], [1, bad]]));
         Assert.Contains("query q2, passage c", error.Message);
         Assert.Contains("the variant", error.Message);
@@ -99,15 +100,15 @@ public class RerankValidationTests
     [Fact]
     public void Missing_scores_queries_and_candidates_are_refused_by_name()
     {
-        JudgedQuery[] queries = [Query("q1", ("a", 1), ("b", 0))];
+        CorpusQuery[] queries = [Query("q1", ("a", 1), ("b", 0))];
         Assert.Contains("q1 has 2 candidates but 1 scores", Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1, 2]], [[1]])).Message);
         Assert.Contains("cover 0 queries", Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1, 2]], [])).Message);
         Assert.Contains("no queries", Assert.Throws<PipelineException>(() => RerankValidation.Measure([], [], [])).Message);
         Assert.Contains("Query q0", Assert.Throws<PipelineException>(() => RerankValidation.Measure([Query("q0")], [[]], [[]])).Message);
     }
 
-    private static JudgedQuery Query(string id, params (string Passage, int Grade)[] passages) =>
-        new(id, [.. passages.Select(passage => passage.Passage)], passages.ToDictionary(passage => passage.Passage, passage => passage.Grade));
+    private static CorpusQuery Query(string id, params (string Passage, int Grade)[] passages) =>
+        new(id, "what", [.. passages.Select(passage => passage.Passage)], passages.ToDictionary(passage => passage.Passage, passage => passage.Grade));
 
     private static IEnumerable<int[]> Permutations(int[] items) => items.Length == 0
         ? [[]]

@@ -32,7 +32,9 @@ public sealed class ValidationReportTests : IDisposable
         Assert.Equal(0.76287, json.GetProperty("reference").GetProperty("ndcg_at_10").GetDouble());
         Assert.Equal(2.732811, json.GetProperty("figures").GetProperty("size_mb").GetDouble());
         Assert.Equal(["failed", "failed", "passed", "not_measured"], json.GetProperty("gates").EnumerateArray().Select(gate => gate.GetProperty("result").GetString()));
+        Assert.Equal("w8a8", json.GetProperty("subject").GetProperty("precision").GetString());
         Assert.Equal(107, json.GetProperty("queries").GetArrayLength());
+        Assert.Equal(107, File.ReadLines(ReportPath).Count(line => line.StartsWith("    {\"id\":\"q", StringComparison.Ordinal)));
         Assert.False(Reports.All[2].Holds);
         Assert.True(Reports.All[1].Holds);
     }

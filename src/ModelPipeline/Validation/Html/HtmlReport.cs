@@ -31,7 +31,8 @@ public static class HtmlReport
 
     private static string Subtitle(ValidationReport report) => report.Subject.Task switch
     {
-        ModelTask.Rerank => FormattableString.Invariant($"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
+        ModelTask.Rerank => FormattableString.Invariant(
+            $"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
         _ => FormattableString.Invariant($"Embedder, validated on {report.Texts.Count:N0} texts of corpus {report.Subject.Corpus}, against fp32 ONNX"),
     };
 
@@ -41,9 +42,9 @@ public static class HtmlReport
         var table = new StringBuilder();
         Row("th", "", "fp32", report => Plot.Escape(Charts.Name(report, reports)) + Mark(report));
         Row("td", "Gates", "", Verdict);
-        Row("td", "Size to fp32's", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
+        Row("td", "Share of fp32's size", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
         foreach (var metric in shown)
-            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures));
+            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures) + Basis(metric, report));
         return table.ToString();
 
         void Row(string cell, string label, string reference, Func<ValidationReport, string> variant) =>
@@ -51,6 +52,10 @@ public static class HtmlReport
 
         static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
     }
+
+    /// <summary>A time that was not taken on a board is none, and says so wherever it is shown.</summary>
+    private static string Basis(Metric metric, ValidationReport report) =>
+        metric.Kind != MetricKind.Latency || report.Subject.OnDevice || !report.Figures.ContainsKey(metric.Name) ? "" : " <span class=\"tag simulated\">not on a device</span>";
 
     private static string Mark(ValidationReport report) => report.Subject.Simulated ? " <span class=\"tag simulated\">simulated</span>" : "";
 
@@ -64,7 +69,10 @@ public static class HtmlReport
     {
         var subject = report.Subject;
         var section = new StringBuilder($"<h2>{Plot.Escape(name)}{Mark(report)}</h2>\n");
-        section.Append($"<p class=\"muted\">{Plot.Escape(FormattableString.Invariant($"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {subject.Precision.ToString().ToLowerInvariant()} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}"))}</p>\n");
+        var precision = subject.Precision.ToString().ToLowerInvariant();
+        var what = FormattableString.Invariant(
+            $"{subject.Artifact}, {subject.ArtifactDigest.Size:N0} bytes, {precision} at [{subject.Shape.Replace("x", ", ")}], run on {subject.Device}");
+        section.Append($"<p class=\"muted\">{Plot.Escape(what)}</p>\n");
         if (report.Gates.Count > 0)
         {
             section.Append("<div class=\"scroll\"><table>\n<tr><th>Gate</th><th class=\"words\">Outcome</th></tr>\n");
@@ -89,7 +97,8 @@ public static class HtmlReport
         table.Append("<tr><th>Query</th><th>NDCG@10 fp32</th><th>NDCG@10</th><th>Kendall tau</th><th>Same first</th><th>Tied pairs</th><th>Max difference</th><th>Mean difference</th></tr>\n");
         foreach (var query in queries.OrderBy(query => query.Ndcg - query.ReferenceNdcg ?? 0).ThenBy(query => query.Id, StringComparer.Ordinal))
         {
-            table.Append(CultureInfo.InvariantCulture, $"<tr><td>{Plot.Escape(query.Id)}</td><td>{query.ReferenceNdcg:F3}</td><td>{query.Ndcg:F3}</td><td>{query.KendallTau:F3}</td><td>{(query.Top1Agrees ? "yes" : "no")}</td>");
+            table.Append(CultureInfo.InvariantCulture, $"<tr><td>{Plot.Escape(query.Id)}</td><td>{query.ReferenceNdcg:F3}</td><td>{query.Ndcg:F3}</td>");
+            table.Append(CultureInfo.InvariantCulture, $"<td>{query.KendallTau:F3}</td><td>{(query.Top1Agrees ? "yes" : "no")}</td>");
             table.Append(CultureInfo.InvariantCulture, $"<td>{query.TiedPairs}</td><td>{query.MaxDifference:F4}</td><td>{query.MeanDifference:F4}</td></tr>\n");
         }
         return table.Append("</table></div></details>\n").ToString();

@@ -28,7 +28,7 @@ internal sealed record Axis(double Min, double Max, string Label)
     {
         double min = values.Min(), max = values.Max();
         if (min == max)
-            (min, max) = (min - 0.5, max + 0.5);
+            (min, max) = (min - Math.Max(0.5, Math.Abs(min) / 100), max + Math.Max(0.5, Math.Abs(max) / 100));
         var step = Step(max - min);
         return new(Math.Floor(min / step) * step, Math.Ceiling(max / step) * step, label);
     }

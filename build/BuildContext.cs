@@ -1,0 +1,82 @@
+using Cake.Common;
+using Cake.Core;
+using Cake.Core.Diagnostics;
+using Cake.Frosting;
+using ModelPipeline;
+using ModelPipeline.Manifest;
+using ModelPipeline.Sources;
+using ModelPipeline.Stages;
+using ModelPipeline.Validation;
+
+namespace Build;
+
+/// <summary>What tasks share: the manifest, the selected models, and the doors to the console and the file system.</summary>
+public sealed class BuildContext : FrostingContext
+{
+    public const string Help = """
+
+        PIPELINE OPTIONS:
+            --model=NAME                 Only this model of models.yaml (default: those with default: true)
+            --variant=NAME               Only this variant
+            --manifest=PATH              Another models.yaml
+            --artifacts=PATH             Where outputs go (default: artifacts)
+            --calibration-samples=N      Instead of models.yaml's number        (CALIBRATION_SAMPLES)
+            --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
+            --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
+            --force-convert              Build variants again                    (FORCE_CONVERT)
+
+        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Test, Clean, and each stage of one model
+            or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend on each other, --description what they do.
+        """;
+
+    private readonly RunState run;
+
+    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : base(context)
+    {
+        this.run = run;
+        Artifacts = Path.GetFullPath(context.Argument("artifacts", "artifacts"));
+        run.Artifacts = Artifacts;
+        try
+        {
+            var overrides = ManifestOverrides.FromArguments(name => context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value : context.Arguments.HasArgument(name) ? "" : null)
+                .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
+            Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
+            Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
+            var fetcher = SourceFetcher.FromEnvironment(Environment.GetEnvironmentVariable);
+            Builds = Manifest.Models.ToDictionary(
+                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, fetcher));
+        }
+        catch (PipelineException e)
+        {
+            throw new CakeException(e.ExitCode, e.Message, e);
+        }
+        StageTasks.Register(engine, this);
+    }
+
+    public ModelsManifest Manifest { get; }
+
+    /// <summary>Models and variants that the plain targets build.</summary>
+    public IReadOnlyList<ModelSpec> Selected { get; }
+
+    /// <summary>By model name; all that models.yaml declares.</summary>
+    public IReadOnlyDictionary<string, ModelBuild> Builds { get; }
+
+    public string Artifacts { get; }
+
+    /// <summary>Validated in this run, in order.</summary>
+    public List<ValidationReport> Reports { get; } = [];
+
+    /// <summary>What this run made for people to look at, in order.</summary>
+    public List<string> Outputs { get; } = [];
+
+    /// <summary>Runs a stage under a progress display.</summary>
+    public async Task<T> StageAsync<T>(Func<StageContext, Task<T>> stage)
+    {
+        var result = default(T)!;
+        await ProgressDisplay.RunAsync(this, async progress =>
+            result = await Task.Run(() => stage(new StageContext(progress, line => Log.Information("{0}", line), line => Log.Warning("{0}", line), run.Cancellation)), run.Cancellation));
+        return result;
+    }
+
+    public CancellationToken Cancellation => run.Cancellation;
+}

@@ -1,0 +1,101 @@
+using Cake.Core;
+using Cake.Core.Diagnostics;
+using ModelPipeline;
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Stages;
+using ModelPipeline.Validation;
+
+namespace Build;
+
+/// <summary>
+/// The tasks that models.yaml declares: <c>Stage:model[:variant]</c> for everything in it, and the plain <c>Stage</c>, which depends on those
+/// of the selected models and variants.
+/// </summary>
+internal static class StageTasks
+{
+    public static void Register(ICakeEngine engine, BuildContext context)
+    {
+        foreach (var build in context.Builds.Values)
+            Register(engine, context, build);
+        Plain("Fetch", "Downloads or verifies sources", model => [$"Fetch:{model.Name}"]);
+        Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
+        Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
+        Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
+        Plain("Validate", "Measures variants against fp32 and judges the gates", model => [$"Validate:{model.Name}"]);
+        Plain("Decide", "Says which variant production should run", model => [$"Decide:{model.Name}"]);
+        Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
+        engine.RegisterTask("Default").Description("Packages every model of models.yaml that has default: true").IsDependentOn("Package");
+
+        void Plain(string stage, string description, Func<ModelSpec, IEnumerable<string>> tasks) =>
+            engine.RegisterTask(stage).Description(description).IsDependentOn(context.Selected.SelectMany(tasks));
+    }
+
+    private static void Register(ICakeEngine engine, BuildContext context, ModelBuild build)
+    {
+        var model = build.Model;
+        var reports = new Dictionary<string, IReadOnlyList<ValidationReport>>();
+
+        Task("Fetch", $"Source and vocabulary of {model.Name}")
+            .Does(() => context.StageAsync(build.FetchAsync));
+        Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
+            .Does(() => Each(build.Artifacts.DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant)), (each, stage) => PrepareStage.RunAsync(build, each.Variant, each.Shape, stage)));
+        Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
+            .Does(() => Each(model.Shapes, (shape, stage) => CalibrateStage.RunAsync(build, shape, stage)));
+        foreach (var variant in model.Variants)
+        {
+            Task("Quantize", $"{variant.Precision} by {variant.Backend} for {variant.Target}".ToLowerInvariant(), variant).IsDependentOn($"Calibrate:{model.Name}")
+                .Does(() => Each(model.Shapes, (shape, stage) => QuantizeStage.RunAsync(build, variant, shape, stage)));
+            Task("Validate", $"Figures and gates of {variant.Name}", variant).IsDependentOn($"Quantize:{model.Name}:{variant.Name}")
+                .Does(async () =>
+                {
+                    reports[variant.Name] = await Each(model.Shapes, (shape, stage) => ValidateStage.RunAsync(build, variant, shape, stage));
+                    context.Reports.AddRange(reports[variant.Name]);
+                });
+        }
+        Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn(model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"))
+            .Does(() =>
+            {
+                context.Outputs.Add(ValidateStage.WriteReport(build, All()));
+                RequireGates(model, All());
+            });
+        Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
+            .Does(() => Log(context, DecideStage.Run(build, All())));
+        Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
+            .Does(async () =>
+            {
+                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
+                context.Outputs.AddRange([folder, folder + ".tar.gz"]);
+            });
+
+        IReadOnlyList<ValidationReport> All() => [.. reports.Values.SelectMany(each => each)];
+
+        CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>
+            engine.RegisterTask(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);
+
+        Task<List<TResult>> Each<TItem, TResult>(IEnumerable<TItem> items, Func<TItem, StageContext, Task<TResult>> stage) => context.StageAsync(async progress =>
+        {
+            var results = new List<TResult>();
+            foreach (var item in items)
+                results.Add(await stage(item, progress));
+            return results;
+        });
+    }
+
+    private static void RequireGates(ModelSpec model, IEnumerable<ValidationReport> reports)
+    {
+        var failures = reports.SelectMany(report => report.Gates
+            .Where(gate => gate.Result == GateResult.Failed)
+            .Select(gate => $"{model.Name}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")).ToList();
+        if (failures.Count > 0)
+            throw new PipelineException($"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}");
+    }
+
+    private static void Log(BuildContext context, ProductionDecision decision)
+    {
+        context.Outputs.Add(Path.Combine(context.Builds[decision.Model].Folder, DecideStage.EnvironmentName));
+        context.Log.Information("{0}: {1}", decision.Model, decision.Winner ?? "the CPU serves");
+        foreach (var verdict in decision.Variants)
+            context.Log.Information("  {0} {1}: {2}", verdict.Variant, verdict.Shape, string.Join("; ", verdict.Reasons));
+    }
+}

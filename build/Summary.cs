@@ -1,0 +1,61 @@
+using System.Globalization;
+using ModelPipeline;
+using ModelPipeline.Stages;
+using ModelPipeline.Validation;
+using Spectre.Console;
+
+namespace Build;
+
+/// <summary>The table at the end of a run, and where things lie.</summary>
+internal static class Summary
+{
+    public static void Print(BuildContext context)
+    {
+        var table = new Table().RoundedBorder().Title("Summary").Caption("sim: by the simulator, no NPU involved. open: needs a device.");
+        table.AddColumn("Variant", column => column.NoWrap());
+        foreach (var name in new[] { "MB", "x fp32", "NDCG@10", "tau", "p50 ms" })
+            table.AddColumn(name, column => column.RightAligned().NoWrap());
+        table.AddColumn("Gates");
+        foreach (var model in context.Reports.GroupBy(report => report.Subject.Model))
+        {
+            var fp32 = model.First();
+            Row($"{model.Key} fp32", fp32.Reference, fp32.Reference, "", "");
+            foreach (var report in model)
+            {
+                var subject = report.Subject;
+                Row($"  {subject.Variant} {subject.Shape}", report.Figures, report.Reference, Latency(context, report), Gates(report));
+            }
+        }
+        AnsiConsole.Write(table);
+        foreach (var path in context.Outputs)
+            Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
+
+        void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates) => table.AddRow(
+            name, Show(figures, Metric.SizeMb), (figures[Metric.SizeMb] / reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture),
+            Show(figures, Metric.NdcgAt10), Show(figures, Metric.KendallTau), latency, gates);
+    }
+
+    private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
+        figures.TryGetValue(metric, out var figure) ? Metric.Named(metric).Format(figure) : "-";
+
+    private static string Latency(BuildContext context, ValidationReport report)
+    {
+        var build = context.Builds[report.Subject.Model];
+        var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
+        var timings = ReportJson.Read<Timings>(ValidateStage.TimingsPath(build, variant, shape));
+        return Show(timings.Milliseconds, "latency_p50_ms") + (timings.Simulated ? " sim" : "");
+    }
+
+    /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed run.</summary>
+    private static string Gates(ValidationReport report)
+    {
+        var passed = report.Gates.Count(gate => gate.Result == GateResult.Passed);
+        IEnumerable<string> lines =
+        [
+            .. passed > 0 ? new[] { $"[green]{passed} passed[/]" } : [],
+            .. report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => $"[red]FAILED {gate.Metric}[/]"),
+            .. report.Gates.Where(gate => gate.Result == GateResult.NotMeasured).Select(gate => $"[yellow]open {gate.Metric}[/]"),
+        ];
+        return string.Join('\n', lines);
+    }
+}

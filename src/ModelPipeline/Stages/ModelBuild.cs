@@ -1,0 +1,106 @@
+using ModelPipeline.Manifest;
+using ModelPipeline.Sources;
+using ModelPipeline.Text;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>What a stage tells while it runs, and how it is told to stop.</summary>
+/// <param name="Progress">Long work in steps.</param>
+/// <param name="Info">One line of news.</param>
+/// <param name="Warning">One line that needs attention.</param>
+/// <param name="Cancellation">Honoured within a second.</param>
+public sealed record StageContext(IProgress<StageProgress> Progress, Action<string> Info, Action<string> Warning, CancellationToken Cancellation);
+
+/// <summary>The model's verified source files on this machine.</summary>
+public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
+
+/// <summary>
+/// One model on its way from source to package: where each stage's outputs lie, and the inputs that several stages share. Stages are in the
+/// classes beside this one; each skips its work while the hashes of its inputs, settings and outputs are unchanged (<see cref="StageRecord"/>).
+/// </summary>
+/// <param name="manifest">Gives corpora and devices.</param>
+/// <param name="model">With the variants to build.</param>
+/// <param name="artifacts">Folder for everything that is built.</param>
+/// <param name="fetcher">Gets sources.</param>
+public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, SourceFetcher fetcher)
+{
+    /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
+    internal const int Version = 1;
+
+    private readonly Dictionary<string, Corpus> corpora = [];
+    private readonly Dictionary<string, string> textDigests = [];
+    private readonly HashSet<(string Record, string Key)> verified = [];
+    private FetchedModel? fetched;
+    private PairTokenizer? tokenizer;
+
+    public ModelsManifest Manifest => manifest;
+
+    public ModelSpec Model => model;
+
+    public string Folder => Path.Combine(artifacts, "models", model.Name);
+
+    /// <summary>Where finished packages of all models lie.</summary>
+    public string Packages => Path.Combine(artifacts, "packages");
+
+    public string PreparedFolder(InputShape shape, VariantSpec variant) =>
+        Path.Combine(Folder, "prepared", shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+
+    public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
+
+    public string VariantFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "variants", variant.Name, shape.ToString());
+
+    /// <summary>The built variant. What only a simulator can run never has the name of the real thing.</summary>
+    public string Artifact(VariantSpec variant, InputShape shape) => Path.Combine(VariantFolder(variant, shape), $"{model.Name}-{model.Version}-{variant.Name}-{shape}" + variant.Backend switch
+    {
+        Backend.Simulator => ".sim.onnx",
+        Backend.Rknn => ".rknn",
+        _ => ".onnx",
+    });
+
+    public string ValidationFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "validation", variant.Name, shape.ToString());
+
+    /// <summary>Every variant at every shape, in the order of models.yaml.</summary>
+    public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts => model.Variants.SelectMany(variant => model.Shapes.Select(shape => (variant, shape)));
+
+    /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
+    public async Task<FetchedModel> FetchAsync(StageContext context) => fetched ??= new FetchedModel(
+        await fetcher.FetchAsync(model.Source, context.Progress, context.Cancellation).ConfigureAwait(false),
+        await fetcher.FetchAsync(model.Tokenizer.Vocab, context.Progress, context.Cancellation).ConfigureAwait(false));
+
+    public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
+        tokenizer ??= PairTokenizer.Load((await FetchAsync(context).ConfigureAwait(false)).Vocabulary.Path, model.Tokenizer.Lowercase);
+
+    public Corpus Corpus(string name) => corpora.TryGetValue(name, out var corpus) ? corpus : corpora[name] = Text.Corpus.Load(manifest.Corpora[name]);
+
+    /// <summary>Settings that decide how text becomes token rows.</summary>
+    internal object TextSettings => new { model.Task, model.Tokenizer.Lowercase, model.Tokenizer.Truncation };
+
+    /// <summary>Settings that decide about the calibration rows.</summary>
+    internal CalibrationSpec CalibrationSettings => model.Calibration with { Regenerate = false };
+
+    /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run; when forced, only this run's own outputs count.</summary>
+    internal bool IsUpToDate(string record, string key, StageContext context, bool force = false) =>
+        verified.Contains((record, key)) || (!force && StageRecord.TryReuse(record, key, context.Cancellation) is not null && verified.Add((record, key)));
+
+    /// <summary>Records a finished stage.</summary>
+    internal void Finish(string record, string key, IEnumerable<string> outputs, StageContext context)
+    {
+        StageRecord.Write(record, key, outputs, context.Cancellation);
+        verified.Add((record, key));
+    }
+
+    /// <summary>sha256 by logical name of all that decides about token rows of this corpus.</summary>
+    internal async Task<Dictionary<string, string>> TextInputsAsync(string corpus, StageContext context)
+    {
+        var spec = manifest.Corpora[corpus];
+        string Digest(string path) => textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
+        return new Dictionary<string, string>
+        {
+            ["vocabulary"] = (await FetchAsync(context).ConfigureAwait(false)).Vocabulary.Sha256,
+            [$"{corpus}/passages"] = Digest(spec.Passages),
+            [$"{corpus}/queries"] = Digest(spec.Queries),
+            [$"{corpus}/qrels"] = Digest(spec.Qrels),
+            [$"{corpus}/candidates"] = Digest(spec.Candidates),
+        };
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text.Json.Nodes;
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Packaging;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>Which variant production should run.</summary>
+public static class DecideStage
+{
+    public const string EnvironmentName = "production.env";
+    public const string DecisionName = "decision.json";
+
+    /// <summary>Writes production.env and decision.json into the model's folder.</summary>
+    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports)
+    {
+        var decision = ProductionDecision.Make(build.Model, reports);
+        AtomicFile.WriteText(Path.Combine(build.Folder, EnvironmentName), EnvironmentFile.Text(decision.Environment));
+        ReportJson.Write(Path.Combine(build.Folder, DecisionName), decision);
+        return decision;
+    }
+}
+
+/// <summary>Validated artifacts to a package.</summary>
+public static class PackageStage
+{
+    /// <summary>Packages the variants of <paramref name="reports"/> with vocabulary, report and decision. Unchanged content is not packed again.</summary>
+    /// <returns>Path of the package's folder; the archive lies beside it.</returns>
+    public static async Task<string> RunAsync(ModelBuild build, IReadOnlyList<ValidationReport> reports, StageContext context)
+    {
+        var model = build.Model;
+        var fetched = await build.FetchAsync(context).ConfigureAwait(false);
+        var artifacts = build.Artifacts.ToDictionary(each => Path.GetFileName(build.Artifact(each.Variant, each.Shape)));
+        List<PackageSource> files =
+        [
+            .. reports.Select(report => report.Subject).Select(subject =>
+                new PackageSource(subject.Artifact, build.Artifact(artifacts[subject.Artifact].Variant, artifacts[subject.Artifact].Shape), PackageRole.Model, subject.Variant)),
+            new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
+            new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
+            new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
+            new(DecideStage.DecisionName, Path.Combine(build.Folder, DecideStage.DecisionName), PackageRole.Decision),
+        ];
+        var folder = Path.Combine(build.Packages, PackageManifest.FolderName(model.Name, model.Version));
+        var archive = folder + ".tar.gz";
+        var record = folder + StageRecord.Extension;
+        var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
+        var key = StageRecord.KeyOf("package", ModelBuild.Version, Settings(model), inputs);
+        if (build.IsUpToDate(record, key, context))
+            return folder;
+
+        var sources = await build.TextInputsAsync(model.Calibration.Corpus, context).ConfigureAwait(false);
+        sources["model"] = fetched.Model.Sha256;
+        var tools = new Dictionary<string, string>
+        {
+            ["modelpipeline"] = PipelineVersion.Current,
+            ["onnxruntime"] = Microsoft.ML.OnnxRuntime.OrtEnv.Instance().GetVersionString(),
+        };
+        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools), build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
+        return folder;
+    }
+
+    /// <summary>What models.yaml resolved to for this model, without anything of this machine.</summary>
+    private static JsonObject Settings(ModelSpec model) => (JsonObject)JsonNode.Parse(ReportJson.Text(new
+    {
+        model.Shapes,
+        Calibration = model.Calibration with { Regenerate = false },
+        Tokenizer = new { model.Tokenizer.Lowercase, model.Tokenizer.Truncation },
+        Validation = new { model.Validation.Corpus, model.Validation.Queries, model.Validation.Device },
+        Variants = model.Variants.Select(variant => variant with { Force = false }),
+        model.Decision,
+    }))!;
+}

@@ -1,0 +1,17 @@
+using System.Text.Json;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.Validation;
+
+public class MetricTests
+{
+    [Fact]
+    public void The_schema_of_models_yaml_offers_gates_on_just_these_metrics()
+    {
+        using var schema = typeof(Metric).Assembly.GetManifestResourceStream("models.schema.json")!;
+        var gates = JsonDocument.Parse(schema).RootElement.GetProperty("definitions").GetProperty("gates").GetProperty("properties");
+        Assert.Equal(
+            Metric.All.Select(metric => (metric.Name, metric.Description)),
+            gates.EnumerateObject().Select(gate => (gate.Name, gate.Value.GetProperty("description").GetString()!)));
+    }
+}
