@@ -15,6 +15,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need cmake cmake
 need make make
 need "${CXX:-c++}" g++
+[[ -e /usr/include/nlohmann/json.hpp ]] || missing+=(nlohmann-json3-dev)
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null 2>&1; then

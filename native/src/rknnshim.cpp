@@ -14,7 +14,7 @@ namespace {
 using namespace shim;
 
 struct OpenModel {
-    const Backend* backend;
+    const Backend* backend = nullptr;
     std::unique_ptr<Model> model;
     std::mutex run; // one run at a time
 };

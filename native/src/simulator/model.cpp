@@ -17,7 +17,7 @@ public:
                                                     "convert the model first, or load it with the backend onnx");
     }
 
-    nlohmann::json describe() const override {
+    [[nodiscard]] nlohmann::json describe() const override {
         const auto target = session_.metadata(kTargetKey).value_or("");
         const auto runtime = "ONNX Runtime " + session_.runtime().version;
         return {{"simulated", simulated_},

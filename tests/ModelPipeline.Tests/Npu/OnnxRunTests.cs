@@ -6,12 +6,10 @@ namespace ModelPipeline.Tests.Npu;
 
 public class OnnxRunTests
 {
-    private static readonly string TinyReranker = Path.Combine(Repository.Root, "pipeline/sample/tiny-reranker/model.onnx");
-
     [Fact]
     public void Inputs_and_outputs_are_those_of_the_file()
     {
-        using var model = NpuModel.Load(Backend.Onnx, TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
 
         Assert.Equal(["input_ids", "attention_mask", "token_type_ids"], model.Inputs.Select(input => input.Name));
         Assert.All(model.Inputs, input => Assert.Equal(("int64", 2, -1L, -1L), (input.Type, input.Dims.Count, input.Dims[0], input.Dims[1])));
@@ -27,8 +25,8 @@ public class OnnxRunTests
     public void Scores_equal_those_of_managed_ONNX_Runtime_at_the_length_of_the_input(int length)
     {
         long[] ids = [.. Enumerable.Range(0, length).Select(i => (long)(i * 37 % 8000))], mask = [.. Enumerable.Repeat(1L, length)], types = new long[length];
-        using var model = NpuModel.Load(Backend.Onnx, TinyReranker);
-        using var reference = new InferenceSession(TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
+        using var reference = new InferenceSession(Repository.TinyReranker);
 
         var scores = model.Run([ids, mask, types], TestContext.Current.CancellationToken);
 
@@ -42,8 +40,8 @@ public class OnnxRunTests
     [Fact]
     public void The_shim_shares_the_ONNX_Runtime_library_of_the_process()
     {
-        using var reference = new InferenceSession(TinyReranker);
-        using var model = NpuModel.Load(Backend.Onnx, TinyReranker);
+        using var reference = new InferenceSession(Repository.TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
 
         var loaded = File.ReadLines("/proc/self/maps").Where(line => line.Contains("libonnxruntime.so")).Select(line => line[line.IndexOf('/')..]).Distinct();
 

@@ -1,0 +1,75 @@
+using System.Globalization;
+using System.Xml.Linq;
+using Cake.Common;
+using Cake.Common.Tools.DotNet;
+using Cake.Common.Tools.DotNet.Build;
+using Cake.Common.Tools.DotNet.MSBuild;
+using Cake.Core;
+using Cake.Core.Diagnostics;
+using Cake.Core.IO;
+using Cake.Frosting;
+using Path = System.IO.Path;
+
+namespace Build.Tasks;
+
+[TaskName("Test")]
+[TaskDescription("Builds and runs every test, native ones with the sanitizers too; ends with 'N passed, N failed'")]
+public sealed class Test : FrostingTask<BuildContext>
+{
+    private const string Configuration = "Release";
+
+    /// <summary>CMake presets whose tests run.</summary>
+    private static readonly string[] NativePresets = ["release", "asan-ubsan"];
+
+    public override void Run(BuildContext context)
+    {
+        var results = Path.Combine(context.Artifacts, "tests");
+        if (Directory.Exists(results))
+            Directory.Delete(results, recursive: true);
+        Directory.CreateDirectory(results);
+        context.DotNetBuild("ModelPipeline.sln", new DotNetBuildSettings
+        {
+            Configuration = Configuration,
+            NoLogo = true,
+            Verbosity = DotNetVerbosity.Quiet,
+            MSBuildSettings = new DotNetMSBuildSettings { ConsoleLoggerSettings = new MSBuildLoggerSettings { SummaryOutputLevel = MSBuildLoggerOutputLevel.ErrorsOnly } },
+        });
+        var failed = false;
+        foreach (var project in Directory.EnumerateFiles("tests", "*.Tests.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        {
+            var name = Path.GetFileNameWithoutExtension(project);
+            var assembly = Path.Combine(Path.GetDirectoryName(project)!, "bin", Configuration, "net10.0", name + ".dll");
+            failed |= !Runs(context, "dotnet", assembly, "--results-directory", results, "--report-xunit-junit", "--report-xunit-junit-filename", name + ".xml", "--no-ansi");
+        }
+        foreach (var preset in NativePresets)
+        {
+            failed |= !(Runs(context, "cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot())
+                && Runs(context, "cmake", "--build", Path.Combine("artifacts", "native", preset), "--parallel")
+                && Runs(context, "ctest", "--test-dir", Path.Combine("artifacts", "native", preset), "--output-on-failure", "--output-junit", Path.Combine(results, $"native-{preset}.xml")));
+        }
+        Summarize(context, results, failed);
+    }
+
+    private static bool Runs(BuildContext context, string program, params string[] arguments) =>
+        context.StartProcess(program, new ProcessSettings { Arguments = ProcessArgumentBuilder.FromStrings(arguments) }) == 0;
+
+    /// <summary>The package folder that the build of the library gave to CMake.</summary>
+    private static string OnnxRuntimeRoot() => File.ReadLines(Path.Combine("artifacts", "native", "release", "CMakeCache.txt"))
+        .Single(line => line.StartsWith("ONNXRUNTIME_ROOT:", StringComparison.Ordinal)).Split('=', 2)[1];
+
+    /// <summary>Adds up the JUnit files; a suite that died without one counts as a failed test.</summary>
+    private static void Summarize(BuildContext context, string results, bool failed)
+    {
+        var suites = Directory.EnumerateFiles(results, "*.xml").SelectMany(file => XDocument.Load(file).Descendants("testsuite")).ToList();
+        var (tests, bad, skipped) = (Sum("tests"), Sum("failures") + Sum("errors"), Sum("skipped") + Sum("disabled"));
+        if (failed && bad == 0)
+            bad = 1;
+        var line = $"{tests - bad - skipped} passed, {bad} failed";
+        File.WriteAllText(Path.Combine(results, "summary.txt"), line + "\n");
+        context.Log.Information("{0}", line + (skipped > 0 ? $", {skipped} skipped" : ""));
+        if (bad > 0)
+            throw new CakeException("Tests failed: see above.");
+
+        int Sum(string attribute) => suites.Sum(suite => int.Parse(suite.Attribute(attribute)?.Value ?? "0", CultureInfo.InvariantCulture));
+    }
+}
