@@ -30,7 +30,7 @@ public class CompileReportTests
         Assert.Equal((7, "Gather", "INT8", null, "(8000,128)", 0L, 0x3e8000L), (table.Layer, table.Operator, table.Type, table.Format, table.Shape, table.Start, table.Size));
         Assert.Contains(report.Features, tensor => tensor is { Name: "/embeddings/word_embeddings/Gather_output_0_exSecondary", Format: "NC1HWC2", Size: 0x4000, Start: 0x8c00 });
         Assert.Equal((121, 98), (report.Features.Count, report.Constants.Count));
-        Assert.Equal(Math.Ceiling(report.WeightKb!.Value), Math.Ceiling(report.Constants.Max(tensor => tensor.Start + tensor.Size) / 1024.0));
+        Assert.InRange(report.WeightKb!.Value - report.Constants.Max(tensor => tensor.Start + tensor.Size) / 1024.0, 0, 4);
     }
 
     [Fact]
