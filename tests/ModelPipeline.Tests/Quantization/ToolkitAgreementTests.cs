@@ -1,3 +1,4 @@
+using ModelPipeline.Manifest;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using ModelPipeline.Onnx;
@@ -22,7 +23,7 @@ public sealed partial class ToolkitAgreementTests
     {
         var imported = NpuEmulation.Import(prepared);
         var fused = FusedOperators.Of(imported.Graph);
-        var ranges = ActivationRanges.Collect(imported, fused.Points, TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
+        var ranges = ActivationRanges.Collect(imported, fused.Points, QuantizationAlgorithm.Normal, TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
         var parameters = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         return TinyReranker.Scores(NpuEmulation.Build(imported, fused, parameters), pairs, AsWritten);
     }
@@ -46,7 +47,7 @@ public sealed partial class ToolkitAgreementTests
         var expected = toolkit.Select(entry => (Name: OnnxName(entry.Key), Range: new ActivationRange(Number(entry.Value["ori_min"]), Number(entry.Value["ori_max"]))))
             .Where(entry => values.Contains(entry.Name)).ToList();
 
-        var ranges = ActivationRanges.Collect(model, [.. expected.Select(entry => entry.Name).Distinct()], TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
+        var ranges = ActivationRanges.Collect(model, [.. expected.Select(entry => entry.Name).Distinct()], QuantizationAlgorithm.Normal, TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
 
         Assert.All(expected, entry =>
         {
@@ -120,7 +121,7 @@ public sealed partial class ToolkitAgreementTests
     public void An_empty_calibration_set_and_an_infinite_range_are_refused()
     {
         Assert.Contains("the calibration set is empty", Assert.Throws<PipelineException>(() =>
-            ActivationRanges.Collect(TinyReranker.Prepared, ["logits"], [], cancellation: TestContext.Current.CancellationToken)).Message);
+            ActivationRanges.Collect(TinyReranker.Prepared, ["logits"], QuantizationAlgorithm.Normal, [], cancellation: TestContext.Current.CancellationToken)).Message);
         var graph = TinyReranker.Prepared.Graph;
         var weight = graph.Initializers.First(entry => entry.Value is { Type: ElementType.Float, Rank: 2 });
         var values = weight.Value.Span<float>().ToArray();
@@ -128,6 +129,6 @@ public sealed partial class ToolkitAgreementTests
         var broken = TinyReranker.Prepared.With(graph with { Initializers = graph.InitializersWith([new(weight.Key, ModelPipeline.Onnx.Tensor.Of<float>(weight.Value.Shape.AsSpan(), values))]) });
 
         Assert.Contains("a finite range is needed to quantize it", Assert.Throws<PipelineException>(() =>
-            ActivationRanges.Collect(broken, ["logits"], [TinyReranker.CalibrationSamples[0]], cancellation: TestContext.Current.CancellationToken)).Message);
+            ActivationRanges.Collect(broken, ["logits"], QuantizationAlgorithm.Normal, [TinyReranker.CalibrationSamples[0]], cancellation: TestContext.Current.CancellationToken)).Message);
     }
 }
