@@ -55,7 +55,7 @@ public static class CpuQuantizer
             throw new PipelineException($"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later (14 is usual)");
         if (settings.KeepFloat.FirstOrDefault(name => !model.Graph.Nodes.Any(node => node.Name == name)) is { } unknown)
             throw new PipelineException($"{model.Graph.Name}: no node is called '{unknown}', which is to stay in fp32");
-        var rewriting = new CpuRewriting(model, settings);
+        var rewriting = new CpuRewriting(CpuSlimming.Apply(model), settings);
         rewriting.QuantizeWeights(cancellation);
         return new CpuQuantization(DeadNodes.Apply(rewriting.Rewritten()).Model, rewriting.Report);
     }

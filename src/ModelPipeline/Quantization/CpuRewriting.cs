@@ -1,17 +1,37 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Quantization;
 
 /// <summary>One graph on its way to int8.</summary>
-internal sealed class CpuRewriting(OnnxModel model, CpuQuantizationSettings settings)
+internal sealed class CpuRewriting
 {
-    private readonly Graph graph = model.Graph;
-    private readonly UseDef uses = new(model.Graph);
+    private readonly OnnxModel model;
+    private readonly Graph graph;
+    private readonly UseDef uses;
+    private readonly CpuQuantizationSettings settings;
+    private readonly HashSet<string> gelus;
+    private readonly Dictionary<string, float[]> divisors = [];
     private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights = [];
-    private readonly OrderedDictionary<string, Tensor> initializers = new(model.Graph.Initializers);
+    private readonly OrderedDictionary<string, Tensor> initializers;
     private readonly List<Node> nodes = [];
     private readonly HashSet<string> written = [];
+
+    public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings)
+    {
+        (this.model, graph, this.settings) = (model, model.Graph, settings);
+        (uses, initializers) = (new UseDef(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
+        gelus = Gelus(graph, uses);
+        var peaks = new CpuPeaks(graph, uses);
+        foreach (var group in graph.Nodes.Where(node => Form(node) == CpuWeightForm.Integer).GroupBy(node => node.Inputs[0]))
+        {
+            // A weight that serves two values cannot make up for the divisors of both.
+            if (group.All(node => uses.Consumers(node.Inputs[1]).Count == 1) && peaks.Divisors(group.Key, group.Select(node => graph.Initializers[node.Inputs[1]])) is { } divisor)
+                divisors[group.Key] = divisor;
+        }
+    }
 
     public IReadOnlyList<CpuWeightReport> Report =>
     [
@@ -24,9 +44,13 @@ internal sealed class CpuRewriting(OnnxModel model, CpuQuantizationSettings sett
     /// <summary>The int8 form of every weight, in parallel.</summary>
     public void QuantizeWeights(CancellationToken cancellation)
     {
-        var wanted = graph.Nodes.Select(node => (Weight: WeightOf(node)!, Form: Form(node))).Where(use => use.Form != CpuWeightForm.Float).Distinct();
+        var wanted = graph.Nodes.Where(node => Form(node) != CpuWeightForm.Float)
+            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0]))).DistinctBy(use => (use.Weight, use.Form));
         Parallel.ForEach(wanted, new ParallelOptions { CancellationToken = cancellation }, use =>
-            weights[use] = use.Form == CpuWeightForm.Integer ? CpuWeights.Columns(graph.Initializers[use.Weight]) : CpuWeights.Rows(graph.Initializers[use.Weight]));
+        {
+            var matrix = graph.Initializers[use.Weight];
+            weights[(use.Weight, use.Form)] = use.Form == CpuWeightForm.Integer ? CpuWeights.Columns(matrix, use.Factors) : CpuWeights.Rows(matrix);
+        });
     }
 
     public OnnxModel Rewritten()
@@ -61,53 +85,79 @@ internal sealed class CpuRewriting(OnnxModel model, CpuQuantizationSettings sett
         return name is not null && graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? name : null;
     }
 
-    /// <summary>
-    /// x W as (q(x) q(W)) * scale(x) * scale(W). Rows of a LayerNorm are alike in range; other rows may differ tenfold, so they are first
-    /// divided by their largest magnitude and the products multiplied by it: one scale a token instead of one a tensor.
-    /// </summary>
+    /// <summary>x W as (q(x) q(W)) * scale(x) * scale(W).</summary>
     private void Multiply(Node product)
     {
-        var weight = product.Inputs[1];
-        var quantized = weights[(weight, CpuWeightForm.Integer)];
-        initializers[$"{weight}_quantized"] = quantized.Values;
-        initializers[$"{weight}_scale"] = quantized.Scales;
-        var normed = IsNormed(product.Inputs[0]);
-        var x = normed ? product.Inputs[0] : Leveled(product.Inputs[0]);
-        var y = product.Output;
+        var (weight, y) = (product.Inputs[1], product.Output);
+        var (values, scales) = weights[(weight, CpuWeightForm.Integer)];
+        initializers[$"{weight}_quantized"] = values;
+        initializers[$"{weight}_scale"] = scales;
+        var x = product.Inputs[0];
+        string? level = null;
+        if (gelus.Contains(x))
+            (x, level) = Leveled(x);
+        else if (divisors.TryGetValue(x, out var divisor))
+            x = Smoothed(x, divisor);
         if (written.Add($"{x}_quantized"))
-            nodes.Add(new Node("DynamicQuantizeLinear", $"{x}_DynamicQuantizeLinear", [x], [$"{x}_quantized", $"{x}_scale", $"{x}_zero_point"]));
-        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [$"{x}_quantized", $"{weight}_quantized", $"{x}_zero_point"], Outputs = [$"{y}_sum"] });
+            nodes.Add(new Node("DynamicQuantizeLinear", "", [x], [$"{x}_quantized", $"{x}_scale", $"{x}_zero"]));
+        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [$"{x}_quantized", $"{weight}_quantized", $"{x}_zero"], Outputs = [$"{y}_sum"] });
         nodes.Add(Cast($"{y}_sum", $"{y}_float"));
         nodes.Add(Binary("Mul", $"{x}_scale", $"{weight}_scale", $"{y}_scale"));
-        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", normed ? y : $"{y}_leveled"));
-        if (!normed)
-            nodes.Add(Binary("Mul", $"{y}_leveled", $"{product.Inputs[0]}_level", y));
+        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", level is null ? y : $"{y}_leveled"));
+        if (level is not null)
+            nodes.Add(Binary("Mul", $"{y}_leveled", level, y));
     }
 
-    private string Leveled(string x)
+    /// <summary>A value with its outlier channels divided down to the others; the weights that read it make up for it.</summary>
+    private string Smoothed(string x, float[] divisor)
     {
-        if (written.Add($"{x}_leveled"))
+        if (written.Add($"{x}_smooth"))
         {
-            nodes.Add(new Node("Abs", $"{x}_Abs", [x], [$"{x}_magnitude"]));
-            nodes.Add(new Node("ReduceMax", $"{x}_ReduceMax", [$"{x}_magnitude"], [$"{x}_level"]) { Attributes = [Attributes.Of("axes", [-1L])] });
-            nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_leveled"));
+            initializers[$"{x}_smoothing"] = Tensor.Vector([.. divisor.Select(d => 1 / d)]);
+            nodes.Add(Binary("Mul", x, $"{x}_smoothing", $"{x}_smooth"));
         }
-        return $"{x}_leveled";
+        return $"{x}_smooth";
     }
 
-    private bool IsNormed(string value) => uses.Producer(value) switch
+    /// <summary>
+    /// The rows of a GELU differ tenfold in range, so each is divided by its own: one scale a token instead of one a tensor.
+    /// The smallest value of a GELU is -0.17 (of twice a GELU -0.34), so the divisor is positive and covers the row.
+    /// </summary>
+    private (string Value, string Level) Leveled(string x)
     {
-        { OpType: "LayerNormalization" } => true,
-        { OpType: "Add" } add => add.Inputs.Any(input => uses.Producer(input) is { OpType: "Mul" } mul && mul.Inputs.Any(factor => uses.Producer(factor) is { OpType: "Div" })),
-        _ => false,
-    };
+        if (written.Add($"{x}_even"))
+        {
+            var axes = model.Opset < 18 ? [Attributes.Of("axes", [-1L])] : ImmutableArray<AttributeProto>.Empty;
+            if (model.Opset >= 18)
+                initializers["last_axis"] = Tensor.Vector(-1L);
+            initializers["gelu_bound"] = Tensor.Scalar(0.34f);
+            nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, "last_axis"], [$"{x}_max"]) { Attributes = axes });
+            nodes.Add(Binary("Add", $"{x}_max", "gelu_bound", $"{x}_level"));
+            nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_even"));
+        }
+        return ($"{x}_even", $"{x}_level");
+    }
+
+    /// <summary>The outputs of x * (1 + erf(x / sqrt 2)) / 2 in any order of its factors, and of Gelu nodes.</summary>
+    private static HashSet<string> Gelus(Graph graph, UseDef uses)
+    {
+        var gelus = new HashSet<string>();
+        foreach (var node in graph.Nodes)
+        {
+            if (node.OpType == "Gelu")
+                gelus.Add(node.Output);
+            else if (node.OpType == "Erf" && uses.OnlyConsumer(node.Output) is { OpType: "Add" } plusOne && uses.OnlyConsumer(plusOne.Output) is { OpType: "Mul" } product)
+                gelus.Add(uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f) ? half.Output : product.Output);
+        }
+        return gelus;
+    }
 
     /// <summary>Rows of an int8 table times their scales.</summary>
     private void GatherRows(Node gather)
     {
         var (table, y) = (Store(gather.Inputs[0]), gather.Output);
         nodes.Add(gather with { Inputs = [$"{table}_quantized", gather.Inputs[1]], Outputs = [$"{y}_quantized"] });
-        nodes.Add(gather with { Name = $"{gather.Name}_scale", Inputs = [$"{table}_scale", gather.Inputs[1]], Outputs = [$"{y}_scale"] });
+        nodes.Add(gather with { Name = "", Inputs = [$"{table}_scale", gather.Inputs[1]], Outputs = [$"{y}_scale"] });
         nodes.Add(Cast($"{y}_quantized", $"{y}_float"));
         nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", y));
     }
@@ -132,7 +182,7 @@ internal sealed class CpuRewriting(OnnxModel model, CpuQuantizationSettings sett
         return weight;
     }
 
-    private static Node Cast(string from, string to) => new("Cast", $"{to}_Cast", [from], [to]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] };
+    private static Node Cast(string from, string to) => new("Cast", "", [from], [to]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] };
 
-    private static Node Binary(string op, string left, string right, string output) => new(op, $"{output}_{op}", [left, right], [output]);
+    private static Node Binary(string op, string left, string right, string output) => new(op, "", [left, right], [output]);
 }

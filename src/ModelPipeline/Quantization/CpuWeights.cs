@@ -27,10 +27,11 @@ internal static class CpuWeights
     /// a reduced range of [-64, 64] gives away.
     /// </summary>
     /// <param name="matrix">float [rows, columns], row-major: the right operand of a MatMul.</param>
-    public static CpuWeight Columns(Tensor matrix)
+    /// <param name="factors">Multiplies each row first, if given: [rows].</param>
+    public static CpuWeight Columns(Tensor matrix, float[]? factors = null)
     {
         var (rows, columns) = (checked((int)matrix.Shape[0]), checked((int)matrix.Shape[1]));
-        var values = matrix.Span<float>();
+        var values = factors is null ? matrix.Span<float>() : RowsTimes(matrix.Span<float>(), factors, columns);
         var steps = new float[columns];
         for (var row = 0; row < rows; row += 2)
             WidenForPair(values.Slice(row * columns, columns), row + 1 < rows ? values.Slice((row + 1) * columns, columns) : default, steps);
@@ -62,6 +63,14 @@ internal static class CpuWeights
             }
         });
         return new CpuWeight(new Tensor(ElementType.Int8, matrix.Shape, quantized), Tensor.Of([rows, 1], steps));
+    }
+
+    private static float[] RowsTimes(ReadOnlySpan<float> values, float[] factors, int columns)
+    {
+        var product = new float[values.Length];
+        for (var row = 0; row < factors.Length; row++)
+            TensorPrimitives.Multiply(values.Slice(row * columns, columns), factors[row], product.AsSpan(row * columns, columns));
+        return product;
     }
 
     private const int RowsATask = 1024;
