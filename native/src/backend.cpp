@@ -1,6 +1,7 @@
 #include "backend.h"
 
 #include "simulator/simulator.h"
+#include "toolkit/toolkit.h"
 
 #include <array>
 
@@ -10,6 +11,7 @@ namespace {
 constexpr std::array kBackends{
     Backend{"onnx", simulator::load_onnx, nullptr},
     Backend{"simulator", simulator::load_artifact, simulator::convert},
+    Backend{"rknn-toolkit", nullptr, toolkit::convert},
 };
 }
 

@@ -37,7 +37,7 @@ internal static class OnnxReader
         {
             throw new PipelineException($"{path}: no such file; an ONNX model was expected there", inner: e);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new PipelineException($"{path}: cannot be read: {e.Message}", inner: e);
         }

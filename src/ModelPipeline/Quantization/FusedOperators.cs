@@ -15,6 +15,8 @@ internal sealed class FusedOperators
     private readonly HashSet<string> interior = [];
     private readonly HashSet<string> normWeights = [];
 
+    private readonly Dictionary<string, string> owners = [];
+
     private FusedOperators() { }
 
     /// <summary>Float activations that the NPU holds as tensors, in graph order: the points to calibrate and quantize.</summary>
@@ -22,6 +24,9 @@ internal sealed class FusedOperators
 
     /// <summary>Scale and bias initializers of the LayerNorms.</summary>
     public IReadOnlyCollection<string> NormWeights => normWeights;
+
+    /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without float results.</summary>
+    public string? OwnerOf(Node node) => owners.GetValueOrDefault(node.Output);
 
     public int LayerNorms { get; private set; }
     public int Gelus { get; private set; }
@@ -47,6 +52,14 @@ internal sealed class FusedOperators
         var floats = FloatValues(graph, uses);
         points.AddRange(graph.Nodes.Where(node => floats.Contains(node.Output) && !fused.interior.Contains(node.Output)
             && !Layout.Contains(node.OpType) && !ReadOnlyThroughSelection(node.Output, graph, uses)).Select(node => node.Output));
+        var isPoint = points.ToHashSet();
+        foreach (var node in graph.Nodes.Reverse())
+        {
+            if (isPoint.Contains(node.Output))
+                fused.owners[node.Output] = node.Output;
+            else if (uses.Consumers(node.Output).Select(fused.OwnerOf).FirstOrDefault(owner => owner is not null) is { } owner)
+                fused.owners[node.Output] = owner;
+        }
         return fused;
     }
 

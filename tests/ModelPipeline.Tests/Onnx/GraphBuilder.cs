@@ -18,6 +18,8 @@ internal sealed class GraphBuilder(int opset = 17, int irVersion = 8)
         return name;
     }
 
+    public string FloatInput(params Dimension[] shape) => Input($"x{_inputs.Count}", ElementType.Float, shape);
+
     public string Constant(Tensor value, string? name = null)
     {
         name ??= $"constant_{_initializers.Count}";

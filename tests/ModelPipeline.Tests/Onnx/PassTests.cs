@@ -74,12 +74,18 @@ public sealed class PassTests
     }
 
     [Fact]
-    public void A_mask_of_minus_30_moves_no_score_of_the_sample_by_a_thousandth()
+    public void A_mask_of_minus_30_moves_no_score_and_a_weak_one_would()
     {
-        var shift = TinyReranker.Scores(TinyReranker.Unmasked).Zip(TinyReranker.Scores(TinyReranker.Prepared), (a, b) => Math.Abs(a - b)).Max();
+        // Over all 1,070 pairs: -30 moves no score by a bit, -25 by 1e-6, -16 by 5e-5, -12 by 0.003, -8 by 0.14.
+        Assert.Equal(0, LargestShift(-30));
+        Assert.InRange(LargestShift(-8), 1e-3f, 1);
 
-        TestContext.Current.SendDiagnosticMessage($"largest shift over {TinyReranker.Pairs.Count} pairs: {shift:0.########}");
-        Assert.True(shift < 1e-3, $"the mask rewrite moves a score by {shift}");
+        float LargestShift(float mask)
+        {
+            var graph = TinyReranker.Prepared.Graph;
+            var model = TinyReranker.Prepared.With(graph with { Initializers = graph.InitializersWith([new("/Constant_4_output_0", Tensor.Scalar(mask))]) });
+            return TinyReranker.Scores(TinyReranker.Unmasked, 200).Zip(TinyReranker.Scores(model, 200), (a, b) => Math.Abs(a - b)).Max();
+        }
     }
 
     [Fact]

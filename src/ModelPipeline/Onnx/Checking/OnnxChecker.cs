@@ -70,9 +70,8 @@ public static class OnnxChecker
     private static List<string> Infer(Node node, Dictionary<string, long> opsets, UseDef uses, Dictionary<string, InferredValue> values)
     {
         var findings = new List<string>();
-        var outputs = node.Outputs.Where(output => output.Length > 0);
-        foreach (var output in outputs)
-            values[output] = new InferredValue(ElementType.Undefined, null);
+        foreach (var output in node.Outputs.Where(output => output.Length > 0))
+            values.TryAdd(output, new InferredValue(ElementType.Undefined, null));
         if (!opsets.TryGetValue(node.Domain, out var opset))
             return [$"the model imports no operator set '{node.Domain}'"];
         if (OperatorTable.Find(node.Domain, node.OpType, opset) is not { } signature)
@@ -108,6 +107,11 @@ public static class OnnxChecker
         {
             var formal = signature.Outputs[Math.Min(i, signature.Outputs.Count - 1)];
             var type = types.GetValueOrDefault(formal.Variable, formal.Types is { Count: 1 } ? formal.Types.First() : TypeByAttribute(node, uses));
+            if (type != ElementType.Undefined && !formal.Types.Contains(type))
+            {
+                findings.Add($"makes element type {(int)type}, which the operator does not allow");
+                type = ElementType.Undefined;
+            }
             if (node.Outputs[i].Length > 0)
                 values[node.Outputs[i]] = new InferredValue(type, i < shapes.Count ? shapes[i] : null);
         }
@@ -126,7 +130,7 @@ public static class OnnxChecker
     /// <summary>The output type that no input decides.</summary>
     private static ElementType TypeByAttribute(Node node, UseDef uses) => node.OpType switch
     {
-        "Cast" => (ElementType)node.Int("to", 0),
+        "Cast" => (ElementType)node.Int("to", -1),
         "Constant" => uses.Constant(node.Output)?.Type ?? ElementType.Undefined,
         "ConstantOfShape" => node.Attribute("value") is { T: { } value } ? (ElementType)value.DataType : ElementType.Float,
         "QuantizeLinear" => node.Int("output_dtype", (long)ElementType.UInt8) is > 0 and var type ? (ElementType)type : ElementType.UInt8,

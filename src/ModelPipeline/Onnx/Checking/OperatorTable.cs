@@ -21,10 +21,12 @@ internal static class OperatorTable
         DequantizeLinear 10: Q:dq S:f32 Q? -> S | dequantize
         DequantizeLinear 19: Q:dq S:float Q? -> S | dequantize
         Div 7: T:num T -> T | broadcast
-        Dropout 7: T:float -> T bool? | same
+        Dropout 7: T:float -> T T? | same
+        Dropout 10: T:float -> T bool? | same
         Dropout 12: T:float R:float? bool? -> T bool? | same
         DynamicQuantizeLinear 11: f32 -> u8 S:f32 u8 | dynamic-quantize
-        Equal 7: T:any T -> B:bool | broadcast
+        Einsum 12: T:num* -> T | unknown
+        Equal 7: T:any T -> bool | broadcast
         Erf 9: T:num -> T | same
         Exp 6: T:float -> T | same
         Expand 8: T:any i64 -> T | expand
@@ -54,9 +56,11 @@ internal static class OperatorTable
         NonZero 9: T:any -> i64 | unknown
         Not 1: bool -> bool | same
         Or 7: bool bool -> bool | broadcast
+        Pad 11: T:any i64 T? -> T | unknown
+        Pad 18: T:any i64 T? I:index? -> T | unknown
         Pow 7: T:num T -> T | broadcast
         Pow 12: T:num U:num -> T | broadcast
-        QLinearMatMul 10: A:byte AS:float A B:byte BS:float B C:byte CS:float C -> C | qlinear-matmul
+        QLinearMatMul 10: A:byte AS:float A B:byte BS:float B CS:float C:byte -> C | qlinear-matmul
         QuantizeLinear 10: F:f32|i32 S:f32 Q:q? -> Q | quantize
         QuantizeLinear 19: F:float|i32 F Q:q? -> Q | quantize
         Range 11: T:num T T -> T | unknown

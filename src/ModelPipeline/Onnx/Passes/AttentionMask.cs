@@ -1,5 +1,6 @@
-using System.Collections.Immutable;
+using System.Globalization;
 using System.Numerics;
+using System.Numerics.Tensors;
 
 namespace ModelPipeline.Onnx.Passes;
 
@@ -26,14 +27,15 @@ internal static class AttentionMask
         var graph = model.Graph;
         var uses = new UseDef(graph);
         var initializers = new OrderedDictionary<string, Tensor>(graph.Initializers);
-        var nodes = graph.Nodes.ToDictionary(node => node, node => node, ReferenceEqualityComparer.Instance as IEqualityComparer<Node>);
+        var nodes = graph.Nodes.ToDictionary(node => node, node => node, (IEqualityComparer<Node>)ReferenceEqualityComparer.Instance);
         var matches = new List<string>();
         foreach (var name in graph.Initializers.Keys.Concat(graph.Nodes.Where(node => node.OpType == "Constant").Select(node => node.Output)))
         {
             // A bound in Min or Max is no mask: at -30 it would cut real scores off.
-            if (uses.Constant(name) is not { } tensor || Rewrite(tensor) is not { } rewritten
+            if (uses.Constant(name) is not { } tensor || !(Smallest(tensor) <= Threshold)
                 || uses.Consumers(name).Where(reader => reader.OpType is not ("Min" or "Max") && Carries(reader, name) && EndsInSoftmax(reader.Output, uses)).ToList() is not { Count: > 0 } masking)
                 continue;
+            var rewritten = Rewrite(tensor);
             matches.Add(Describe(name, tensor, masking));
             if (masking.Count < uses.Consumers(name).Count || uses.IsOutput(name))
             {
@@ -48,10 +50,10 @@ internal static class AttentionMask
         }
         foreach (var node in graph.Nodes.Where(node => node.OpType == "ConstantOfShape"))
         {
-            if (node.Attribute("value") is not { T: { } value } || OnnxReader.ReadTensor(value) is not { } tensor || Rewrite(tensor) is not { } rewritten || !EndsInSoftmax(node.Output, uses))
+            if (node.Attribute("value") is not { T: { } value } || OnnxReader.ReadTensor(value) is not { } tensor || !(Smallest(tensor) <= Threshold) || !EndsInSoftmax(node.Output, uses))
                 continue;
             matches.Add(Describe(node.Output, tensor, uses.Consumers(node.Output)));
-            nodes[node] = node with { Attributes = [Attributes.Of("value", rewritten)] };
+            nodes[node] = node with { Attributes = [Attributes.Of("value", Rewrite(tensor))] };
         }
         return matches.Count == 0
             ? Rewritten.Nothing(model)
@@ -61,26 +63,25 @@ internal static class AttentionMask
             initializers.ContainsKey(name) || uses.Producer(name) is not null || graph.Inputs.Any(input => input.Name == name) ? Unused($"{name}_") : name;
     }
 
-    /// <summary>The tensor with every element of at most <see cref="Threshold"/> replaced; null if there is none.</summary>
-    private static Tensor? Rewrite(Tensor tensor) => tensor.Type switch
+    /// <summary>The smallest element of a tensor of floats; null for any other.</summary>
+    private static double? Smallest(Tensor tensor) => tensor.Count == 0 ? null : tensor.Type switch
     {
-        ElementType.Float => Rewrite(tensor, Threshold, Replacement),
-        ElementType.Float16 => Rewrite(tensor, (Half)Threshold, (Half)Replacement),
-        ElementType.Double => Rewrite<double>(tensor, Threshold, Replacement),
+        ElementType.Float => TensorPrimitives.Min(tensor.Span<float>()),
+        ElementType.Float16 => (double)TensorPrimitives.Min(tensor.Span<Half>()),
+        ElementType.Double => TensorPrimitives.Min(tensor.Span<double>()),
         _ => null,
     };
 
-    private static Tensor? Rewrite<T>(Tensor tensor, T threshold, T replacement) where T : unmanaged, IFloatingPoint<T>
+    /// <summary>The tensor with every element of at most <see cref="Threshold"/> replaced.</summary>
+    private static Tensor Rewrite(Tensor tensor) => tensor.Type switch
     {
-        T[]? rewritten = null;
-        var values = tensor.Span<T>();
-        for (var i = 0; i < values.Length; i++)
-        {
-            if (values[i] <= threshold)
-                (rewritten ??= values.ToArray())[i] = replacement;
-        }
-        return rewritten is null ? null : Tensor.Of<T>(tensor.Shape.AsSpan(), rewritten);
-    }
+        ElementType.Float => Rewrite(tensor, Threshold, Replacement),
+        ElementType.Float16 => Rewrite(tensor, (Half)Threshold, (Half)Replacement),
+        _ => Rewrite<double>(tensor, Threshold, Replacement),
+    };
+
+    private static Tensor Rewrite<T>(Tensor tensor, T threshold, T replacement) where T : unmanaged, IFloatingPoint<T> =>
+        Tensor.Of<T>(tensor.Shape.AsSpan(), [.. tensor.Span<T>().ToArray().Select(value => value <= threshold ? replacement : value)]);
 
     /// <summary>Whether everything that a value flows into by way of carriers is a Softmax, or reads its shape alone.</summary>
     private static bool EndsInSoftmax(string value, UseDef uses)
@@ -110,15 +111,6 @@ internal static class AttentionMask
         || (CarriersOfFirst.Contains(node.OpType) && node.Inputs[0] == value && !node.Inputs.Skip(1).Contains(value))
         || (node.OpType == "Cast" && (ElementType)node.Int("to", 0) is ElementType.Float or ElementType.Float16 or ElementType.Double);
 
-    private static string Describe(string name, Tensor tensor, IEnumerable<Node> readers)
-    {
-        var smallest = tensor.Type switch
-        {
-            ElementType.Float => tensor.Span<float>().ToArray().Min(),
-            ElementType.Float16 => (float)tensor.Span<Half>().ToArray().Min(),
-            _ => tensor.Span<double>().ToArray().Min(),
-        };
-        return string.Create(System.Globalization.CultureInfo.InvariantCulture,
-            $"{name} ({smallest:0.###e+0}) read by {string.Join(", ", readers.Select(node => $"{node.OpType} {node.Name}"))} -> {Replacement}");
-    }
+    private static string Describe(string name, Tensor tensor, IEnumerable<Node> readers) => string.Create(CultureInfo.InvariantCulture,
+        $"{name} ({Smallest(tensor):0.###e+0}) read by {string.Join(", ", readers.Select(node => $"{node.OpType} {node.Name}"))} -> {Replacement}");
 }
