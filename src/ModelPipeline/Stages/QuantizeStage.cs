@@ -3,6 +3,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
+using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
 
@@ -38,33 +39,66 @@ public static class QuantizeStage
             return artifact;
 
         Directory.CreateDirectory(folder);
+        var origin = await build.FetchAsync(context).ConfigureAwait(false);
+        var provenance = $"modelpipeline {PipelineVersion.Current} source={origin.Model.Sha256} settings={key}";
+        var report = variant.Backend == Backend.Rknn
+            ? await CompileAsync(build, variant, prepared, calibration, artifact, provenance, context).ConfigureAwait(false)
+            : await SimulateAsync(variant, prepared, calibration, artifact, provenance, context).ConfigureAwait(false);
+        build.Finish(record, key, report is null ? [artifact] : [artifact, report], context);
+        return artifact;
+    }
+
+    /// <summary>Converts with rknn-toolkit2.</summary>
+    /// <returns>Path of the compile report.</returns>
+    private static async Task<string> CompileAsync(
+        ModelBuild build, VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
+    {
+        var made = await ToolkitConversion.RunAsync(new ToolkitRequest
+        {
+            Environment = ToolkitEnvironment.Find(variant.Toolkit, build.Cache, Environment.GetEnvironmentVariable),
+            Source = prepared,
+            Artifact = artifact,
+            Variant = variant,
+            Dataset = Path.Combine(calibration, CalibrationSet.DatasetFile),
+            CustomString = provenance,
+        }, context.Progress, context.Cancellation).ConfigureAwait(false);
+        foreach (var output in made.File.Outputs.Where(output => output.IsInt8))
+            context.Warning($"{Path.GetFileName(artifact)}: {output.Shape.Name} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
+        var report = Path.Combine(Path.GetDirectoryName(artifact)!, "compile.json");
+        ReportJson.Write(report, made.Compile);
+        return report;
+    }
+
+    /// <summary>Converts for ONNX Runtime: the emulated graph for the simulator, the prepared one otherwise.</summary>
+    /// <returns>Path of the quantization report; null if there is none.</returns>
+    private static async Task<string?> SimulateAsync(
+        VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
+    {
         var source = prepared;
-        var report = Path.Combine(folder, "quantization.json");
+        var report = variant.Backend == Backend.Simulator ? Path.Combine(Path.GetDirectoryName(artifact)!, "quantization.json") : null;
         var graph = artifact + AtomicFile.TemporarySuffix;
         try
         {
-            if (variant.Backend == Backend.Simulator)
+            if (report is not null)
             {
                 var (model, quantization) = Emulate(OnnxModel.Load(prepared), variant, CalibrationSet.Read(calibration), context);
                 model.Save(source = graph);
                 ReportJson.Write(report, quantization);
             }
-            var origin = await build.FetchAsync(context).ConfigureAwait(false);
             await ConversionJob.RunAsync(new ConversionRequest
             {
                 Backend = variant.Backend,
                 Source = source,
                 Artifact = artifact,
                 Target = variant.Target,
-                CustomString = $"modelpipeline {PipelineVersion.Current} source={origin.Model.Sha256} settings={key}",
+                CustomString = provenance,
             }, context.Progress, context.Cancellation).ConfigureAwait(false);
+            return report;
         }
         finally
         {
             File.Delete(graph);
         }
-        build.Finish(record, key, File.Exists(report) ? [artifact, report] : [artifact], context);
-        return artifact;
     }
 
     /// <summary>The graph by which the simulator predicts what the toolkit would build.</summary>
