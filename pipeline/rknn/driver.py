@@ -176,15 +176,21 @@ def run(job):
         toolkit.release()
 
 
+def explain(failure):
+    """The toolkit's exceptions hold a whole traceback as their text; others need their kind to be understood."""
+    text = str(failure)
+    if text.startswith("returned ") or "Traceback" in text:
+        return text
+    return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+
+
 def main():
     global events
     with open(int(sys.argv[1]), "w", encoding="utf-8") as events:
         try:
             result = run(json.load(sys.stdin))
         except BaseException as failure:  # the toolkit also raises SystemExit and its own base exceptions
-            text = str(failure)
-            kind = type(failure).__name__
-            emit("error", stage=stage, message=text if text.startswith("returned ") or "Traceback" in text else f"{kind}: {text}")
+            emit("error", stage=stage, message=explain(failure))
             return 1
         emit("result", **result)
         return 0

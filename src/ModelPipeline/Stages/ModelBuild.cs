@@ -37,6 +37,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public ModelSpec Model => model;
 
+    /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
+    public string Cache => fetcher.Cache;
+
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
     /// <summary>Where finished packages of all models lie.</summary>

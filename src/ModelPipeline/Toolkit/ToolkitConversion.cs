@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using ModelPipeline.Manifest;
@@ -59,6 +60,8 @@ public sealed record ToolkitArtifact(
 /// <summary>Builds .rknn files with rknn-toolkit2 through the shim.</summary>
 public static partial class ToolkitConversion
 {
+    private const int MaxLogBytes = 64 << 20;
+
     /// <summary>Builds and checks one file. Cancelling ends the toolkit within a second and leaves no artifact.</summary>
     /// <exception cref="PipelineException">The toolkit is missing or failed, a name of the hybrid plan is not in its graph, or its file is not what was asked.</exception>
     public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
@@ -152,7 +155,16 @@ public static partial class ToolkitConversion
     private static IEnumerable<long> Fixed(ValueInfo value) => value.Shape.Select(dimension => dimension.Value
         ?? throw new PipelineException($"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."));
 
-    private static string ReadLog(string path) => File.Exists(path) ? File.ReadAllText(path) : "";
+    /// <summary>The end of the log, which has the report and the reasons for failures.</summary>
+    private static string ReadLog(string path)
+    {
+        if (!File.Exists(path))
+            return "";
+        using var file = File.OpenRead(path);
+        var bytes = new byte[Math.Min(file.Length, MaxLogBytes)];
+        file.Seek(-bytes.Length, SeekOrigin.End);
+        return Encoding.UTF8.GetString(bytes, 0, file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false));
+    }
 
     [GeneratedRegex(@"\A(?<stage>(?!job:)\w+): (?<message>.*)\z", RegexOptions.Singleline)]
     private static partial Regex Reported();
