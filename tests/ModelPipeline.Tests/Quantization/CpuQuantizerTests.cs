@@ -168,7 +168,7 @@ public sealed class CpuQuantizerTests
         },
     });
 
-    private static List<float[]> Scores(OnnxModel model, IReadOnlyList<JudgedQuery> queries)
+    private static List<float[]> Scores(OnnxModel model, IReadOnlyList<CorpusQuery> queries)
     {
         var tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
         var (texts, passages) = (Texts("queries.jsonl"), Texts("passages.jsonl"));
