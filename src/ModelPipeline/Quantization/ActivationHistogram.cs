@@ -41,16 +41,16 @@ internal sealed class ActivationHistogram
         limit *= 2;
     }
 
-    /// <summary>The range without the outermost <paramref name="share"/> of the values on each side, to the width of a bin; never wider than <see cref="Range"/>.</summary>
-    public ActivationRange Without(double share)
+    /// <summary>Histogram of magnitudes: equal bins from zero to the largest.</summary>
+    public long[] Magnitudes(int bins)
     {
-        var total = counts.Sum();
-        if (total == 0)
-            return Range;
-        var (low, high) = (0, Bins - 1);
-        for (var cut = counts[low]; cut < total * share; cut += counts[++low]) { }
-        for (var cut = counts[high]; cut < total * share; cut += counts[--high]) { }
-        float Edge(int bin) => ((float)bin / (Bins / 2) - 1) * limit;
-        return new(MathF.Max(Range.Min, Edge(low)), MathF.Min(Range.Max, Edge(high + 1)));
+        var magnitudes = new long[bins];
+        var largest = MathF.Max(MathF.Abs(Range.Min), MathF.Abs(Range.Max));
+        for (var i = 0; i < Bins && largest > 0; i++)
+        {
+            if (counts[i] > 0)
+                magnitudes[Math.Min((int)(MathF.Abs(((i + 0.5f) / (Bins / 2)) - 1) * limit / largest * bins), bins - 1)] += counts[i];
+        }
+        return magnitudes;
     }
 }

@@ -12,7 +12,7 @@ internal sealed class CpuRewriting
     private readonly Graph graph;
     private readonly UseDef uses;
     private readonly CpuQuantizationSettings settings;
-    private readonly HashSet<string> gelus;
+    private readonly Dictionary<string, float> gelus;
     private readonly Dictionary<string, float[]> divisors = [];
     private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights = [];
     private readonly OrderedDictionary<string, Tensor> initializers;
@@ -94,8 +94,8 @@ internal sealed class CpuRewriting
         initializers[$"{weight}_scale"] = scales;
         var x = product.Inputs[0];
         string? level = null;
-        if (gelus.Contains(x))
-            (x, level) = Leveled(x);
+        if (gelus.TryGetValue(x, out var bound))
+            (x, level) = Leveled(x, bound);
         else if (divisors.TryGetValue(x, out var divisor))
             x = Smoothed(x, divisor);
         if (written.Add($"{x}_quantized"))
@@ -121,33 +121,38 @@ internal sealed class CpuRewriting
 
     /// <summary>
     /// The rows of a GELU differ tenfold in range, so each is divided by its own: one scale a token instead of one a tensor.
-    /// The smallest value of a GELU is -0.17 (of twice a GELU -0.34), so the divisor is positive and covers the row.
+    /// The smallest value of a GELU being minus the bound, the largest value plus the bound is positive and covers the row.
     /// </summary>
-    private (string Value, string Level) Leveled(string x)
+    private (string Value, string Level) Leveled(string x, float bound)
     {
         if (written.Add($"{x}_even"))
         {
             var axes = model.Opset < 18 ? [Attributes.Of("axes", [-1L])] : ImmutableArray<AttributeProto>.Empty;
             if (model.Opset >= 18)
                 initializers["last_axis"] = Tensor.Vector(-1L);
-            initializers["gelu_bound"] = Tensor.Scalar(0.34f);
+            initializers[$"{x}_bound"] = Tensor.Scalar(bound);
             nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, "last_axis"], [$"{x}_max"]) { Attributes = axes });
-            nodes.Add(Binary("Add", $"{x}_max", "gelu_bound", $"{x}_level"));
+            nodes.Add(Binary("Add", $"{x}_max", $"{x}_bound", $"{x}_level"));
             nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_even"));
         }
         return ($"{x}_even", $"{x}_level");
     }
 
-    /// <summary>The outputs of x * (1 + erf(x / sqrt 2)) / 2 in any order of its factors, and of Gelu nodes.</summary>
-    private static HashSet<string> Gelus(Graph graph, UseDef uses)
+    /// <summary>What is at least minus a bound: the outputs of x * (1 + erf(x / sqrt 2)) / 2, whose halving may come first or last, and of Gelu nodes.</summary>
+    private static Dictionary<string, float> Gelus(Graph graph, UseDef uses)
     {
-        var gelus = new HashSet<string>();
+        const float least = 0.17f;
+        var gelus = new Dictionary<string, float>();
         foreach (var node in graph.Nodes)
         {
             if (node.OpType == "Gelu")
-                gelus.Add(node.Output);
+                gelus[node.Output] = least;
             else if (node.OpType == "Erf" && uses.OnlyConsumer(node.Output) is { OpType: "Add" } plusOne && uses.OnlyConsumer(plusOne.Output) is { OpType: "Mul" } product)
-                gelus.Add(uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f) ? half.Output : product.Output);
+            {
+                gelus[product.Output] = 2 * least;
+                if (uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f))
+                    gelus[half.Output] = least;
+            }
         }
         return gelus;
     }

@@ -13,7 +13,7 @@ internal static class CpuSlimming
     {
         var graph = model.Graph;
         var constants = graph.Nodes.Where(node => node.OpType == "Constant" && node.Attribute("value") is not null)
-            .ToDictionary(node => node.Output, node => OnnxFormat.ReadTensor(node.Attribute("value")!.T));
+            .ToDictionary(node => node.Output, node => OnnxReader.ReadTensor(node.Attribute("value")!.T));
         return model.With(graph with
         {
             Nodes = [.. graph.Nodes.Where(node => !constants.ContainsKey(node.Output))],

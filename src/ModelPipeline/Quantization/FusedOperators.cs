@@ -28,6 +28,9 @@ internal sealed class FusedOperators
     /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without float results.</summary>
     public string? OwnerOf(Node node) => owners.GetValueOrDefault(node.Output);
 
+    /// <summary>Output of the last LayerNorm; null if there is none.</summary>
+    public string? LastNorm { get; private set; }
+
     public int LayerNorms { get; private set; }
     public int Gelus { get; private set; }
     public int Attentions { get; private set; }
@@ -42,7 +45,7 @@ internal sealed class FusedOperators
             switch (node.OpType)
             {
                 case "Sqrt": fused.LayerNorm(node, uses); break;
-                case "LayerNormalization": fused.Norm(node.Inputs[1], node.Inputs.ElementAtOrDefault(2)); break;
+                case "LayerNormalization": fused.Norm(node.Output, node.Inputs[1], node.Inputs.ElementAtOrDefault(2)); break;
                 case "Erf": fused.Gelu(node, uses); break;
                 case "Gelu": fused.Gelus++; break;
                 case "Softmax": fused.Attention(node, uses); break;
@@ -89,11 +92,12 @@ internal sealed class FusedOperators
             || uses.OnlyConsumer(div.Output) is not { OpType: "Mul" } scale || uses.OnlyConsumer(scale.Output) is not { OpType: "Add" } bias)
             return;
         interior.UnionWith([mean.Output, sub.Output, square.Output, mean2.Output, eps.Output, sqrt.Output, div.Output, scale.Output]);
-        Norm(scale.Inputs.First(input => input != div.Output), bias.Inputs.First(input => input != scale.Output));
+        Norm(bias.Output, scale.Inputs.First(input => input != div.Output), bias.Inputs.First(input => input != scale.Output));
     }
 
-    private void Norm(string scale, string? bias)
+    private void Norm(string output, string scale, string? bias)
     {
+        LastNorm = output;
         LayerNorms++;
         normWeights.Add(scale);
         if (!string.IsNullOrEmpty(bias))

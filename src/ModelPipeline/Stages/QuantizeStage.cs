@@ -138,7 +138,7 @@ public static class QuantizeStage
             return (HalfPrecision.Build(imported, fused), QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet()));
         var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
-        var fp16 = HybridPlan.Resolve(prepared, fused.Points, variant.Fp16);
+        var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
         return (NpuEmulation.Build(imported, fused, activations, fp16), QuantizationReport.Of(fused, ranges, fp16));
     }
 }

@@ -7,7 +7,7 @@ namespace ModelPipeline.Onnx.Passes;
 /// Splits off the channels in which a projection back into the residual stream (the FFN's second MatMul, mostly) is many times larger than in
 /// all others, so that one int8 scale fits the rest. Exact: their columns of weight and bias are zeroed; a second, k-column MatMul computes
 /// them, a one-hot [k, hidden] MatMul places them, and they are added after the residual. That last addition, the LayerNorm behind it and
-/// everything from the last split to the output are named as the fp16 plan of the model (<see cref="HybridPlan"/>): no weight is among them.
+/// everything from the last split to the output are named as the fp16 plan of the model (<see cref="Fp16Plan"/>): no weight is among them.
 /// </summary>
 internal static class OutlierSplit
 {
@@ -37,10 +37,21 @@ internal static class OutlierSplit
         foreach (var (projection, outliers) in splits)
             Split(projection, outliers, model.Graph, nodes, constants);
         var rewritten = DeadNodes.Apply(model.With(model.Graph with { Nodes = [.. nodes], Initializers = model.Graph.InitializersWith(constants) })).Model;
-        var plan = HybridPlan.Behind([.. splits.Select(split => split.projection.Residual.Output)], rewritten.Graph);
         return new Rewritten(
-            HybridPlan.Add(rewritten, plan),
+            Fp16Plan.Add(rewritten, Plan([.. splits.Select(split => split.projection.Residual.Output)], rewritten.Graph)),
             [.. splits.Select(split => $"{split.projection.Bias.Output}: channels {string.Join(", ", split.Outliers)} of {constants[Name(split.projection, "weight")].Shape[1]}")]);
+    }
+
+    /// <summary>From each cleaned sum to the LayerNorm behind the whole one; from the last of them to the output.</summary>
+    private static IEnumerable<string> Plan(IReadOnlyList<string> additions, Graph graph)
+    {
+        var uses = new UseDef(graph);
+        var fused = FusedOperators.Of(graph);
+        foreach (var addition in additions)
+        {
+            var end = addition == additions[^1] ? graph.Outputs[0].Name : uses.Consumers(addition).Select(fused.OwnerOf).OfType<string>().FirstOrDefault() ?? addition;
+            yield return $"{addition}{CleanSuffix} -> {end}";
+        }
     }
 
     private static Projection? Match(Node product, UseDef uses) =>
