@@ -60,7 +60,7 @@ public sealed partial class CommandLineTests : IDisposable
 
     [Theory]
     [InlineData("--model=nope", 2, "--model: 'nope' is not one of tiny-reranker, ms-marco-MiniLM-L-12-v2")]
-    [InlineData("--variant=int9", 2, "--variant: 'int9' is not one of fp16, int8")]
+    [InlineData("--variant=int9", 2, "--variant: 'int9' is not one of fp16, int8, cpu-int8")]
     [InlineData("--target=Nope", 1, "The target 'Nope' was not found.")]
     public async Task A_mistake_gets_one_sentence(string argument, int exitCode, string sentence)
     {
