@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
 
 namespace ModelPipeline.Toolkit;
 
@@ -66,17 +67,18 @@ public static partial class ToolkitConversion
     /// <exception cref="PipelineException">The toolkit is missing or failed, a name of the hybrid plan is not in its graph, or its file is not what was asked.</exception>
     public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
-        var graph = OnnxModel.Load(request.Source).Graph;
+        var model = OnnxModel.Load(request.Source);
+        var graph = model.Graph;
         var settings = SettingsOf(request, graph);
         var log = request.Artifact + ".log";
         var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
         try
         {
             IReadOnlyList<HybridSpan> spans = [];
-            if (request.Variant.Fp16.Count > 0)
+            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is { Count: > 0 } plan)
             {
                 var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
-                spans = HybridPlan.Resolve(request.Variant.Fp16, graph, names.Tensors ?? []);
+                spans = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
             }
             var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);

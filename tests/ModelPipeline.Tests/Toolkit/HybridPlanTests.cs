@@ -51,11 +51,11 @@ public class HybridPlanTests
     }
 
     [Theory]
-    [InlineData("*/outputs/Add*", "fp16: '*/outputs/Add*' matches no value of the prepared model. Near are '")]
-    [InlineData("/layer.0/output/LayerNorm/Pow_output_0", "the toolkit fused '/layer.0/output/LayerNorm/Pow_output_0'")]
-    [InlineData("/layer.#/output/Add_output_0 -> /layer.#/output/Norm", "has '/layer.0/output/Add_output_0' but no '/layer.0/output/Norm'")]
+    [InlineData("*/outputs/Add*", "fp16: '*/outputs/Add*': no tensor is called '*/outputs/Add*' in the prepared model")]
+    [InlineData("/layer.0/output/Add_output_0 -> /layer.0/output/LayerNorm/Pow_output_0", "the toolkit fused '/layer.0/output/LayerNorm/Pow_output_0'")]
+    [InlineData("/layer.#/output/Add_output_0 -> /layer.#/output/Norm", "there is '/layer.0/output/Add_output_0' but no '/layer.0/output/Norm'")]
     [InlineData("/layer.0/output/Add_output_0 -> *", "more * and # than the left one")]
-    [InlineData("a ->", "expected two names around one ->")]
+    [InlineData("a ->", "two names belong around one ->")]
     public void What_cannot_be_found_is_named(string entry, string message)
     {
         Assert.Contains(message, Assert.Throws<PipelineException>(() => Resolve(entry)).Message);
