@@ -3,7 +3,8 @@
 #include <chrono>
 #include <thread>
 
-// A shell script stands for the driver: `sh -I driver 3` runs it with the number of the event pipe, as Python would.
+// A shell script stands for the driver: `sh -I driver 3` runs it with the number of the event pipe, as Python would. With -I the
+// shell ignores the end of its file, so that scripts leave by exit.
 
 namespace {
 
@@ -16,7 +17,7 @@ std::string toolkit_job(const test::Folder& folder, const std::string& script, c
                        {"target", "rk3588"},
                        {"custom_string", "made by a test"},
                        {"python", "/bin/sh"},
-                       {"driver", folder.write("driver", script)},
+                       {"driver", folder.write("driver", script + "\nexit 0\n")},
                        {"settings", R"({"precision": "fp16"})"},
                        {"log", folder.path("log")}};
     job.update(more);
@@ -35,7 +36,7 @@ TEST(the_driver_gets_the_job_and_its_file_becomes_the_artifact) {
     const test::Folder folder;
     nlohmann::json result;
 
-    CHECK_EQUAL(test::convert(toolkit_job(folder, "cat > artifact.rknn; echo chatter; echo '{\"event\":\"result\",\"artifact\":\"artifact.rknn\",\"toolkit\":\"2\"}' >&$1"), &result),
+    CHECK_EQUAL(test::convert(toolkit_job(folder, R"(cat > artifact.rknn; echo chatter; echo '{"event":"result","artifact":"artifact.rknn","toolkit":"2"}' >&$1)"), &result),
                 RKNNSHIM_OK);
 
     const auto job = nlohmann::json::parse(test::read(folder.path("out.rknn")));
@@ -52,8 +53,9 @@ TEST(the_driver_gets_the_job_and_its_file_becomes_the_artifact) {
 TEST(progress_bars_and_stages_become_events) {
     const test::Folder folder;
     const auto json = toolkit_job(folder,
-                                  "echo '{\"event\":\"stage\",\"stage\":\"build\"}' >&$1; printf '\\rI Quantizating :   9%%|##  | 7/81 [00:00<00:01]\\rI Odd : | x/y [\\n';"
-                                  "echo 'I rknn building done.'; echo '{\"event\":\"result\"}' >&$1");
+                                  R"(echo '{"event":"stage","stage":"build"}' >&$1; )"
+                                  "printf '\\rI Quantizating :   9%%|##  | 7/81 [00:00<00:01]\\rI Odd : | x/y [\\n';"
+                                  R"(echo 'I rknn building done.'; echo '{"event":"result"}' >&$1)");
     rknnshim_job job = 0;
     CHECK_EQUAL(rknnshim_job_start(json.data(), json.size(), &job), RKNNSHIM_OK);
     std::string seen;
@@ -71,12 +73,12 @@ TEST(every_end_of_a_driver_without_a_result_is_told) {
     refused("exit 0", RKNNSHIM_RUNTIME_ERROR, "start: ended without a result");
     refused("exit 7", RKNNSHIM_RUNTIME_ERROR, "start: ended with exit code 7");
     refused("kill -9 $$", RKNNSHIM_RUNTIME_ERROR, "start: ended by signal 9 (Killed)");
-    refused("echo '{\"event\":\"error\",\"stage\":\"build\",\"message\":\"no\"}' >&$1; exit 1", RKNNSHIM_RUNTIME_ERROR, "build: no");
-    refused("echo '{\"event\":\"result\",\"artifact\":\"artifact.rknn\"}' >&$1", RKNNSHIM_IO_ERROR, "cannot be moved");
+    refused(R"(echo '{"event":"error","stage":"build","message":"no"}' >&$1; exit 1)", RKNNSHIM_RUNTIME_ERROR, "build: no");
+    refused(R"(echo '{"event":"result","artifact":"artifact.rknn"}' >&$1)", RKNNSHIM_IO_ERROR, "cannot be moved");
 }
 
 TEST(whatever_else_comes_over_the_event_pipe_ends_the_job) {
-    for (const char* const garbage : {"nonsense", "[]", "{}", "7", "{\"event\":7}", "{\"event\":\"other\"}", "{\"event\":\"stage\"}", "{\"event\":\"error\",\"stage\":\"x\"}", ""})
+    for (const char* const garbage : {"nonsense", "[]", "{}", "7", R"({"event":7})", R"({"event":"other"})", R"({"event":"stage"})", R"({"event":"error","stage":"x"})", ""})
         refused("echo '" + std::string(garbage) + "' >&$1; sleep 60", RKNNSHIM_RUNTIME_ERROR, "on the driver's pipe");
     refused("while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done >&$1", RKNNSHIM_RUNTIME_ERROR, "more than 8388608 bytes");
 }
