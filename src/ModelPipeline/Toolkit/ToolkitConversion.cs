@@ -82,7 +82,7 @@ public static partial class ToolkitConversion
             }
             var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
-            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(graph.Inputs), TensorsOf(graph.Outputs));
+            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
             File.Move(temporary, request.Artifact, overwrite: true);
             return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.Scores ?? [], said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
@@ -152,7 +152,9 @@ public static partial class ToolkitConversion
         };
     }
 
-    private static IReadOnlyList<TensorShape> TensorsOf(IEnumerable<ValueInfo> values) => [.. values.Select(value => new TensorShape(value.Name, [.. Fixed(value)]))];
+    /// <summary>A file for several shapes has no shape of its own.</summary>
+    private static IReadOnlyList<TensorShape> TensorsOf(ToolkitRequest request, IEnumerable<ValueInfo> values) =>
+        [.. values.Select(value => new TensorShape(value.Name, request.Shapes.Count > 0 ? [] : [.. Fixed(value)]))];
 
     private static IEnumerable<long> Fixed(ValueInfo value) => value.Shape.Select(dimension => dimension.Value
         ?? throw new PipelineException($"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."));

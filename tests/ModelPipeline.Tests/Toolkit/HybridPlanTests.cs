@@ -21,6 +21,19 @@ public class HybridPlanTests
     }
 
     [Fact]
+    public void The_cleaned_sum_of_an_outlier_split_is_found_under_the_name_that_the_toolkit_gave_such_a_sum()
+    {
+        var graph = Recordings.PreparedGraph;
+        var split = graph with { Nodes = [.. graph.Nodes.Select(node => node with { Outputs = [.. node.Outputs.Select(Cleaned)], Inputs = [.. node.Inputs.Select(Cleaned)] })] };
+
+        Assert.Equal(
+            [new HybridSpan("/layer.0/output/Add_output_0_clean-rs", "/layer.0/output/LayerNorm/ReduceMean_2ln")],
+            HybridPlan.Resolve(["/layer.0/output/Add_output_0_clean -> /layer.0/output/LayerNorm/Add_1_output_0"], split, [.. Recordings.Tensors.Select(Cleaned)]));
+
+        static string Cleaned(string name) => name.Replace("/layer.0/output/Add_output_0", "/layer.0/output/Add_output_0_clean");
+    }
+
+    [Fact]
     public void A_pattern_keeps_each_matching_operation_in_fp16()
     {
         Assert.Equal(
