@@ -45,7 +45,7 @@ Pipe make_pipe() {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
     signal(SIGPIPE, SIG_DFL);
     // First out of the way of the numbers they get.
     input = fcntl(input, F_DUPFD, ChildProcess::kEvents + 1);
@@ -60,6 +60,16 @@ Pipe make_pipe() {
         execv(command[0], command);
     }
     _exit(kCannotStart);
+}
+
+/// Closes the pipe at its end.
+std::string_view fill(Descriptor& pipe, bool readable, std::vector<char>& buffer) {
+    if (pipe.get() < 0 || !readable)
+        return {};
+    const ssize_t count = read(pipe.get(), buffer.data(), buffer.size());
+    if (count == 0)
+        pipe = Descriptor();
+    return count > 0 ? std::string_view(buffer.data(), static_cast<size_t>(count)) : std::string_view();
 }
 
 } // namespace
@@ -90,9 +100,11 @@ ChildProcess::ChildProcess(const ChildOptions& options) : event_buffer_(kBufferB
     const Descriptor input(open(options.input.c_str(), O_RDONLY | O_CLOEXEC));
     if (input.get() < 0)
         throw Error(RKNNSHIM_IO_ERROR, "start: '" + options.input + "' cannot be read: " + reason());
+    auto words = options.command;
     std::vector<char*> command;
-    for (const auto& word : options.command)
-        command.push_back(const_cast<char*>(word.c_str()));
+    command.reserve(words.size() + 1);
+    for (auto& word : words)
+        command.push_back(word.data());
     command.push_back(nullptr);
     const rlimit memory{options.max_bytes, options.max_bytes};
     const pid_t parent = getpid();
@@ -113,15 +125,6 @@ ChildProcess::~ChildProcess() {
     }
 }
 
-std::string_view ChildProcess::fill(Descriptor& pipe, bool readable, std::vector<char>& buffer) {
-    if (pipe.get() < 0 || !readable)
-        return {};
-    const ssize_t count = ::read(pipe.get(), buffer.data(), buffer.size());
-    if (count == 0)
-        pipe = Descriptor();
-    return count > 0 ? std::string_view(buffer.data(), static_cast<size_t>(count)) : std::string_view();
-}
-
 ChildProcess::Text ChildProcess::read(std::chrono::milliseconds timeout) {
     std::array<pollfd, 2> waits{pollfd{events_.get(), POLLIN, 0}, pollfd{output_.get(), POLLIN, 0}};
     poll(waits.data(), waits.size(), static_cast<int>(timeout.count()));
@@ -140,8 +143,10 @@ std::optional<std::string> ChildProcess::end() {
     if (std::array<pollfd, 2> waits{pollfd{events_.get(), POLLIN, 0}, pollfd{output_.get(), POLLIN, 0}};
         poll(waits.data(), waits.size(), 0) > 0 && ((waits[0].revents | waits[1].revents) & POLLIN) != 0)
         return std::nullopt;
-    if (info.si_code != CLD_EXITED)
-        return "ended by signal " + std::to_string(info.si_status) + " (" + strsignal(info.si_status) + ")";
+    if (info.si_code != CLD_EXITED) {
+        const char* const name = sigdescr_np(info.si_status);
+        return "ended by signal " + std::to_string(info.si_status) + " (" + (name == nullptr ? "unknown" : name) + ")";
+    }
     if (info.si_status == kCannotStart)
         return "the program could not be started";
     return info.si_status == 0 ? "" : "ended with exit code " + std::to_string(info.si_status);

@@ -58,8 +58,6 @@ public:
     std::optional<std::string> end();
 
 private:
-    std::string_view fill(Descriptor& pipe, bool readable, std::vector<char>& buffer);
-
     pid_t leader_ = -1;
     Descriptor events_;
     Descriptor output_;

@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxEvent = size_t{8} << 20U; // a result may carry scores and an error analysis
 constexpr std::chrono::milliseconds kTick{50};
+constexpr int64_t kWeekSeconds = int64_t{7} * 24 * 3600;
 constexpr const char* kArtifact = "artifact.rknn";
 
 std::string absolute(const std::string& path) {
@@ -152,7 +153,7 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
     const auto script = request.fields.text("driver");
     const auto log = request.fields.text("log");
     const auto settings = request.fields.text("settings");
-    const auto limit = std::chrono::seconds(request.fields.integer("max_seconds", 3600, 1, 7 * 24 * 3600));
+    const auto limit = std::chrono::seconds(request.fields.integer("max_seconds", 3600, 1, kWeekSeconds));
     const auto max_mb = static_cast<uint64_t>(request.fields.integer("max_memory_mb", 0, 0, int64_t{1} << 24U));
     const bool keep = request.fields.integer("keep_scratch", 0, 0, 1) != 0;
     request.fields.finish();

@@ -13,6 +13,7 @@ public static partial class Fp16Plan
 {
     /// <summary>Metadata entry of a prepared model: plan entries, one a line.</summary>
     private const string MetadataKey = "modelpipeline.fp16";
+    private const string Arrow = "->";
 
     /// <summary>The entries that passes left.</summary>
     public static IReadOnlyList<string> OfModel(OnnxModel model) =>
@@ -25,18 +26,7 @@ public static partial class Fp16Plan
     /// <exception cref="PipelineException">An entry names nothing; exit code 2.</exception>
     internal static IReadOnlySet<string> Resolve(IEnumerable<string> entries, Graph graph, FusedOperators fused)
     {
-        var values = graph.Nodes.SelectMany(node => node.Outputs).ToList();
-        var plan = new HashSet<string>();
-        foreach (var entry in entries)
-        {
-            if (entry == "head")
-                plan.UnionWith(graph.Outputs.SelectMany(output => Between(fused.LastNorm ?? throw Wrong(entry, "there is no LayerNorm"), output.Name)));
-            else if (entry.Split("->", StringSplitOptions.TrimEntries) is [{ Length: > 0 } from, { Length: > 0 } to])
-                plan.UnionWith(Matches(entry, from, values).SelectMany(match => Between(match.Value, Target(entry, match, to))));
-            else if (Matches(entry, entry, fused.Points).Select(match => match.Value).ToList() is var matched)
-                plan.UnionWith(matched);
-        }
-        return plan;
+        return entries.SelectMany(entry => Spans(entry, graph, fused)).SelectMany(span => span.From is null ? [span.To] : Between(span.From, span.To)).ToHashSet();
 
         IEnumerable<string> Between(string from, string to)
         {
@@ -49,14 +39,32 @@ public static partial class Fp16Plan
                 before.UnionWith(node.Inputs);
             return fused.Points.Where(point => behind.Contains(point) && before.Contains(point));
         }
+    }
 
-        string Target(string entry, Match match, string pattern)
+    /// <summary>What an entry names: all behind From up to and with To, or the operation that computes To alone if From is null.</summary>
+    /// <exception cref="PipelineException">It names nothing; exit code 2.</exception>
+    internal static IReadOnlyList<(string? From, string To)> Spans(string entry, Graph graph, FusedOperators fused)
+    {
+        if (entry == "head")
+            return [.. graph.Outputs.Select(output => (From: fused.LastNorm ?? throw Wrong(entry, "there is no LayerNorm"), To: output.Name))];
+        if (!entry.Contains(Arrow))
+            return [.. Matches(entry, entry, fused.Points).Select(match => ((string?)null, match.Value))];
+        if (entry.Split(Arrow, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } from, { Length: > 0 } to])
+            throw Wrong(entry, $"two names belong around one {Arrow}");
+        if (Wildcards(to) > Wildcards(from))
+            throw Wrong(entry, "the right side has more * and # than the left one, which says what they stand for,");
+        List<string> values = [.. graph.Inputs.Select(input => input.Name), .. graph.Nodes.SelectMany(node => node.Outputs)];
+        return [.. Matches(entry, from, values).Select(match => (match.Value, Target(match)))];
+
+        string Target(Match match)
         {
             var captured = 1;
-            var target = Wildcard().Replace(pattern, part => part.Value is "*" or "#" ? match.Groups[captured++].Value : part.Value);
-            return values.Contains(target) ? target : throw Wrong(entry, $"there is no '{target}'");
+            var target = Wildcard().Replace(to, part => part.Value is "*" or "#" ? match.Groups[captured++].Value : part.Value);
+            return values.Contains(target) ? target : throw Wrong(entry, $"there is '{match.Value}' but no '{target}'");
         }
     }
+
+    private static int Wildcards(string pattern) => pattern.Count(character => character is '*' or '#');
 
     private static List<Match> Matches(string entry, string pattern, IReadOnlyList<string> names)
     {

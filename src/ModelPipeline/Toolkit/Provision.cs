@@ -17,15 +17,14 @@ public sealed record ProvisionedToolkit(ToolkitEnvironment Environment, IReadOnl
 /// <summary>Makes a private virtual environment with rknn-toolkit2, once for each set of pins.</summary>
 public static class Provision
 {
-    private const string LockFile = "toolkit.lock.json";
     private const string Toolkit = "rknn-toolkit2";
 
-    /// <summary>Uses the environment of these requirements, or makes it; another process' half-made one is never seen.</summary>
+    /// <summary>Uses the environment of these requirements, or makes it. It counts as made when its lock is written, at the end; one process at a time makes it.</summary>
     /// <param name="requirements">Path of requirements-VERSION.txt.</param>
     /// <param name="cache">The pipeline's cache folder.</param>
     /// <param name="wheels">Folder of wheels to install from without any index; null uses pip's configuration.</param>
     /// <param name="progress">Steps of the work.</param>
-    /// <param name="cancellation">Ends pip; nothing half-made stays.</param>
+    /// <param name="cancellation">Ends pip; the next run goes on.</param>
     /// <exception cref="PipelineException">No Python serves, or pip failed; says what to do.</exception>
     public static async Task<ProvisionedToolkit> RunAsync(
         string requirements, string cache, string? wheels = null, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
@@ -33,42 +32,34 @@ public static class Provision
         var folder = ToolkitEnvironment.FolderOf(cache, requirements);
         var driver = Path.Combine(ToolkitEnvironment.Scripts, "driver.py");
         var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), driver);
-        var locked = Path.Combine(folder, LockFile);
+        var locked = Path.Combine(folder, ToolkitEnvironment.LockFile);
         if (File.Exists(locked) && File.Exists(environment.Python))
             return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
 
         var python = await PythonAsync(cancellation).ConfigureAwait(false);
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
-        // Environments hold their own path, so it is made in place; the lock, written last, makes it valid.
+        // Environments hold their own path, so it is made in place.
         await using var guard = await LockAsync(folder + ".lock", cancellation).ConfigureAwait(false);
         if (File.Exists(locked))
             return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
-        try
+        if (!File.Exists(environment.Python))
         {
-            if (Directory.Exists(folder))
-                Directory.Delete(folder, recursive: true);
-            progress?.Report(new StageProgress("provision environment", 0, 3));
-            await CallAsync(python.Path, ["-I", "-m", "venv", folder], cancellation).ConfigureAwait(false);
-            var packages = new List<LockedPackage>();
-            foreach (var (index, arguments) in Installs(requirements, wheels).Index())
-            {
-                progress?.Report(new StageProgress("provision packages", index + 1, 3));
-                var report = Path.Combine(folder, "pip-report.json");
-                await CallAsync(environment.Python, ["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--report", report, .. arguments], cancellation).ConfigureAwait(false);
-                packages.AddRange(Installed(report));
-                File.Delete(report);
-            }
-            progress?.Report(new StageProgress("provision packages", 3, 3));
-            packages.Sort((a, b) => string.CompareOrdinal(a.Name, b.Name));
-            ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, packages);
-            return new ProvisionedToolkit(environment, packages, Reused: false);
+            progress?.Report(new StageProgress("provision environment", 0, 1));
+            await CallAsync(python.Path, ["-I", "-m", "venv", "--clear", folder], cancellation).ConfigureAwait(false);
+            progress?.Report(new StageProgress("provision environment", 1, 1));
         }
-        catch
+        var packages = new List<LockedPackage>();
+        foreach (var (index, arguments) in Installs(requirements, wheels).Index())
         {
-            if (Directory.Exists(folder))
-                Directory.Delete(folder, recursive: true);
-            throw;
+            progress?.Report(new StageProgress("provision packages", index, 2));
+            var report = Path.Combine(folder, "pip-report.json");
+            // What an interrupted run installed is installed again, so that the report lists all.
+            await CallAsync(environment.Python, ["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--force-reinstall", "--report", report, .. arguments], cancellation).ConfigureAwait(false);
+            packages.AddRange(Installed(report));
         }
+        progress?.Report(new StageProgress("provision packages", 2, 2));
+        ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, [.. packages.OrderBy(package => package.Name, StringComparer.Ordinal)]);
+        return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: false);
     }
 
     /// <summary>The toolkit alone without its dependency list, then everything else with theirs.</summary>

@@ -70,7 +70,7 @@ public sealed record RknnFile(
         void Same(string what, IReadOnlyList<TensorShape> expected, IReadOnlyList<RknnTensor> found)
         {
             var there = found.Select(tensor => tensor.Shape).ToList();
-            if (!expected.Select(tensor => tensor.ToString()).SequenceEqual(there.Select(tensor => tensor.ToString())))
+            if (expected.Count != there.Count || !expected.Zip(there).All(pair => pair.First.Admits(pair.Second)))
                 throw Bad(path, $"its {what} are {string.Join(", ", there)}; expected {string.Join(", ", expected)}");
         }
     }
@@ -111,9 +111,11 @@ public sealed record RknnFile(
         new($"{path}: not the .rknn file that was expected: {problem}. Convert the model again.", inner: inner);
 }
 
-/// <summary>A name and fixed dimensions.</summary>
+/// <summary>A name and fixed dimensions; as an expectation, none stand for any.</summary>
 public sealed record TensorShape(string Name, IReadOnlyList<long> Dims)
 {
+    internal bool Admits(TensorShape other) => Name == other.Name && (Dims.Count == 0 || Dims.SequenceEqual(other.Dims));
+
     public override string ToString() => $"{Name} [{string.Join(',', Dims)}]";
 }
 

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
 
 namespace ModelPipeline.Toolkit;
 
@@ -66,21 +67,22 @@ public static partial class ToolkitConversion
     /// <exception cref="PipelineException">The toolkit is missing or failed, a name of the hybrid plan is not in its graph, or its file is not what was asked.</exception>
     public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
-        var graph = OnnxModel.Load(request.Source).Graph;
+        var model = OnnxModel.Load(request.Source);
+        var graph = model.Graph;
         var settings = SettingsOf(request, graph);
         var log = request.Artifact + ".log";
         var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
         try
         {
             IReadOnlyList<HybridSpan> spans = [];
-            if (request.Variant.Fp16.Count > 0)
+            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is { Count: > 0 } plan)
             {
                 var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
-                spans = HybridPlan.Resolve(request.Variant.Fp16, graph, names.Tensors ?? []);
+                spans = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
             }
             var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
-            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(graph.Inputs), TensorsOf(graph.Outputs));
+            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
             File.Move(temporary, request.Artifact, overwrite: true);
             return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.Scores ?? [], said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
@@ -150,7 +152,9 @@ public static partial class ToolkitConversion
         };
     }
 
-    private static IReadOnlyList<TensorShape> TensorsOf(IEnumerable<ValueInfo> values) => [.. values.Select(value => new TensorShape(value.Name, [.. Fixed(value)]))];
+    /// <summary>A file for several shapes has no shape of its own.</summary>
+    private static IReadOnlyList<TensorShape> TensorsOf(ToolkitRequest request, IEnumerable<ValueInfo> values) =>
+        [.. values.Select(value => new TensorShape(value.Name, request.Shapes.Count > 0 ? [] : [.. Fixed(value)]))];
 
     private static IEnumerable<long> Fixed(ValueInfo value) => value.Shape.Select(dimension => dimension.Value
         ?? throw new PipelineException($"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."));

@@ -10,6 +10,9 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
     /// <summary>Names an interpreter that has the toolkit already, instead of the one that Provision makes.</summary>
     public const string PythonVariable = "RKNN_PYTHON";
 
+    /// <summary>Lists the packages of a finished environment, in its folder.</summary>
+    public const string LockFile = "toolkit.lock.json";
+
     /// <summary>Folder of the driver and the requirements, beside the program.</summary>
     public static string Scripts => Path.Combine(AppContext.BaseDirectory, "rknn");
 
@@ -35,8 +38,9 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
     public static ToolkitEnvironment Find(string version, string cache, Func<string, string?> variable)
     {
         var own = variable(PythonVariable) is { Length: > 0 } named ? named : null;
-        var python = Path.GetFullPath(own ?? Path.Combine(FolderOf(cache, Requirements(version)), "bin", "python"));
-        if (File.Exists(python))
+        var folder = own is null ? FolderOf(cache, Requirements(version)) : "";
+        var python = Path.GetFullPath(own ?? Path.Combine(folder, "bin", "python"));
+        if (File.Exists(python) && (own is not null || File.Exists(Path.Combine(folder, LockFile))))
             return new ToolkitEnvironment(python, Path.Combine(Scripts, "driver.py"));
         throw new PipelineException(own is null
             ? $"rknn-toolkit2 {version} is not provisioned here: run ./build.sh --target=Provision, or name a Python that has it in {PythonVariable}."

@@ -1,4 +1,6 @@
 using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -39,13 +41,48 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     }
 
     [Fact]
+    public async Task Settings_of_the_variant_reach_the_toolkit_as_it_calls_them()
+    {
+        var request = files.Request(Toolkit(), output);
+        request = request with
+        {
+            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2 },
+            AutoHybrid = new AutoHybrid(0.97, 12),
+            CustomString = "made by a test",
+            Limits = new() { KeepScratch = true },
+        };
+
+        await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
+
+        Assert.Equal(
+            [
+                """{"auto_hybrid_cos_thresh": 0.97, "auto_hybrid_euc_thresh": 12, "call": "config", "custom_string": "made by a test", "optimization_level": 2, "quantized_algorithm": "kl_divergence", "quantized_dtype": "w8a8", "quantized_method": "layer", "target_platform": "rk3588"}""",
+                """{"call": "load_onnx", "input_size_list": [[1, 128], [1, 128], [1, 128]], "inputs": ["input_ids", "attention_mask", "token_type_ids"]}""",
+                """{"auto_hybrid": true, "call": "build", "do_quantization": true}""",
+            ],
+            File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories))));
+    }
+
+    [Fact]
+    public async Task A_plan_that_a_pass_left_in_the_model_reaches_the_toolkit_too()
+    {
+        var model = OnnxModel.Load(files.Prepared);
+        var request = files.Request(Toolkit(), output) with { Source = output.File("planned.onnx") };
+        Fp16Plan.Add(model, ["/layer.2/output/Add_output_0 -> /layer.2/output/LayerNorm/Add_1_output_0"]).Save(request.Source);
+
+        var made = await ToolkitConversion.RunAsync(request with { Variant = request.Variant with { Fp16 = ["head"] } }, cancellation: TestContext.Current.CancellationToken);
+
+        Assert.Equal(["/layer.2/output/LayerNorm/ReduceMean_2ln", "logits"], made.Hybrid.Select(span => span.To));
+    }
+
+    [Fact]
     public async Task A_plan_that_names_nothing_fails_by_name_before_anything_is_built()
     {
         var request = files.Request(Toolkit(), output);
 
         var failure = await Failure(request with { Variant = request.Variant with { Fp16 = ["*/outputs/Add*"] } });
 
-        Assert.StartsWith("fp16: '*/outputs/Add*' matches no value", failure);
+        Assert.StartsWith("fp16: '*/outputs/Add*': no tensor is called '*/outputs/Add*'", failure);
     }
 
     [Fact]

@@ -34,6 +34,7 @@ class RKNN:
         print("I rknn-toolkit2 version: 2.3.2", flush=True)
 
     def config(self, target_platform=None, optimization_level=3, custom_string=None, **settings):
+        recording.note("config", target_platform=target_platform, optimization_level=optimization_level, custom_string=custom_string, **settings)
         recording.replay(FAULT, "config")
         if target_platform not in PLATFORMS:
             recording.fail("config", f"Invalid target_platform '{target_platform}'!")
@@ -45,6 +46,7 @@ class RKNN:
         return 0
 
     def load_onnx(self, model, inputs=None, input_size_list=None, input_initial_val=None, outputs=None):
+        recording.note("load_onnx", inputs=inputs, input_size_list=input_size_list)
         recording.replay(FAULT, "load_onnx")
         if not os.path.exists(model):
             recording.fail("load_onnx", f"Model file {model} not exists!")
@@ -60,6 +62,7 @@ class RKNN:
         return 0
 
     def build(self, do_quantization=True, dataset=None, rknn_batch_size=None, auto_hybrid=False):
+        recording.note("build", do_quantization=do_quantization, auto_hybrid=auto_hybrid)
         recording.replay(FAULT, "build")
         if do_quantization and not self._dataset_is_there(dataset):
             return recording.refuse("build", f"Dataset file {dataset} not found!")

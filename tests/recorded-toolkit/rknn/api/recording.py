@@ -1,5 +1,6 @@
 """Where the recordings lie, and how the toolkit speaks."""
 
+import json
 import os
 import re
 import sys
@@ -20,6 +21,12 @@ def text(name):
 
 def tensors():
     return re.findall(r"^    (\S+):$", text("tiny-int8.quantization.cfg"), re.MULTILINE)
+
+
+def note(call, **arguments):
+    """Keeps what was asked in the scratch folder, for tests that keep that."""
+    with open("calls.jsonl", "a", encoding="utf-8") as calls:
+        calls.write(json.dumps({"call": call, **arguments}, sort_keys=True) + "\n")
 
 
 def bar(name, done, total):
