@@ -49,7 +49,8 @@ public static class ValidateStage
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
-        var latency = timings.Simulated ? new Dictionary<string, double>() : timings.Milliseconds;
+        // What a simulator or this machine took is no figure of a device, and would differ from run to run.
+        var latency = timings.Simulated || device.Kind == DeviceKind.Simulator ? new Dictionary<string, double>() : timings.Milliseconds;
         var queries = Selected(corpus, spec).ToList();
         var report = model.Task == ModelTask.Rerank
             ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores), latency)
