@@ -25,7 +25,7 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, SourceFetcher fetcher)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 1;
+    internal const int Version = 2;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];
