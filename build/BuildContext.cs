@@ -25,9 +25,11 @@ public sealed class BuildContext : FrostingContext
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --to=PATH                    Publish to a folder
+            --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Test, Clean, and each stage of one model
-            or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend on each other, --description what they do.
+        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
+            Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
+            on each other, --description what they do.
         """;
 
     private readonly RunState run;
@@ -43,7 +45,9 @@ public sealed class BuildContext : FrostingContext
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
             Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
+            Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
             var fetcher = SourceFetcher.FromEnvironment(Environment.GetEnvironmentVariable);
+            Cache = fetcher.Cache;
             Builds = Manifest.Models.ToDictionary(
                 model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, fetcher));
         }
@@ -58,6 +62,12 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>Models and variants that the plain targets build.</summary>
     public IReadOnlyList<ModelSpec> Selected { get; }
+
+    /// <summary>The manifest with the models and variants that were asked for, or with all of them.</summary>
+    public ModelsManifest Declared { get; }
+
+    /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
+    public string Cache { get; }
 
     /// <summary>By model name; all that models.yaml declares.</summary>
     public IReadOnlyDictionary<string, ModelBuild> Builds { get; }

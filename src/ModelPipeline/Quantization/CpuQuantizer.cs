@@ -40,17 +40,10 @@ public static class CpuQuantizer
 {
     private const int LowestOpset = 11;
 
-    private static readonly HashSet<string> QuantizedOperators =
-    [
-        "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "ConvInteger", "QLinearConv",
-        "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits",
-    ];
-
     /// <exception cref="PipelineException">The model is quantized already, is older than opset 11, or lacks a node that is to stay in fp32.</exception>
     public static CpuQuantization Quantize(OnnxModel model, CpuQuantizationSettings settings, CancellationToken cancellation = default)
     {
-        if (model.Graph.Nodes.FirstOrDefault(node => QuantizedOperators.Contains(node.OpType)) is { } quantized)
-            throw new PipelineException($"{model.Graph.Name}: node '{quantized.Name}' ({quantized.OpType}) shows a model that is quantized already; start from the fp32 file");
+        Prequantized.Refuse(model, model.Graph.Name);
         if (model.Opset < LowestOpset)
             throw new PipelineException($"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later (14 is usual)");
         if (settings.KeepFloat.FirstOrDefault(name => !model.Graph.Nodes.Any(node => node.Name == name)) is { } unknown)
