@@ -24,11 +24,12 @@ public sealed class BuildContext : FrostingContext
             --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
+            --to=PATH                    Publish to a folder
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Provision, Doctor, Test, Clean, and each
-            stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend on each other,
-            --description what they do.
+        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
+            Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
+            on each other, --description what they do.
         """;
 
     private readonly RunState run;

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace ModelPipeline.Manifest;
 
 /// <summary>Everything models.yaml declares, with defaults and environment applied. Paths are absolute.</summary>
@@ -123,12 +125,18 @@ public enum QuantizationMethod { Channel, Layer }
 
 public sealed record VariantSpec
 {
+    /// <summary>The platform of variants that ONNX Runtime runs.</summary>
+    public const string Cpu = "cpu";
+
     public required string Name { get; init; }
     public required Backend Backend { get; init; }
     public required Precision Precision { get; init; }
     public QuantizationAlgorithm Algorithm { get; init; } = QuantizationAlgorithm.Normal;
     public QuantizationMethod Method { get; init; } = QuantizationMethod.Channel;
     public string Target { get; init; } = "rk3588";
+    /// <summary>What runs the variant: its target or, for the onnx backend, <see cref="Cpu"/>.</summary>
+    [JsonIgnore]
+    public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
     /// <summary>Names of graph passes, in order.</summary>
