@@ -94,11 +94,10 @@ ModelOptions parse_options(const char* json) {
     ModelOptions options;
     options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
     options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
-    constexpr int kAllCores = 65535;
-    constexpr int kThreeCores = 7;
-    if (options.core_mask > kThreeCores && options.core_mask != kAllCores)
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "model options: 'core_mask' must be 0 to 7, or 65535 for all cores");
+    check_core_mask(options.core_mask);
+    options.profile = fields.integer("profile", 0, 0, 1) != 0;
     options.onnxruntime = fields.text("onnxruntime", "");
+    options.rknnrt = fields.text("rknnrt", "");
     fields.finish();
     return options;
 }
@@ -194,6 +193,29 @@ int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, u
         const int64_t elapsed = open->model->run(in, out);
         if (microseconds != nullptr)
             *microseconds = elapsed;
+    });
+}
+
+int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy) {
+    return guard([&] {
+        required(copy, "copy") = 0;
+        check_core_mask(core_mask);
+        const auto origin = models().get(model);
+        auto open = std::make_shared<OpenModel>();
+        open->backend = origin->backend;
+        {
+            const std::lock_guard lock(origin->run);
+            open->model = origin->model->duplicate(core_mask);
+        }
+        *copy = models().add(std::move(open));
+    });
+}
+
+int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const auto open = models().get(model);
+        const std::lock_guard lock(open->run);
+        return give(open->model->profile(), buffer, capacity, length);
     });
 }
 
