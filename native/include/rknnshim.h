@@ -51,6 +51,14 @@ RKNNSHIM_API const char* rknnshim_version(void);
 /* JSON array of {"name", "runs": bool, "converts": bool}. */
 RKNNSHIM_API int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length);
 
+/*
+ * What this machine is and how it feels, as JSON; "" and 0 where it does not tell:
+ *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version, "cores"}
+ *   "status"  {"npu_governor", "npu_hertz", "npu_max_hertz", "cpu_governors": {policy: text}, "celsius": {zone: number}, "note"}
+ * `rknnrt` is the path of librknnrt.so, or null for where boards have it.
+ */
+RKNNSHIM_API int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length);
+
 /* Text of the calling thread's last failure, "" if there was none. Valid until this thread's next call. */
 RKNNSHIM_API const char* rknnshim_last_error(void);
 

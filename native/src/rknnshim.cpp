@@ -4,6 +4,7 @@
 #include "backend.h"
 #include "handle_table.h"
 #include "job.h"
+#include "machine.h"
 
 #include <chrono>
 #include <cstring>
@@ -120,6 +121,15 @@ int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length) {
         for (const auto& backend : backends())
             list.push_back({{"name", backend.name}, {"runs", backend.load != nullptr}, {"converts", backend.convert != nullptr}});
         return give(dump(list), buffer, capacity, length);
+    });
+}
+
+int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const Machine machine("");
+        auto facts = machine.facts();
+        facts["runtime"] = runtime_version(rknnrt == nullptr ? "" : rknnrt);
+        return give(dump({{"facts", facts}, {"status", machine.status()}}), buffer, capacity, length);
     });
 }
 

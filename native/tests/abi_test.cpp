@@ -15,6 +15,14 @@ TEST(the_library_tells_its_versions_and_backends) {
     CHECK_EQUAL(list.dump(), R"([{"converts":false,"name":"onnx","runs":true},{"converts":false,"name":"rknnrt","runs":true},{"converts":true,"name":"simulator","runs":true}])");
 }
 
+TEST(the_library_tells_what_the_machine_is) {
+    const auto machine = nlohmann::json::parse(test::text([](char* b, size_t c, size_t* l) { return rknnshim_machine("/nowhere", b, c, l); }));
+    CHECK(machine["facts"]["platform"].get<std::string>().starts_with("linux-"));
+    CHECK(machine["facts"]["cores"] > 0);
+    CHECK_EQUAL(machine["facts"]["runtime"], "");
+    CHECK(machine["status"]["celsius"].is_object());
+}
+
 TEST(text_that_does_not_fit_tells_its_length_and_writes_nothing) {
     std::string buffer(8, '?');
     size_t length = 0;

@@ -1,9 +1,9 @@
 // The agent's parts in this process.
-#include "agent/machine.h"
 #include "agent/message.h"
 #include "agent/session.h"
 #include "agent/sha256.h"
 #include "fixture.h"
+#include "machine.h"
 #include "onnx_bytes.h"
 
 #include <random>
@@ -11,6 +11,8 @@
 namespace {
 
 using namespace agent;
+using shim::Machine;
+using shim::runtime_version;
 
 std::span<const std::byte> bytes(const std::string& text) {
     return std::as_bytes(std::span(text));

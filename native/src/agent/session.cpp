@@ -67,7 +67,7 @@ void Session::hello(std::string_view json) {
     auto reply = machine_.facts();
     reply["protocol"] = kProtocol;
     reply["version"] = RKNNSHIM_VERSION;
-    reply["runtime"] = runtime_version(runtime);
+    reply["runtime"] = shim::runtime_version(runtime);
     reply["busy"] = protocol == kProtocol ? take_lock() : "";
     greeted_ = protocol == kProtocol && reply["busy"] == "";
     send(Kind::HelloReply, reply);

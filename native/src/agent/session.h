@@ -49,7 +49,7 @@ private:
 
     std::string lock_path_;
     std::function<void(Kind, std::span<const std::byte>)> send_;
-    Machine machine_{""};
+    shim::Machine machine_{""};
     Store store_;
     int lock_ = -1;
     bool greeted_ = false;

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <thread>
 
-namespace agent {
+namespace shim {
 
 namespace {
 
@@ -150,4 +150,4 @@ std::string runtime_version(const std::string& path) {
     return "";
 }
 
-} // namespace agent
+} // namespace shim

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace agent {
+namespace shim {
 
 /// What a board's /proc and /sys tell. `root` stands in front of these paths.
 class Machine {
@@ -35,4 +35,4 @@ private:
 /// The version that a copy of librknnrt.so carries as text, "" if none is found. `path` empty: where boards have it.
 [[nodiscard]] std::string runtime_version(const std::string& path);
 
-} // namespace agent
+} // namespace shim
