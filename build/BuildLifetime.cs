@@ -1,4 +1,5 @@
 using Cake.Core;
+using Cake.Core.Diagnostics;
 using Cake.Frosting;
 using ModelPipeline;
 
@@ -15,6 +16,9 @@ public sealed class BuildLifetime(RunState run) : FrostingLifetime<BuildContext>
     {
         if (context.Reports.Count > 0)
             Summary.Print(context);
+        // A variant validated alone: no task judges the model's gates, and no exception has named them.
+        if (info.ThrownException is null && StageTasks.Failures(context.Reports) is { } failures)
+            context.Log.Error("{0}", failures);
         run.ExitCode ??= info.ThrownException switch
         {
             null when context.Reports.Any(report => !report.Holds) => 1,

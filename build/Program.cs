@@ -1,9 +1,13 @@
 using Build;
 using Cake.Frosting;
 using Microsoft.Extensions.DependencyInjection;
+using Spectre.Console;
 
 if (Environment.GetEnvironmentVariable("CI") == "true" || Console.IsOutputRedirected)
     Environment.SetEnvironmentVariable("NO_COLOR", "1");
+// A log has no width: wide enough that the summary's cells are never broken.
+if (Console.IsOutputRedirected)
+    AnsiConsole.Profile.Width = 120;
 
 using var run = new RunState();
 var code = new CakeHost()

@@ -39,7 +39,7 @@ internal static class StageTasks
         Task("Fetch", $"Source and vocabulary of {model.Name}")
             .Does(() => context.StageAsync(build.FetchAsync));
         Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
-            .Does(() => Each(build.Artifacts.DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant)), (each, stage) => PrepareStage.RunAsync(build, each.Variant, each.Shape, stage)));
+            .Does(() => Each(build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant)), (each, stage) => PrepareStage.RunAsync(build, each.Variant, each.Shape, stage)));
         Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
             .Does(() => Each(model.Shapes, (shape, stage) => CalibrateStage.RunAsync(build, shape, stage)));
         foreach (var variant in model.Variants)
@@ -57,18 +57,21 @@ internal static class StageTasks
             .Does(() =>
             {
                 context.Outputs.Add(ValidateStage.WriteReport(build, All()));
-                RequireGates(model, All());
+                RequireGates(All());
             });
         Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
             .Does(() => Log(context, DecideStage.Run(build, All())));
         Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
             .Does(async () =>
             {
+                RequireGates(All());
                 var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
                 context.Outputs.AddRange([folder, folder + ".tar.gz"]);
             });
 
-        IReadOnlyList<ValidationReport> All() => [.. reports.Values.SelectMany(each => each)];
+        IReadOnlyList<ValidationReport> All() => model.Variants.All(variant => reports.ContainsKey(variant.Name))
+            ? [.. model.Variants.SelectMany(variant => reports[variant.Name])]
+            : throw new PipelineException($"{model.Name} was not validated in this run. Run this target without --exclusive.");
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>
             engine.RegisterTask(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);
@@ -82,13 +85,19 @@ internal static class StageTasks
         });
     }
 
-    private static void RequireGates(ModelSpec model, IEnumerable<ValidationReport> reports)
+    private static void RequireGates(IEnumerable<ValidationReport> reports)
+    {
+        if (Failures(reports) is { } failures)
+            throw new PipelineException(failures);
+    }
+
+    /// <summary>One sentence for every failed gate, with figure and limit; null if none failed.</summary>
+    public static string? Failures(IEnumerable<ValidationReport> reports)
     {
         var failures = reports.SelectMany(report => report.Gates
             .Where(gate => gate.Result == GateResult.Failed)
-            .Select(gate => $"{model.Name}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")).ToList();
-        if (failures.Count > 0)
-            throw new PipelineException($"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}");
+            .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")).ToList();
+        return failures.Count == 0 ? null : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
     }
 
     private static void Log(BuildContext context, ProductionDecision decision)

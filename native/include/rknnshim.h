@@ -68,7 +68,7 @@ typedef uint64_t rknnshim_job;
 
 /*
  * Starts a conversion. `json` is one object of at most 1 MiB; unknown keys are refused:
- *   backend        "simulator"
+ *   backend        "simulator", or "rknn-toolkit": see below
  *   source         path of the model to convert
  *   artifact       path of the file to write; it appears whole or not at all
  *   target         platform, such as "rk3588"
@@ -77,6 +77,16 @@ typedef uint64_t rknnshim_job;
  *   threads        of the proof run; 0 takes all cores (default 0)
  * The simulator takes an ONNX file whose inputs are int64 [1, S] and whose outputs are float32, runs it once on zeros, and
  * writes the same graph marked as simulated.
+ *
+ * Backend "rknn-toolkit" runs the toolkit's Python driver in a process group and a scratch folder of its own and takes, instead
+ * of the last two keys:
+ *   python, driver  paths of the interpreter and of driver.py
+ *   settings        the driver's job as JSON text, but for model, artifact, target and custom_string
+ *   log             path of the file that keeps all that the toolkit prints
+ *   max_seconds     wall time (default 3600)
+ *   max_memory_mb   address space, 0 without limit (default 0)
+ *   keep_scratch    1 leaves the scratch folder beside the artifact (default 0)
+ * Its failures begin with the step that was running and a colon.
  */
 RKNNSHIM_API int32_t rknnshim_job_start(const char* json, size_t length, rknnshim_job* job);
 
@@ -94,7 +104,8 @@ RKNNSHIM_API int32_t rknnshim_job_cancel(rknnshim_job job);
 
 /*
  * The ended job's result as JSON: {"artifact", "bytes", "simulated", "run_microseconds", "inputs", "outputs"}, tensors as in
- * rknnshim_model_describe. RKNNSHIM_PENDING while it runs; the job's own status and error text if it failed.
+ * rknnshim_model_describe; of "rknn-toolkit" also "toolkit", the driver's result. RKNNSHIM_PENDING while it runs; the job's
+ * own status and error text if it failed.
  */
 RKNNSHIM_API int32_t rknnshim_job_result(rknnshim_job job, char* buffer, size_t capacity, size_t* length);
 

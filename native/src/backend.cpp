@@ -2,6 +2,7 @@
 
 #include "rknnrt/model.h"
 #include "simulator/simulator.h"
+#include "toolkit/toolkit.h"
 
 #include <array>
 
@@ -12,6 +13,7 @@ constexpr std::array kBackends{
     Backend{"onnx", simulator::load_onnx, nullptr},
     Backend{"rknnrt", rknnrt::load, nullptr},
     Backend{"simulator", simulator::load_artifact, simulator::convert},
+    Backend{"rknn-toolkit", nullptr, toolkit::convert},
 };
 }
 

@@ -3,7 +3,7 @@ namespace ModelPipeline.Tests;
 /// <summary>Absolute paths of files in the working copy.</summary>
 internal static class RepositoryFiles
 {
-    private static readonly string Root = FindRoot();
+    public static string Root { get; } = FindRoot();
 
     public static string Sample(string name) => Path.Combine(Root, "pipeline", "sample", name);
 

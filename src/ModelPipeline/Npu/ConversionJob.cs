@@ -16,20 +16,18 @@ public static class ConversionJob
     {
         NativeShim.Require();
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(request.Artifact))!);
-        var json = JsonSerializer.SerializeToUtf8Bytes(
-            new ConversionJson(NpuJson.ConverterName(request.Backend), request.Source, request.Artifact, request.Target, request.CustomString,
-                request.Options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(), request.Options.Threads),
-            NpuJson.Default.ConversionJson);
+        var conversion = ConversionJson.Of(request);
+        var json = JsonSerializer.SerializeToUtf8Bytes(conversion, conversion.GetType(), NpuJson.Default);
         NativeShim.Check(NativeShim.StartJob(json, (nuint)json.Length, out var job));
         using (job)
         using (cancellation.UnsafeRegister(static job => NativeShim.CancelJob((NativeShim.JobHandle)job!), job))
         {
             try
             {
-                var log = Follow(job, $"Convert {Path.GetFileName(request.Artifact)}", progress);
+                var log = Follow(job, $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
                 var outcome = JsonSerializer.Deserialize(Result(job), NpuJson.Default.ConversionOutcome)!;
                 return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated, TimeSpan.FromMicroseconds(outcome.RunMicroseconds),
-                    outcome.Inputs, outcome.Outputs, log);
+                    outcome.Inputs, outcome.Outputs, log, outcome.Toolkit);
             }
             catch (OperationCanceledException e)
             {
@@ -38,8 +36,8 @@ public static class ConversionJob
         }
     }
 
-    /// <summary>Passes events on until the job has ended; returns its log lines.</summary>
-    private static unsafe List<string> Follow(NativeShim.JobHandle job, string activity, IProgress<StageProgress>? progress)
+    /// <summary>Passes events on until the job has ended; returns its log lines. A job in parts has a progress of its own for each.</summary>
+    private static unsafe List<string> Follow(NativeShim.JobHandle job, string activity, bool inParts, IProgress<StageProgress>? progress)
     {
         List<string> log = [];
         while (true)
@@ -53,7 +51,7 @@ public static class ConversionJob
             switch (step.Event)
             {
                 case "progress":
-                    progress?.Report(new StageProgress(activity, step.Done, step.Total));
+                    progress?.Report(new StageProgress(inParts ? $"{activity}: {step.Activity}" : activity, step.Done, step.Total));
                     break;
                 case "log":
                     log.Add(step.Message!);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Npu;
@@ -5,7 +6,7 @@ namespace ModelPipeline.Npu;
 /// <summary>One conversion of a prepared ONNX file into what a backend runs.</summary>
 public sealed record ConversionRequest
 {
-    /// <summary>Simulator: checks the graph, runs it once and marks it as simulated.</summary>
+    /// <summary>Simulator: checks the graph, runs it once and marks it as simulated. Rknn: runs the toolkit as <see cref="Toolkit"/> says.</summary>
     public required Backend Backend { get; init; }
 
     /// <summary>ONNX file; inputs int64 [1,S], outputs float32 of fixed shape.</summary>
@@ -22,6 +23,9 @@ public sealed record ConversionRequest
 
     /// <inheritdoc cref="NpuOptions"/>
     public NpuOptions Options { get; init; } = new();
+
+    /// <summary>Required for Rknn, of no effect else.</summary>
+    public ToolkitRun? Toolkit { get; init; }
 }
 
 /// <summary>A finished conversion.</summary>
@@ -32,5 +36,7 @@ public sealed record ConversionRequest
 /// <param name="Inputs">In the model's order.</param>
 /// <param name="Outputs">In the model's order.</param>
 /// <param name="Log">What the backend said, one line each.</param>
+/// <param name="Toolkit">What the toolkit's driver reported; null for other backends.</param>
 public sealed record ConversionResult(
-    string Artifact, long Bytes, bool Simulated, TimeSpan ProofRun, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log);
+    string Artifact, long Bytes, bool Simulated, TimeSpan ProofRun, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log,
+    JsonElement? Toolkit);

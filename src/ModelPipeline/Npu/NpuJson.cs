@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
 
@@ -7,7 +8,8 @@ namespace ModelPipeline.Npu;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(LoadOptions))]
 [JsonSerializable(typeof(ModelDescription))]
-[JsonSerializable(typeof(ConversionJson))]
+[JsonSerializable(typeof(SimulatorJson))]
+[JsonSerializable(typeof(ToolkitJson))]
 [JsonSerializable(typeof(JobEvent))]
 [JsonSerializable(typeof(ConversionOutcome))]
 internal sealed partial class NpuJson : JsonSerializerContext
@@ -28,11 +30,31 @@ internal sealed partial class NpuJson : JsonSerializerContext
 internal sealed record LoadOptions(
     int Threads, int CoreMask, [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
 
-internal sealed record ConversionJson(
-    string Backend, string Source, string Artifact, string Target, string CustomString, [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime, int Threads);
+/// <summary>What every backend takes.</summary>
+internal record ConversionJson(string Backend, string Source, string Artifact, string Target, string CustomString)
+{
+    public static ConversionJson Of(ConversionRequest request) => (NpuJson.ConverterName(request.Backend), request.Toolkit) switch
+    {
+        (var backend and "rknn-toolkit", { } run) => new ToolkitJson(
+            backend, request.Source, request.Artifact, request.Target, request.CustomString, run.Python, run.Driver, run.Log, run.Settings.GetRawText(),
+            (long)Math.Ceiling(run.Limits.Time.TotalSeconds), run.Limits.MemoryMb, run.Limits.KeepScratch ? 1 : 0),
+        (var backend, _) => new SimulatorJson(
+            backend, request.Source, request.Artifact, request.Target, request.CustomString,
+            request.Options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(), request.Options.Threads),
+    };
+}
+
+internal sealed record SimulatorJson(
+    string Backend, string Source, string Artifact, string Target, string CustomString, [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime, int Threads)
+    : ConversionJson(Backend, Source, Artifact, Target, CustomString);
+
+internal sealed record ToolkitJson(
+    string Backend, string Source, string Artifact, string Target, string CustomString, string Python, string Driver, string Log, string Settings,
+    long MaxSeconds, int MaxMemoryMb, int KeepScratch)
+    : ConversionJson(Backend, Source, Artifact, Target, CustomString);
 
 /// <summary>One line of a job's events; which members are set depends on <paramref name="Event"/>.</summary>
 internal sealed record JobEvent(string Event, string? Activity, long Done, long Total, string? Message);
 
 internal sealed record ConversionOutcome(
-    string Artifact, long Bytes, bool Simulated, long RunMicroseconds, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs);
+    string Artifact, long Bytes, bool Simulated, long RunMicroseconds, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, JsonElement? Toolkit);

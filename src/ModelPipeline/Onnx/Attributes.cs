@@ -10,7 +10,7 @@ internal static class Attributes
 
     public static AttributeProto Of(string name, float value) => new() { Name = name, F = value, Type = AttributeType.Float };
 
-    public static AttributeProto Of(string name, Tensor value) => new() { Name = name, T = OnnxFormat.ToProto(value), Type = AttributeType.Tensor };
+    public static AttributeProto Of(string name, Tensor value) => new() { Name = name, T = OnnxWriter.ToProto(value), Type = AttributeType.Tensor };
 
     public static AttributeProto Of(string name, params long[] values)
     {

@@ -63,10 +63,12 @@ public sealed class UseDef
     private readonly Graph graph;
     private readonly Dictionary<string, Node> producers = [];
     private readonly Dictionary<string, List<Node>> consumers = [];
+    private readonly HashSet<string> outputs;
 
     public UseDef(Graph graph)
     {
         this.graph = graph;
+        outputs = [.. graph.Outputs.Select(output => output.Name)];
         foreach (var node in graph.Nodes)
         {
             foreach (var output in node.Outputs)
@@ -82,13 +84,25 @@ public sealed class UseDef
     /// <summary>The nodes that read a value, in graph order, each once.</summary>
     public IReadOnlyList<Node> Consumers(string value) => consumers.TryGetValue(value, out var readers) ? readers : [];
 
+    /// <summary>Whether a value is an output of the graph.</summary>
+    public bool IsOutput(string value) => outputs.Contains(value);
+
     /// <summary>The only reader of a value that is no graph output; null otherwise.</summary>
-    public Node? OnlyConsumer(string value) =>
-        Consumers(value) is [var only] && !graph.Outputs.Any(output => output.Name == value) ? only : null;
+    public Node? OnlyConsumer(string value) => Consumers(value) is [var only] && !IsOutput(value) ? only : null;
 
     /// <summary>The constant behind a name: an initializer or the value of a Constant node; null otherwise.</summary>
     public Tensor? Constant(string value) =>
         graph.Initializers.TryGetValue(value, out var tensor) ? tensor
-        : Producer(value) is { OpType: "Constant" } node && node.Attribute("value") is { T: { } proto } ? OnnxFormat.ReadTensor(proto)
+        : Producer(value) is { OpType: "Constant", Domain: "", Attributes: [var content] } ? ConstantOf(content)
         : null;
+
+    private static Tensor? ConstantOf(AttributeProto content) => content.Name switch
+    {
+        "value" when content.T is not null => OnnxReader.ReadTensor(content.T),
+        "value_float" => Tensor.Scalar(content.F),
+        "value_int" => Tensor.Scalar(content.I),
+        "value_floats" => Tensor.Vector<float>([.. content.Floats]),
+        "value_ints" => Tensor.Vector<long>([.. content.Ints]),
+        _ => null,
+    };
 }

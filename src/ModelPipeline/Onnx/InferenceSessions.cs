@@ -12,13 +12,14 @@ public readonly record struct RunSettings(int Threads = 0, bool Optimize = true,
 internal static class InferenceSessions
 {
     public static InferenceSession Open(OnnxModel model, RunSettings settings = default) =>
-        Guard(() => new InferenceSession(model.ToBytes(), Options(settings)), model.Graph.Name);
+        Open(options => new InferenceSession(model.ToBytes(), options), settings, model.Graph.Name);
 
-    public static InferenceSession Open(string path, RunSettings settings = default) => Guard(() => new InferenceSession(path, Options(settings)), path);
+    public static InferenceSession Open(string path, RunSettings settings = default) =>
+        Open(options => new InferenceSession(path, options), settings, path);
 
-    private static SessionOptions Options(RunSettings settings)
+    private static InferenceSession Open(Func<SessionOptions, InferenceSession> open, RunSettings settings, string name)
     {
-        var options = new SessionOptions
+        using var options = new SessionOptions
         {
             IntraOpNumThreads = settings.Threads,
             InterOpNumThreads = 1,
@@ -28,40 +29,56 @@ internal static class InferenceSessions
         if (!settings.FuseQdq)
             options.AddSessionConfigEntry("session.disable_quant_qdq", "1");
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
-        return options;
+        try
+        {
+            return open(options);
+        }
+        catch (OnnxRuntimeException e)
+        {
+            throw new PipelineException($"{name}: ONNX Runtime refuses the model: {e.Message}", inner: e);
+        }
     }
 
-    /// <summary>Runs int64 inputs [1, sequence] given in the model's order; returns the outputs asked for, which the caller disposes.</summary>
+    /// <summary>
+    /// Runs int64 inputs given in the model's order, each [batch, sequence] in one array; the batch is the model's if that is static, else 1.
+    /// Returns the outputs asked for, which the caller disposes.
+    /// </summary>
     public static IDisposableReadOnlyCollection<OrtValue> Run(
         this InferenceSession session, IReadOnlyList<long[]> inputs, IReadOnlyCollection<string> outputs, CancellationToken cancellation = default)
     {
+        var names = session.InputNames;
+        if (inputs.Count != names.Count)
+            throw new PipelineException($"the model has the inputs {string.Join(", ", names)}, but {inputs.Count} were given");
+        var values = inputs.Zip(names, (ids, name) =>
+        {
+            var batch = session.InputMetadata[name].Dimensions is [> 0 and var rows, _] ? rows : 1;
+            return OrtValue.CreateTensorValueFromMemory(ids, [batch, ids.Length / batch]);
+        }).ToList();
+        return session.Run(values, outputs, cancellation);
+    }
+
+    /// <summary>Runs any inputs, given in the model's order, and disposes them.</summary>
+    public static IDisposableReadOnlyCollection<OrtValue> Run(
+        this InferenceSession session, IReadOnlyList<OrtValue> inputs, IReadOnlyCollection<string> outputs, CancellationToken cancellation = default)
+    {
         using var options = new RunOptions();
         using var registration = cancellation.Register(() => options.Terminate = true);
-        var names = session.InputNames;
-        var values = inputs.Select(ids => OrtValue.CreateTensorValueFromMemory(ids, [1, ids.Length])).ToList();
         try
         {
-            return session.Run(options, names, values, outputs);
+            return session.Run(options, session.InputNames, inputs, outputs);
         }
         catch (OnnxRuntimeException) when (cancellation.IsCancellationRequested)
         {
             throw new OperationCanceledException(cancellation);
         }
-        finally
-        {
-            values.ForEach(value => value.Dispose());
-        }
-    }
-
-    private static InferenceSession Guard(Func<InferenceSession> open, string name)
-    {
-        try
-        {
-            return open();
-        }
         catch (OnnxRuntimeException e)
         {
-            throw new PipelineException($"{name}: ONNX Runtime refuses the model: {e.Message}", inner: e);
+            throw new PipelineException($"ONNX Runtime cannot run the model on this input: {e.Message}", inner: e);
+        }
+        finally
+        {
+            foreach (var input in inputs)
+                input.Dispose();
         }
     }
 }

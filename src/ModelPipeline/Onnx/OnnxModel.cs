@@ -8,8 +8,8 @@ namespace ModelPipeline.Onnx;
 /// <summary>An ONNX file in memory: the graph, and what the file says about itself.</summary>
 public sealed record OnnxModel
 {
-    /// <summary>Largest file that one protobuf message can be; larger models keep their weights in external data files.</summary>
-    public const long MaxBytes = int.MaxValue;
+    /// <summary>Largest array, a little less than the largest protobuf message; larger models keep their weights in external data files.</summary>
+    public const long MaxBytes = 0x7FFFFFC7;
 
     public required Graph Graph { get; init; }
     /// <summary>Version of the standard operator set.</summary>
@@ -24,28 +24,27 @@ public sealed record OnnxModel
     public ImmutableSortedDictionary<string, string> Metadata =>
         Header.MetadataProps.GroupBy(entry => entry.Key).ToImmutableSortedDictionary(group => group.Key, group => group.Last().Value, StringComparer.Ordinal);
 
-    /// <summary>Reads and checks a file. Files over 2 GB, external data, control flow and malformed content are refused by name.</summary>
-    public static OnnxModel Load(string path)
-    {
-        var length = OnnxFormat.FileLength(path);
-        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
-        return OnnxFormat.Read(file, length, path);
-    }
+    /// <summary>
+    /// Reads and checks a file. It is held in memory once: tensors are slices of it. Files over 2 GB, external data, control flow and malformed
+    /// content are refused by name.
+    /// </summary>
+    public static OnnxModel Load(string path) => OnnxReader.Read(OnnxReader.ReadFile(path), path);
 
-    /// <summary>Reads a model from memory; <paramref name="name"/> stands for the file in errors.</summary>
-    public static OnnxModel Parse(byte[] bytes, string name = "model") => OnnxFormat.Read(new MemoryStream(bytes, writable: false), bytes.Length, name);
+    /// <summary>Reads a model from memory, which must not change after; <paramref name="name"/> stands for the file in errors.</summary>
+    public static OnnxModel Parse(ReadOnlyMemory<byte> bytes, string name = "model") => OnnxReader.Read(bytes, name);
 
-    public byte[] ToBytes() => OnnxFormat.ToProto(this).ToByteArray();
+    /// <summary>What <see cref="Save"/> writes.</summary>
+    public byte[] ToBytes() => OnnxWriter.ToProto(this).ToByteArray();
 
     /// <summary>Writes the file atomically.</summary>
-    public void Save(string path) => AtomicFile.Write(path, stream => OnnxFormat.ToProto(this).WriteTo(stream));
+    public void Save(string path) => AtomicFile.Write(path, stream => OnnxWriter.ToProto(this).WriteTo(stream));
 
     /// <summary>SHA-256 of the bytes that <see cref="Save"/> writes, lower-case hex.</summary>
     public string Digest()
     {
         using var hash = SHA256.Create();
         using (var stream = new CryptoStream(Stream.Null, hash, CryptoStreamMode.Write))
-            OnnxFormat.ToProto(this).WriteTo(stream);
+            OnnxWriter.ToProto(this).WriteTo(stream);
         return Convert.ToHexStringLower(hash.Hash!);
     }
 

@@ -13,7 +13,7 @@ public enum ElementType
 /// <summary>A constant: an initializer or the value of a Constant node.</summary>
 /// <param name="Type">Any type of fixed size; strings are not represented.</param>
 /// <param name="Shape">Row-major dimensions; empty for a scalar.</param>
-/// <param name="Data">Little-endian elements, exactly <see cref="Count"/> times the element size.</param>
+/// <param name="Data">Little-endian elements, exactly <see cref="Count"/> times the element size; a slice of the file at any address, which x86-64 and arm64 read as they read aligned data.</param>
 public sealed record Tensor(ElementType Type, ImmutableArray<long> Shape, ReadOnlyMemory<byte> Data)
 {
     /// <summary>Number of elements, 1 for a scalar.</summary>

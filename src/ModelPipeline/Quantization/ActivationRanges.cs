@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Quantization;
@@ -35,19 +36,45 @@ public static class ActivationRanges
         progress?.Report(new StageProgress("calibrating", samples.Count, samples.Count));
     }
 
-    /// <summary>The range of each tensor.</summary>
+    /// <summary>
+    /// The range of each tensor by the toolkit's algorithms. <c>normal</c>: smallest to largest value. <c>kl_divergence</c>: cut symmetrically where
+    /// <see cref="KlThreshold"/> says; graph outputs keep their whole range. <c>mmse</c> is the same here, as the toolkit's scores are. How its search
+    /// is done is not published: 512 bins of magnitude and 256 levels come closest to its scores of a 4-layer reranker.
+    /// </summary>
     /// <exception cref="PipelineException">A tensor became infinite or not a number.</exception>
     public static IReadOnlyDictionary<string, ActivationRange> Collect(
-        OnnxModel model, IReadOnlyList<string> tensors, IReadOnlyList<IReadOnlyList<long[]>> samples,
+        OnnxModel model, IReadOnlyList<string> tensors, QuantizationAlgorithm algorithm, IReadOnlyList<IReadOnlyList<long[]>> samples,
         IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
-        var ranges = Enumerable.Repeat(ActivationRange.Empty, tensors.Count).ToArray();
-        Run(model, tensors, samples, (t, values) => ranges[t] = ranges[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))), progress, cancellation);
-        for (var t = 0; t < tensors.Count; t++)
+        IReadOnlyList<ActivationRange> ranges;
+        if (algorithm == QuantizationAlgorithm.Normal)
         {
-            if (!float.IsFinite(ranges[t].Min) || !float.IsFinite(ranges[t].Max))
-                throw new PipelineException($"tensor '{tensors[t]}' reaches [{ranges[t].Min}, {ranges[t].Max}] on the calibration set; a finite range is needed to quantize it (is the mask rewrite on?)");
+            var whole = Enumerable.Repeat(ActivationRange.Empty, tensors.Count).ToArray();
+            Run(model, tensors, samples, (t, values) => whole[t] = whole[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))), progress, cancellation);
+            ranges = whole;
+        }
+        else
+        {
+            var histograms = tensors.Select(_ => new ActivationHistogram()).ToArray();
+            Run(model, tensors, samples, (t, values) => histograms[t].Add(values), progress, cancellation);
+            var outputs = model.Graph.Outputs.Select(output => output.Name).ToHashSet();
+            ranges = [.. tensors.Zip(histograms, (tensor, histogram) => outputs.Contains(tensor) ? histogram.Range : Cut(histogram))];
+        }
+        foreach (var (tensor, range) in tensors.Zip(ranges))
+        {
+            if (!float.IsFinite(range.Min) || !float.IsFinite(range.Max))
+                throw new PipelineException($"tensor '{tensor}' reaches [{range.Min}, {range.Max}] on the calibration set; a finite range is needed to quantize it (is the mask rewrite on?)");
         }
         return tensors.Zip(ranges).ToDictionary(pair => pair.First, pair => pair.Second);
     }
+
+    private static ActivationRange Cut(ActivationHistogram histogram)
+    {
+        var range = histogram.Range;
+        var limit = MathF.Max(MathF.Abs(range.Min), MathF.Abs(range.Max)) * KlThreshold.Find(histogram.Magnitudes(KlBins), KlLevels) / KlBins;
+        return new(MathF.Max(range.Min, -limit), MathF.Min(range.Max, limit));
+    }
+
+    private const int KlBins = 512;
+    private const int KlLevels = 256;
 }

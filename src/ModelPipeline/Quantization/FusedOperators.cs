@@ -15,6 +15,8 @@ internal sealed class FusedOperators
     private readonly HashSet<string> interior = [];
     private readonly HashSet<string> normWeights = [];
 
+    private readonly Dictionary<string, string> owners = [];
+
     private FusedOperators() { }
 
     /// <summary>Float activations that the NPU holds as tensors, in graph order: the points to calibrate and quantize.</summary>
@@ -22,6 +24,12 @@ internal sealed class FusedOperators
 
     /// <summary>Scale and bias initializers of the LayerNorms.</summary>
     public IReadOnlyCollection<string> NormWeights => normWeights;
+
+    /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without float results.</summary>
+    public string? OwnerOf(Node node) => owners.GetValueOrDefault(node.Output);
+
+    /// <summary>Output of the last LayerNorm; null if there is none.</summary>
+    public string? LastNorm { get; private set; }
 
     public int LayerNorms { get; private set; }
     public int Gelus { get; private set; }
@@ -37,7 +45,7 @@ internal sealed class FusedOperators
             switch (node.OpType)
             {
                 case "Sqrt": fused.LayerNorm(node, uses); break;
-                case "LayerNormalization": fused.Norm(node.Inputs[1], node.Inputs.ElementAtOrDefault(2)); break;
+                case "LayerNormalization": fused.Norm(node.Output, node.Inputs[1], node.Inputs.ElementAtOrDefault(2)); break;
                 case "Erf": fused.Gelu(node, uses); break;
                 case "Gelu": fused.Gelus++; break;
                 case "Softmax": fused.Attention(node, uses); break;
@@ -47,6 +55,14 @@ internal sealed class FusedOperators
         var floats = FloatValues(graph, uses);
         points.AddRange(graph.Nodes.Where(node => floats.Contains(node.Output) && !fused.interior.Contains(node.Output)
             && !Layout.Contains(node.OpType) && !ReadOnlyThroughSelection(node.Output, graph, uses)).Select(node => node.Output));
+        var isPoint = points.ToHashSet();
+        foreach (var node in graph.Nodes.Reverse())
+        {
+            if (isPoint.Contains(node.Output))
+                fused.owners[node.Output] = node.Output;
+            else if (uses.Consumers(node.Output).Select(fused.OwnerOf).FirstOrDefault(owner => owner is not null) is { } owner)
+                fused.owners[node.Output] = owner;
+        }
         return fused;
     }
 
@@ -76,11 +92,12 @@ internal sealed class FusedOperators
             || uses.OnlyConsumer(div.Output) is not { OpType: "Mul" } scale || uses.OnlyConsumer(scale.Output) is not { OpType: "Add" } bias)
             return;
         interior.UnionWith([mean.Output, sub.Output, square.Output, mean2.Output, eps.Output, sqrt.Output, div.Output, scale.Output]);
-        Norm(scale.Inputs.First(input => input != div.Output), bias.Inputs.First(input => input != scale.Output));
+        Norm(bias.Output, scale.Inputs.First(input => input != div.Output), bias.Inputs.First(input => input != scale.Output));
     }
 
-    private void Norm(string scale, string? bias)
+    private void Norm(string output, string scale, string? bias)
     {
+        LastNorm = output;
         LayerNorms++;
         normWeights.Add(scale);
         if (!string.IsNullOrEmpty(bias))

@@ -6,23 +6,21 @@ namespace ModelPipeline.Quantization;
 /// <summary>
 /// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: per-channel asymmetric int8 weights
 /// (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the tensors that the NPU
-/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. An emulation for accuracy: nothing of it runs on an NPU.
+/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator that writes one computes in
+/// fp16 from whatever its inputs hold, and int8 operators read it quantized. An emulation for accuracy: nothing of it runs on an NPU.
 /// </summary>
 internal sealed class NpuEmulation
 {
     private readonly Graph graph;
-    private readonly UseDef uses;
     private readonly FusedOperators fused;
     private readonly IReadOnlyDictionary<string, AffineParameters> activations;
+    private readonly IReadOnlySet<string> fp16;
     private readonly List<Node> nodes = [];
     private readonly OrderedDictionary<string, Tensor> initializers = [];
     private readonly Dictionary<string, string> renamed = [];
 
-    private NpuEmulation(Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations)
-    {
-        (this.graph, this.fused, this.activations) = (graph, fused, activations);
-        uses = new UseDef(graph);
-    }
+    private NpuEmulation(Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string> fp16) =>
+        (this.graph, this.fused, this.activations, this.fp16) = (graph, fused, activations, fp16);
 
     /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
     public static OnnxModel Import(OnnxModel model) => model.With(model.Graph with
@@ -35,9 +33,11 @@ internal sealed class NpuEmulation
     private static Tensor Bounded(Tensor constant) => Tensor.Of<float>(
         constant.Shape.AsSpan(), [.. constant.Span<float>().ToArray().Select(value => MathF.Abs(value) <= 3e38f ? value : MathF.CopySign(1e4f, value))]);
 
-    /// <param name="activations">Scale and zero point of each quantized tensor; a point without stays float (the hybrid plan).</param>
-    public static OnnxModel Build(OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations) =>
-        model.With(new NpuEmulation(model.Graph, fused, activations).Build());
+    /// <param name="activations">Scale and zero point of each point of <paramref name="fused"/>.</param>
+    /// <param name="fp16">Points that stay fp16.</param>
+    public static OnnxModel Build(
+        OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string>? fp16 = null) =>
+        model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>()).Build());
 
     private Graph Build()
     {
@@ -54,7 +54,7 @@ internal sealed class NpuEmulation
             else
                 Emit(emitted);
         }
-        foreach (var output in graph.Outputs.Where(output => renamed.ContainsKey(output.Name)))
+        foreach (var output in graph.Outputs.Where(output => renamed.ContainsKey(output.Name) && !fp16.Contains(output.Name)))
             KeepName(output.Name);
         return graph with
         {
@@ -69,7 +69,8 @@ internal sealed class NpuEmulation
 
     private void Emit(Node node)
     {
-        nodes.Add(node with { Inputs = [.. node.Inputs.Select(input => renamed.GetValueOrDefault(input, input))] });
+        var inFp16 = fused.OwnerOf(node) is { } owner && fp16.Contains(owner);
+        nodes.Add(node with { Inputs = [.. node.Inputs.Select(input => inFp16 && fp16.Contains(input) ? input : renamed.GetValueOrDefault(input, input))] });
         foreach (var output in node.Outputs)
         {
             if (activations.TryGetValue(output, out var parameters))

@@ -7,9 +7,9 @@ namespace ModelPipeline.Quantization;
 /// <param name="Tensors">Activations in graph order.</param>
 public sealed record QuantizationReport(int LayerNorms, int Gelus, int Attentions, IReadOnlyList<QuantizedTensor> Tensors)
 {
-    internal static QuantizationReport Of(FusedOperators fused, IReadOnlyDictionary<string, ActivationRange> ranges) => new(
+    internal static QuantizationReport Of(FusedOperators fused, IReadOnlyDictionary<string, ActivationRange> ranges, IReadOnlySet<string> fp16) => new(
         fused.LayerNorms, fused.Gelus, fused.Attentions,
-        [.. fused.Points.Select(point => ranges.TryGetValue(point, out var range) && AffineParameters.Covering(range.Min, range.Max) is var parameters
+        [.. fused.Points.Select(point => !fp16.Contains(point) && ranges.TryGetValue(point, out var range) && AffineParameters.Covering(range.Min, range.Max) is var parameters
             ? new QuantizedTensor(point, "int8", range.Min, range.Max, parameters.Scale, parameters.ZeroPoint)
             : new QuantizedTensor(point, "float16", null, null, null, null))]);
 }

@@ -37,6 +37,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public ModelSpec Model => model;
 
+    /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
+    public string Cache => fetcher.Cache;
+
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
     /// <summary>Where finished packages of all models lie.</summary>
@@ -47,15 +50,18 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    public string VariantFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "variants", variant.Name, shape.ToString());
-
-    /// <summary>The built variant. What only a simulator can run never has the name of the real thing.</summary>
-    public string Artifact(VariantSpec variant, InputShape shape) => Path.Combine(VariantFolder(variant, shape), $"{model.Name}-{model.Version}-{variant.Name}-{shape}" + variant.Backend switch
+    /// <summary>The built variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
+    public string Artifact(VariantSpec variant, InputShape shape)
     {
-        Backend.Simulator => ".sim.onnx",
-        Backend.Rknn => ".rknn",
-        _ => ".onnx",
-    });
+        var name = $"{model.Name}-{model.Version}-{variant.Name}";
+        var folder = Path.Combine(Folder, "variants", variant.Name);
+        return variant.Backend switch
+        {
+            Backend.Onnx => Path.Combine(folder, $"{name}.onnx"),
+            Backend.Rknn => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.rknn"),
+            _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
+        };
+    }
 
     public string ValidationFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "validation", variant.Name, shape.ToString());
 

@@ -31,11 +31,11 @@ public static class PackageStage
     {
         var model = build.Model;
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var artifacts = build.Artifacts.ToDictionary(each => Path.GetFileName(build.Artifact(each.Variant, each.Shape)));
+        var artifacts = build.Artifacts.Select(each => build.Artifact(each.Variant, each.Shape)).Distinct().ToDictionary(path => Path.GetFileName(path));
         List<PackageSource> files =
         [
-            .. reports.Select(report => report.Subject).Select(subject =>
-                new PackageSource(subject.Artifact, build.Artifact(artifacts[subject.Artifact].Variant, artifacts[subject.Artifact].Shape), PackageRole.Model, subject.Variant)),
+            .. reports.Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
+                .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
             new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),

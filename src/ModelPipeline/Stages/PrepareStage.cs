@@ -46,9 +46,9 @@ public static class PrepareStage
             return output;
 
         var model = OnnxModel.Load(source.Path);
+        Prequantized.Refuse(model, source.Path);
         var rows = CalibrationSet.Create(
-            build.Model with { Calibration = build.Model.Calibration with { Samples = Math.Min(ProofSamples, build.Model.Calibration.Samples) } },
-            build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
+            build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
         var (prepared, report) = Prepare(model, shape, [.. variant.Rewrites.Select(Pass.Named)], build.Model.Task, rows.Samples, context);
         Directory.CreateDirectory(folder);
@@ -59,11 +59,12 @@ public static class PrepareStage
         return output;
     }
 
-    /// <summary>Pins the shape and applies the passes, each only if it keeps every score on <paramref name="samples"/>.</summary>
+    /// <summary>Pins the shape and applies the passes, each only if it keeps every score on the first of <paramref name="samples"/>.</summary>
     internal static (OnnxModel Model, PreparationReport Report) Prepare(
         OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, ModelTask task, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
     {
         model = PinShapes.Apply(model, shape);
+        var proof = samples.Take(ProofSamples).ToList();
         var scores = Scores(model);
         List<PassReport> reports = [];
         foreach (var (index, pass) in passes.Index())
@@ -71,7 +72,7 @@ public static class PrepareStage
             context.Cancellation.ThrowIfCancellationRequested();
             context.Progress.Report(new StageProgress($"prepare {shape}", index, passes.Count));
             var before = model.Graph.Nodes.Length;
-            var rewritten = pass.Apply(model);
+            var rewritten = pass.Apply(model, samples);
             if (rewritten.Matches.Count == 0)
             {
                 reports.Add(new PassReport(pass.Name, before, before, [], null, true));
@@ -93,7 +94,7 @@ public static class PrepareStage
         List<float[]> Scores(OnnxModel candidate)
         {
             using var scorer = new ReferenceScorer(candidate, task);
-            return [.. samples.Select(sample => scorer.Score(sample, context.Cancellation))];
+            return [.. proof.Select(sample => scorer.Score(sample, context.Cancellation))];
         }
     }
 }

@@ -3,6 +3,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
+using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
 
@@ -10,13 +11,34 @@ namespace ModelPipeline.Stages;
 public static class QuantizeStage
 {
     /// <returns>Path of the artifact.</returns>
-    public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
+    public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context) =>
+        variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
+
+    /// <summary>A CPU variant: one file for every shape, made from the source as it is.</summary>
+    private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        var artifact = build.Artifact(variant, shape);
-        var folder = build.VariantFolder(variant, shape);
-        var record = Path.Combine(folder, "quantize" + StageRecord.Extension);
+        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision }, new Dictionary<string, string> { ["model"] = source.Sha256 });
+        return await KeptAsync(build, variant, shape, key, context, artifact =>
+        {
+            if (variant.Precision == Precision.Fp32)
+            {
+                AtomicFile.Write(artifact, stream => FileDigest.Copy(File.OpenRead(source.Path), stream, context.Cancellation));
+                return Task.FromResult<string?>(null);
+            }
+            context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
+            var quantization = CpuQuantizer.Quantize(OnnxModel.Load(source.Path), new CpuQuantizationSettings(), context.Cancellation);
+            quantization.Model.Save(artifact);
+            return Task.FromResult<string?>(Report(artifact, "quantization.json", quantization.Weights));
+        }).ConfigureAwait(false);
+    }
+
+    /// <summary>An NPU variant, or what simulates it: from the prepared graph and the calibration set through the shim.</summary>
+    private static async Task<string> ForNpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
+    {
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
+        var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
         var settings = new
         {
             variant.Backend,
@@ -28,43 +50,83 @@ public static class QuantizeStage
             variant.Toolkit,
             variant.Fp16,
         };
-        var inputs = new Dictionary<string, string>
+        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,
             ["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256,
-        };
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, inputs);
+        });
+        var provenance = $"modelpipeline {PipelineVersion.Current} source={origin.Sha256} settings={key}";
+        return await KeptAsync(build, variant, shape, key, context, artifact => variant.Backend == Backend.Rknn
+            ? CompileAsync(build, variant, prepared, calibration, artifact, provenance, context)
+            : SimulateAsync(variant, prepared, calibration, artifact, provenance, context)).ConfigureAwait(false);
+    }
+
+    /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the path of a report or null.</summary>
+    private static async Task<string> KeptAsync(
+        ModelBuild build, VariantSpec variant, InputShape shape, string key, StageContext context, Func<string, Task<string?>> make)
+    {
+        var artifact = build.Artifact(variant, shape);
+        var folder = Path.GetDirectoryName(artifact)!;
+        var record = Path.Combine(folder, "quantize" + StageRecord.Extension);
         if (build.IsUpToDate(record, key, context, variant.Force))
             return artifact;
-
         Directory.CreateDirectory(folder);
-        var source = prepared;
-        var report = Path.Combine(folder, "quantization.json");
+        var report = await make(artifact).ConfigureAwait(false);
+        build.Finish(record, key, report is null ? [artifact] : [artifact, report], context);
+        return artifact;
+    }
+
+    /// <summary>Writes a report beside an artifact.</summary>
+    private static string Report<T>(string artifact, string name, T content)
+    {
+        var path = Path.Combine(Path.GetDirectoryName(artifact)!, name);
+        ReportJson.Write(path, content);
+        return path;
+    }
+
+    /// <summary>Converts with rknn-toolkit2.</summary>
+    /// <returns>Path of the compile report.</returns>
+    private static async Task<string?> CompileAsync(
+        ModelBuild build, VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
+    {
+        var made = await ToolkitConversion.RunAsync(new ToolkitRequest
+        {
+            Environment = ToolkitEnvironment.Find(variant.Toolkit, build.Cache, Environment.GetEnvironmentVariable),
+            Source = prepared,
+            Artifact = artifact,
+            Variant = variant,
+            Dataset = Path.Combine(calibration, CalibrationSet.DatasetFile),
+            CustomString = provenance,
+        }, context.Progress, context.Cancellation).ConfigureAwait(false);
+        foreach (var output in made.File.Outputs.Where(output => output.IsInt8))
+            context.Warning($"{Path.GetFileName(artifact)}: {output.Shape.Name} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
+        return Report(artifact, "compile.json", made.Compile);
+    }
+
+    /// <summary>Builds the emulated graph and marks it as simulated.</summary>
+    /// <returns>Path of the quantization report.</returns>
+    private static async Task<string?> SimulateAsync(
+        VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
+    {
         var graph = artifact + AtomicFile.TemporarySuffix;
         try
         {
-            if (variant.Backend == Backend.Simulator)
-            {
-                var (model, quantization) = Emulate(OnnxModel.Load(prepared), variant, CalibrationSet.Read(calibration), context);
-                model.Save(source = graph);
-                ReportJson.Write(report, quantization);
-            }
-            var origin = await build.FetchAsync(context).ConfigureAwait(false);
+            var (model, quantization) = Emulate(OnnxModel.Load(prepared), variant, CalibrationSet.Read(calibration), context);
+            model.Save(graph);
             await ConversionJob.RunAsync(new ConversionRequest
             {
                 Backend = variant.Backend,
-                Source = source,
+                Source = graph,
                 Artifact = artifact,
                 Target = variant.Target,
-                CustomString = $"modelpipeline {PipelineVersion.Current} source={origin.Model.Sha256} settings={key}",
+                CustomString = provenance,
             }, context.Progress, context.Cancellation).ConfigureAwait(false);
+            return Report(artifact, "quantization.json", quantization);
         }
         finally
         {
             File.Delete(graph);
         }
-        build.Finish(record, key, File.Exists(report) ? [artifact, report] : [artifact], context);
-        return artifact;
     }
 
     /// <summary>The graph by which the simulator predicts what the toolkit would build.</summary>
@@ -73,9 +135,10 @@ public static class QuantizeStage
         var imported = NpuEmulation.Import(prepared);
         var fused = FusedOperators.Of(imported.Graph);
         if (variant.Precision == Precision.Fp16)
-            return (HalfPrecision.Build(imported, fused), QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>()));
-        var ranges = ActivationRanges.Collect(imported, fused.Points, calibration.Samples, context.Progress, context.Cancellation);
+            return (HalfPrecision.Build(imported, fused), QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet()));
+        var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
-        return (NpuEmulation.Build(imported, fused, activations), QuantizationReport.Of(fused, ranges));
+        var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
+        return (NpuEmulation.Build(imported, fused, activations, fp16), QuantizationReport.Of(fused, ranges, fp16));
     }
 }

@@ -49,7 +49,8 @@ public static class ValidateStage
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
-        var latency = timings.Simulated ? new Dictionary<string, double>() : timings.Milliseconds;
+        // What a simulator or this machine took is no figure of a device, and would differ from run to run.
+        var latency = timings.Simulated || device.Kind == DeviceKind.Simulator ? new Dictionary<string, double>() : timings.Milliseconds;
         var queries = Selected(corpus, spec).ToList();
         var report = model.Task == ModelTask.Rerank
             ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores), latency)
@@ -90,7 +91,7 @@ public static class ValidateStage
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<IReadOnlyList<float[]>> ReferenceAsync(
         ModelBuild build, InputShape shape, FetchedFile source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
-        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () =>
+        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, [], context, () =>
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
             string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
@@ -101,7 +102,9 @@ public static class ValidateStage
     /// <summary>Outputs of the artifact through the shim; its timings are written beside them.</summary>
     private static async Task<IReadOnlyList<float[]>> ScoresAsync(
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
-        await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), "score", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, () =>
+        await KeptAsync(
+            build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), "score", FileDigest.Of(artifact, context.Cancellation).Sha256, shape,
+            [TimingsPath(build, variant, shape)], context, () =>
         {
             using var npu = NpuModel.Load(variant.Backend, artifact);
             ReadOnlyMemory<long>[] Inputs(TokenizedInput row) => [.. npu.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
@@ -118,9 +121,9 @@ public static class ValidateStage
             return scores;
         }).ConfigureAwait(false);
 
-    /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>
+    /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there with the files that <paramref name="score"/> writes besides.</summary>
     private static async Task<IReadOnlyList<float[]>> KeptAsync(
-        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, StageContext context, Func<List<float[]>> score)
+        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, IEnumerable<string> besides, StageContext context, Func<List<float[]>> score)
     {
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
@@ -129,7 +132,7 @@ public static class ValidateStage
             return ReportJson.Read<List<float[]>>(path + ".json");
         var scores = await Task.Run(score, context.Cancellation).ConfigureAwait(false);
         ReportJson.Write(path + ".json", scores);
-        build.Finish(path + StageRecord.Extension, key, [path + ".json"], context);
+        build.Finish(path + StageRecord.Extension, key, [path + ".json", .. besides], context);
         return scores;
     }
 

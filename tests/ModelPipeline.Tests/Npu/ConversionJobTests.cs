@@ -91,13 +91,13 @@ public sealed class ConversionJobTests : IDisposable
     }
 
     [Fact]
-    public async Task A_backend_that_this_build_lacks_is_refused_by_name()
+    public async Task The_toolkit_is_not_started_without_naming_its_python()
     {
         var request = Request(folder.Write("m.onnx", OnnxBytes.Sum(4))) with { Backend = Backend.Rknn };
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => ConversionJob.RunAsync(request, cancellation: Cancellation));
 
-        Assert.Contains("backend 'rknn-toolkit' is not in this library", error.Message);
+        Assert.Contains("job: 'python' is required", error.Message);
     }
 
     [Fact]

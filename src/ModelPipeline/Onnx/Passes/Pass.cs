@@ -3,9 +3,11 @@ namespace ModelPipeline.Onnx.Passes;
 /// <summary>A named rewrite of a model that leaves its fp32 scores as they are. Pure and idempotent.</summary>
 /// <param name="Name">As written under <c>rewrites</c> in models.yaml.</param>
 /// <param name="Summary">One line for reports.</param>
-/// <param name="Apply">The rewrite.</param>
-public sealed record Pass(string Name, string Summary, Func<OnnxModel, Rewritten> Apply)
+/// <param name="Rewrite">The rewrite, given the model and calibration samples (inputs in the model's order, [1, sequence] each; none if there are none).</param>
+public sealed record Pass(string Name, string Summary, Func<OnnxModel, IReadOnlyList<IReadOnlyList<long[]>>, Rewritten> Rewrite)
 {
+    private Pass(string name, string summary, Func<OnnxModel, Rewritten> rewrite) : this(name, summary, (model, _) => rewrite(model)) { }
+
     /// <summary>Every pass that models.yaml can name.</summary>
     public static IReadOnlyList<Pass> All { get; } =
     [
@@ -13,7 +15,10 @@ public sealed record Pass(string Name, string Summary, Func<OnnxModel, Rewritten
         new("dead-nodes", "drops nodes and initializers that no output needs", DeadNodes.Apply),
         new("share-initializers", "keeps one copy of equal initializers", ShareInitializers.Apply),
         new("mask", "rewrites the attention mask's huge negative constant to -30", AttentionMask.Apply),
+        new("outlier-split", "computes the few channels that ruin an int8 scale apart from the rest, and keeps them in fp16", OutlierSplit.Apply),
     ];
+
+    public Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>>? samples = null) => Rewrite(model, samples ?? []);
 
     /// <exception cref="PipelineException">No pass has that name.</exception>
     public static Pass Named(string name) =>

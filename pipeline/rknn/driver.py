@@ -1,0 +1,203 @@
+"""Drives rknn-toolkit2 for librknnshim.
+
+Run as `python -I driver.py FD` in an empty scratch folder. The job is one JSON object on standard input; events are JSON
+lines on the descriptor FD. Standard output and error belong to the toolkit's chatter. Exit code 0 after a result, 1
+after an error event.
+
+Job: toolkit, model, target, inputs [{name, shapes [[...]]}], precision (fp16 | w8a8), algorithm, method,
+optimization_level, custom_string; dataset (file of .npy paths, a sample a line) for w8a8; and what to do:
+  tensors   true: only tell the names of the optimised graph (a quantization with one sample)
+  artifact  file to write, in the scratch folder
+  hybrid    [[from, to], ...] spans that stay in fp16, in names of the optimised graph
+  auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
+  score     [[npy, ...], ...] samples to run in the toolkit's simulator
+  analyse   [npy, ...] one sample for accuracy_analysis
+
+Events: {"event": "stage", "stage"}, {"event": "result", ...}, {"event": "error", "stage", "message"}.
+"""
+
+import importlib.metadata
+import json
+import os
+import sys
+
+stage = "start"
+events = None
+
+
+def emit(event, **fields):
+    events.write(json.dumps({"event": event, **fields}) + "\n")
+    events.flush()
+
+
+def begin(name):
+    global stage
+    stage = name
+    emit("stage", stage=name)
+
+
+def step(name, call, *arguments, **options):
+    """Calls the toolkit; it tells failure by a return code or an exception."""
+    begin(name)
+    code = call(*arguments, **options)
+    if isinstance(code, int) and code != 0:
+        raise RuntimeError(f"returned {code}")
+    return code
+
+
+def import_toolkit(version):
+    begin("import")
+    from rknn.api import RKNN
+
+    found = importlib.metadata.version("rknn-toolkit2")
+    if found.split("+")[0] != version:
+        raise RuntimeError(f"toolkit {found} is installed and the variant asks for {version}: run the target Provision")
+    return RKNN
+
+
+def link_dataset(path, limit=None):
+    """A dataset file in the scratch folder whose paths are short and free of spaces, by which the toolkit separates them."""
+    folder = os.path.dirname(path)
+    with open(path, encoding="utf-8") as lines:
+        samples = [line.split() for line in lines.read().splitlines() if line.strip()][:limit]
+    os.makedirs("samples", exist_ok=True)
+    with open("dataset.txt", "w", encoding="utf-8") as dataset:
+        for index, sample in enumerate(samples):
+            names = []
+            for position, file in enumerate(sample):
+                name = f"samples/{index:05}_{position}.npy"
+                if not os.path.lexists(name):
+                    os.symlink(os.path.join(folder, file), name)
+                names.append(name)
+            dataset.write(" ".join(names) + "\n")
+    return "dataset.txt"
+
+
+def configuration(job):
+    settings = {
+        "target_platform": job["target"],
+        "optimization_level": job["optimization_level"],
+        "custom_string": job.get("custom_string") or None,
+    }
+    if job["precision"] == "w8a8":
+        settings.update(quantized_dtype="w8a8", quantized_algorithm=job["algorithm"], quantized_method=job["method"])
+        auto = job.get("auto_hybrid")
+        if auto:
+            settings.update(auto_hybrid_cos_thresh=auto["cos"])
+            if auto.get("euc") is not None:
+                settings.update(auto_hybrid_euc_thresh=auto["euc"])
+    if len(job["inputs"][0]["shapes"]) > 1:
+        settings["dynamic_input"] = [list(shapes) for shapes in zip(*(entry["shapes"] for entry in job["inputs"]))]
+    return settings
+
+
+def load(toolkit, job):
+    """Links the model to a fixed name, after which the toolkit names its files."""
+    if not os.path.lexists("model.onnx"):
+        os.symlink(job["model"], "model.onnx")
+    step("config", toolkit.config, **configuration(job))
+    step(
+        "load_onnx",
+        toolkit.load_onnx,
+        model="model.onnx",
+        inputs=[entry["name"] for entry in job["inputs"]],
+        input_size_list=[entry["shapes"][-1] for entry in job["inputs"]],
+    )
+
+
+def optimised_tensors():
+    """Keys of quantize_parameters in model.quantization.cfg: the lines that are indented once and end in a colon."""
+    names = []
+    inside = False
+    with open("model.quantization.cfg", encoding="utf-8") as lines:
+        for line in lines:
+            if not line.startswith(" "):
+                inside = line.rstrip() == "quantize_parameters:"
+            elif inside and line.startswith("    ") and line[4] not in " -" and line.rstrip().endswith(":"):
+                names.append(line.strip()[:-1].strip("'\""))
+    return names
+
+
+def build(toolkit, job):
+    if job["precision"] == "fp16":
+        step("build", toolkit.build, do_quantization=False)
+        return
+    dataset = link_dataset(job["dataset"])
+    if job.get("hybrid"):
+        step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False, custom_hybrid=job["hybrid"])
+        step(
+            "hybrid_quantization_step2",
+            toolkit.hybrid_quantization_step2,
+            model_input="model.model",
+            data_input="model.data",
+            model_quantization_cfg="model.quantization.cfg",
+        )
+    else:
+        options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
+        step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
+
+
+def scores(toolkit, samples):
+    import numpy
+
+    step("init_runtime", toolkit.init_runtime)
+    begin("inference")
+    rows = []
+    for sample in samples:
+        outputs = toolkit.inference(inputs=[numpy.load(path) for path in sample])
+        rows.append([float(value) for output in outputs for value in output.flatten()])
+    return rows
+
+
+def analysis(toolkit, sample):
+    step("accuracy_analysis", toolkit.accuracy_analysis, inputs=sample, output_dir="analysis")
+    with open("analysis/error_analysis.txt", encoding="utf-8") as table:
+        return table.read()
+
+
+def run(job):
+    toolkit = import_toolkit(job["toolkit"])(verbose=True)
+    try:
+        load(toolkit, job)
+        result = {"toolkit": job["toolkit"]}
+        if job.get("tensors"):
+            dataset = link_dataset(job["dataset"], limit=1)
+            step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
+            return {**result, "tensors": optimised_tensors()}
+        build(toolkit, job)
+        step("export_rknn", toolkit.export_rknn, job["artifact"])
+        result["artifact"] = job["artifact"]
+        if job.get("score"):
+            result["scores"] = scores(toolkit, job["score"])
+        if job.get("analyse"):
+            result["error_analysis"] = analysis(toolkit, job["analyse"])
+        return result
+    finally:
+        toolkit.release()
+
+
+def explain(failure):
+    """The toolkit's exceptions hold a whole traceback as their text; others need their kind to be understood."""
+    text = str(failure)
+    if text.startswith("returned ") or "Traceback" in text:
+        return text
+    return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+
+
+def main():
+    global events
+    with open(int(sys.argv[1]), "w", encoding="utf-8") as events:
+        try:
+            result = run(json.load(sys.stdin))
+        except BaseException as failure:  # the toolkit also raises SystemExit and its own base exceptions
+            emit("error", stage=stage, message=explain(failure))
+            return 1
+        emit("result", **result)
+        return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of the toolkit's libraries may still hang

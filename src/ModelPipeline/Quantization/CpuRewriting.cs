@@ -1,0 +1,193 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Proto;
+
+namespace ModelPipeline.Quantization;
+
+/// <summary>One graph on its way to int8.</summary>
+internal sealed class CpuRewriting
+{
+    private readonly OnnxModel model;
+    private readonly Graph graph;
+    private readonly UseDef uses;
+    private readonly CpuQuantizationSettings settings;
+    private readonly Dictionary<string, float> gelus;
+    private readonly Dictionary<string, float[]> divisors = [];
+    private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights = [];
+    private readonly OrderedDictionary<string, Tensor> initializers;
+    private readonly List<Node> nodes = [];
+    private readonly HashSet<string> written = [];
+
+    public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings)
+    {
+        (this.model, graph, this.settings) = (model, model.Graph, settings);
+        (uses, initializers) = (new UseDef(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
+        gelus = Gelus(graph, uses);
+        var peaks = new CpuPeaks(graph, uses);
+        foreach (var group in graph.Nodes.Where(node => Form(node) == CpuWeightForm.Integer).GroupBy(node => node.Inputs[0]))
+        {
+            // A weight that serves two values cannot make up for the divisors of both.
+            if (group.All(node => uses.Consumers(node.Inputs[1]).Count == 1) && peaks.Divisors(group.Key, group.Select(node => graph.Initializers[node.Inputs[1]])) is { } divisor)
+                divisors[group.Key] = divisor;
+        }
+    }
+
+    public IReadOnlyList<CpuWeightReport> Report =>
+    [
+        .. from node in graph.Nodes
+           let weight = WeightOf(node)
+           where weight is not null
+           select new CpuWeightReport(node.Name, weight, graph.Initializers[weight].Shape, Form(node)),
+    ];
+
+    /// <summary>The int8 form of every weight, in parallel.</summary>
+    public void QuantizeWeights(CancellationToken cancellation)
+    {
+        var wanted = graph.Nodes.Where(node => Form(node) != CpuWeightForm.Float)
+            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0]))).DistinctBy(use => (use.Weight, use.Form));
+        Parallel.ForEach(wanted, new ParallelOptions { CancellationToken = cancellation }, use =>
+        {
+            var matrix = graph.Initializers[use.Weight];
+            weights[(use.Weight, use.Form)] = use.Form == CpuWeightForm.Integer ? CpuWeights.Columns(matrix, use.Factors) : CpuWeights.Rows(matrix);
+        });
+    }
+
+    public OnnxModel Rewritten()
+    {
+        foreach (var node in graph.Nodes)
+        {
+            switch (Form(node))
+            {
+                case CpuWeightForm.Integer: Multiply(node); break;
+                case CpuWeightForm.Stored when node.OpType == "Gather": GatherRows(node); break;
+                case CpuWeightForm.Stored: Restore(node); break;
+                default: nodes.Add(node); break;
+            }
+        }
+        return model.With(graph with { Nodes = [.. nodes], Initializers = initializers });
+    }
+
+    private CpuWeightForm Form(Node node) =>
+        WeightOf(node) is not { } weight || settings.KeepFloat.Contains(node.Name) || graph.Initializers[weight].Count < settings.MinElements ? CpuWeightForm.Float
+        : node.OpType == "MatMul" ? CpuWeightForm.Integer
+        : CpuWeightForm.Stored;
+
+    /// <summary>The constant fp32 matrix that a node multiplies with or gathers rows of.</summary>
+    private string? WeightOf(Node node)
+    {
+        var name = node switch
+        {
+            { OpType: "MatMul" or "Gemm", Domain: "" } => node.Inputs[1],
+            { OpType: "Gather", Domain: "" } when node.Int("axis", 0) == 0 => node.Inputs[0],
+            _ => null,
+        };
+        return name is not null && graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? name : null;
+    }
+
+    /// <summary>x W as (q(x) q(W)) * scale(x) * scale(W).</summary>
+    private void Multiply(Node product)
+    {
+        var (weight, y) = (product.Inputs[1], product.Output);
+        var (values, scales) = weights[(weight, CpuWeightForm.Integer)];
+        initializers[$"{weight}_quantized"] = values;
+        initializers[$"{weight}_scale"] = scales;
+        var x = product.Inputs[0];
+        string? level = null;
+        if (gelus.TryGetValue(x, out var bound))
+            (x, level) = Leveled(x, bound);
+        else if (divisors.TryGetValue(x, out var divisor))
+            x = Smoothed(x, divisor);
+        if (written.Add($"{x}_quantized"))
+            nodes.Add(new Node("DynamicQuantizeLinear", "", [x], [$"{x}_quantized", $"{x}_scale", $"{x}_zero"]));
+        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [$"{x}_quantized", $"{weight}_quantized", $"{x}_zero"], Outputs = [$"{y}_sum"] });
+        nodes.Add(Cast($"{y}_sum", $"{y}_float"));
+        nodes.Add(Binary("Mul", $"{x}_scale", $"{weight}_scale", $"{y}_scale"));
+        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", level is null ? y : $"{y}_leveled"));
+        if (level is not null)
+            nodes.Add(Binary("Mul", $"{y}_leveled", level, y));
+    }
+
+    /// <summary>A value with its outlier channels divided down to the others; the weights that read it make up for it.</summary>
+    private string Smoothed(string x, float[] divisor)
+    {
+        if (written.Add($"{x}_smooth"))
+        {
+            initializers[$"{x}_smoothing"] = Tensor.Vector([.. divisor.Select(d => 1 / d)]);
+            nodes.Add(Binary("Mul", x, $"{x}_smoothing", $"{x}_smooth"));
+        }
+        return $"{x}_smooth";
+    }
+
+    /// <summary>
+    /// The rows of a GELU differ tenfold in range, so each is divided by its own: one scale a token instead of one a tensor.
+    /// The smallest value of a GELU being minus the bound, the largest value plus the bound is positive and covers the row.
+    /// </summary>
+    private (string Value, string Level) Leveled(string x, float bound)
+    {
+        if (written.Add($"{x}_even"))
+        {
+            var axes = model.Opset < 18 ? [Attributes.Of("axes", [-1L])] : ImmutableArray<AttributeProto>.Empty;
+            if (model.Opset >= 18)
+                initializers["last_axis"] = Tensor.Vector(-1L);
+            initializers[$"{x}_bound"] = Tensor.Scalar(bound);
+            nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, "last_axis"], [$"{x}_max"]) { Attributes = axes });
+            nodes.Add(Binary("Add", $"{x}_max", $"{x}_bound", $"{x}_level"));
+            nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_even"));
+        }
+        return ($"{x}_even", $"{x}_level");
+    }
+
+    /// <summary>What is at least minus a bound: the outputs of x * (1 + erf(x / sqrt 2)) / 2, whose halving may come first or last, and of Gelu nodes.</summary>
+    private static Dictionary<string, float> Gelus(Graph graph, UseDef uses)
+    {
+        const float least = 0.17f;
+        var gelus = new Dictionary<string, float>();
+        foreach (var node in graph.Nodes)
+        {
+            if (node.OpType == "Gelu")
+                gelus[node.Output] = least;
+            else if (node.OpType == "Erf" && uses.OnlyConsumer(node.Output) is { OpType: "Add" } plusOne && uses.OnlyConsumer(plusOne.Output) is { OpType: "Mul" } product)
+            {
+                gelus[product.Output] = 2 * least;
+                if (uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f))
+                    gelus[half.Output] = least;
+            }
+        }
+        return gelus;
+    }
+
+    /// <summary>Rows of an int8 table times their scales.</summary>
+    private void GatherRows(Node gather)
+    {
+        var (table, y) = (Store(gather.Inputs[0]), gather.Output);
+        nodes.Add(gather with { Inputs = [$"{table}_quantized", gather.Inputs[1]], Outputs = [$"{y}_quantized"] });
+        nodes.Add(gather with { Name = "", Inputs = [$"{table}_scale", gather.Inputs[1]], Outputs = [$"{y}_scale"] });
+        nodes.Add(Cast($"{y}_quantized", $"{y}_float"));
+        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", y));
+    }
+
+    /// <summary>A weight that is small in use: ONNX Runtime computes its fp32 form once, at load.</summary>
+    private void Restore(Node node)
+    {
+        var weight = Store(node.Inputs[1]);
+        if (written.Add($"{weight}_restored"))
+        {
+            nodes.Add(Cast($"{weight}_quantized", $"{weight}_float"));
+            nodes.Add(Binary("Mul", $"{weight}_float", $"{weight}_scale", $"{weight}_restored"));
+        }
+        nodes.Add(node with { Inputs = node.Inputs.SetItem(1, $"{weight}_restored") });
+    }
+
+    private string Store(string weight)
+    {
+        var quantized = weights[(weight, CpuWeightForm.Stored)];
+        initializers[$"{weight}_quantized"] = quantized.Values;
+        initializers[$"{weight}_scale"] = quantized.Scales;
+        return weight;
+    }
+
+    private static Node Cast(string from, string to) => new("Cast", "", [from], [to]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] };
+
+    private static Node Binary(string op, string left, string right, string output) => new(op, "", [left, right], [output]);
+}

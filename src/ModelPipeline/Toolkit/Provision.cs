@@ -1,0 +1,120 @@
+using System.Text.Json;
+
+namespace ModelPipeline.Toolkit;
+
+/// <summary>A package of a provisioned environment.</summary>
+/// <param name="Name">As its wheel says.</param>
+/// <param name="Version">As its wheel says.</param>
+/// <param name="Sha256">Of the file it was installed from; null if the index gave none.</param>
+public sealed record LockedPackage(string Name, string Version, string? Sha256);
+
+/// <summary>What Provision made.</summary>
+/// <param name="Environment">Ready to use.</param>
+/// <param name="Packages">By name: content of the environment's toolkit.lock.json.</param>
+/// <param name="Reused">True if it was there already.</param>
+public sealed record ProvisionedToolkit(ToolkitEnvironment Environment, IReadOnlyList<LockedPackage> Packages, bool Reused);
+
+/// <summary>Makes a private virtual environment with rknn-toolkit2, once for each set of pins.</summary>
+public static class Provision
+{
+    private const string Toolkit = "rknn-toolkit2";
+
+    /// <summary>Uses the environment of these requirements, or makes it. It counts as made when its lock is written, at the end; one process at a time makes it.</summary>
+    /// <param name="requirements">Path of requirements-VERSION.txt.</param>
+    /// <param name="cache">The pipeline's cache folder.</param>
+    /// <param name="wheels">Folder of wheels to install from without any index; null uses pip's configuration.</param>
+    /// <param name="progress">Steps of the work.</param>
+    /// <param name="cancellation">Ends pip; the next run goes on.</param>
+    /// <exception cref="PipelineException">No Python serves, or pip failed; says what to do.</exception>
+    public static async Task<ProvisionedToolkit> RunAsync(
+        string requirements, string cache, string? wheels = null, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        var folder = ToolkitEnvironment.FolderOf(cache, requirements);
+        var driver = Path.Combine(ToolkitEnvironment.Scripts, "driver.py");
+        var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), driver);
+        var locked = Path.Combine(folder, ToolkitEnvironment.LockFile);
+        if (File.Exists(locked) && File.Exists(environment.Python))
+            return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
+
+        var python = await PythonAsync(cancellation).ConfigureAwait(false);
+        Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
+        // Environments hold their own path, so it is made in place.
+        await using var guard = await LockAsync(folder + ".lock", cancellation).ConfigureAwait(false);
+        if (File.Exists(locked))
+            return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
+        if (!File.Exists(environment.Python))
+        {
+            progress?.Report(new StageProgress("provision environment", 0, 1));
+            await CallAsync(python.Path, ["-I", "-m", "venv", "--clear", folder], cancellation).ConfigureAwait(false);
+            progress?.Report(new StageProgress("provision environment", 1, 1));
+        }
+        var packages = new List<LockedPackage>();
+        foreach (var (index, arguments) in Installs(requirements, wheels).Index())
+        {
+            progress?.Report(new StageProgress("provision packages", index, 2));
+            var report = Path.Combine(folder, "pip-report.json");
+            // What an interrupted run installed is installed again, so that the report lists all.
+            await CallAsync(environment.Python, ["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--force-reinstall", "--report", report, .. arguments], cancellation).ConfigureAwait(false);
+            packages.AddRange(Installed(report));
+        }
+        progress?.Report(new StageProgress("provision packages", 2, 2));
+        ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, [.. packages.OrderBy(package => package.Name, StringComparer.Ordinal)]);
+        return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: false);
+    }
+
+    /// <summary>The toolkit alone without its dependency list, then everything else with theirs.</summary>
+    private static IEnumerable<string[]> Installs(string requirements, string? wheels)
+    {
+        string[] source = wheels is null ? [] : ["--no-index", "--find-links", Path.GetFullPath(wheels)];
+        var lines = File.ReadLines(requirements).Select(line => line.Split('#')[0].Trim()).Where(line => line.Length > 0).ToLookup(line => line.StartsWith(Toolkit, StringComparison.Ordinal));
+        if (lines[false].Any())
+            yield return [.. source, .. lines[false]];
+        yield return [.. source, "--no-deps", .. lines[true]];
+    }
+
+    private static IEnumerable<LockedPackage> Installed(string report)
+    {
+        using var document = JsonDocument.Parse(File.ReadAllBytes(report));
+        return [.. document.RootElement.GetProperty("install").EnumerateArray().Select(package =>
+        {
+            var metadata = package.GetProperty("metadata");
+            var hash = package.GetProperty("download_info").TryGetProperty("archive_info", out var archive)
+                && archive.TryGetProperty("hashes", out var hashes) && hashes.TryGetProperty("sha256", out var sha256) ? sha256.GetString() : null;
+            return new LockedPackage(metadata.GetProperty("name").GetString()!, metadata.GetProperty("version").GetString()!, hash);
+        })];
+    }
+
+    private static async Task<PythonInterpreter> PythonAsync(CancellationToken cancellation)
+    {
+        var found = await PythonInterpreter.FindAsync(System.Environment.GetEnvironmentVariable("PATH") ?? "", cancellation).ConfigureAwait(false);
+        return found.FirstOrDefault(python => python is { IsSupported: true, HasVenv: true })
+            ?? throw new PipelineException(found is [{ IsSupported: true } python, ..]
+                ? $"{python.Path} makes no virtual environments: install its venv module, on Debian and Ubuntu with 'apt-get install python3-venv'."
+                : $"rknn-toolkit2 needs a Python from {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}; found {(found.Count == 0 ? "none" : string.Join(", ", found.Select(other => other.Version)))} on the PATH. Install one, on Debian 12 with 'apt-get install python3 python3-venv'.");
+    }
+
+    private static async Task CallAsync(string program, IReadOnlyList<string> arguments, CancellationToken cancellation)
+    {
+        var (code, output) = await ToolkitProcess.RunAsync(program, arguments, cancellation: cancellation).ConfigureAwait(false) ?? (-1, "it cannot be started");
+        if (code == 0)
+            return;
+        var reason = output.Split('\n').LastOrDefault(line => line.StartsWith("ERROR:", StringComparison.Ordinal)) ?? output.Split('\n').LastOrDefault(line => line.Length > 0) ?? "it gave no reason";
+        throw new PipelineException($"Provision: {Path.GetFileName(program)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {reason.Replace("ERROR: ", "", StringComparison.Ordinal)} Check pip's index and find-links (pip config list), or give a folder of wheels.");
+    }
+
+    /// <summary>One provisioning at a time, also among processes.</summary>
+    private static async Task<FileStream> LockAsync(string path, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            }
+            catch (IOException) when (File.Exists(path))
+            {
+                await Task.Delay(200, cancellation).ConfigureAwait(false);
+            }
+        }
+    }
+}

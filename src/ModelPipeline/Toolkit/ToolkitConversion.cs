@@ -1,0 +1,175 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
+using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
+
+namespace ModelPipeline.Toolkit;
+
+/// <summary>One .rknn file to be made.</summary>
+public sealed record ToolkitRequest
+{
+    public required ToolkitEnvironment Environment { get; init; }
+
+    /// <summary>Prepared ONNX file.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>File to write, whole or not at all; the toolkit's log is kept beside it as <c>.log</c>.</summary>
+    public required string Artifact { get; init; }
+
+    /// <summary>Precision, algorithm, method, target, optimization level, version of the toolkit and hybrid plan.</summary>
+    public required VariantSpec Variant { get; init; }
+
+    /// <summary>File that lists the calibration samples; required for w8a8.</summary>
+    public string? Dataset { get; init; }
+
+    /// <summary>Provenance that the runtime can tell later.</summary>
+    public string CustomString { get; init; } = "";
+
+    /// <summary>Sequence lengths of a file with several shapes, ascending; empty takes the source's own shape.</summary>
+    public IReadOnlyList<InputShape> Shapes { get; init; } = [];
+
+    /// <summary>Let the toolkit itself move layers to fp16.</summary>
+    public AutoHybrid? AutoHybrid { get; init; }
+
+    /// <summary>Samples to run in the toolkit's simulator: for each the .npy file of each input.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> Score { get; init; } = [];
+
+    /// <summary>A sample for the layer by layer error analysis: the .npy file of each input; null for none.</summary>
+    public IReadOnlyList<string>? Analyse { get; init; }
+
+    /// <inheritdoc cref="ToolkitLimits"/>
+    public ToolkitLimits Limits { get; init; } = new();
+}
+
+/// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
+/// <param name="Cosine">Smallest cosine to fp32.</param>
+/// <param name="Distance">Largest Euclidean distance to fp32; null leaves it to the toolkit.</param>
+public sealed record AutoHybrid(double Cosine = 0.98, double? Distance = null);
+
+/// <summary>What the toolkit made and said.</summary>
+/// <param name="File">The checked artifact.</param>
+/// <param name="Compile">From its log.</param>
+/// <param name="Hybrid">Spans that stayed in fp16, in the toolkit's names.</param>
+/// <param name="Scores">All outputs of each sample to score.</param>
+/// <param name="Analysis">If it was asked for.</param>
+public sealed record ToolkitArtifact(
+    RknnFile File, CompileReport Compile, IReadOnlyList<HybridSpan> Hybrid, IReadOnlyList<IReadOnlyList<double>> Scores, ErrorAnalysis? Analysis);
+
+/// <summary>Builds .rknn files with rknn-toolkit2 through the shim.</summary>
+public static partial class ToolkitConversion
+{
+    private const int MaxLogBytes = 64 << 20;
+
+    /// <summary>Builds and checks one file. Cancelling ends the toolkit within a second and leaves no artifact.</summary>
+    /// <exception cref="PipelineException">The toolkit is missing or failed, a name of the hybrid plan is not in its graph, or its file is not what was asked.</exception>
+    public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        var model = OnnxModel.Load(request.Source);
+        var graph = model.Graph;
+        var settings = SettingsOf(request, graph);
+        var log = request.Artifact + ".log";
+        var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        try
+        {
+            IReadOnlyList<HybridSpan> spans = [];
+            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is { Count: > 0 } plan)
+            {
+                var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
+                spans = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
+            }
+            var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
+            var file = RknnFile.Read(temporary);
+            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
+            File.Move(temporary, request.Artifact, overwrite: true);
+            return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.Scores ?? [], said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+
+        async Task<ToolkitOutcome> ConvertAsync(ToolkitSettings ask)
+        {
+            try
+            {
+                var result = await ConversionJob.RunAsync(new ConversionRequest
+                {
+                    Backend = Backend.Rknn,
+                    Source = request.Source,
+                    Artifact = temporary,
+                    Target = request.Variant.Target,
+                    CustomString = request.CustomString,
+                    Toolkit = new ToolkitRun
+                    {
+                        Python = request.Environment.Python,
+                        Driver = request.Environment.Driver,
+                        Settings = JsonSerializer.SerializeToElement(ask, ToolkitJson.Default.ToolkitSettings),
+                        Log = log,
+                        Limits = request.Limits,
+                    },
+                }, progress, cancellation).ConfigureAwait(false);
+                return result.Toolkit?.Deserialize(ToolkitJson.Default.ToolkitOutcome) ?? new ToolkitOutcome();
+            }
+            catch (PipelineException failure) when (Reported().Match(failure.Message) is { Success: true } report)
+            {
+                var explained = ToolkitFailure.Of(report.Groups["stage"].Value, report.Groups["message"].Value, ReadLog(log));
+                throw new PipelineException(explained.Text(request.Artifact, log), failure.ExitCode, failure);
+            }
+        }
+    }
+
+    private static ToolkitSettings SettingsOf(ToolkitRequest request, Graph graph)
+    {
+        var variant = request.Variant;
+        if (variant.Precision == Precision.W8A8 && request.Dataset is null)
+            throw new PipelineException($"variant '{variant.Name}': w8a8 needs a calibration set.", PipelineException.ConfigurationError);
+        if (variant.Precision == Precision.Fp16 && (variant.Fp16.Count > 0 || request.AutoHybrid is not null))
+            throw new PipelineException($"variant '{variant.Name}': 'fp16' and auto_hybrid choose what a w8a8 variant keeps in fp16; the precision fp16 keeps all.", PipelineException.ConfigurationError);
+        if (request.Shapes.Count > 1 && variant.Toolkit.StartsWith("2.3.", StringComparison.Ordinal))
+            throw new PipelineException($"variant '{variant.Name}': toolkit {variant.Toolkit} cannot build several shapes into one file of a BERT model. Build one file a shape, or set 'toolkit: 2.5.0'.", PipelineException.ConfigurationError);
+        return new ToolkitSettings
+        {
+            Toolkit = variant.Toolkit,
+            Precision = variant.Precision == Precision.W8A8 ? "w8a8" : "fp16",
+            Algorithm = variant.Algorithm switch
+            {
+                QuantizationAlgorithm.KlDivergence => "kl_divergence",
+                QuantizationAlgorithm.Mmse => "mmse",
+                _ => "normal",
+            },
+            Method = variant.Method == QuantizationMethod.Layer ? "layer" : "channel",
+            OptimizationLevel = variant.OptimizationLevel,
+            Inputs = [.. graph.Inputs.Select(input => new ToolkitInput(input.Name, request.Shapes.Count > 0
+                ? [.. request.Shapes.Select(shape => new long[] { shape.Batch, shape.Sequence })]
+                : [[.. Fixed(input)]]))],
+            Dataset = request.Dataset is { } dataset ? Path.GetFullPath(dataset) : null,
+            AutoHybrid = request.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
+            Score = request.Score,
+            Analyse = request.Analyse,
+        };
+    }
+
+    /// <summary>A file for several shapes has no shape of its own.</summary>
+    private static IReadOnlyList<TensorShape> TensorsOf(ToolkitRequest request, IEnumerable<ValueInfo> values) =>
+        [.. values.Select(value => new TensorShape(value.Name, request.Shapes.Count > 0 ? [] : [.. Fixed(value)]))];
+
+    private static IEnumerable<long> Fixed(ValueInfo value) => value.Shape.Select(dimension => dimension.Value
+        ?? throw new PipelineException($"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."));
+
+    /// <summary>The end of the log, which has the report and the reasons for failures.</summary>
+    private static string ReadLog(string path)
+    {
+        if (!File.Exists(path))
+            return "";
+        using var file = File.OpenRead(path);
+        var bytes = new byte[Math.Min(file.Length, MaxLogBytes)];
+        file.Seek(-bytes.Length, SeekOrigin.End);
+        return Encoding.UTF8.GetString(bytes, 0, file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false));
+    }
+
+    [GeneratedRegex(@"\A(?<stage>(?!job:)\w+): (?<message>.*)\z", RegexOptions.Singleline)]
+    private static partial Regex Reported();
+}

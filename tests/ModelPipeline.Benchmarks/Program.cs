@@ -1,0 +1,24 @@
+using ModelPipeline;
+using ModelPipeline.Benchmarks;
+
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--pairs=FILE] [--queries=N] [--sequence=N]
+Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
+{
+    ["cpu"] = CpuInt8.Run,
+};
+try
+{
+    if (args is [CpuQuantizationProcess.Command, var from, var to])
+        return CpuQuantizationProcess.Run(from, to);
+    if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var run))
+        throw new PipelineException($"Name a benchmark first: {string.Join(", ", benchmarks.Keys)}.");
+    var rows = run(new Arguments(args[1..])).ToList();
+    Console.WriteLine($"Machine: {Machine.Describe()}\n");
+    Table.Print(rows, Console.Out);
+    return 0;
+}
+catch (PipelineException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}

@@ -1,0 +1,200 @@
+using System.Diagnostics;
+using System.Formats.Tar;
+using System.Globalization;
+using System.IO.Compression;
+using System.Text.Json.Nodes;
+using ModelPipeline.Packaging;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.EndToEnd;
+
+/// <summary>The main job once, with models.yaml as it is.</summary>
+public sealed class DefaultRun : IAsyncLifetime
+{
+    internal Workspace Workspace { get; } = new();
+
+    internal HostRun Run { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync() => Run = (await Workspace.RunAsync()).Succeeded();
+
+    public ValueTask DisposeAsync()
+    {
+        Workspace.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>What the first command of the README leaves behind.</summary>
+public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<DefaultRun>
+{
+    private readonly Workspace workspace = finished.Workspace;
+    private readonly HostRun run = finished.Run;
+
+    [Fact]
+    public void Half_precision_ranks_as_fp32_does()
+    {
+        var report = Report("fp16");
+        Assert.InRange(report.Figures[Metric.KendallTau], 0.999, 1);
+        Assert.InRange(report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb], 0.49, 0.52);
+    }
+
+    [Fact]
+    public void Eight_bits_cost_at_most_a_hundredth_of_ndcg()
+    {
+        var report = Report("int8");
+        Assert.Equal(0.763, report.Reference[Metric.NdcgAt10], 0.0005);
+        Assert.InRange(report.Figures[Metric.NdcgAt10], report.Reference[Metric.NdcgAt10] - 0.01, 1);
+        Assert.InRange(report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb], 0.25, 0.3);
+    }
+
+    [Fact]
+    public void Every_query_of_the_sample_is_ranked()
+    {
+        var queries = File.ReadLines(RepositoryFiles.Sample("corpus/queries.jsonl")).Count();
+        Assert.All(Reports(), report => Assert.Equal(queries, report.Queries.Count));
+    }
+
+    [Fact]
+    public void The_summary_shows_the_figures_of_the_reports()
+    {
+        var rows = Rows(run.Output);
+        Assert.Equal(["tiny-reranker fp32", .. Variants().Select(variant => $"{variant} 1x128")], rows.Keys);
+        foreach (var report in Reports())
+        {
+            string[] figures = [.. new[] { Metric.SizeMb, Metric.NdcgAt10, Metric.KendallTau }.Select(metric => Metric.Named(metric).Format(report.Figures[metric]))];
+            var ratio = (report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
+            var row = rows[$"{report.Subject.Variant} 1x128"];
+            Assert.Equal([figures[0], ratio, figures[1], figures[2]], row[..4]);
+            Assert.Equal(report.Subject.Simulated, row[4].EndsWith(" sim", StringComparison.Ordinal));
+            Assert.Equal($"{report.Gates.Count} passed", row[5]);
+        }
+    }
+
+    /// <summary>A README whose example shows other figures than the software makes is out of date. Rounding may differ between processors.</summary>
+    [Fact]
+    public void The_summary_in_the_readme_is_what_comes_out()
+    {
+        var printed = Rows(run.Output);
+        var shown = Rows(File.ReadAllText(Path.Combine(RepositoryFiles.Root, "README.md")));
+        Assert.Equal(printed.Keys, shown.Keys);
+        foreach (var (name, row) in shown)
+        {
+            Assert.Equal(printed[name][..2], row[..2]);
+            foreach (var column in new[] { 2, 3 })
+                Assert.Equal(Number(printed[name][column]), Number(row[column]), 0.01);
+            Assert.Equal(printed[name][5], row[5]);
+        }
+
+        static double Number(string cell) => double.Parse(cell, CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public void The_printed_paths_are_there()
+    {
+        string[] printed = [.. run.Output.Split('\n').Where(line => line.StartsWith("  artifacts/", StringComparison.Ordinal)).Select(line => Path.Combine(workspace.Folder, line.Trim()))];
+        Assert.Equal([workspace.Built("validation/report.html"), workspace.Built("production.env"), workspace.Package, workspace.Package + ".tar.gz"], printed);
+        Assert.All(printed, path => Assert.True(Path.Exists(path), path));
+    }
+
+    [Fact]
+    public void The_package_passes_its_own_check()
+    {
+        var manifest = workspace.VerifiedPackage();
+        Assert.True(manifest.Simulated);
+        Assert.Equal(Variants(), manifest.Variants.Select(variant => variant.Subject.Variant));
+        Assert.All(manifest.Variants, variant => Assert.All(variant.Gates, gate => Assert.Equal(GateResult.Passed, gate.Result)));
+        Assert.Equal(workspace.Spec().Source.Sha256, manifest.Inputs["model"]);
+        Assert.All(manifest.Files, file => Assert.Equal(file.Simulated, file.Name.EndsWith(".sim.onnx", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task The_package_passes_sha256sum()
+    {
+        using var check = Process.Start(new ProcessStartInfo("sha256sum", ["--check", "--strict", "SHA256SUMS"])
+        {
+            WorkingDirectory = workspace.Package,
+            RedirectStandardOutput = true,
+        })!;
+        var lines = (await check.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        await check.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, check.ExitCode);
+        Assert.Equal(Directory.GetFiles(workspace.Package).Length - 1, lines.Length);
+    }
+
+    [Fact]
+    public async Task The_archive_holds_the_same_package()
+    {
+        using var folder = new TemporaryFolder();
+        await using (var archive = new GZipStream(File.OpenRead(workspace.Package + ".tar.gz"), CompressionMode.Decompress))
+            await TarFile.ExtractToDirectoryAsync(archive, folder.Path, overwriteFiles: false, TestContext.Current.CancellationToken);
+        var unpacked = folder.File(Path.GetFileName(workspace.Package));
+        PackageCheck.Verify(unpacked, TestContext.Current.CancellationToken);
+        Assert.Equal(
+            await File.ReadAllTextAsync(Path.Combine(workspace.Package, "SHA256SUMS"), TestContext.Current.CancellationToken),
+            await File.ReadAllTextAsync(Path.Combine(unpacked, "SHA256SUMS"), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public void Nothing_simulated_goes_into_production()
+    {
+        Assert.Equal(
+            ["NPU_EMBEDDER_ENABLED=1", "NPU_RERANK_ENABLED=0", "RERANK_MODEL=ms-marco-MiniLM-L-12-v2"],
+            File.ReadLines(workspace.Built("production.env")).Where(line => !line.StartsWith('#')).Order());
+        var decision = JsonNode.Parse(File.ReadAllText(workspace.Built("decision.json")))!;
+        Assert.Null(decision["winner"]);
+        var simulated = decision["variants"]!.AsArray().Where(variant => variant!["artifact"]!.GetValue<string>().EndsWith(".sim.onnx", StringComparison.Ordinal)).ToList();
+        Assert.Equal(2, simulated.Count);
+        Assert.All(simulated, variant => Assert.Contains("not measured: needs a device", variant!.ToJsonString()));
+    }
+
+    [Fact]
+    public void The_mask_rewrite_found_its_constant_and_left_fp32_as_it_was()
+    {
+        var report = JsonNode.Parse(File.ReadAllText(workspace.Built("prepared/1x128/fold-shapes+mask/prepare.json")))!;
+        var mask = report["passes"]!.AsArray().Single(pass => (string?)pass!["name"] == "mask")!;
+        Assert.True((bool)mask["applied"]!);
+        Assert.NotEmpty(mask["matches"]!.AsArray());
+        Assert.InRange((double)mask["score_shift"]!, 0, 1e-3);
+    }
+
+    [Fact]
+    public void The_calibration_set_has_the_declared_samples()
+    {
+        var samples = workspace.Spec().Calibration.Samples;
+        var lines = File.ReadAllLines(workspace.Built("calibration/1x128/calibration_dataset.txt"));
+        Assert.Equal(samples, lines.Length);
+        Assert.All(lines, line => Assert.All(line.Split(' '), file => Assert.True(File.Exists(workspace.Built("calibration/1x128/" + file)), file)));
+    }
+
+    [Fact]
+    public void Nothing_unfinished_is_left()
+    {
+        Assert.DoesNotContain(workspace.Files().Keys, name => name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal));
+        Assert.Equal(["artifacts", "models.yaml"], Directory.EnumerateFileSystemEntries(workspace.Folder).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public void No_output_names_a_place_on_this_machine()
+    {
+        string[] texts = [".json", ".html", ".md", ".env", ".txt", ""];
+        foreach (var file in Directory.EnumerateFiles(workspace.Folder, "*", SearchOption.AllDirectories).Where(file => file != workspace.Manifest && texts.Contains(Path.GetExtension(file))))
+        {
+            var text = File.ReadAllText(file);
+            Assert.DoesNotContain(workspace.Folder, text);
+            Assert.DoesNotContain(RepositoryFiles.Root, text);
+        }
+    }
+
+    private IEnumerable<string> Variants() => workspace.Spec().Variants.Select(variant => variant.Name);
+
+    private IEnumerable<ValidationReport> Reports() => Variants().Select(Report);
+
+    private ValidationReport Report(string variant) => ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/1x128/validation.json"));
+
+    /// <summary>Cells of a summary table by what stands in the first: size, ratio, NDCG@10, tau, p50, gates.</summary>
+    private static OrderedDictionary<string, string[]> Rows(string text) => new(text.Split('\n')
+        .Where(line => line.StartsWith('│'))
+        .Select(line => line.Split('│', StringSplitOptions.TrimEntries)[1..^1])
+        .SkipWhile(cells => cells[0] != "Variant").Skip(1)
+        .Select(cells => KeyValuePair.Create(cells[0], cells[1..])));
+}

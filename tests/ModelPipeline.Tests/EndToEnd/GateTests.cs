@@ -1,0 +1,83 @@
+using System.Text.RegularExpressions;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.EndToEnd;
+
+/// <summary>What gates keep from being packaged.</summary>
+[Collection(QuickRuns.Name)]
+public sealed partial class GateTests(QuickRun finished)
+{
+    private const string Gate = "kendall_tau: { min: 0.9 }";
+
+    [Fact]
+    public async Task An_unreachable_gate_fails_by_name_and_nothing_is_packaged()
+    {
+        using var workspace = WithoutPackage((Gate, "kendall_tau: { min: 0.99 }"));
+        var run = await workspace.RunAsync();
+        Assert.Equal(1, run.ExitCode);
+        Assert.DoesNotMatch(StackFrame(), run.Error);
+        var tau = Figures(workspace)[Metric.KendallTau];
+        Assert.Contains(FormattableString.Invariant($"tiny-reranker:int8 at 1x128: kendall_tau {tau:F3} is below its minimum 0.990 by {0.99 - tau:F3}"), run.Error);
+        Assert.Contains("FAILED kendall_tau", run.Output);
+        Assert.Contains("FAILED", await File.ReadAllTextAsync(workspace.Built("validation/report.html"), TestContext.Current.CancellationToken), StringComparison.OrdinalIgnoreCase);
+        Assert.False(Directory.Exists(Path.Combine(workspace.Folder, "artifacts", "packages")));
+    }
+
+    [Fact]
+    public async Task Another_limit_needs_no_new_scores()
+    {
+        using var workspace = WithoutPackage((Gate, "kendall_tau: { min: 0.8 }"));
+        var before = workspace.Files();
+        (await workspace.RunAsync()).Succeeded();
+        var after = workspace.Files();
+        Assert.All(before.Where(file => Path.GetFileName(file.Key) is "scores.json" or "timings.json"), file => Assert.Equal(file.Value, after[file.Key]));
+        Assert.Equal(0.8, workspace.VerifiedPackage().Variants[1].Gates[1].Limit);
+    }
+
+    [Fact]
+    public async Task A_variant_validated_alone_says_by_how_much_its_gate_fails()
+    {
+        using var workspace = WithoutPackage((Gate, "kendall_tau: { min: 0.99 }"));
+        var run = await workspace.RunAsync("--target=Validate:tiny-reranker:int8");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("tiny-reranker:int8 at 1x128: kendall_tau 0.", run.Error);
+    }
+
+    /// <summary>What the real toolkit shows, too: the mask's huge constant takes the int8 range for itself.</summary>
+    [Fact]
+    public async Task Without_the_mask_rewrite_int8_fails_and_diagnosis_shows_where()
+    {
+        using var workspace = WithoutPackage(("[fold-shapes, mask]", "[fold-shapes]"));
+        var run = await workspace.RunAsync("--variant=int8", "--verbosity=diagnostic");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("2 gates failed", run.Error);
+        Assert.Matches(StackFrame(), run.Error);
+        Assert.InRange(Figures(workspace)[Metric.KendallTau], -0.5, 0.5);
+        Assert.False(Directory.Exists(Path.Combine(workspace.Folder, "artifacts", "packages")));
+    }
+
+    [Fact]
+    public async Task Nothing_is_packaged_that_this_run_did_not_validate()
+    {
+        using var workspace = finished.Copy();
+        var before = workspace.Files();
+        var run = await workspace.RunAsync("--exclusive", "--target=Package:tiny-reranker");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("without --exclusive", run.Error);
+        Assert.Equal(before, workspace.Files());
+    }
+
+    private Workspace WithoutPackage(params ReadOnlySpan<(string Old, string New)> edits)
+    {
+        var workspace = finished.Copy();
+        Directory.Delete(Path.Combine(workspace.Folder, "artifacts", "packages"), recursive: true);
+        workspace.Edit(edits);
+        return workspace;
+    }
+
+    private static IReadOnlyDictionary<string, double> Figures(Workspace workspace) =>
+        ReportJson.Read<ValidationReport>(workspace.Built("validation/int8/1x128/validation.json")).Figures;
+
+    [GeneratedRegex(@"^   at \w+\.", RegexOptions.Multiline)]
+    private static partial Regex StackFrame();
+}

@@ -1,0 +1,82 @@
+using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Stages;
+using ModelPipeline.Tests.Onnx;
+using Tensor = ModelPipeline.Onnx.Tensor;
+
+namespace ModelPipeline.Tests.Stages;
+
+public sealed class PrepareTests
+{
+    private static readonly InputShape Shape = new(1, TinyReranker.Sequence);
+
+    [Fact]
+    public void A_rewrite_that_moves_scores_is_left_out_and_warned_of()
+    {
+        var (model, report, warnings) = Prepare(ShiftBias(0.01f), Pass.Named("mask"));
+
+        Assert.Equal([false, true], report.Passes.Select(pass => pass.Applied));
+        Assert.Equal(0.01, report.Passes[0].ScoreShift!.Value, 1e-5);
+        Assert.Equal($"rewrite shift moves fp32 scores by 0.01 (allowed: {PrepareStage.LargestShift}); left out", Assert.Single(warnings));
+        // As if it had never been asked for.
+        Assert.Equal(Prepare(Pass.Named("mask")).Model.ToBytes(), model.ToBytes());
+    }
+
+    [Fact]
+    public void A_rewrite_within_the_limit_is_applied_and_its_shift_reported()
+    {
+        var (model, report, warnings) = Prepare(ShiftBias(0.0005f));
+
+        Assert.Empty(warnings);
+        Assert.True(Assert.Single(report.Passes).Applied);
+        Assert.InRange(report.Passes[0].ScoreShift!.Value, 0.0004, 0.0006);
+        Assert.NotEqual(Prepare().Model.ToBytes(), model.ToBytes());
+    }
+
+    [Fact]
+    public void A_rewrite_that_finds_nothing_is_reported_without_a_shift()
+    {
+        var (_, report, _) = Prepare(Pass.Named("mask"), Pass.Named("mask"));
+
+        Assert.NotEmpty(report.Passes[0].Matches);
+        Assert.Equal((0, null), (report.Passes[1].Matches.Count, report.Passes[1].ScoreShift));
+    }
+
+    [Fact]
+    public async Task The_report_beside_the_model_gives_opset_shapes_and_passes()
+    {
+        using var sample = new SampleBuild("rerank", TinyReranker.Path, """
+                shapes: [[1, 32], [2, 16]]
+                rewrites: [fold-shapes]
+                variants: { fp16: { backend: simulator, precision: fp16 } }
+            """);
+        var variant = sample.Build.Model.Variants[0];
+
+        var model = OnnxModel.Load(await PrepareStage.RunAsync(sample.Build, variant, new InputShape(1, 32), sample.Stage));
+
+        var report = ReportJson.Read<PreparationReport>(Path.Combine(sample.Build.PreparedFolder(new InputShape(1, 32), variant), "prepare.json"));
+        Assert.Equal(14, report.Opset);
+        Assert.Equal(["input_ids int64 [1,32]", "attention_mask int64 [1,32]", "token_type_ids int64 [1,32]"], report.Inputs);
+        Assert.Equal(["logits float [1,1]"], report.Outputs);
+        Assert.Equal(("fold-shapes", TinyReranker.Source.Graph.Nodes.Length, model.Graph.Nodes.Length), (report.Passes[0].Name, report.Passes[0].NodesBefore, report.Passes[0].NodesAfter));
+        Assert.Empty(sample.Warnings);
+    }
+
+    /// <summary>A rewrite that adds to every score.</summary>
+    private static Pass ShiftBias(float shift) => new("shift", "adds to the classifier's bias", (model, _) =>
+    {
+        const string Bias = "classifier.bias";
+        var bias = Tensor.Vector(model.Graph.Initializers[Bias].Span<float>()[0] + shift);
+        return new Rewritten(model.With(model.Graph with { Initializers = model.Graph.InitializersWith([KeyValuePair.Create(Bias, bias)]) }), [Bias]);
+    });
+
+    private static (OnnxModel Model, PreparationReport Report, List<string> Warnings) Prepare(params Pass[] passes)
+    {
+        List<string> warnings = [];
+        var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
+        IReadOnlyList<IReadOnlyList<long[]>> samples = [.. TinyReranker.Pairs.Take(2).Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage))];
+        var (model, report) = PrepareStage.Prepare(TinyReranker.Source, Shape, passes, ModelTask.Rerank, samples, context);
+        return (model, report, warnings);
+    }
+}

@@ -1,0 +1,85 @@
+using System.Net;
+using System.Net.Sockets;
+using ModelPipeline.Manifest;
+using ModelPipeline.Toolkit;
+
+namespace ModelPipeline.Tests.Toolkit;
+
+public sealed class DoctorTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly Dictionary<string, string> variables = new() { ["PATH"] = Environment.GetEnvironmentVariable("PATH") ?? "" };
+
+    [Fact]
+    public async Task What_a_declared_toolkit_needs_is_looked_for_and_mended_by_a_command()
+    {
+        using var recorded = new RecordedToolkit();
+        variables["RKNN_PYTHON"] = recorded.Python;
+
+        var finding = Assert.Single(await ExamineAsync(Backend.Rknn), finding => finding.Need == "rknn-toolkit2");
+
+        // The recorded toolkit brings no torch and the like, which a user's environment needs.
+        Assert.Equal(("backend rknn (toolkit 2.3.2)", "./build.sh --target=Provision"), (finding.For, finding.Fix));
+        Assert.StartsWith("without torch, cv2, scipy, ", finding.Found);
+        Assert.DoesNotContain("version", finding.Found);
+    }
+
+    [Fact]
+    public async Task A_machine_without_Python_or_with_one_that_is_too_new_learns_what_to_install()
+    {
+        variables["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName;
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.10 to 3.12", Found: "", Fix: not null });
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "C++ compiler", Fix: "apt-get install g++" });
+
+        RecordedToolkit.Answering(folder.File("bin/python3"), "3 13 0");
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.10 to 3.12", Found: "3.13", Fix: not null });
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python's venv module", Fix: "apt-get install python3-venv" });
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "rknn-toolkit2", Found: "", Fix: "./build.sh --target=Provision" });
+    }
+
+    [Fact]
+    public async Task Backends_that_nobody_declared_are_not_looked_for()
+    {
+        Assert.DoesNotContain(await ExamineAsync(Backend.Simulator), finding => finding.For.Contains("rknn"));
+        Assert.All((await ExamineAsync(Backend.Simulator)).Where(finding => finding.For == "backend simulator"), finding => Assert.True(finding.IsWell, finding.ToString()));
+    }
+
+    [Fact]
+    public async Task A_board_that_answers_is_well_and_one_that_does_not_says_how_it_was_called()
+    {
+        using var server = new TcpListener(IPAddress.Loopback, 0);
+        server.Start();
+        var device = new DeviceSpec { Name = "board", Kind = DeviceKind.Ssh, Host = "127.0.0.1", Port = ((IPEndPoint)server.LocalEndpoint).Port, User = "rock", HostKey = "SHA256:x", IdentityFile = folder.Write("key", "") };
+
+        Assert.All((await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device board"), finding => Assert.True(finding.IsWell, finding.ToString()));
+        var findings = await ExamineAsync(Backend.Simulator, device with { Port = 1, HostKey = null, IdentityFile = folder.File("gone") });
+        Assert.Equal(["host key", "key", "reachable"], findings.Where(finding => finding is { For: "device board", IsWell: false }).Select(finding => finding.Need));
+        Assert.Contains(findings, finding => finding.Fix == "switch it on and check 'host' and 'port' (127.0.0.1:1)");
+    }
+
+    [Fact]
+    public async Task A_release_needs_a_token_that_is_never_shown()
+    {
+        var without = await ExamineAsync(Backend.Simulator, release: true);
+        Assert.Contains(without, finding => finding is { For: "release", Fix: not null });
+
+        variables["GH_TOKEN"] = "a-secret";
+        var with = await ExamineAsync(Backend.Simulator, release: true);
+        Assert.Contains(with, finding => finding is { For: "release", Found: "GH_TOKEN", Fix: null });
+        Assert.DoesNotContain(with, finding => finding.ToString().Contains("a-secret"));
+    }
+
+    public void Dispose() => folder.Dispose();
+
+    private Task<IReadOnlyList<Finding>> ExamineAsync(Backend backend, DeviceSpec? device = null, bool release = false)
+    {
+        var repository = ModelsYaml.Load(Path.GetFullPath(RepositoryFiles.Sample("../../models.yaml")), new ManifestOverrides(), _ => null);
+        var model = repository.Models[0];
+        var manifest = repository with
+        {
+            Devices = device is null ? new Dictionary<string, DeviceSpec>() : new Dictionary<string, DeviceSpec> { [device.Name] = device },
+            Models = [model with { Variants = [.. model.Variants.Select(variant => variant with { Backend = backend })], Release = release ? new ReleaseSpec { Repository = "a/b" } : null }],
+        };
+        return new Doctor(manifest, folder.File("cache"), variables.GetValueOrDefault).ExamineAsync(TestContext.Current.CancellationToken);
+    }
+}

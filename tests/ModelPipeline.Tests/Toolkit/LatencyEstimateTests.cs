@@ -1,0 +1,64 @@
+using ModelPipeline.Toolkit;
+
+namespace ModelPipeline.Tests.Toolkit;
+
+public class LatencyEstimateTests
+{
+    private static readonly CompileReport Fp16 = CompileReport.Parse(Recordings.Text("tiny-fp16-verbose.log"));
+    private static readonly CompileReport Int8 = CompileReport.Parse(Recordings.Text("tiny-int8-verbose.log"));
+
+    [Fact]
+    public void A_measured_file_is_estimated_at_what_was_measured_and_int8_at_about_half_of_fp16()
+    {
+        var itself = LatencyEstimate.Of(Fp16, [new(Fp16, 12)])!;
+        var other = LatencyEstimate.Of(Int8, [new(Fp16, 12)])!;
+
+        Assert.Equal(12, itself.Milliseconds, 9);
+        Assert.InRange(other.Milliseconds, 5.5, 6.5);
+        Assert.InRange(other.High / other.Milliseconds, 2, 2.3);
+        Assert.Equal(other.Milliseconds / other.Low, other.High / other.Milliseconds, 6);
+        Assert.Equal("0.1 M cycles and 3.2 MB of traffic, scaled by 1 measured file (12 ms)", other.Basis);
+    }
+
+    [Fact]
+    public void More_measurements_that_agree_narrow_the_interval_and_such_that_do_not_widen_it()
+    {
+        double Width(params MeasuredLatency[] measured) => LatencyEstimate.Of(Int8, measured) is { } estimate ? estimate.High / estimate.Low : 0;
+
+        var one = Width(new MeasuredLatency(Fp16, 12));
+        Assert.True(Width(new(Fp16, 12), new(Fp16, 12.1), new(Fp16, 11.9)) < one);
+        Assert.True(Width(new(Fp16, 12), new(Fp16, 60)) > one);
+    }
+
+    [Fact]
+    public void Without_a_measurement_or_a_whole_report_there_is_no_estimate()
+    {
+        Assert.Null(LatencyEstimate.Of(Int8, []));
+        Assert.Null(LatencyEstimate.Of(Int8 with { Complete = false }, [new(Fp16, 12)]));
+        Assert.Null(LatencyEstimate.Of(Int8, [new(Fp16, 0)]));
+    }
+
+    [Fact]
+    public void Compile_limits_name_the_figure_and_the_limit()
+    {
+        var limits = new CompileLimits(["Gather", "Cast", "InputOperator", "OutputOperator"], WeightMb: 4.8, InternalMb: 8);
+
+        Assert.Equal(
+            [
+                "compile.cpu_ops: Reshape fell back to the CPU; allowed are Gather, Cast, InputOperator, OutputOperator",
+                "compile.weight_mb: 4.856; at most 4.8",
+            ],
+            limits.Violations(Int8));
+        Assert.Empty(new CompileLimits(Int8.CpuOperators, 70, 8).Violations(Int8));
+        Assert.Equal(["compile.weight_mb: the log does not tell it; at most 70"], new CompileLimits(WeightMb: 70).Violations(CompileReport.Parse("")));
+    }
+
+    [Fact]
+    public void Two_reports_are_compared_figure_by_figure()
+    {
+        Assert.Equal(
+            [new("cycles", "204953", "103067"), new("traffic_kb", "6437", "3258"), new("internal_kb", "553.312", "281.375"), new CompileChange("weight_kb", "5637.12", "4855.75")],
+            CompileChange.Between(Fp16, Int8));
+        Assert.Empty(CompileChange.Between(Int8, Int8));
+    }
+}

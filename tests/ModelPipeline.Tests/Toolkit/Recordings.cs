@@ -1,0 +1,24 @@
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Toolkit;
+
+namespace ModelPipeline.Tests.Toolkit;
+
+/// <summary>What rknn-toolkit2 2.3.2 really printed and wrote for the tiny reranker.</summary>
+internal static class Recordings
+{
+    public static string File(string name) => RepositoryFiles.Fixture(Path.Combine("rknn", name));
+
+    public static string Text(string name) => System.IO.File.ReadAllText(File(name));
+
+    /// <summary>Sections of failures.log by name: dyn, badtarget, nofile, garbage, badds, dq.</summary>
+    public static string Failure(string name) =>
+        ("\n" + Text("failures.log")).Split("\n===== ").Single(section => section.StartsWith(name + "\n", StringComparison.Ordinal))[(name.Length + 1)..];
+
+    /// <summary>The graph that was given to the toolkit.</summary>
+    public static Graph PreparedGraph { get; } =
+        new[] { "fold-shapes", "mask" }.Aggregate(
+            PinShapes.Apply(OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")), new(1, 128)), (model, pass) => Pass.Named(pass).Apply(model).Model).Graph;
+
+    public static IReadOnlyList<string> Tensors { get; } = QuantizationConfig.Parse(Text("tiny-int8.quantization.cfg")).Names;
+}
