@@ -3,6 +3,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
 using ModelPipeline;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
@@ -24,8 +25,9 @@ public sealed class BuildContext : FrostingContext
             --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
+            --measure-again              Measure latency again                   (MEASURE_AGAIN)
 
-        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Test, Clean, and each stage of one model
+        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Test, Clean, and each stage of one model
             or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend on each other, --description what they do.
         """;
 
@@ -65,6 +67,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>Validated in this run, in order.</summary>
     public List<ValidationReport> Reports { get; } = [];
+
+    /// <summary>Measured or read in this run, by model name.</summary>
+    public Dictionary<string, LatencyReport> Latencies { get; } = [];
 
     /// <summary>What this run made for people to look at, in order.</summary>
     public List<string> Outputs { get; } = [];

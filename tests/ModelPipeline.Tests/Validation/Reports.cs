@@ -36,8 +36,8 @@ internal static class Reports
             gates ?? Gates,
             TinyScores.Queries,
             TinyScores.Of("fp32"),
-            TinyScores.Of(build),
-            p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : []);
+            TinyScores.Of(build))
+            .Timed(gates ?? Gates, p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [], new Dictionary<string, double>());
 
     public static IReadOnlyList<ValidationReport> All { get; } = [Of("fp16", 4_397_502), Of("int8_normal", 2_732_811), Of("int8_unmasked_normal", 2_732_811)];
 }
