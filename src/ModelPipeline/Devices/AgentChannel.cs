@@ -75,7 +75,7 @@ internal sealed class AgentChannel : IDisposable
             var message = await received.Reader.ReadAsync(cancellation).AsTask().WaitAsync(limit, cancellation).ConfigureAwait(false);
             if (message.Kind != AgentMessageKind.Error)
                 return message;
-            var failure = Parse(message, AgentJson.Default.Failure);
+            var failure = Parse(message, AgentJson.Default.AgentFailure);
             Refused = true;
             throw failure.Status == NativeShim.Status.Cancelled
                 ? new OperationCanceledException(failure.Message)

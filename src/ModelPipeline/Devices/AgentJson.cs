@@ -9,28 +9,28 @@ namespace ModelPipeline.Devices;
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]
-[JsonSerializable(typeof(Hello))]
+[JsonSerializable(typeof(HelloRequest))]
 [JsonSerializable(typeof(HelloReply))]
-[JsonSerializable(typeof(Load))]
-[JsonSerializable(typeof(Store))]
-[JsonSerializable(typeof(Governor))]
-[JsonSerializable(typeof(Failure))]
-[JsonSerializable(typeof(Machine))]
+[JsonSerializable(typeof(LoadRequest))]
+[JsonSerializable(typeof(StoreRequest))]
+[JsonSerializable(typeof(GovernorRequest))]
+[JsonSerializable(typeof(AgentFailure))]
+[JsonSerializable(typeof(MachineReport))]
 [JsonSerializable(typeof(DeviceStatus))]
 [JsonSerializable(typeof(ModelDescription))]
-internal sealed partial class AgentJson : JsonSerializerContext
-{
-    internal sealed record Hello(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+internal sealed partial class AgentJson : JsonSerializerContext;
 
-    internal sealed record HelloReply(int Protocol, string Version, string Busy, string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
+internal sealed record HelloRequest(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
 
-    internal sealed record Load(string Backend, string Sha256, string Extension, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+internal sealed record HelloReply(int Protocol, string Version, string Busy, string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
 
-    internal sealed record Store(string Sha256, string Extension, long Bytes);
+internal sealed record LoadRequest(string Backend, string Sha256, string Extension, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
 
-    internal sealed record Governor(string Npu);
+internal sealed record StoreRequest(string Sha256, string Extension, long Bytes);
 
-    internal sealed record Failure(NativeShim.Status Status, string Message);
+internal sealed record GovernorRequest(string Npu);
 
-    internal sealed record Machine(DeviceFacts Facts, DeviceStatus Status);
-}
+internal sealed record AgentFailure(NativeShim.Status Status, string Message);
+
+/// <summary>Of the shim's machine function.</summary>
+internal sealed record MachineReport(DeviceFacts Facts, DeviceStatus Status);

@@ -102,13 +102,13 @@ internal sealed class InProcessDevice : Device
         ? model!
         : contexts.TryGetValue((cores, ordinal), out var context) ? context : contexts[(cores, ordinal)] = model!.Duplicate(cores);
 
-    private unsafe AgentJson.Machine Machine()
+    private unsafe MachineReport Machine()
     {
         NativeShim.Require();
         var (status, text) = NativeShim.Read(
             (byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(Spec.RuntimeLibrary, buffer, capacity, out length));
         NativeShim.Check(status);
-        return JsonSerializer.Deserialize(text, AgentJson.Default.Machine)!;
+        return JsonSerializer.Deserialize(text, AgentJson.Default.MachineReport)!;
     }
 
     private void Unload()

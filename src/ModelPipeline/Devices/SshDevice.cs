@@ -40,7 +40,7 @@ internal sealed partial class SshDevice : Device
         OnLinkAsync(link => AskStatusAsync(link, AgentMessageKind.Status, default, cancellation), cancellation);
 
     public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default) => OnLinkAsync(
-        link => AskStatusAsync(link, AgentMessageKind.Governor, System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(new("performance"), AgentJson.Default.Governor), cancellation),
+        link => AskStatusAsync(link, AgentMessageKind.Governor, System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(new("performance"), AgentJson.Default.GovernorRequest), cancellation),
         cancellation);
 
     public override async Task<int> CleanAsync(CancellationToken cancellation = default)
@@ -128,10 +128,10 @@ internal sealed partial class SshDevice : Device
         var (runtime, path, digest) = loaded!.Value;
         var name = Path.GetFileName(path);
         var extension = name.EndsWith(".sim.onnx", StringComparison.Ordinal) ? ".sim.onnx" : Path.GetExtension(name);
-        var request = new AgentJson.Load(NpuJson.RuntimeName(runtime), digest.Sha256, extension, Spec.RuntimeLibrary);
+        var request = new LoadRequest(NpuJson.RuntimeName(runtime), digest.Sha256, extension, Spec.RuntimeLibrary);
         for (var uploaded = false; ; uploaded = true)
         {
-            await link.Channel.SendAsync(AgentMessageKind.Load, request, AgentJson.Default.Load, limits.Answer, cancellation).ConfigureAwait(false);
+            await link.Channel.SendAsync(AgentMessageKind.Load, request, AgentJson.Default.LoadRequest, limits.Answer, cancellation).ConfigureAwait(false);
             var answer = await link.Channel.ReceiveAsync(limits.Load, cancellation).ConfigureAwait(false);
             if (answer.Kind != AgentMessageKind.Missing || uploaded)
                 return link.Channel.Parse(link.Channel.Expect(AgentMessageKind.Loaded, answer), AgentJson.Default.ModelDescription);
@@ -141,8 +141,8 @@ internal sealed partial class SshDevice : Device
 
     private async Task UploadAsync(SshLink link, string path, FileDigest digest, string extension, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
-        var store = new AgentJson.Store(digest.Sha256, extension, digest.Size);
-        await link.Channel.SendAsync(AgentMessageKind.Store, store, AgentJson.Default.Store, limits.Answer, cancellation).ConfigureAwait(false);
+        var store = new StoreRequest(digest.Sha256, extension, digest.Size);
+        await link.Channel.SendAsync(AgentMessageKind.Store, store, AgentJson.Default.StoreRequest, limits.Answer, cancellation).ConfigureAwait(false);
         var block = new byte[ChunkBytes];
         using (var file = File.OpenRead(path))
         {
@@ -206,7 +206,7 @@ internal sealed partial class SshDevice : Device
             while (true)
             {
                 await started.Channel.SendAsync(
-                    AgentMessageKind.Hello, new(AgentChannel.Protocol, Spec.RuntimeLibrary), AgentJson.Default.Hello, limits.Connect, cancellation).ConfigureAwait(false);
+                    AgentMessageKind.Hello, new(AgentChannel.Protocol, Spec.RuntimeLibrary), AgentJson.Default.HelloRequest, limits.Connect, cancellation).ConfigureAwait(false);
                 var hello = await started.Channel.ReceiveAsync(AgentMessageKind.HelloReply, AgentJson.Default.HelloReply, limits.Connect, cancellation).ConfigureAwait(false);
                 if (hello.Protocol != AgentChannel.Protocol)
                     throw started.Channel.Malformed($"it speaks protocol {hello.Protocol}, this program {AgentChannel.Protocol}");
