@@ -25,7 +25,7 @@ public sealed record ArtifactLatency
     public string NotMeasured { get; init; } = "";
     /// <summary>The core plans that the artifact can run under, sequence first; empty if it was not measured.</summary>
     public IReadOnlyList<PlanLatency> Plans { get; init; } = [];
-    /// <summary>Mean time of a passage over fp32's at the same shape; null if one of them was not measured.</summary>
+    /// <summary>Median time of a passage over fp32's at the same shape; null if one of them was not measured.</summary>
     public double? RatioToFp32 { get; init; }
     /// <summary>What makes the figures doubtful: throttling, varying frequencies. One sentence each.</summary>
     public IReadOnlyList<string> Doubts { get; init; } = [];

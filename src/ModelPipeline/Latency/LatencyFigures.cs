@@ -49,7 +49,9 @@ public sealed record LatencyFigures(int Runs, Estimate Mean, Estimate P50, Estim
     private static Estimate Within(double figure, double[] resampled)
     {
         Array.Sort(resampled);
-        // A sum in another order may differ in its last digit.
-        return new(figure, Math.Min(resampled[LowRank - 1], figure), Math.Max(resampled[HighRank - 1], figure));
+        return new(Round(figure), Round(resampled[LowRank - 1]), Round(resampled[HighRank - 1]));
+
+        // To nanoseconds: the rest is the order in which a mean was summed up.
+        static double Round(double milliseconds) => Math.Round(milliseconds, 6);
     }
 }

@@ -36,5 +36,5 @@ public sealed record LatencyReport
     };
 
     private static double? Ratio(ArtifactLatency artifact, ArtifactLatency? reference) =>
-        artifact.Sequential is { } variant && reference?.Sequential is { } fp32 ? Math.Round(variant.Passage.Figures.Mean.Value / fp32.Passage.Figures.Mean.Value, 6) : null;
+        artifact.Sequential is { } variant && reference?.Sequential is { } fp32 ? Math.Round(variant.Passage.Figures.P50.Value / fp32.Passage.Figures.P50.Value, 6) : null;
 }
