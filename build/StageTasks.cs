@@ -2,6 +2,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using ModelPipeline;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
@@ -36,6 +37,7 @@ internal static class StageTasks
     {
         var model = build.Model;
         var reports = new Dictionary<string, IReadOnlyList<ValidationReport>>();
+        IReadOnlyList<VariantRouting> routings = [];
 
         Task("Fetch", $"Source and vocabulary of {model.Name}")
             .Does(() => context.StageAsync(build.FetchAsync));
@@ -59,20 +61,22 @@ internal static class StageTasks
         Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn([.. model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"), $"Measure:{model.Name}"])
             .Does(() =>
             {
-                var judged = ValidateStage.Judge(build, All(), context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured"));
+                var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
+                var judged = ValidateStage.Judge(build, All(), latency);
+                routings = ValidateStage.Route(build, judged, latency);
                 reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
                 context.Reports.RemoveAll(report => report.Subject.Model == model.Name);
                 context.Reports.AddRange(judged);
-                context.Outputs.Add(ValidateStage.WriteReport(build, All()));
-                RequireGates(All());
+                context.Outputs.Add(ValidateStage.WriteReport(build, judged, latency, routings));
+                RequireGates(judged);
             });
         Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
-            .Does(() => Log(context, DecideStage.Run(build, All())));
+            .Does(() => Log(context, DecideStage.Run(build, All(), routings)));
         Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
             .Does(async () =>
             {
                 RequireGates(All());
-                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
+                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), routings, stage));
                 context.Outputs.AddRange([folder, folder + ".tar.gz"]);
             });
 

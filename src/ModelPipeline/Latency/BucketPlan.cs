@@ -46,7 +46,7 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
     {
         var timed = artifacts.All(artifact => artifact.Sequential is not null);
         var onDevice = timed && artifacts.All(artifact => artifact.OnDevice);
-        var used = artifacts.OrderBy(artifact => artifact.Tokens)
+        var used = artifacts.DistinctBy(artifact => artifact.Tokens).OrderBy(artifact => artifact.Tokens)
             .Where(artifact => !onDevice || artifacts.All(other => other.Tokens <= artifact.Tokens || PassageMs(other, CorePlan.Sequence.Name) > PassageMs(artifact, CorePlan.Sequence.Name)))
             .ToArray();
         int[] choice = [.. tokens.Select(length => Math.Min(used.Count(artifact => artifact.Tokens < length), used.Length - 1))];

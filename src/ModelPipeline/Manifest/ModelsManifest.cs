@@ -164,9 +164,9 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
 /// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
 public sealed record DecisionSpec
 {
-    /// <summary>Largest p95 in milliseconds a passage, measured on a device.</summary>
+    /// <summary>Largest p95 in milliseconds a passage over the corpus, measured on a device.</summary>
     public double LatencyP95Ms { get; init; } = 100;
-    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name.</summary>
+    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes are served.</summary>
     public required IReadOnlyDictionary<string, string> Npu { get; init; }
     /// <summary>Environment written otherwise.</summary>
     public required IReadOnlyDictionary<string, string> Cpu { get; init; }

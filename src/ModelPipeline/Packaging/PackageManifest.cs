@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 
@@ -44,6 +45,8 @@ public sealed partial record PackageManifest
     /// <summary>All files but manifest.json, SHA256SUMS and README.md, sorted by name.</summary>
     public required IReadOnlyList<PackageFile> Files { get; init; }
     public required IReadOnlyList<PackageVariant> Variants { get; init; }
+    /// <summary>Which of a variant's files takes which lengths, one a variant.</summary>
+    public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
     /// <summary>sha256 by logical name, sorted.</summary>
     public required IReadOnlyDictionary<string, string> Inputs { get; init; }
     /// <summary>As resolved from models.yaml.</summary>

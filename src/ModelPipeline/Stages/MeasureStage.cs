@@ -46,8 +46,7 @@ public static class MeasureStage
 
         var texts = Texts(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var report = (await MeasureAsync(build, device, source.Path, artifacts, texts, tokenizer, context).ConfigureAwait(false))
-            .Concluded([.. texts.Select(text => tokenizer.Count(text.First, text.Second))]);
+        var report = (await MeasureAsync(build, device, source.Path, artifacts, texts, tokenizer, context).ConfigureAwait(false)).Concluded();
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         build.Finish(record, key, [output], context);
@@ -77,9 +76,9 @@ public static class MeasureStage
             DeviceKind = spec.Kind,
             Machine = device.Facts,
             Passages = model.Latency.Passages,
+            Lengths = new TokenLengths([.. texts.Select(text => tokenizer.Count(text.First, text.Second))]),
             Reference = reference,
             Artifacts = measured,
-            Buckets = [],
         };
 
         IReadOnlyList<IReadOnlyList<TokenizedInput>> Requests(InputShape shape, int count) => [.. Enumerable.Range(0, count).Select(request =>

@@ -59,12 +59,23 @@ public static class ValidateStage
         return timed;
     })];
 
+    /// <summary>Each variant as the artifacts of all shapes serve it together.</summary>
+    /// <param name="reports">Of every variant at every shape.</param>
+    public static IReadOnlyList<VariantRouting> Route(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency)
+    {
+        CorpusQuery[] queries = [.. Selected(build.Corpus(build.Model.Validation.Corpus), build.Model.Validation)];
+        return [.. build.Model.Variants.Select(variant => VariantRouting.Of(
+            latency.Buckets.Single(plan => plan.Variant == variant.Name), variant.Gates,
+            build.Model.Shapes.DistinctBy(shape => shape.Sequence).ToDictionary(shape => shape.Sequence, shape => reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())),
+            queries, latency.Lengths.Tokens))];
+    }
+
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
-    public static string WriteReport(ModelBuild build, IReadOnlyList<ValidationReport> reports)
+    public static string WriteReport(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, IReadOnlyList<VariantRouting> routings)
     {
         var path = Path.Combine(build.Folder, "validation", "report.html");
-        AtomicFile.WriteText(path, HtmlReport.Render(reports));
+        AtomicFile.WriteText(path, HtmlReport.Render(reports, new LatencySection(latency, routings)));
         return path;
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
@@ -29,7 +30,7 @@ public class ProductionDecisionTests
     [Fact]
     public void Nothing_measured_on_a_device_decides_for_the_cpu_and_says_why_for_each_variant()
     {
-        var decision = ProductionDecision.Make(Model, [Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
+        var decision = Make([Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
         Assert.Null(decision.Winner);
         Assert.Equal("NPU_RERANK_ENABLED=0\nRERANK_MODEL=ms-marco-MiniLM-L-12-v2\n", EnvironmentFile.Text(decision.Environment));
         Assert.Equal(
@@ -43,7 +44,7 @@ public class ProductionDecisionTests
     [Fact]
     public void The_first_variant_in_file_order_that_passes_on_a_device_wins()
     {
-        var decision = ProductionDecision.Make(Model,
+        var decision = Make(
         [
             Board("int8_unmasked_normal", p95: 40),
             Board("fp16", p95: 100.1),
@@ -64,18 +65,18 @@ public class ProductionDecisionTests
     [InlineData(Backend.Rknn, DeviceKind.Simulator)]
     [InlineData(Backend.Onnx, DeviceKind.Local)]
     public void A_simulated_or_cpu_variant_never_wins_however_good_its_figures(Backend backend, DeviceKind device) =>
-        Assert.Null(ProductionDecision.Make(Model, [Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
+        Assert.Null(Make([Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
 
     [Fact]
     public void A_variant_without_an_accuracy_gate_or_with_one_not_measured_never_wins()
     {
         GateSpec[][] weak = [[], [new(Metric.SizeMb, null, 100, null)], [new(Metric.CosineMin, 0.9, null, null)]];
-        Assert.All(weak, gates => Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 1, gates)]).Winner));
+        Assert.All(weak, gates => Assert.Null(Make([Board("fp16", 1, gates)]).Winner));
     }
 
     [Fact]
     public void A_latency_gate_of_the_variant_does_not_replace_the_limit_of_the_decision() =>
-        Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
+        Assert.Null(Make([Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
 
     [Theory]
     [InlineData("KEY", "two words")]
@@ -105,7 +106,7 @@ public class ProductionDecisionTests
     public void A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn");
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, Whole("int8", "tiny-int8.rknn"));
         var path = Path.GetTempFileName();
         try
         {
@@ -118,6 +119,13 @@ public class ProductionDecisionTests
             File.Delete(path);
         }
     }
+
+    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) =>
+        ProductionDecision.Make(Model, reports, [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))]);
+
+    /// <summary>One artifact for every length.</summary>
+    private static VariantRouting Whole(string variant, string artifact) =>
+        new(variant, [new(128, artifact, 10, 1)], new(0, 0, 0, 0), [], new Dictionary<string, double>(), []);
 
     private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
         Reports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);
