@@ -59,11 +59,11 @@ internal static class StageTasks
         Task("Measure", $"Latency of {model.Name} on {model.Validation.Device}").IsDependentOn(model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"))
             .Does(async () => context.Latencies[model.Name] = await context.StageAsync(stage => MeasureStage.RunAsync(build, stage)));
         Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn([.. model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"), $"Measure:{model.Name}"])
-            .Does(() =>
+            .Does(async () =>
             {
                 var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
                 var judged = ValidateStage.Judge(build, All(), latency);
-                routings = ValidateStage.Route(build, judged, latency);
+                routings = await context.StageAsync(stage => RouteStage.RunAsync(build, judged, latency, stage));
                 reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
                 context.Reports.RemoveAll(report => report.Subject.Model == model.Name);
                 context.Reports.AddRange(judged);

@@ -15,7 +15,17 @@ public sealed record LengthBucket(int MaxTokens, string Artifact, int Passages, 
 /// <param name="Share">Of the corpus' passages, 0 to 1.</param>
 /// <param name="MeanTokensCut">Of those that are cut; 0 if none is.</param>
 /// <param name="MaxTokensCut">Of the longest.</param>
-public sealed record Truncation(int Passages, double Share, double MeanTokensCut, int MaxTokensCut);
+/// <param name="Cost">What that does to fp32's ranking; null if none is cut, or before it is known.</param>
+public sealed record Truncation(
+    int Passages, double Share, double MeanTokensCut, int MaxTokensCut, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] TruncationCost? Cost = null);
+
+/// <summary>fp32's ranking with all passages cut to the largest shape, against its ranking of whole ones.</summary>
+/// <param name="ModelTokens">Whole means up to here: the longest passage's length, or the longest input that the model takes.</param>
+/// <param name="WholeNdcg">NDCG@10 of whole passages.</param>
+/// <param name="CutNdcg">NDCG@10 of cut ones.</param>
+/// <param name="KendallTau">Between the two, mean over the queries.</param>
+/// <param name="MaxScoreDifference">Largest change of a score, in logits.</param>
+public sealed record TruncationCost(int ModelTokens, double WholeNdcg, double CutNdcg, double KendallTau, double MaxScoreDifference);
 
 /// <summary>What the corpus' passages take under one core plan if each goes to its bucket, in milliseconds.</summary>
 /// <param name="Plan">Name of the core plan.</param>

@@ -16,6 +16,8 @@ public sealed record LatencyReport
     public required string Device { get; init; }
     public required DeviceKind DeviceKind { get; init; }
     public required DeviceFacts Machine { get; init; }
+    /// <summary>What is to be known of the whole session, such as a governor that could not be set. One sentence each.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>In a request.</summary>
     public required int Passages { get; init; }
     /// <summary>Of the validation's corpus.</summary>

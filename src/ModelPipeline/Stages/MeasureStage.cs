@@ -59,7 +59,9 @@ public static class MeasureStage
     {
         var model = build.Model;
         await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
-        await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false);
+        string[] notes = (await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false)).Note is { Length: > 0 } note ? [note] : [];
+        foreach (var each in notes)
+            context.Warning($"latency on {spec.Name}: {each}");
         var measurement = new LatencyMeasurement(device, model.Latency);
         var requests = model.Shapes.ToDictionary(shape => shape, shape => Requests(shape, spec.Kind == DeviceKind.Simulator ? SimulatorRequests : model.Latency.Requests));
         var reference = new List<ArtifactLatency>();
@@ -75,6 +77,7 @@ public static class MeasureStage
             Device = spec.Name,
             DeviceKind = spec.Kind,
             Machine = device.Facts,
+            Notes = notes,
             Passages = model.Latency.Passages,
             Lengths = new TokenLengths([.. texts.Select(text => tokenizer.Count(text.First, text.Second))]),
             Reference = reference,

@@ -59,17 +59,6 @@ public static class ValidateStage
         return timed;
     })];
 
-    /// <summary>Each variant as the artifacts of all shapes serve it together.</summary>
-    /// <param name="reports">Of every variant at every shape.</param>
-    public static IReadOnlyList<VariantRouting> Route(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency)
-    {
-        CorpusQuery[] queries = [.. Selected(build.Corpus(build.Model.Validation.Corpus), build.Model.Validation)];
-        return [.. build.Model.Variants.Select(variant => VariantRouting.Of(
-            latency.Buckets.Single(plan => plan.Variant == variant.Name), variant.Gates,
-            build.Model.Shapes.DistinctBy(shape => shape.Sequence).ToDictionary(shape => shape.Sequence, shape => reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())),
-            queries, latency.Lengths.Tokens))];
-    }
-
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
     public static string WriteReport(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, IReadOnlyList<VariantRouting> routings)
@@ -88,7 +77,7 @@ public static class ValidateStage
               from passage in query.Candidates
               select tokenizer.Encode(query.Text, corpus.Passages[passage], sequence, model.Tokenizer.Truncation)];
 
-    private static IEnumerable<CorpusQuery> Selected(Corpus corpus, ValidationSpec spec) => corpus.Queries.Take(spec.Queries ?? int.MaxValue);
+    internal static IEnumerable<CorpusQuery> Selected(Corpus corpus, ValidationSpec spec) => corpus.Queries.Take(spec.Queries ?? int.MaxValue);
 
     private static IReadOnlyList<string> PassageIds(Corpus corpus) => [.. corpus.Passages.Keys.Order(StringComparer.Ordinal)];
 
@@ -99,7 +88,7 @@ public static class ValidateStage
     }
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
-    private static Task<IReadOnlyList<float[]>> ReferenceAsync(
+    private static Task<List<float[]>> ReferenceAsync(
         ModelBuild build, InputShape shape, FetchedFile source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
         KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () =>
         {
@@ -110,7 +99,7 @@ public static class ValidateStage
         });
 
     /// <summary>Outputs of the artifact through the shim.</summary>
-    private static Task<IReadOnlyList<float[]>> ScoresAsync(
+    private static Task<List<float[]>> ScoresAsync(
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
         KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), "score", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, () =>
         {
@@ -120,14 +109,13 @@ public static class ValidateStage
         });
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>
-    private static async Task<IReadOnlyList<float[]>> KeptAsync(
-        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, StageContext context, Func<List<float[]>> score)
+    internal static async Task<T> KeptAsync<T>(ModelBuild build, string path, string stage, string modelSha256, InputShape shape, StageContext context, Func<T> score)
     {
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
         var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), build.Model.Validation.Queries, build.TextSettings }, inputs);
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
-            return ReportJson.Read<List<float[]>>(path + ".json");
+            return ReportJson.Read<T>(path + ".json");
         var scores = await Task.Run(score, context.Cancellation).ConfigureAwait(false);
         ReportJson.Write(path + ".json", scores);
         build.Finish(path + StageRecord.Extension, key, [path + ".json"], context);

@@ -78,6 +78,63 @@ public class ProductionDecisionTests
     public void A_latency_gate_of_the_variant_does_not_replace_the_limit_of_the_decision() =>
         Assert.Null(Make([Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
 
+    /// <summary>Three shapes of one variant: each passes its gates, 256 is slow, and few passages are so long.</summary>
+    [Fact]
+    public void A_variant_of_several_shapes_is_judged_as_they_serve_the_corpus_together()
+    {
+        var decision = ProductionDecision.Make(Model, Shapes(64, 128, 256), [Served(p95: 90)]);
+        Assert.Equal("fp16-256.rknn", decision.Winner);
+        Assert.Equal([(64, "fp16-64.rknn"), (256, "fp16-256.rknn")], decision.Buckets.Select(bucket => (bucket.MaxTokens, bucket.Artifact)));
+        Assert.Equal("three_contexts", decision.CorePlan);
+        Assert.Equal([true, false, true], decision.Variants.Select(verdict => verdict.Chosen));
+        Assert.Equal(["passes its accuracy gates and its p95 of 90.0 ms a passage, measured on board, is within 100 ms"], decision.Variants[0].Reasons);
+        Assert.Equal(["a longer shape of this variant is as fast"], decision.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void One_shape_that_does_not_pass_rules_out_the_variant()
+    {
+        ValidationReport[] reports = [Shape(64), Shape(256, "int8_unmasked_normal")];
+        var decision = ProductionDecision.Make(Model, reports, [Served(p95: 90)]);
+        Assert.Null(decision.Winner);
+        Assert.Equal((0, null), (decision.Buckets.Count, decision.CorePlan));
+        Assert.Equal(["another shape of this variant does not pass"], decision.Variants[0].Reasons);
+        Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", decision.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void A_ranking_or_a_latency_that_fails_only_together_rules_out_the_variant()
+    {
+        var slow = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 101)]);
+        Assert.Null(slow.Winner);
+        Assert.Contains("served by length, latency_p95_ms 101.0 is above its maximum 100.0 by 1.0", slow.Variants[0].Reasons);
+        var gate = Gate.Judge(new(Metric.KendallTau, 0.9, null, null), new Dictionary<string, double> { [Metric.KendallTau] = 0.8 }, new Dictionary<string, double>(), true);
+        var muddled = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 90) with { Gates = [gate] }]);
+        Assert.Null(muddled.Winner);
+        Assert.Contains("served by length, kendall_tau 0.800 is below its minimum 0.900 by 0.100", muddled.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void The_environment_may_name_all_files_and_the_core_plan()
+    {
+        var model = Model with { Decision = Model.Decision with { Npu = new Dictionary<string, string> { ["MODELS"] = "{buckets}", ["PLAN"] = "{core_plan}", ["MODEL"] = "{file}" } } };
+        Assert.Equal(
+            "MODEL=fp16-256.rknn\nMODELS=64:fp16-64.rknn,256:fp16-256.rknn\nPLAN=three_contexts\n",
+            EnvironmentFile.Text(ProductionDecision.Make(model, Shapes(64, 256), [Served(p95: 90)]).Environment));
+    }
+
+    private static ValidationReport[] Shapes(params int[] tokens) => [.. tokens.Select(length => Shape(length))];
+
+    private static ValidationReport Shape(int tokens, string build = "fp16")
+    {
+        var report = Board(build, p95: tokens);
+        return report with { Subject = report.Subject with { Variant = "fp16", Shape = $"1x{tokens}", Artifact = $"fp16-{tokens}.rknn" } };
+    }
+
+    private static VariantRouting Served(double p95) => new(
+        "fp16", [new(64, "fp16-64.rknn", 90, 0.9), new(256, "fp16-256.rknn", 10, 0.1)], new(0, 0, 0, 0),
+        [new("sequence", 70, p95, 350, 256, 1280), new("three_contexts", 80, 95, 160, 280, 560)], new Dictionary<string, double> { [Metric.LatencyP95Ms] = p95 }, []);
+
     [Theory]
     [InlineData("KEY", "two words")]
     [InlineData("KEY", "it's")]

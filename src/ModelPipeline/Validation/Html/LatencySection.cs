@@ -33,6 +33,8 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
         string[] facts = [machine.Platform, .. machine.Soc.Take(1), .. Versions(machine.Driver, "NPU driver"), .. Versions(machine.Runtime, "runtime")];
         var text = new StringBuilder($"<p class=\"muted\">Measured on {Plot.Escape($"{device} ({string.Join(", ", facts)})")} after warm-up, with 95&thinsp;% bootstrap intervals. ");
         text.Append($"A request is {Latency.Passages} passages. Times of a passage are the runtime's; a request lasts from its first passage's start to its last one's end.</p>\n");
+        foreach (var note in Latency.Notes)
+            text.Append($"<p>{Tag("not_measured", "note")} {Plot.Escape(note)}</p>\n");
         foreach (var (artifact, doubt) in All().SelectMany(artifact => artifact.Doubts.Select(doubt => (artifact, doubt))))
             text.Append($"<p>{Tag("not_measured", "doubtful")} {Plot.Escape($"{Name(artifact)}: {doubt}")}</p>\n");
         text.Append("<div class=\"charts\">\n").Append(LatencyCharts.Passages([.. All().Where(Counts)])).Append(LatencyCharts.Requests([.. All().Where(Counts)], Latency.Passages)).Append("</div>\n");
@@ -98,9 +100,14 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
         return table.Append("</table></div>\n").ToString();
     }
 
-    private string Cut(VariantRouting routing) => routing.Truncation is { Passages: > 0 } cut
-        ? string.Create(Invariant, $"{100 * cut.Share:F1}&thinsp;% of the passages are longer than the largest and lose {cut.MeanTokensCut:F0} tokens on average, {cut.MaxTokensCut} at most.")
-        : "None of the passages is longer than the largest.";
+    private static string Cut(VariantRouting routing)
+    {
+        if (routing.Truncation is not { Passages: > 0 } cut)
+            return "None of the passages is longer than the largest.";
+        var text = string.Create(Invariant, $"{100 * cut.Share:F1}&thinsp;% of the passages are longer than the largest and lose {cut.MeanTokensCut:F0} tokens on average, {cut.MaxTokensCut} at most.");
+        return cut.Cost is not { } cost ? text : text + string.Create(Invariant,
+            $" With passages of up to {cost.ModelTokens} tokens whole, fp32's NDCG@10 is {cost.WholeNdcg:F3}; cut, it is {cost.CutNdcg:F3} (Kendall tau {cost.KendallTau:F3} between the two, scores change by {cost.MaxScoreDifference:F2} at most).");
+    }
 
     private IEnumerable<ArtifactLatency> All() => Latency.Reference.Concat(Latency.Artifacts);
 
