@@ -34,15 +34,15 @@ internal sealed class SampleBuild : IDisposable
 
             """ + settings);
         var loaded = ModelsYaml.Load(manifest, new ManifestOverrides(), _ => null);
-        fetcher = new SourceFetcher(folder.File("cache"), new Uri("http://127.0.0.1:1"));
-        Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), fetcher);
+        fetcher = new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true });
+        Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), new ModelSources(loaded, fetcher));
         Stage = new StageContext(new Progress<StageProgress>(), _ => { }, Warnings.Add, TestContext.Current.CancellationToken);
     }
 
     public ModelBuild Build { get; }
 
     /// <summary>The build of another run with other settings, in the same folder.</summary>
-    public ModelBuild Again(ModelSpec model) => new(Build.Manifest, model, folder.File("artifacts"), fetcher);
+    public ModelBuild Again(ModelSpec model) => new(Build.Manifest, model, folder.File("artifacts"), new ModelSources(Build.Manifest, fetcher));
 
     public StageContext Stage { get; }
 
