@@ -163,7 +163,7 @@ public class ProductionDecisionTests
     public void A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, Whole("int8", "tiny-int8.rknn"));
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, Reports.Whole("int8", "tiny-int8.rknn"));
         var path = Path.GetTempFileName();
         try
         {
@@ -177,12 +177,7 @@ public class ProductionDecisionTests
         }
     }
 
-    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) =>
-        ProductionDecision.Make(Model, reports, [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))]);
-
-    /// <summary>One artifact for every length.</summary>
-    private static VariantRouting Whole(string variant, string artifact) =>
-        new(variant, [new(128, artifact, 10, 1)], new(0, 0, 0, 0), [], new Dictionary<string, double>(), []);
+    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) => ProductionDecision.Make(Model, reports, Reports.Routings(reports));
 
     private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
         Reports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);
