@@ -50,7 +50,7 @@ public static class ValidateStage
             Corpus = spec.Corpus,
         };
         // What a simulator or this machine took is no figure of a device, and would differ from run to run.
-        var latency = timings.Simulated || device.Kind == DeviceKind.Simulator ? new Dictionary<string, double>() : timings.Milliseconds;
+        var latency = timings.Simulated || !device.IsBoard ? new Dictionary<string, double>() : timings.Milliseconds;
         var queries = Selected(corpus, spec).ToList();
         var report = model.Task == ModelTask.Rerank
             ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores), latency)
