@@ -96,13 +96,10 @@ def load(toolkit, job):
     if not os.path.lexists("model.onnx"):
         os.symlink(job["model"], "model.onnx")
     step("config", toolkit.config, **configuration(job))
-    step(
-        "load_onnx",
-        toolkit.load_onnx,
-        model="model.onnx",
-        inputs=[entry["name"] for entry in job["inputs"]],
-        input_size_list=[entry["shapes"][-1] for entry in job["inputs"]],
-    )
+    shapes = {}  # dynamic_input stands for them
+    if len(job["inputs"][0]["shapes"]) == 1:
+        shapes = {"inputs": [entry["name"] for entry in job["inputs"]], "input_size_list": [entry["shapes"][0] for entry in job["inputs"]]}
+    step("load_onnx", toolkit.load_onnx, model="model.onnx", **shapes)
 
 
 def optimised_tensors():

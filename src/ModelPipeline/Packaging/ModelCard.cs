@@ -11,8 +11,8 @@ internal static class ModelCard
     /// <summary>The template model-card.md filled in.</summary>
     public static string Render(ModelSpec model, PackageManifest manifest) => Template.Fill("model-card.md", new Dictionary<string, string>
     {
-        ["name"] = Escape(manifest.Name),
-        ["version"] = Escape(manifest.Version),
+        ["name"] = Markdown.Escape(manifest.Name),
+        ["version"] = Markdown.Escape(manifest.Version),
         ["what"] = manifest.Task switch
         {
             ModelTask.Rerank => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.",
@@ -21,15 +21,15 @@ internal static class ModelCard
         ["notice"] = manifest.Simulated
             ? "**Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do not run on an NPU, and their figures are predictions.**"
             : "",
-        ["origin"] = Escape(manifest.Origin),
-        ["licence"] = Escape(manifest.Licence ?? "not stated: see the origin"),
+        ["origin"] = Markdown.Escape(manifest.Origin),
+        ["licence"] = Markdown.Escape(manifest.Licence ?? "not stated: see the origin"),
         ["tokenizer"] = (model.Tokenizer.Lowercase ? "WordPiece, lower-cased, " : "WordPiece, cased, ")
             + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
         ["shapes"] = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
         ["variants"] = Variants(manifest),
-        ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")),
+        ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")) + Omitted(manifest),
         ["gates"] = Gates(manifest),
-        ["files"] = Table(
+        ["files"] = Markdown.Table(
             ["File", "Bytes", "What"],
             manifest.Files.Select(file => (string[])[$"`{file.Name}`", file.Digest.Size.ToString(CultureInfo.InvariantCulture), What(file)])),
         ["usage"] = Usage(model, manifest),
@@ -45,11 +45,11 @@ internal static class ModelCard
     {
         var shown = Shown(manifest);
         var reference = manifest.Variants.Take(1).Select(variant => (string[])["fp32 (reference, not packaged)", "", "", .. Cells(variant.Reference), "", ""]);
-        return Table(
+        return Markdown.Table(
             ["Variant", "File", "Shape", .. shown.Select(metric => metric.Label), "Gates", "Latency"],
             reference.Concat(manifest.Variants.Select(variant => (string[])
             [
-                Escape(variant.Subject.Variant) + (variant.Subject.Simulated ? " (simulated)" : ""),
+                Markdown.Escape(variant.Subject.Variant) + (variant.Subject.Simulated ? " (simulated)" : ""),
                 $"`{variant.Subject.Artifact}`",
                 variant.Subject.Shape,
                 .. Cells(variant.Figures),
@@ -61,17 +61,21 @@ internal static class ModelCard
             shown.Select(metric => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-");
     }
 
+    private static string Omitted(PackageManifest manifest) => manifest.Omitted.Count == 0
+        ? ""
+        : $"\n\nNot in this release:\n\n{Markdown.List(manifest.Omitted.Select(variant => Markdown.Escape(variant.Sentence)))}";
+
     private static string Verdict(PackageVariant variant) => variant.Gates.Count == 0
         ? "none"
         : string.Join(", ", variant.Gates.GroupBy(gate => gate.Result).OrderBy(group => group.Key).Select(group => $"{group.Count()} {Words(group.Key)}"));
 
     private static string Latency(PackageVariant variant) => variant.Subject.OnDevice && variant.Figures.TryGetValue(Metric.LatencyP95Ms, out var p95)
-        ? FormattableString.Invariant($"p95 {p95:F1} ms on {Escape(variant.Subject.Device)}")
+        ? FormattableString.Invariant($"p95 {p95:F1} ms on {Markdown.Escape(variant.Subject.Device)}")
         : "not measured";
 
     private static string Gates(PackageManifest manifest) => manifest.Variants.Any(variant => variant.Gates.Count > 0)
-        ? Table(["Variant", "Result", "Outcome"], manifest.Variants.SelectMany(variant =>
-            variant.Gates.Select(gate => (string[])[Escape(variant.Subject.Variant), Words(gate.Result), Escape(gate.Statement)])))
+        ? Markdown.Table(["Variant", "Result", "Outcome"], manifest.Variants.SelectMany(variant =>
+            variant.Gates.Select(gate => (string[])[Markdown.Escape(variant.Subject.Variant), Words(gate.Result), Markdown.Escape(gate.Statement)])))
         : "None are declared.";
 
     private static string Words(GateResult result) => result switch
@@ -83,12 +87,13 @@ internal static class ModelCard
 
     private static string What(PackageFile file) => file.Role switch
     {
-        PackageRole.Model when file.Simulated => $"variant {Escape(file.Variant!)}: ONNX emulation of the NPU, for ONNX Runtime",
-        PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Escape(file.Variant!)}: for librknnrt on the NPU",
-        PackageRole.Model => $"variant {Escape(file.Variant!)}: for ONNX Runtime on the CPU",
+        PackageRole.Model when file.Simulated => $"variant {Markdown.Escape(file.Variant!)}: ONNX emulation of the NPU, for ONNX Runtime",
+        PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Markdown.Escape(file.Variant!)}: for librknnrt on the NPU",
+        PackageRole.Model => $"variant {Markdown.Escape(file.Variant!)}: for ONNX Runtime on the CPU",
         PackageRole.Vocabulary => "the tokenizer's vocabulary, one token a line",
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",
+        PackageRole.Sbom => "what the release is made of, CycloneDX",
         _ => "why production runs what it runs",
     };
 
@@ -103,21 +108,9 @@ internal static class ModelCard
             usage.Append("\n`.onnx` files run in ONNX Runtime on any machine.");
         if (extensions.Contains(".rknn"))
         {
-            var needs = model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => $"{Escape(variant.Target)} with librknnrt {Escape(variant.Toolkit)}");
+            var needs = model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => $"{Markdown.Escape(variant.Target)} with librknnrt {Markdown.Escape(variant.Toolkit)}");
             usage.Append($"\n`.rknn` files run on {string.Join(", ", needs.Distinct())}.");
         }
         return usage.ToString();
-    }
-
-    private static string Table(string[] head, IEnumerable<string[]> rows) =>
-        string.Join("\n", rows.Prepend([.. head.Select(_ => "---")]).Prepend(head).Select(row => $"| {string.Join(" | ", row)} |"));
-
-    /// <summary>Text that Markdown and its HTML show as it is, on one line.</summary>
-    private static string Escape(string text)
-    {
-        var escaped = new StringBuilder();
-        foreach (var letter in text)
-            escaped.Append(letter is '\\' or '`' or '*' or '[' or ']' or '<' or '>' or '|' or '#' or '&' ? $"\\{letter}" : char.IsControl(letter) ? " " : letter.ToString());
-        return escaped.ToString();
     }
 }

@@ -1,11 +1,12 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
 
-public enum PackageRole { Model, Vocabulary, Report, Environment, Decision }
+public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Sbom }
 
 /// <summary>A file of a package.</summary>
 /// <param name="Name">In the package's folder; letters, digits and . _ - only.</param>
@@ -13,7 +14,18 @@ public enum PackageRole { Model, Vocabulary, Report, Environment, Decision }
 /// <param name="Variant">Models: the variant it is; else null.</param>
 /// <param name="Simulated">Stands in for an .rknn file.</param>
 /// <param name="Digest">Of its bytes.</param>
-public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest);
+/// <param name="Platform">Models: what runs it, such as rk3588, or cpu; else null.</param>
+public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest, string? Platform = null);
+
+/// <summary>A variant at one shape that a release leaves out.</summary>
+/// <param name="Variant">Its name in models.yaml.</param>
+/// <param name="Shape">As in file names: 1x128.</param>
+/// <param name="Reason">A sentence without its full stop.</param>
+public sealed record OmittedVariant(string Variant, string Shape, string Reason)
+{
+    [JsonIgnore]
+    public string Sentence => $"{Variant} at {Shape}: {Reason}";
+}
 
 /// <summary>A variant at one shape, as validated.</summary>
 public sealed record PackageVariant(
@@ -31,6 +43,8 @@ public sealed partial record PackageManifest
     public const string FileName = "manifest.json";
     public const string SumsName = "SHA256SUMS";
     public const string CardName = "README.md";
+    /// <summary>Releases only: names all files but itself and SHA256SUMS.</summary>
+    public const string ProvenanceName = "provenance.intoto.json";
 
     public int Format { get; init; } = CurrentFormat;
     public required string Name { get; init; }
@@ -41,9 +55,11 @@ public sealed partial record PackageManifest
     public required string Origin { get; init; }
     /// <summary>At least one file stands in for an .rknn file.</summary>
     public required bool Simulated { get; init; }
-    /// <summary>All files but manifest.json, SHA256SUMS and README.md, sorted by name.</summary>
+    /// <summary>All files but manifest.json, SHA256SUMS, README.md and the provenance, sorted by name.</summary>
     public required IReadOnlyList<PackageFile> Files { get; init; }
     public required IReadOnlyList<PackageVariant> Variants { get; init; }
+    /// <summary>Releases only: variants of the package that are not published.</summary>
+    public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
     /// <summary>sha256 by logical name, sorted.</summary>
     public required IReadOnlyDictionary<string, string> Inputs { get; init; }
     /// <summary>As resolved from models.yaml.</summary>

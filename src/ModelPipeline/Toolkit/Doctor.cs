@@ -25,9 +25,8 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     /// <summary>All findings, backends first. The machine is well if all of them are.</summary>
     public async Task<IReadOnlyList<Finding>> ExamineAsync(CancellationToken cancellation = default)
     {
-        var variants = manifest.Models.SelectMany(model => model.Variants).ToList();
-        List<Finding> findings = [.. Native()];
-        foreach (var version in variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct())
+        List<Finding> findings = [.. IsSourceTree() ? Building() : [], .. Native()];
+        foreach (var version in ToolkitEnvironment.VersionsOf(manifest))
             findings.AddRange(await ToolkitAsync(version, cancellation).ConfigureAwait(false));
         foreach (var device in manifest.Devices.Values)
             findings.AddRange(await DeviceAsync(device, cancellation).ConfigureAwait(false));
@@ -36,10 +35,27 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         return findings;
     }
 
-    private IEnumerable<Finding> Native()
+    /// <summary>A published host is built already.</summary>
+    private static bool IsSourceTree()
     {
-        yield return Program("build", "CMake", "cmake", "apt-get install cmake");
-        yield return Program("build", "C++ compiler", variable("CXX") is { Length: > 0 } named ? named : "c++", "apt-get install g++");
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "ModelPipeline.sln")))
+                return true;
+        }
+        return false;
+    }
+
+    private IEnumerable<Finding> Building() =>
+    [
+        Program("build", ".NET SDK", "dotnet", "curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --jsonfile global.json"),
+        Program("build", "CMake", "cmake", "apt-get install cmake"),
+        Program("build", "make", "make", "apt-get install make"),
+        Program("build", "C++ compiler", variable("CXX") is { Length: > 0 } named ? named : "c++", "apt-get install g++"),
+    ];
+
+    private static IEnumerable<Finding> Native()
+    {
         yield return Try("backend simulator", "native shim", () =>
         {
             NativeShim.Require();

@@ -36,6 +36,8 @@ public static class Provision
         if (File.Exists(locked) && File.Exists(environment.Python))
             return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
 
+        if (wheels is not null && !Directory.Exists(wheels))
+            throw new PipelineException($"--wheels: there is no folder '{wheels}'. Name a folder that pip download has filled.", PipelineException.ConfigurationError);
         var python = await PythonAsync(cancellation).ConfigureAwait(false);
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         // Environments hold their own path, so it is made in place.

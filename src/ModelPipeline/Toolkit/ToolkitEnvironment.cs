@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;
 
@@ -25,6 +26,10 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
     /// <summary>Versions that can be provisioned.</summary>
     public static IReadOnlyList<string> Versions =>
         [.. Directory.EnumerateFiles(Scripts, "requirements-*.txt").Select(path => Path.GetFileNameWithoutExtension(path)["requirements-".Length..]).Order(StringComparer.Ordinal)];
+
+    /// <summary>Versions that variants with backend rknn ask for, sorted.</summary>
+    public static IReadOnlyList<string> VersionsOf(ModelsManifest manifest) =>
+        [.. manifest.Models.SelectMany(model => model.Variants).Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal)];
 
     /// <summary>Where Provision puts a version: named after its requirements, so that other pins make another environment.</summary>
     public static string FolderOf(string cache, string requirements) =>

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Security.Cryptography;
 using ModelPipeline.Toolkit;
 
@@ -12,7 +11,7 @@ public sealed class ProvisionTests : IDisposable
     [Fact]
     public async Task Wheels_of_a_folder_become_an_environment_that_is_locked_and_used_again()
     {
-        var wheel = Wheel("rknn_toolkit2", "2.3.2", requires: "torch<=2.4.0");
+        var wheel = Wheels.Pack(folder.File("wheels"), "rknn-toolkit2", "2.3.2", requires: "torch<=2.4.0");
         var requirements = folder.Write("requirements-2.3.2.txt", "# pins\nrknn-toolkit2==2.3.2\ntinydependency==1.0  # with a remark\n");
 
         // Interrupted: one package cannot be had.
@@ -20,7 +19,7 @@ public sealed class ProvisionTests : IDisposable
         Assert.Contains("No matching distribution found for tinydependency==1.0", failure.Message);
         Assert.Contains("folder of wheels", failure.Message);
 
-        Wheel("tinydependency", "1.0");
+        Wheels.Pack(folder.File("wheels"), "tinydependency", "1.0");
         var made = await ProvisionAsync();
         Assert.False(made.Reused);
         Assert.Equal(["rknn-toolkit2 2.3.2", "tinydependency 1.0"], made.Packages.Select(package => $"{package.Name} {package.Version}"));
@@ -57,24 +56,4 @@ public sealed class ProvisionTests : IDisposable
     }
 
     public void Dispose() => folder.Dispose();
-
-    private string Wheel(string name, string version, string? requires = null)
-    {
-        var path = Path.Combine(Directory.CreateDirectory(folder.File("wheels")).FullName, $"{name}-{version}-py3-none-any.whl");
-        using var zip = ZipFile.Open(path, ZipArchiveMode.Create);
-        var info = $"{name}-{version}.dist-info";
-        var files = new Dictionary<string, string>
-        {
-            [$"{name}/__init__.py"] = "",
-            [$"{info}/METADATA"] = $"Metadata-Version: 2.1\nName: {name.Replace('_', '-')}\nVersion: {version}\n" + (requires is null ? "" : $"Requires-Dist: {requires}\n"),
-            [$"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        };
-        files[$"{info}/RECORD"] = string.Concat(files.Keys.Append($"{info}/RECORD").Select(file => $"{file},,\n"));
-        foreach (var (file, text) in files)
-        {
-            using var writer = new StreamWriter(zip.CreateEntry(file).Open());
-            writer.Write(text);
-        }
-        return path;
-    }
 }

@@ -53,10 +53,8 @@ class RKNN:
         with open(model, "rb") as file:
             if file.read(1) != b"\x08":  # every exporter writes the IR version first
                 recording.fail("load_onnx", "Error parsing message", "google.protobuf.message.DecodeError")
-        if inputs is None or input_size_list is None:
+        if (inputs is None or input_size_list is None) and "dynamic_input" not in self.settings:
             recording.fail("load_onnx", "The input shape ['batch_size', 'sequence_length'] of 'input_ids' is not support!")
-        if "dynamic_input" in self.settings:
-            recording.fail("build", "list index out of range", "IndexError")
         self.model = model
         recording.chatter(self._log(), "load")
         return 0
@@ -67,6 +65,9 @@ class RKNN:
         if do_quantization and not self._dataset_is_there(dataset):
             return recording.refuse("build", f"Dataset file {dataset} not found!")
         self._refuse_quantized_source()
+        if "dynamic_input" in self.settings:
+            recording.error("build", "UnboundLocalError: local variable 'matmul_1' referenced before assignment")
+            recording.fail("build", "list index out of range", "IndexError")
         self._drop_checks()
         self._go_wrong()
         self.built = "tiny-int8.rknn" if do_quantization else "tiny-fp16.rknn"
