@@ -1,5 +1,5 @@
+using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
-using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Passes;
 using ModelPipeline.Sources;
@@ -91,46 +91,45 @@ public static class ValidateStage
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<IReadOnlyList<float[]>> ReferenceAsync(
         ModelBuild build, InputShape shape, FetchedFile source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
-        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, [], context, () =>
+        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, [], context, () => Task.Run(() =>
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
             string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
             using var scorer = new ReferenceScorer(model, build.Model.Task);
             return Timed("score fp32", rows.Value, context, row => scorer.Score([.. names.Select(name => row[name])], context.Cancellation));
-        });
+        }, context.Cancellation));
 
-    /// <summary>Outputs of the artifact through the shim; its timings are written beside them.</summary>
-    private static async Task<IReadOnlyList<float[]>> ScoresAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
-        await KeptAsync(
-            build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), "score", FileDigest.Of(artifact, context.Cancellation).Sha256, shape,
-            [TimingsPath(build, variant, shape)], context, () =>
+    /// <summary>Outputs of the artifact on the validation's device; its timings are written beside them.</summary>
+    private static Task<IReadOnlyList<float[]>> ScoresAsync(
+        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
+    {
+        var spec = build.Manifest.Devices[build.Model.Validation.Device];
+        return KeptAsync(
+            build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape,
+            [TimingsPath(build, variant, shape)], context, async () =>
         {
-            using var npu = NpuModel.Load(variant.Backend, artifact);
-            ReadOnlyMemory<long>[] Inputs(TokenizedInput row) => [.. npu.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
-            foreach (var row in rows.Value.Take(WarmUpRuns))
-                npu.Run(Inputs(row), context.Cancellation);
-            var milliseconds = new List<double>(rows.Value.Count);
-            var scores = Timed($"validate {variant.Name}", rows.Value, context, row =>
-            {
-                var output = npu.Run(Inputs(row), context.Cancellation)[0];
-                milliseconds.Add(npu.LastRun.TotalMilliseconds);
-                return ModelOutput.Read(output, build.Model.Task, row.AttentionMask);
-            });
-            ReportJson.Write(TimingsPath(build, variant, shape), new Timings(npu.Simulated, npu.SdkVersion, Latency.Figures(milliseconds)));
-            return scores;
-        }).ConfigureAwait(false);
+            await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
+            var model = await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
+            await device.RunAsync([.. rows.Value.Take(WarmUpRuns)], CorePlan.Sequence, cancellation: context.Cancellation).ConfigureAwait(false);
+            var run = await device.RunAsync(
+                rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
+            ReportJson.Write(
+                TimingsPath(build, variant, shape),
+                new Timings(model.Simulated, model.SdkVersion, Latency.Figures([.. run.Passages.Select(passage => passage.Time.TotalMilliseconds)])));
+            return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
+        });
+    }
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there with the files that <paramref name="score"/> writes besides.</summary>
     private static async Task<IReadOnlyList<float[]>> KeptAsync(
-        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, IEnumerable<string> besides, StageContext context, Func<List<float[]>> score)
+        ModelBuild build, string path, string stage, string modelSha256, InputShape shape, IEnumerable<string> besides, StageContext context, Func<Task<List<float[]>>> score)
     {
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
         var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), build.Model.Validation.Queries, build.TextSettings }, inputs);
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
             return ReportJson.Read<List<float[]>>(path + ".json");
-        var scores = await Task.Run(score, context.Cancellation).ConfigureAwait(false);
+        var scores = await score().ConfigureAwait(false);
         ReportJson.Write(path + ".json", scores);
         build.Finish(path + StageRecord.Extension, key, [path + ".json", .. besides], context);
         return scores;
@@ -143,9 +142,14 @@ public static class ValidateStage
         {
             context.Cancellation.ThrowIfCancellationRequested();
             scores.Add(score(row));
-            if (scores.Count % 16 == 0 || scores.Count == rows.Count)
-                context.Progress.Report(new StageProgress(activity, scores.Count, rows.Count));
+            Report(context, activity, scores.Count, rows.Count);
         }
         return scores;
+    }
+
+    private static void Report(StageContext context, string activity, int done, int total)
+    {
+        if (done % 16 == 0 || done == total)
+            context.Progress.Report(new StageProgress(activity, done, total));
     }
 }
