@@ -18,5 +18,9 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
 
     public static IReadOnlyList<CorePlan> All { get; } = [Sequence, JointCores, ThreeContexts];
 
+    /// <summary>Plans of a platform: those of three cores on the RK3588, else one context.</summary>
+    /// <param name="target">As in models.yaml.</param>
+    public static IReadOnlyList<CorePlan> Of(string target) => target == "rk3588" ? All : [Sequence];
+
     public override string ToString() => Name;
 }
