@@ -24,7 +24,9 @@ public sealed class BuildContext : FrostingContext
             --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
-            --to=PATH                    Publish to a folder
+            --to=PATH                    Publish to a folder instead of GitHub
+            --draft                      Publish: complete and checked, but not shown to readers
+            --dry-run                    Publish: only tell what would be done
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
         TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
