@@ -100,6 +100,7 @@ internal static class ManifestBinder
         Toolkit = (string)json["toolkit"]!,
         Rewrites = [.. json["rewrites"]!.Values<string>()!],
         Fp16 = [.. json["fp16"]!.Values<string>()!],
+        FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
         Gates = [.. Named(json["gates"]!, (metric, limit) =>
             new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"]))],
         Force = overrides.ForceConvert ?? false,

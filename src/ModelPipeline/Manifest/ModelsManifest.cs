@@ -143,6 +143,8 @@ public sealed record VariantSpec
     public required IReadOnlyList<string> Rewrites { get; init; }
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
     public IReadOnlyList<string> Fp16 { get; init; } = [];
+    /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>
+    public double FloatBudgetMb { get; init; }
     public required IReadOnlyList<GateSpec> Gates { get; init; }
     /// <summary>Build again even if up to date (FORCE_CONVERT).</summary>
     public bool Force { get; init; }

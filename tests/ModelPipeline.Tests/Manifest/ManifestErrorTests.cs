@@ -8,6 +8,8 @@ public sealed class ManifestErrorTests
         "28:20: models.tiny.variants.int8.algorithm: 'norml' is not one of normal, kl_divergence, mmse (did you mean 'normal'?)")]
     [InlineData("algorithm: normal", "algorithm: entropy",
         "28:20: models.tiny.variants.int8.algorithm: 'entropy' is not one of normal, kl_divergence, mmse")]
+    [InlineData("algorithm: normal", "float_budget_mb: 2",
+        "28:26: models.tiny.variants.int8.float_budget_mb: 'float_budget_mb' is for backend onnx with precision w8a8; 'fp16' names what another int8 build keeps finer")]
     [InlineData("target: rk3588", "target: rk3588s", "2:11: defaults.target: 'rk3588s' is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118 (did you mean 'rk3588'?)")]
     [InlineData("target: rk3588", "target:", "2:10: defaults.target: nothing is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118")]
     [InlineData("fold-shapes, mask", "fold-shape, mask",
