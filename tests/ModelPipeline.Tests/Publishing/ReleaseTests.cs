@@ -4,6 +4,7 @@ using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Publishing;
@@ -181,6 +182,22 @@ public sealed class ReleaseTests : IDisposable
         Assert.Contains(FormattableString.Invariant($"| cpu-int8 1x128 | Kendall tau | {before:F3} | {now:F3} | +{now - before:F3} |"), notes);
         Assert.Contains("| int8 | 1x128 | passed | kendall_tau ", notes);
         Assert.Contains("`tiny-reranker-rk3588-int8.rknn` runs on rk3588", notes);
+    }
+
+    [Fact]
+    public async Task Notes_compare_the_compilers_reports_of_both_versions()
+    {
+        var report = packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6);
+        var (first, second) = (await ManifestAsync("0.1.0", new CompileReport("2.3.2", true, [], [], [], 553.3, 5637)), await ManifestAsync("0.2.0", new CompileReport("2.3.2", true, [], [], [], 281.4, 5637)));
+        var notes = ReleaseNotes.Render(second, first);
+        Assert.Contains("| int8 1x128 | internal_kb | 553.3 | 281.4 | changed |", notes);
+        Assert.DoesNotContain("weight_kb", notes);
+
+        async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
+        {
+            var (folder, model) = await packages.WriteAsync([report], version, compiled: new Dictionary<string, CompileReport> { [report.Subject.Artifact] = compiled });
+            return Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)).Manifest;
+        }
     }
 
     [Theory]
