@@ -3,6 +3,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
 using ModelPipeline;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
@@ -27,13 +28,14 @@ public sealed class BuildContext : FrostingContext
             --downloads                  With --target=Clean: delete downloads too
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
+            --measure-again              Measure latency again                   (MEASURE_AGAIN)
             --to=PATH                    Publish to a folder instead of GitHub
             --draft                      Publish complete and checked, but not shown to readers
             --dry-run                    Only tell what Publish would do
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
-            Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
+        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,
+            Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
             on each other, --description what they do.
         """;
 
@@ -84,6 +86,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>Validated in this run, in order.</summary>
     public List<ValidationReport> Reports { get; } = [];
+
+    /// <summary>Measured or read in this run, by model name.</summary>
+    public Dictionary<string, LatencyReport> Latencies { get; } = [];
 
     /// <summary>What this run made for people to look at, in order.</summary>
     public List<string> Outputs { get; } = [];

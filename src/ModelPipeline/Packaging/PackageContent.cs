@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -29,6 +30,9 @@ public sealed record PackageContent(
     IReadOnlyDictionary<string, string> Tools,
     IReadOnlyDictionary<string, CompileReport>? Compiled = null)
 {
+    /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
+    public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
+
     /// <exception cref="PipelineException">A name cannot be in a package, or a simulated artifact is named .rknn.</exception>
     internal void RequireSound()
     {
@@ -65,6 +69,7 @@ public sealed record PackageContent(
         Variants = [.. Reports.Select(report => new PackageVariant(
             report.Subject, report.Reference, report.Figures, report.Gates,
             Compiled?.GetValueOrDefault(report.Subject.Artifact) is { } compiled ? CompileChange.Figures(compiled) : null))],
+        Routings = Routings,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),
         Tools = Sorted(Tools),

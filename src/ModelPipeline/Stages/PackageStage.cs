@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Toolkit;
@@ -14,9 +15,9 @@ public static class DecideStage
     public const string DecisionName = "decision.json";
 
     /// <summary>Writes production.env and decision.json into the model's folder.</summary>
-    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports)
+    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
     {
-        var decision = ProductionDecision.Make(build.Model, reports);
+        var decision = ProductionDecision.Make(build.Model, reports, routings);
         AtomicFile.WriteText(Path.Combine(build.Folder, EnvironmentName), EnvironmentFile.Text(decision.Environment));
         ReportJson.Write(Path.Combine(build.Folder, DecisionName), decision);
         return decision;
@@ -28,7 +29,8 @@ public static class PackageStage
 {
     /// <summary>Packages the variants of <paramref name="reports"/> with vocabulary, report and decision. Unchanged content is not packed again.</summary>
     /// <returns>Path of the package's folder; the archive lies beside it.</returns>
-    public static async Task<string> RunAsync(ModelBuild build, IReadOnlyList<ValidationReport> reports, StageContext context)
+    public static async Task<string> RunAsync(
+        ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings, StageContext context)
     {
         var model = build.Model;
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
@@ -64,7 +66,10 @@ public static class PackageStage
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
         var content = new PackageContent(
-            model, files, reports, sources, Settings(model), tools, compiled.ToDictionary(report => report.Key, report => ReportJson.Read<CompileReport>(report.Value)));
+            model, files, reports, sources, Settings(model), tools, compiled.ToDictionary(report => report.Key, report => ReportJson.Read<CompileReport>(report.Value)))
+        {
+            Routings = routings,
+        };
         await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;

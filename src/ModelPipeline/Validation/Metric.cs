@@ -24,7 +24,12 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     public const string CosineMin = "cosine_min";
     public const string SimilaritySpearman = "similarity_spearman";
     public const string SizeMb = "size_mb";
+    public const string LatencyMeanMs = "latency_mean_ms";
+    public const string LatencyP50Ms = "latency_p50_ms";
     public const string LatencyP95Ms = "latency_p95_ms";
+    public const string LatencyP99Ms = "latency_p99_ms";
+    public const string RequestP50Ms = "request_p50_ms";
+    public const string RequestP95Ms = "request_p95_ms";
 
     /// <summary>In the order reports show them.</summary>
     public static IReadOnlyList<Metric> All { get; } =
@@ -43,10 +48,12 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
         new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1."),
         new(SimilaritySpearman, "Similarity Spearman", MetricKind.Accuracy, 4, "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1."),
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
-        new("latency_mean_ms", "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
-        new("latency_p50_ms", "p50, ms", MetricKind.Latency, 1, "Median milliseconds a passage."),
+        new(LatencyMeanMs, "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
+        new(LatencyP50Ms, "p50, ms", MetricKind.Latency, 1, "Median milliseconds a passage."),
         new(LatencyP95Ms, "p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a passage."),
-        new("latency_p99_ms", "p99, ms", MetricKind.Latency, 1, "99th percentile of milliseconds a passage."),
+        new(LatencyP99Ms, "p99, ms", MetricKind.Latency, 1, "99th percentile of milliseconds a passage."),
+        new(RequestP50Ms, "Request p50, ms", MetricKind.Latency, 1, "Median milliseconds a request under the fastest core plan."),
+        new(RequestP95Ms, "Request p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a request under the fastest core plan."),
     ];
 
     /// <summary>The metric of that name.</summary>

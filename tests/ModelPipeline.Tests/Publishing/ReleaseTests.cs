@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
@@ -61,7 +62,7 @@ public sealed class ReleaseTests : IDisposable
     }
 
     [Fact]
-    public async Task A_file_that_fails_at_one_shape_is_left_out_at_all()
+    public async Task A_variant_that_fails_at_one_shape_is_left_out_at_all()
     {
         var good = packages.Report("cpu-int8", Backend.Onnx);
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
@@ -70,9 +71,22 @@ public sealed class ReleaseTests : IDisposable
         var manifest = PackageCheck.Verify(folder, Packages.Cancellation);
         manifest = manifest with { Variants = [.. manifest.Variants, new(bad.Subject, bad.Reference, bad.Figures, bad.Gates)] };
         var release = Release.Of(model, manifest, Decision(folder));
+        Assert.DoesNotContain(release.Files, file => file.Name == good.Subject.Artifact);
         Assert.Equal(["1x128", "1x512"], release.Manifest.Omitted.Select(variant => variant.Shape));
         Assert.Contains("does not pass at another shape", release.Manifest.Omitted[0].Reason);
         Assert.Contains("no variant may be released", release.Refusal);
+    }
+
+    [Fact]
+    public async Task A_variant_whose_shapes_fail_together_is_left_out()
+    {
+        var good = packages.Report("cpu-int8", Backend.Onnx);
+        var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
+        var (folder, model) = await packages.WriteAsync([good]);
+        var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
+        var release = Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
+        Assert.StartsWith("all its shapes together: kendall_tau", release.Manifest.Omitted.Single().Reason);
+        Assert.Empty(release.Manifest.Routings);
     }
 
     [Fact]
