@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
@@ -21,7 +20,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private const string UntilInputEnds = """exec 3<&0; "$@" </dev/null & p=$!; (cat <&3; kill "$p") >/dev/null 2>&1 & wait "$p" """;
 
     private readonly DirectoryInfo folder;
-    private readonly ConcurrentQueue<string> log = new();
+    private readonly List<string> log = [];
     private Process? server;
 
     private LoopbackBoard(DeviceSpec spec)
@@ -155,30 +154,38 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     /// <summary>Starts the server; false when it ended again.</summary>
     private async Task<bool> ListensAsync(string sshd, CancellationToken cancellation)
     {
-        var listening = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        log.Clear();
         server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", sshd, "-D", "-e", "-f", In("sshd_config")])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,
         })!;
-        log.Clear();
-        server.ErrorDataReceived += (_, line) =>
+        var errors = server.StandardError;
+        while (await errors.ReadLineAsync(cancellation).AsTask().WaitAsync(StartLimit, cancellation).ConfigureAwait(false) is { } line)
         {
-            if (line.Data is null)
+            log.Add(line);
+            if (!line.StartsWith("Server listening", StringComparison.Ordinal))
+                continue;
+            _ = DrainAsync(errors);
+            return true;
+        }
+        await StopAsync().ConfigureAwait(false);
+        return false;
+    }
+
+    /// <summary>Keeps the server's log from filling its pipe. It ends with the last connection, which may outlive the server.</summary>
+    private static async Task DrainAsync(StreamReader errors)
+    {
+        try
+        {
+            while (await errors.ReadLineAsync().ConfigureAwait(false) is not null)
             {
-                listening.TrySetResult(false);
-                return;
             }
-            if (log.Count < 16)
-                log.Enqueue(line.Data);
-            if (line.Data.StartsWith("Server listening", StringComparison.Ordinal))
-                listening.TrySetResult(true);
-        };
-        server.BeginErrorReadLine();
-        var listens = await listening.Task.WaitAsync(StartLimit, cancellation).ConfigureAwait(false);
-        if (!listens)
-            await StopAsync().ConfigureAwait(false);
-        return listens;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // The server was disposed of.
+        }
     }
 
     private string Find(string program, string package, params IEnumerable<string> folders) =>

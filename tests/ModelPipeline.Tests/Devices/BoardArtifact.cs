@@ -33,7 +33,7 @@ public sealed class BoardArtifact : IAsyncLifetime
     {
         var length = 4 + (row * 7 % (tokens - 4));
         return new TokenizedInput(
-            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 5 + (((row * 131L) + (i * 37)) % 8000) : 0)],
+            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 5 + (((row * 131L) + (i * 37)) % 7900) : 0)],
             [.. Enumerable.Range(0, tokens).Select(i => i < length ? 1L : 0)],
             new long[tokens], length);
     })];
