@@ -77,6 +77,17 @@ public sealed class BucketPlanTests
         Assert.Equal(parallel, plan.Fastest);
     }
 
+    /// <summary>What the original board took in sequence, and what its three cores alone can bring.</summary>
+    [Fact]
+    public void Five_passages_of_185_ms_take_925_ms_in_sequence_and_370_on_three_cores()
+    {
+        var fp16 = Latencies.Artifact("fp16", 512, [185]) with
+        {
+            Plans = [Latencies.Plan(CorePlan.Sequence, [185], [925]), Latencies.Plan(CorePlan.ThreeContexts, [185], [370])],
+        };
+        Assert.Equal([925, 370], BucketPlan.Of([fp16], [.. Enumerable.Repeat(300, 50)], 5).Expected.Select(expected => expected.RequestMs));
+    }
+
     /// <summary>With one bucket the percentile over passages is the artifact's own.</summary>
     [Fact]
     public void The_95th_percentile_weighs_each_bucket_by_its_passages()
