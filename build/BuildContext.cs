@@ -30,7 +30,9 @@ public sealed class BuildContext : FrostingContext
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --measure-again              Measure latency again                   (MEASURE_AGAIN)
-            --to=PATH                    Publish to a folder
+            --to=PATH                    Publish to a folder instead of GitHub
+            --draft                      Publish complete and checked, but not shown to readers
+            --dry-run                    Only tell what Publish would do
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
         TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
@@ -19,13 +20,15 @@ public sealed record PackageSource(string Name, string Path, PackageRole Role, s
 /// <param name="Inputs">sha256 by logical name (model, vocabulary, corpus ...).</param>
 /// <param name="Settings">What models.yaml resolved to, without local paths.</param>
 /// <param name="Tools">Version by tool.</param>
+/// <param name="Compiled">Compile reports by artifact name, of those that have one.</param>
 public sealed record PackageContent(
     ModelSpec Model,
     IReadOnlyList<PackageSource> Files,
     IReadOnlyList<ValidationReport> Reports,
     IReadOnlyDictionary<string, string> Inputs,
     JsonObject Settings,
-    IReadOnlyDictionary<string, string> Tools)
+    IReadOnlyDictionary<string, string> Tools,
+    IReadOnlyDictionary<string, CompileReport>? Compiled = null)
 {
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
@@ -63,7 +66,9 @@ public sealed record PackageContent(
         Origin = PackageManifest.OriginOf(Model.Source),
         Simulated = files.Any(file => file.Simulated),
         Files = files,
-        Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates))],
+        Variants = [.. Reports.Select(report => new PackageVariant(
+            report.Subject, report.Reference, report.Figures, report.Gates,
+            Compiled?.GetValueOrDefault(report.Subject.Artifact) is { } compiled ? CompileChange.Figures(compiled) : null))],
         Routings = Routings,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),

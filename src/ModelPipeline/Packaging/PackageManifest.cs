@@ -29,11 +29,13 @@ public sealed record OmittedVariant(string Variant, string Shape, string Reason)
 }
 
 /// <summary>A variant at one shape, as validated.</summary>
+/// <param name="Compile">What the toolkit's compiler said of it: <see cref="Toolkit.CompileChange.Figures"/>; null for what no compiler made.</param>
 public sealed record PackageVariant(
     ValidationSubject Subject,
     IReadOnlyDictionary<string, double> Reference,
     IReadOnlyDictionary<string, double> Figures,
-    IReadOnlyList<GateOutcome> Gates);
+    IReadOnlyList<GateOutcome> Gates,
+    IReadOnlyDictionary<string, string>? Compile = null);
 
 /// <summary>manifest.json: what a package is and how it came to be.</summary>
 public sealed partial record PackageManifest

@@ -3,6 +3,7 @@ using ModelPipeline.Decision;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -46,7 +47,11 @@ public static class PackageStage
         var folder = Path.Combine(build.Packages, PackageManifest.FolderName(model.Name, model.Version));
         var archive = folder + ".tar.gz";
         var record = folder + StageRecord.Extension;
+        var compiled = artifacts.Where(artifact => artifact.Key.EndsWith(".rknn", StringComparison.Ordinal))
+            .ToDictionary(artifact => artifact.Key, artifact => Path.Combine(Path.GetDirectoryName(artifact.Value)!, QuantizeStage.CompileReportName));
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
+        foreach (var (artifact, report) in compiled)
+            inputs[artifact + "/" + QuantizeStage.CompileReportName] = FileDigest.Of(report, context.Cancellation).Sha256;
         var key = StageRecord.KeyOf("package", ModelBuild.Version, Settings(model), inputs);
         if (build.IsUpToDate(record, key, context))
             return folder;
@@ -58,7 +63,14 @@ public static class PackageStage
             ["modelpipeline"] = PipelineVersion.Current,
             ["onnxruntime"] = Microsoft.ML.OnnxRuntime.OrtEnv.Instance().GetVersionString(),
         };
-        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
+            tools["rknn-toolkit2"] = string.Join(", ", toolkits);
+        var content = new PackageContent(
+            model, files, reports, sources, Settings(model), tools, compiled.ToDictionary(report => report.Key, report => ReportJson.Read<CompileReport>(report.Value)))
+        {
+            Routings = routings,
+        };
+        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }

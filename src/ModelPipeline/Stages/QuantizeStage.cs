@@ -11,6 +11,9 @@ namespace ModelPipeline.Stages;
 /// <summary>Prepared graph and calibration set to the artifact of one variant.</summary>
 public static class QuantizeStage
 {
+    /// <summary>Beside each artifact that the toolkit compiled.</summary>
+    internal const string CompileReportName = "compile.json";
+
     /// <summary>Samples on which weights are chosen to stay in fp32.</summary>
     private const int SearchSamples = 24;
 
@@ -123,7 +126,7 @@ public static class QuantizeStage
         }, context.Progress, context.Cancellation).ConfigureAwait(false);
         foreach (var output in made.File.Outputs.Where(output => output.IsInt8))
             context.Warning($"{Path.GetFileName(artifact)}: {output.Shape.Name} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
-        return Report(artifact, "compile.json", made.Compile);
+        return Report(artifact, CompileReportName, made.Compile);
     }
 
     /// <summary>Builds the emulated graph and marks it as simulated.</summary>

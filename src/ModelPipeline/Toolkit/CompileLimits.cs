@@ -35,20 +35,23 @@ public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double?
 public sealed record CompileChange(string Name, string Before, string After)
 {
     /// <summary>What differs, in a fixed order; empty for equal figures.</summary>
-    public static IReadOnlyList<CompileChange> Between(CompileReport before, CompileReport after)
+    public static IReadOnlyList<CompileChange> Between(CompileReport before, CompileReport after) => Between(Figures(before), Figures(after));
+
+    /// <summary>What differs between two sets of <see cref="Figures"/>, of those that both have.</summary>
+    public static IReadOnlyList<CompileChange> Between(IReadOnlyDictionary<string, string> before, IReadOnlyDictionary<string, string> after) =>
+        [.. after.Where(figure => before.ContainsKey(figure.Key)).Select(figure => new CompileChange(figure.Key, before[figure.Key], figure.Value)).Where(change => change.Before != change.After)];
+
+    /// <summary>What is compared of a report, in a fixed order.</summary>
+    public static IReadOnlyDictionary<string, string> Figures(CompileReport report) => new OrderedDictionary<string, string>
     {
-        (string Name, Func<CompileReport, string> Figure)[] figures =
-        [
-            ("compiler", report => report.Compiler ?? "?"),
-            ("layers", report => Text(report.Layers.Count)),
-            ("cycles", report => Text(report.Cycles)),
-            ("traffic_kb", report => Text(report.TrafficKb)),
-            ("internal_kb", report => Text(report.InternalKb)),
-            ("weight_kb", report => Text(report.WeightKb)),
-            ("cpu_operators", report => string.Join(", ", report.CpuOperators)),
-        ];
-        return [.. figures.Select(figure => new CompileChange(figure.Name, figure.Figure(before), figure.Figure(after))).Where(change => change.Before != change.After)];
-    }
+        ["compiler"] = report.Compiler ?? "?",
+        ["layers"] = Text(report.Layers.Count),
+        ["cycles"] = Text(report.Cycles),
+        ["traffic_kb"] = Text(report.TrafficKb),
+        ["internal_kb"] = Text(report.InternalKb),
+        ["weight_kb"] = Text(report.WeightKb),
+        ["cpu_operators"] = string.Join(", ", report.CpuOperators),
+    };
 
     private static string Text(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "?";
 }
