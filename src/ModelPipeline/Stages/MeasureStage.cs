@@ -37,6 +37,7 @@ public static class MeasureStage
             device.Host,
             device.Port,
             device.Platform,
+            Runtime = Path.GetFileName(device.RuntimeLibrary),
             Settings = model.Latency with { Again = false },
             Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
             model.Validation.Queries,

@@ -50,6 +50,14 @@ public sealed class BucketPlanTests
     }
 
     [Fact]
+    public void Noise_alone_leaves_no_shape_out()
+    {
+        double[] noisy = [.. Enumerable.Range(0, 20).Select(run => run % 5 == 0 ? 30.0 : 7.0)], steady = [.. Enumerable.Repeat(11.0, 20)];
+        Assert.True(noisy.Average() > steady.Average());
+        Assert.Equal([64, 128], BucketPlan.Of([Latencies.Artifact("int8", 64, noisy), Latencies.Artifact("int8", 128, steady)], [20, 100], 5).Buckets.Select(bucket => bucket.MaxTokens));
+    }
+
+    [Fact]
     public void What_fits_no_shape_is_counted_with_what_it_loses()
     {
         var plan = BucketPlan.Of([Latencies.Artifact("int8", 64, [1]), Latencies.Artifact("int8", 128, [2])], [64, 65, 128, 129, 140], 5);
