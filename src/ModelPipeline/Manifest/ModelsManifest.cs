@@ -20,15 +20,6 @@ public enum ModelTask { Rerank, Embed }
 /// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
 public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
-public static class DeviceKinds
-{
-    extension(DeviceKind kind)
-    {
-        /// <summary>Whether what is timed there can be a measurement of a board.</summary>
-        public bool IsBoard => kind is DeviceKind.Local or DeviceKind.Ssh;
-    }
-}
-
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
 {
@@ -44,6 +35,8 @@ public sealed record DeviceSpec
     public string? RuntimeLibrary { get; init; }
     /// <summary>Of <c>loopback</c>: linux-x64 or linux-arm64; null is this machine's, another is emulated.</summary>
     public string? Platform { get; init; }
+    /// <summary>Whether what runs there can be a measurement of a board.</summary>
+    public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
 /// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON Lines {query_id, passage_ids} candidates.</summary>

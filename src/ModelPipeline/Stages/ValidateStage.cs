@@ -103,14 +103,14 @@ public static class ValidateStage
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
     {
         var spec = build.Manifest.Devices[build.Model.Validation.Device];
-        var digest = FileDigest.Of(artifact, context.Cancellation).Sha256;
-        return KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", digest, shape, context, async () =>
+        return KeptAsync<List<float[]>>(
+            build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, async () =>
         {
             await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
             await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
             var run = await device.RunAsync(
                 rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
-            return run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask)).ToList();
+            return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
         });
     }
 
