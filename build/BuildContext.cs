@@ -4,6 +4,7 @@ using Cake.Core.Diagnostics;
 using Cake.Frosting;
 using ModelPipeline;
 using ModelPipeline.Manifest;
+using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
@@ -24,6 +25,8 @@ public sealed class BuildContext : FrostingContext
             --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
+            --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
+            --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
         TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Provision, Doctor, Test, Clean, and each
@@ -45,10 +48,11 @@ public sealed class BuildContext : FrostingContext
             Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
             var fetcher = SourceFetcher.FromEnvironment(Environment.GetEnvironmentVariable);
             Cache = fetcher.Cache;
             Builds = Manifest.Models.ToDictionary(
-                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, fetcher));
+                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, fetcher) { KeepScratch = context.HasArgument("keep-scratch") });
         }
         catch (PipelineException e)
         {
@@ -64,6 +68,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>The manifest with the models and variants that were asked for, or with all of them.</summary>
     public ModelsManifest Declared { get; }
+
+    /// <summary>Manifest of the package to compare compile reports with; null if none was named.</summary>
+    public PackageManifest? LastRelease { get; }
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache { get; }

@@ -70,7 +70,7 @@ internal static class StageTasks
             });
 
         IReadOnlyList<ValidationReport> All() => model.Variants.All(variant => reports.ContainsKey(variant.Name))
-            ? [.. model.Variants.SelectMany(variant => reports[variant.Name])]
+            ? ValidateStage.Compare(build, [.. model.Variants.SelectMany(variant => reports[variant.Name])], context.LastRelease)
             : throw new PipelineException($"{model.Name} was not validated in this run. Run this target without --exclusive.");
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>

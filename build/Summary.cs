@@ -43,7 +43,7 @@ internal static class Summary
         var build = context.Builds[report.Subject.Model];
         var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
         var timings = ReportJson.Read<Timings>(ValidateStage.TimingsPath(build, variant, shape));
-        return Show(timings.Milliseconds, "latency_p50_ms") + (timings.Simulated ? " sim" : "");
+        return Show(timings.Milliseconds, "latency_p50_ms") + (timings is { Simulated: true, Milliseconds.Count: > 0 } ? " sim" : "");
     }
 
     /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed run.</summary>

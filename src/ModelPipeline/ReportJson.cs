@@ -23,7 +23,7 @@ public static partial class ReportJson
     {
         WriteIndented = true,
         NewLine = "\n",
-        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>() },
+        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>(), new Row<LayerError>() },
     };
 
     /// <summary>The same bytes for the same record, ending in '\n'.</summary>

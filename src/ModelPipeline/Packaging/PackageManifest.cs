@@ -1,16 +1,18 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using ModelPipeline.Manifest;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
 
-public enum PackageRole { Model, Vocabulary, Report, Environment, Decision }
+public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Compile }
 
 /// <summary>A file of a package.</summary>
 /// <param name="Name">In the package's folder; letters, digits and . _ - only.</param>
 /// <param name="Role">What it is for.</param>
-/// <param name="Variant">Models: the variant it is; else null.</param>
+/// <param name="Variant">Models and compile reports: the variant it is of; else null.</param>
 /// <param name="Simulated">Stands in for an .rknn file.</param>
 /// <param name="Digest">Of its bytes.</param>
 public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest);
@@ -20,7 +22,12 @@ public sealed record PackageVariant(
     ValidationSubject Subject,
     IReadOnlyDictionary<string, double> Reference,
     IReadOnlyDictionary<string, double> Figures,
-    IReadOnlyList<GateOutcome> Gates);
+    IReadOnlyList<GateOutcome> Gates)
+{
+    /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ToolkitFindings? Toolkit { get; init; }
+}
 
 /// <summary>manifest.json: what a package is and how it came to be.</summary>
 public sealed partial record PackageManifest

@@ -40,6 +40,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => fetcher.Cache;
 
+    /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
+    public bool KeepScratch { get; init; }
+
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
     /// <summary>Where finished packages of all models lie.</summary>

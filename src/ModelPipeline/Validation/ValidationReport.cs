@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
+using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Validation;
 
@@ -53,6 +54,10 @@ public sealed record ValidationReport(
     IReadOnlyList<QueryFigures> Queries,
     IReadOnlyList<TextFigures> Texts)
 {
+    /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ToolkitFindings? Toolkit { get; init; }
+
     /// <summary>No gate failed. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
     public bool Holds => Gates.All(gate => gate.Result != GateResult.Failed);

@@ -46,8 +46,7 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var request = files.Request(Toolkit(), output);
         request = request with
         {
-            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2 },
-            AutoHybrid = new AutoHybrid(0.97, 12),
+            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2, AutoHybrid = new AutoHybrid(0.97, 12) },
             CustomString = "made by a test",
             Limits = new() { KeepScratch = true },
         };
@@ -88,7 +87,7 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task Scores_of_the_toolkits_simulator_and_its_error_analysis_come_back()
     {
-        var request = files.Request(Toolkit(), output) with { Score = [files.Sample(0), files.Sample(1)], Analyse = files.Sample(0) };
+        var request = files.Request(Toolkit(), output) with { Score = files.Dataset, Analyse = true };
 
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
