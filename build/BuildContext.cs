@@ -27,11 +27,12 @@ public sealed class BuildContext : FrostingContext
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
             --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
+            --to=PATH                    Publish to a folder
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Provision, Doctor, Test, Clean, and each
-            stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend on each other,
-            --description what they do.
+        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
+            Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
+            on each other, --description what they do.
         """;
 
     private readonly RunState run;

@@ -3,6 +3,7 @@ using Cake.Core.Diagnostics;
 using ModelPipeline;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
+using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 
@@ -25,7 +26,9 @@ internal static class StageTasks
         Plain("Validate", "Measures variants against fp32 and judges the gates", model => [$"Validate:{model.Name}"]);
         Plain("Decide", "Says which variant production should run", model => [$"Decide:{model.Name}"]);
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
-        engine.RegisterTask("Default").Description("Packages every model of models.yaml that has default: true").IsDependentOn("Package");
+        Plain("Release", "Makes release folders of what may be published", model => [$"Release:{model.Name}"]);
+        Plain("Publish", "Publishes releases, to a folder with --to", model => [$"Publish:{model.Name}"]);
+        engine.RegisterTask("Default").Description("Releases every model of models.yaml that has default: true, to artifacts/release").IsDependentOn("Release");
 
         void Plain(string stage, string description, Func<ModelSpec, IEnumerable<string>> tasks) =>
             engine.RegisterTask(stage).Description(description).IsDependentOn(context.Selected.SelectMany(tasks));
@@ -68,6 +71,15 @@ internal static class StageTasks
                 var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
                 context.Outputs.AddRange([folder, folder + ".tar.gz"]);
             });
+        Task("Release", $"Release folder of {model.Name}").IsDependentOn($"Package:{model.Name}")
+            .Does(async () =>
+            {
+                var release = await context.StageAsync(stage => System.Threading.Tasks.Task.FromResult(ReleaseStage.Run(build, stage)));
+                if (release.Refusal is null)
+                    context.Outputs.Add(ReleaseFolder.PathOf(build.Releases, release.Tag));
+            });
+        Task("Publish", $"Publishes {model.Name}").IsDependentOn($"Release:{model.Name}")
+            .Does(() => PublishTask.RunAsync(context, build));
 
         IReadOnlyList<ValidationReport> All() => model.Variants.All(variant => reports.ContainsKey(variant.Name))
             ? ValidateStage.Compare(build, [.. model.Variants.SelectMany(variant => reports[variant.Name])], context.LastRelease)

@@ -3,46 +3,45 @@ using System.Globalization;
 namespace ModelPipeline.Benchmarks;
 
 /// <summary>Options of the form <c>--name=value</c>; the defaults are the sample model and corpus of the repository.</summary>
-internal sealed class Arguments
+internal sealed record Arguments
 {
-    private static readonly string[] Names = ["model", "vocab", "corpus", "pairs", "queries", "sequence"];
-    private readonly Dictionary<string, string> values = [];
+    public string Model { get; init; } = Sample("tiny-reranker/model.onnx");
 
-    public Arguments(IEnumerable<string> arguments)
-    {
-        foreach (var argument in arguments)
-        {
-            var cells = argument.Split('=', 2);
-            if (cells.Length != 2 || !cells[0].StartsWith("--", StringComparison.Ordinal) || !Names.Contains(cells[0][2..]))
-                throw new PipelineException($"'{argument}' is not an option; known are {string.Join(", ", Names.Select(name => $"--{name}=..."))}.");
-            values[cells[0][2..]] = cells[1];
-        }
-    }
-
-    public string Model => values.GetValueOrDefault("model", Sample("tiny-reranker/model.onnx"));
-
-    public string Vocabulary => values.GetValueOrDefault("vocab", Sample("tiny-reranker/vocab.txt"));
+    public string Vocabulary { get; init; } = Sample("tiny-reranker/vocab.txt");
 
     /// <summary>A folder of queries.jsonl, passages.jsonl, qrels.tsv and candidates.jsonl.</summary>
-    public string Corpus => values.GetValueOrDefault("corpus", Sample("corpus"));
+    public string Corpus { get; init; } = Sample("corpus");
 
-    /// <summary>A file of tokenized pairs instead of a corpus: query id, passage id, then ids, mask and types, separated by spaces.</summary>
-    public string? Pairs => values.GetValueOrDefault("pairs");
+    /// <summary>A folder of models/minilm-l12-reranker, models/all-minilm-l6-v2 (each a model.onnx or model.onnx.gz, and a vocab.txt) and data/debian (a corpus).</summary>
+    public string? Reference { get; init; }
 
-    public int Queries => Number("queries", 20);
+    /// <summary>The first so many queries of the corpus, or twice as many passages for an embedder.</summary>
+    public int Queries { get; init; } = 20;
 
-    public int Sequence => Number("sequence", 128);
+    public int Sequence { get; init; } = 128;
 
-    private int Number(string name, int otherwise) =>
-        !values.TryGetValue(name, out var text) ? otherwise
-        : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 ? number
-        : throw new PipelineException($"--{name}={text}: expected a positive number.");
+    public static Arguments Parse(IEnumerable<string> options) => options.Aggregate(new Arguments(), (arguments, option) => option.Split('=', 2) switch
+    {
+        ["--model", var file] => arguments with { Model = file },
+        ["--vocab", var file] => arguments with { Vocabulary = file },
+        ["--corpus", var folder] => arguments with { Corpus = folder },
+        ["--reference", var folder] => arguments with { Reference = folder },
+        ["--queries", var number] => arguments with { Queries = Number(option, number) },
+        ["--sequence", var number] => arguments with { Sequence = Number(option, number) },
+        _ => throw new PipelineException($"'{option}' is not an option; known are --model=, --vocab=, --corpus=, --reference=, --queries=, --sequence=."),
+    });
 
-    private static string Sample(string name)
+    private static int Number(string option, string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 ? number
+        : throw new PipelineException($"{option}: expected a positive number.");
+
+    private static string Sample(string name) => InRepository($"pipeline/sample/{name}");
+
+    public static string InRepository(string path)
     {
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "ModelPipeline.sln")))
-            folder = Path.GetDirectoryName(folder) ?? throw new PipelineException("Not inside the repository: name --model, --vocab and --corpus.");
-        return Path.Combine(folder, "pipeline", "sample", name);
+            folder = Path.GetDirectoryName(folder) ?? throw new PipelineException("The benchmarks read the sample model and corpus: run them inside the repository.");
+        return Path.Combine(folder, path);
     }
 }

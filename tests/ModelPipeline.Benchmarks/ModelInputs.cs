@@ -1,4 +1,4 @@
-using System.Globalization;
+using ModelPipeline.Calibration;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 
@@ -7,29 +7,51 @@ namespace ModelPipeline.Benchmarks;
 /// <summary>One row for a model, and the query it belongs to.</summary>
 internal sealed record ModelInput(string Group, string Id, TokenizedInput Tokens)
 {
-    /// <summary>The candidates of the first queries, from tokenized pairs if given, else from the corpus.</summary>
+    /// <summary>The candidates of the first queries.</summary>
     public static IReadOnlyList<ModelInput> Pairs(Arguments arguments)
     {
-        var all = arguments.Pairs is { } file ? File.ReadLines(file).Select((line, i) => Parse(line, $"{file}:{i + 1}")) : FromCorpus(arguments);
-        return [.. all.GroupBy(input => input.Group).Take(arguments.Queries).SelectMany(group => group)];
+        var (corpus, tokenizer) = Load(arguments);
+        return
+        [
+            .. from query in corpus.Queries.Take(arguments.Queries)
+               from passage in query.Candidates
+               select new ModelInput(query.Id, passage, tokenizer.Encode(query.Text, corpus.Passages[passage], arguments.Sequence, TruncationStrategy.LongestFirst)),
+        ];
     }
 
-    /// <summary>The first passages of the corpus, two for each query asked for.</summary>
+    /// <summary>The first passages, two for each query asked for.</summary>
     public static IReadOnlyList<ModelInput> Passages(Arguments arguments)
     {
-        var tokenizer = PairTokenizer.Load(arguments.Vocabulary, lowercase: true);
-        return [.. Load(arguments).Passages.Take(2 * arguments.Queries).Select(passage => new ModelInput("", passage.Key, tokenizer.Encode(passage.Value, arguments.Sequence)))];
+        var (corpus, tokenizer) = Load(arguments);
+        return [.. corpus.Passages.Take(2 * arguments.Queries).Select(passage => Passage(passage, tokenizer, arguments))];
     }
 
-    private static IEnumerable<ModelInput> FromCorpus(Arguments arguments)
+    /// <summary>Pairs of other queries than <see cref="Pairs"/>, for calibration.</summary>
+    public static IReadOnlyList<ModelInput> CalibrationPairs(Arguments arguments, int samples)
     {
-        var (corpus, tokenizer) = (Load(arguments), PairTokenizer.Load(arguments.Vocabulary, lowercase: true));
-        return from query in corpus.Queries
-               from passage in query.Candidates
-               select new ModelInput(query.Id, passage, tokenizer.Encode(query.Text, corpus.Passages[passage], arguments.Sequence, TruncationStrategy.LongestFirst));
+        var (corpus, tokenizer) = Load(arguments);
+        var others = corpus with { Queries = [.. corpus.Queries.Skip(arguments.Queries)] };
+        var texts = others.Queries.ToDictionary(query => query.Id, query => query.Text);
+        return
+        [
+            .. CalibrationRows.ChoosePairs(others, samples, seed: 42).Select(pair => new ModelInput(
+                pair.Query, pair.Passage, tokenizer.Encode(texts[pair.Query], corpus.Passages[pair.Passage], arguments.Sequence, TruncationStrategy.LongestFirst))),
+        ];
     }
 
-    private static Corpus Load(Arguments arguments)
+    /// <summary>The passages behind those of <see cref="Passages"/>, for calibration.</summary>
+    public static IReadOnlyList<ModelInput> CalibrationPassages(Arguments arguments, int samples)
+    {
+        var (corpus, tokenizer) = Load(arguments);
+        return [.. corpus.Passages.Skip(2 * arguments.Queries).Take(samples).Select(passage => Passage(passage, tokenizer, arguments))];
+    }
+
+    private static ModelInput Passage(KeyValuePair<string, string> passage, PairTokenizer tokenizer, Arguments arguments) =>
+        new("", passage.Key, tokenizer.Encode(passage.Value, arguments.Sequence));
+
+    private static (Corpus Corpus, PairTokenizer Tokenizer) Load(Arguments arguments) => (LoadCorpus(arguments), PairTokenizer.Load(arguments.Vocabulary, lowercase: true));
+
+    public static Corpus LoadCorpus(Arguments arguments)
     {
         string At(string name) => Path.Combine(arguments.Corpus, name);
         return Corpus.Load(new CorpusSpec
@@ -40,18 +62,5 @@ internal sealed record ModelInput(string Group, string Id, TokenizedInput Tokens
             Qrels = At("qrels.tsv"),
             Candidates = At("candidates.jsonl"),
         });
-    }
-
-    private static ModelInput Parse(string line, string where)
-    {
-        var cells = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        var numbers = cells.Skip(2).Select(cell => long.TryParse(cell, CultureInfo.InvariantCulture, out var number)
-            ? number
-            : throw new PipelineException($"{where}: '{cell}' is not a number.")).ToArray();
-        if (numbers.Length == 0 || numbers.Length % 3 != 0)
-            throw new PipelineException($"{where}: expected a query id, a passage id and three times as many numbers as tokens.");
-        var length = numbers.Length / 3;
-        var mask = numbers[length..(2 * length)];
-        return new ModelInput(cells[0], cells[1], new TokenizedInput(numbers[..length], mask, numbers[(2 * length)..], (int)mask.Sum()));
     }
 }

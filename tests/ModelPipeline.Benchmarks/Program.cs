@@ -1,10 +1,15 @@
 using ModelPipeline;
 using ModelPipeline.Benchmarks;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--pairs=FILE] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
+    ["npu"] = NpuEmulated.Run,
+    ["toolkit"] = ToolkitAgreement.Run,
+    ["quantizer"] = ReferenceModels.Run,
 };
 try
 {
@@ -12,7 +17,7 @@ try
         return CpuQuantizationProcess.Run(from, to);
     if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var run))
         throw new PipelineException($"Name a benchmark first: {string.Join(", ", benchmarks.Keys)}.");
-    var rows = run(new Arguments(args[1..])).ToList();
+    var rows = run(Arguments.Parse(args[1..])).ToList();
     Console.WriteLine($"Machine: {Machine.Describe()}\n");
     Table.Print(rows, Console.Out);
     return 0;

@@ -103,6 +103,7 @@ internal static class ManifestBinder
         DynamicInput = (bool?)json["dynamic_input"] ?? false,
         AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
         ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
+        FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
         Gates = [.. Named(json["gates"]!, (metric, limit) =>
             new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])).Where(gate => gate.Metric != "compile")],
         Compile = json["gates"]!["compile"] is { } compile

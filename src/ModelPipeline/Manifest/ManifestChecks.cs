@@ -78,6 +78,8 @@ internal static class ManifestChecks
         };
         if (Text(variant, "precision") is "fp32" or "fp16" or "w8a8" && possible?.Contains(Text(variant, "precision")) == false)
             errors.Add(variant["precision"]!, $"backend {Text(variant, "backend")} builds {string.Join(" and ", possible)}, not {Text(variant, "precision")}");
+        if (variant["float_budget_mb"] is { } budget && (Text(variant, "backend"), Text(variant, "precision")) != ("onnx", "w8a8"))
+            errors.Add(budget, "'float_budget_mb' is for backend onnx with precision w8a8; 'fp16' names what another int8 build keeps finer");
     }
 
     /// <summary>Keys that only the toolkit understands.</summary>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace ModelPipeline.Manifest;
 
 /// <summary>Everything models.yaml declares, with defaults and environment applied. Paths are absolute.</summary>
@@ -125,12 +127,18 @@ public enum QuantizationMethod { Channel, Layer }
 
 public sealed record VariantSpec
 {
+    /// <summary>The platform of variants that ONNX Runtime runs.</summary>
+    public const string Cpu = "cpu";
+
     public required string Name { get; init; }
     public required Backend Backend { get; init; }
     public required Precision Precision { get; init; }
     public QuantizationAlgorithm Algorithm { get; init; } = QuantizationAlgorithm.Normal;
     public QuantizationMethod Method { get; init; } = QuantizationMethod.Channel;
     public string Target { get; init; } = "rk3588";
+    /// <summary>What runs the variant: its target or, for the onnx backend, <see cref="Cpu"/>.</summary>
+    [JsonIgnore]
+    public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
     /// <summary>Names of graph passes, in order.</summary>
@@ -145,6 +153,8 @@ public sealed record VariantSpec
     public bool AccuracyAnalysis { get; init; }
     /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
     public bool ToolkitSimulator { get; init; }
+    /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>
+    public double FloatBudgetMb { get; init; }
     public required IReadOnlyList<GateSpec> Gates { get; init; }
     /// <summary>What the compile report must keep to; backend rknn.</summary>
     public CompileLimits Compile { get; init; } = new();

@@ -11,24 +11,24 @@ internal static class ModelCard
     /// <summary>The template model-card.md filled in.</summary>
     public static string Render(ModelSpec model, PackageManifest manifest) => Template.Fill("model-card.md", new Dictionary<string, string>
     {
-        ["name"] = Escape(manifest.Name),
-        ["version"] = Escape(manifest.Version),
+        ["name"] = Markdown.Escape(manifest.Name),
+        ["version"] = Markdown.Escape(manifest.Version),
         ["what"] = manifest.Task switch
         {
             ModelTask.Rerank => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.",
             _ => "An embedder that turns a text into a vector; similar texts have a large cosine.",
         },
         ["notice"] = string.Join(' ', Notices(manifest)),
-        ["origin"] = Escape(manifest.Origin),
-        ["licence"] = Escape(manifest.Licence ?? "not stated: see the origin"),
+        ["origin"] = Markdown.Escape(manifest.Origin),
+        ["licence"] = Markdown.Escape(manifest.Licence ?? "not stated: see the origin"),
         ["tokenizer"] = (model.Tokenizer.Lowercase ? "WordPiece, lower-cased, " : "WordPiece, cased, ")
             + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
         ["shapes"] = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
         ["variants"] = Variants(manifest),
-        ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")),
+        ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")) + Omitted(manifest),
         ["compiled"] = Compiled(manifest),
         ["gates"] = Gates(manifest),
-        ["files"] = Table(
+        ["files"] = Markdown.Table(
             ["File", "Bytes", "What"],
             manifest.Files.Select(file => (string[])[$"`{file.Name}`", file.Digest.Size.ToString(CultureInfo.InvariantCulture), What(file)])),
         ["usage"] = Usage(model, manifest),
@@ -52,11 +52,11 @@ internal static class ModelCard
     {
         var shown = Shown(manifest);
         var reference = manifest.Variants.Take(1).Select(variant => (string[])["fp32 (reference, not packaged)", "", "", .. Cells(variant.Reference), "", ""]);
-        return Table(
+        return Markdown.Table(
             ["Variant", "File", "Shape", .. shown.Select(metric => metric.Label), "Gates", "Latency"],
             reference.Concat(manifest.Variants.Select(variant => (string[])
             [
-                Escape(variant.Subject.Variant) + (variant.Subject.IsStandIn ? " (simulated)" : variant.Subject.Simulated ? " (scores simulated)" : ""),
+                Markdown.Escape(variant.Subject.Variant) + (variant.Subject.IsStandIn ? " (simulated)" : variant.Subject.Simulated ? " (scores simulated)" : ""),
                 $"`{variant.Subject.Artifact}`",
                 variant.Subject.Shape,
                 .. Cells(variant.Figures),
@@ -68,35 +68,39 @@ internal static class ModelCard
             shown.Select(metric => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-");
     }
 
+    private static string Omitted(PackageManifest manifest) => manifest.Omitted.Count == 0
+        ? ""
+        : $"\n\nNot in this release:\n\n{Markdown.List(manifest.Omitted.Select(variant => Markdown.Escape(variant.Sentence)))}";
+
     private static string Verdict(PackageVariant variant) => variant.Gates.Count == 0
         ? "none"
         : string.Join(", ", variant.Gates.GroupBy(gate => gate.Result).OrderBy(group => group.Key).Select(group => $"{group.Count()} {Words(group.Key)}"));
 
     private static string Latency(PackageVariant variant) => variant.Subject.OnDevice && variant.Figures.TryGetValue(Metric.LatencyP95Ms, out var p95)
-        ? FormattableString.Invariant($"p95 {p95:F1} ms on {Escape(variant.Subject.Device)}")
+        ? FormattableString.Invariant($"p95 {p95:F1} ms on {Markdown.Escape(variant.Subject.Device)}")
         : variant.Toolkit?.Estimate is { } estimate ? $"not measured; estimate: {estimate.Range} ms" : "not measured";
 
     /// <summary>What the NPU's compiler reported, and what estimates rest on; empty if the toolkit made nothing.</summary>
     private static string Compiled(PackageManifest manifest)
     {
-        var variants = manifest.Variants.Where(variant => variant.Toolkit is not null).Select(variant => (Name: Escape(variant.Subject.Variant), variant.Subject.Shape, Toolkit: variant.Toolkit!)).ToList();
+        var variants = manifest.Variants.Where(variant => variant.Toolkit is not null).Select(variant => (Name: Markdown.Escape(variant.Subject.Variant), variant.Subject.Shape, Toolkit: variant.Toolkit!)).ToList();
         if (variants.Count == 0)
             return "";
-        var table = Table(["Variant", "Shape", "Compiler", "Operators on the CPU", "Million cycles", "Traffic, MB", "Weight memory, MB", "Internal memory, MB"], variants.Select(each => (string[])
+        var table = Markdown.Table(["Variant", "Shape", "Compiler", "Operators on the CPU", "Million cycles", "Traffic, MB", "Weight memory, MB", "Internal memory, MB"], variants.Select(each => (string[])
         [
-            each.Name, each.Shape, Escape(each.Toolkit.Compile.Compiler ?? "-"), Escape(string.Join(", ", each.Toolkit.Compile.CpuOperators)),
+            each.Name, each.Shape, Markdown.Escape(each.Toolkit.Compile.Compiler ?? "-"), Markdown.Escape(string.Join(", ", each.Toolkit.Compile.CpuOperators)),
             Number(each.Toolkit.Compile.Cycles / 1e6), Number(each.Toolkit.Compile.TrafficKb / 1024.0), Number(each.Toolkit.Compile.WeightKb / 1000), Number(each.Toolkit.Compile.InternalKb / 1000),
         ]));
         var estimates = variants.Where(each => each.Toolkit.Estimate is not null)
-            .Select(each => $"- {each.Name} at {each.Shape}: latency estimated, not measured: {Escape(each.Toolkit.Estimate!.Range)} ms a passage, 90 % interval; from {Escape(each.Toolkit.Estimate.Basis)}.");
+            .Select(each => $"- {each.Name} at {each.Shape}: latency estimated, not measured: {Markdown.Escape(each.Toolkit.Estimate!.Range)} ms a passage, 90 % interval; from {Markdown.Escape(each.Toolkit.Estimate.Basis)}.");
         return string.Join("\n", [.. new[] { "\n## Compile report\n", table, "" }, .. estimates]).TrimEnd('\n') + "\n";
 
         static string Number(double? value) => value?.ToString("0.00", CultureInfo.InvariantCulture) ?? "-";
     }
 
     private static string Gates(PackageManifest manifest) => manifest.Variants.Any(variant => variant.Gates.Count > 0)
-        ? Table(["Variant", "Result", "Outcome"], manifest.Variants.SelectMany(variant =>
-            variant.Gates.Select(gate => (string[])[Escape(variant.Subject.Variant), Words(gate.Result), Escape(gate.Statement)])))
+        ? Markdown.Table(["Variant", "Result", "Outcome"], manifest.Variants.SelectMany(variant =>
+            variant.Gates.Select(gate => (string[])[Markdown.Escape(variant.Subject.Variant), Words(gate.Result), Markdown.Escape(gate.Statement)])))
         : "None are declared.";
 
     private static string Words(GateResult result) => result switch
@@ -108,13 +112,14 @@ internal static class ModelCard
 
     private static string What(PackageFile file) => file.Role switch
     {
-        PackageRole.Model when file.Simulated => $"variant {Escape(file.Variant!)}: ONNX emulation of the NPU, for ONNX Runtime",
-        PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Escape(file.Variant!)}: for librknnrt on the NPU",
-        PackageRole.Model => $"variant {Escape(file.Variant!)}: for ONNX Runtime on the CPU",
-        PackageRole.Compile => $"variant {Escape(file.Variant!)}: the NPU compiler's report, layer by layer",
+        PackageRole.Model when file.Simulated => $"variant {Markdown.Escape(file.Variant!)}: ONNX emulation of the NPU, for ONNX Runtime",
+        PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Markdown.Escape(file.Variant!)}: for librknnrt on the NPU",
+        PackageRole.Model => $"variant {Markdown.Escape(file.Variant!)}: for ONNX Runtime on the CPU",
+        PackageRole.Compile => $"variant {Markdown.Escape(file.Variant!)}: the NPU compiler's report, layer by layer",
         PackageRole.Vocabulary => "the tokenizer's vocabulary, one token a line",
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",
+        PackageRole.Sbom => "what the release is made of, CycloneDX",
         _ => "why production runs what it runs",
     };
 
@@ -129,21 +134,9 @@ internal static class ModelCard
             usage.Append("\n`.onnx` files run in ONNX Runtime on any machine.");
         if (extensions.Contains(".rknn"))
         {
-            var needs = model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => $"{Escape(variant.Target)} with librknnrt {Escape(variant.Toolkit)}");
+            var needs = model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => $"{Markdown.Escape(variant.Target)} with librknnrt {Markdown.Escape(variant.Toolkit)}");
             usage.Append($"\n`.rknn` files run on {string.Join(", ", needs.Distinct())}.");
         }
         return usage.ToString();
-    }
-
-    private static string Table(string[] head, IEnumerable<string[]> rows) =>
-        string.Join("\n", rows.Prepend([.. head.Select(_ => "---")]).Prepend(head).Select(row => $"| {string.Join(" | ", row)} |"));
-
-    /// <summary>Text that Markdown and its HTML show as it is, on one line.</summary>
-    private static string Escape(string text)
-    {
-        var escaped = new StringBuilder();
-        foreach (var letter in text)
-            escaped.Append(letter is '\\' or '`' or '*' or '[' or ']' or '<' or '>' or '|' or '#' or '&' ? $"\\{letter}" : char.IsControl(letter) ? " " : letter.ToString());
-        return escaped.ToString();
     }
 }

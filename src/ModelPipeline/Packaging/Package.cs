@@ -48,7 +48,7 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
             var subject = content.Reports.FirstOrDefault(report => report.Subject.Artifact == file.Name)?.Subject;
             if (subject is not null && subject.ArtifactDigest != digest)
                 throw new PipelineException($"package: {file.Path} has sha256 {digest.Sha256}, but {subject.ArtifactDigest.Sha256} was validated. Validate it again.");
-            files.Add(new(file.Name, file.Role, file.Variant, subject?.IsStandIn ?? false, digest));
+            files.Add(new(file.Name, file.Role, file.Variant, subject?.IsStandIn ?? false, digest, subject is null ? null : content.Model.Variants.Single(variant => variant.Name == subject.Variant).Platform));
             advance(digest.Size);
         }
         var manifest = content.Manifest(files);

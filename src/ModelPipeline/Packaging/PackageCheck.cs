@@ -43,7 +43,7 @@ public static partial class PackageCheck
         }
         if (manifest.Files.Contains(null!))
             throw new PipelineException($"{folder}: manifest.json has null among its files. Download the package again.");
-        string[] unlisted = [PackageManifest.FileName, PackageManifest.CardName];
+        string[] unlisted = [PackageManifest.FileName, PackageManifest.CardName, PackageManifest.ProvenanceName];
         faults.AddRange(manifest.Files
             .Where(file => actual.GetValueOrDefault(file.Name) != file.Digest)
             .Select(file => $"{file.Name} is not the file that manifest.json describes"));

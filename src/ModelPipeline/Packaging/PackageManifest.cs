@@ -7,7 +7,7 @@ using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
 
-public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Compile }
+public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Compile, Sbom }
 
 /// <summary>A file of a package.</summary>
 /// <param name="Name">In the package's folder; letters, digits and . _ - only.</param>
@@ -15,7 +15,18 @@ public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Comp
 /// <param name="Variant">Models and compile reports: the variant it is of; else null.</param>
 /// <param name="Simulated">Stands in for an .rknn file.</param>
 /// <param name="Digest">Of its bytes.</param>
-public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest);
+/// <param name="Platform">Models: what runs it, such as rk3588, or cpu; else null.</param>
+public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest, string? Platform = null);
+
+/// <summary>A variant at one shape that a release leaves out.</summary>
+/// <param name="Variant">Its name in models.yaml.</param>
+/// <param name="Shape">As in file names: 1x128.</param>
+/// <param name="Reason">A sentence without its full stop.</param>
+public sealed record OmittedVariant(string Variant, string Shape, string Reason)
+{
+    [JsonIgnore]
+    public string Sentence => $"{Variant} at {Shape}: {Reason}";
+}
 
 /// <summary>A variant at one shape, as validated.</summary>
 public sealed record PackageVariant(
@@ -38,6 +49,8 @@ public sealed partial record PackageManifest
     public const string FileName = "manifest.json";
     public const string SumsName = "SHA256SUMS";
     public const string CardName = "README.md";
+    /// <summary>Releases only: names all files but itself and SHA256SUMS.</summary>
+    public const string ProvenanceName = "provenance.intoto.json";
 
     public int Format { get; init; } = CurrentFormat;
     public required string Name { get; init; }
@@ -48,15 +61,20 @@ public sealed partial record PackageManifest
     public required string Origin { get; init; }
     /// <summary>At least one file stands in for an .rknn file.</summary>
     public required bool Simulated { get; init; }
-    /// <summary>All files but manifest.json, SHA256SUMS and README.md, sorted by name.</summary>
+    /// <summary>All files but manifest.json, SHA256SUMS, README.md and the provenance, sorted by name.</summary>
     public required IReadOnlyList<PackageFile> Files { get; init; }
     public required IReadOnlyList<PackageVariant> Variants { get; init; }
+    /// <summary>Releases only: variants of the package that are not published.</summary>
+    public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
     /// <summary>sha256 by logical name, sorted.</summary>
     public required IReadOnlyDictionary<string, string> Inputs { get; init; }
     /// <summary>As resolved from models.yaml.</summary>
     public required JsonObject Settings { get; init; }
     /// <summary>Versions of the tools that made the files, sorted by tool.</summary>
     public required IReadOnlyDictionary<string, string> Tools { get; init; }
+
+    /// <summary>Name of an artifact's compile report.</summary>
+    public static string CompileName(string artifact) => System.IO.Path.ChangeExtension(artifact, ".compile.json");
 
     /// <summary>Name of the folder, and of the archive before .tar.gz.</summary>
     public static string FolderName(string model, string version) => $"{model}-{version}";

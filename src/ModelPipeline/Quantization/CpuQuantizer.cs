@@ -40,23 +40,66 @@ public static class CpuQuantizer
 {
     private const int LowestOpset = 11;
 
-    private static readonly HashSet<string> QuantizedOperators =
-    [
-        "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "ConvInteger", "QLinearConv",
-        "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits",
-    ];
-
     /// <exception cref="PipelineException">The model is quantized already, is older than opset 11, or lacks a node that is to stay in fp32.</exception>
     public static CpuQuantization Quantize(OnnxModel model, CpuQuantizationSettings settings, CancellationToken cancellation = default)
     {
-        if (model.Graph.Nodes.FirstOrDefault(node => QuantizedOperators.Contains(node.OpType)) is { } quantized)
-            throw new PipelineException($"{model.Graph.Name}: node '{quantized.Name}' ({quantized.OpType}) shows a model that is quantized already; start from the fp32 file");
+        Require(model, settings);
+        var rewriting = new CpuRewriting(CpuSlimming.Apply(model), settings);
+        rewriting.QuantizeWeights(cancellation);
+        return Finish(rewriting);
+    }
+
+    /// <summary>
+    /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized together; what
+    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit.
+    /// </summary>
+    /// <param name="extraBytes">What the file may grow by.</param>
+    /// <param name="outputs">Outputs of a model on the samples that decide, in one row.</param>
+    /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does.</returns>
+    /// <exception cref="PipelineException">As <see cref="Quantize"/>.</exception>
+    public static CpuQuantization Search(
+        OnnxModel model, CpuQuantizationSettings settings, long extraBytes, Func<OnnxModel, float[]> outputs,
+        IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        Require(model, settings);
+        var slim = CpuSlimming.Apply(model);
+        var plain = new CpuRewriting(slim, settings);
+        plain.QuantizeWeights(cancellation);
+        var (reference, quantized) = (outputs(model), Finish(plain));
+        var error = Error(quantized);
+        var groups = plain.IntegerGroups.Where(group => group.Bytes <= extraBytes).ToList();
+        var gains = new List<double>(groups.Count);
+        foreach (var (nodes, _) in groups)
+        {
+            progress?.Report(new StageProgress("searching weights to keep in fp32", gains.Count, groups.Count));
+            cancellation.ThrowIfCancellationRequested();
+            gains.Add(error - Error(Keeping(nodes)));
+        }
+        progress?.Report(new StageProgress("searching weights to keep in fp32", groups.Count, groups.Count));
+        var (kept, room) = (new List<string>(), extraBytes);
+        foreach (var ((nodes, bytes), gain) in groups.Zip(gains).Where(group => group.Second > 0).OrderByDescending(group => group.Second / group.First.Bytes))
+        {
+            if (bytes > room)
+                continue;
+            kept.AddRange(nodes);
+            room -= bytes;
+        }
+        return kept.Count > 0 && Keeping(kept) is var better && Error(better) < error ? better : quantized;
+
+        CpuQuantization Keeping(IEnumerable<string> nodes) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. nodes] }, plain));
+
+        // Squared, so that the gains of independent errors add up.
+        double Error(CpuQuantization candidate) => reference.Zip(outputs(candidate.Model), (x, y) => ((double)x - y) * (x - y)).Sum();
+    }
+
+    private static void Require(OnnxModel model, CpuQuantizationSettings settings)
+    {
+        Prequantized.Refuse(model, model.Graph.Name);
         if (model.Opset < LowestOpset)
             throw new PipelineException($"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later (14 is usual)");
         if (settings.KeepFloat.FirstOrDefault(name => !model.Graph.Nodes.Any(node => node.Name == name)) is { } unknown)
             throw new PipelineException($"{model.Graph.Name}: no node is called '{unknown}', which is to stay in fp32");
-        var rewriting = new CpuRewriting(CpuSlimming.Apply(model), settings);
-        rewriting.QuantizeWeights(cancellation);
-        return new CpuQuantization(DeadNodes.Apply(rewriting.Rewritten()).Model, rewriting.Report);
     }
+
+    private static CpuQuantization Finish(CpuRewriting rewriting) => new(DeadNodes.Apply(rewriting.Rewritten()).Model, rewriting.Report);
 }

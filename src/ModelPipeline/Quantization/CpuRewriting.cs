@@ -14,14 +14,15 @@ internal sealed class CpuRewriting
     private readonly CpuQuantizationSettings settings;
     private readonly Dictionary<string, float> gelus;
     private readonly Dictionary<string, float[]> divisors = [];
-    private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights = [];
+    private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights;
     private readonly OrderedDictionary<string, Tensor> initializers;
     private readonly List<Node> nodes = [];
     private readonly HashSet<string> written = [];
 
-    public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings)
+    /// <param name="like">A rewriting of the same model, whose int8 weights are taken over: its settings keep or quantize together what reads one value.</param>
+    public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings, CpuRewriting? like = null)
     {
-        (this.model, graph, this.settings) = (model, model.Graph, settings);
+        (this.model, graph, this.settings, weights) = (model, model.Graph, settings, like?.weights ?? []);
         (uses, initializers) = (new UseDef(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
         gelus = Gelus(graph, uses);
         var peaks = new CpuPeaks(graph, uses);
@@ -41,11 +42,22 @@ internal sealed class CpuRewriting
            select new CpuWeightReport(node.Name, weight, graph.Initializers[weight].Shape, Form(node)),
     ];
 
+    /// <summary>The products that are computed in integers, by the value that they read, and what they would add to the file as fp32.</summary>
+    public IReadOnlyList<(IReadOnlyList<string> Nodes, long Bytes)> IntegerGroups =>
+    [
+        .. from node in graph.Nodes
+           where Form(node) == CpuWeightForm.Integer
+           group node by node.Inputs[0] into readers
+           select ((IReadOnlyList<string>)[.. readers.Select(node => node.Name)],
+               readers.Select(node => node.Inputs[1]).Distinct().Sum(weight => graph.Initializers[weight].Count * (sizeof(float) - sizeof(sbyte)))),
+    ];
+
     /// <summary>The int8 form of every weight, in parallel.</summary>
     public void QuantizeWeights(CancellationToken cancellation)
     {
         var wanted = graph.Nodes.Where(node => Form(node) != CpuWeightForm.Float)
-            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0]))).DistinctBy(use => (use.Weight, use.Form));
+            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0]))).DistinctBy(use => (use.Weight, use.Form))
+            .Where(use => !weights.ContainsKey((use.Weight, use.Form)));
         Parallel.ForEach(wanted, new ParallelOptions { CancellationToken = cancellation }, use =>
         {
             var matrix = graph.Initializers[use.Weight];

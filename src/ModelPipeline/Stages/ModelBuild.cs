@@ -25,7 +25,7 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, SourceFetcher fetcher)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 1;
+    internal const int Version = 2;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];
@@ -45,6 +45,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
+    /// <summary>Where releases of all models lie: the folder to publish from.</summary>
+    public string Releases => Path.Combine(artifacts, "release");
+
     /// <summary>Where finished packages of all models lie.</summary>
     public string Packages => Path.Combine(artifacts, "packages");
 
@@ -53,15 +56,17 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";
+        var prefix = variant.Platform + "-";
+        var released = variant.Name.StartsWith(prefix, StringComparison.Ordinal) ? name : $"{model.Name}-{model.Version}-{prefix}{variant.Name}";
         var folder = Path.Combine(Folder, "variants", variant.Name);
         return variant.Backend switch
         {
-            Backend.Onnx => Path.Combine(folder, $"{name}.onnx"),
-            Backend.Rknn => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.rknn"),
+            Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
+            Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
             _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
     }

@@ -37,7 +37,7 @@ public static class PackageStage
             .. reports.Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
             .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
-                .Select(subject => new PackageSource(Path.ChangeExtension(subject.Artifact, ".compile.json"), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
+                .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
             new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),

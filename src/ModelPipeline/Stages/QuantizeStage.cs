@@ -2,6 +2,7 @@ using ModelPipeline.Calibration;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
 using ModelPipeline.Toolkit;
 
@@ -11,11 +12,14 @@ namespace ModelPipeline.Stages;
 /// <param name="Prepared">Path of the prepared graph.</param>
 /// <param name="Calibration">Folder of the calibration set.</param>
 /// <param name="Provenance">Stored in the artifact.</param>
-internal sealed record NpuInputs(string Prepared, string Calibration, Provenance Provenance);
+internal sealed record NpuInputs(string Prepared, string Calibration, BuildProvenance Provenance);
 
 /// <summary>Prepared graph and calibration set to the artifact of one variant.</summary>
 public static class QuantizeStage
 {
+    /// <summary>Samples on which weights are chosen to stay in fp32.</summary>
+    private const int SearchSamples = 24;
+
     /// <returns>Path of the artifact.</returns>
     public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context) =>
         variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
@@ -24,7 +28,14 @@ public static class QuantizeStage
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision }, new Dictionary<string, string> { ["model"] = source.Sha256 });
+        var inputs = new Dictionary<string, string> { ["model"] = source.Sha256 };
+        var calibration = "";
+        if (variant.FloatBudgetMb > 0)
+        {
+            calibration = await CalibrateStage.RunAsync(build, build.Model.Shapes[0], context).ConfigureAwait(false);
+            inputs["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256;
+        }
+        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision, variant.FloatBudgetMb }, inputs);
         return await KeptAsync(build, variant, shape, key, context, artifact =>
         {
             if (variant.Precision == Precision.Fp32)
@@ -33,11 +44,23 @@ public static class QuantizeStage
                 return Task.FromResult<IReadOnlyList<string>>([]);
             }
             context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
-            var quantization = CpuQuantizer.Quantize(OnnxModel.Load(source.Path), new CpuQuantizationSettings(), context.Cancellation);
+            var model = OnnxModel.Load(source.Path);
+            var quantization = variant.FloatBudgetMb > 0
+                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), build.Model.Task, context)
+                : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
+            OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
             quantization.Model.Save(artifact);
             return Task.FromResult(Report(artifact, quantization.Weights));
         }).ConfigureAwait(false);
     }
+
+    /// <summary>Quantizes but for the weights that gain most in fp32, within the budget, by the outputs of some calibration samples.</summary>
+    private static CpuQuantization QuantizeWithin(OnnxModel model, VariantSpec variant, CalibrationSet calibration, ModelTask task, StageContext context) =>
+        CpuQuantizer.Search(model, new CpuQuantizationSettings(), (long)(variant.FloatBudgetMb * 1e6), candidate =>
+        {
+            using var scorer = new ReferenceScorer(candidate, task);
+            return [.. calibration.Samples.Take(SearchSamples).SelectMany(sample => scorer.Score(sample, context.Cancellation))];
+        }, context.Progress, context.Cancellation);
 
     /// <summary>An NPU variant, or what simulates it: from the prepared graph and the calibration set through the shim.</summary>
     private static async Task<string> ForNpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
@@ -75,7 +98,7 @@ public static class QuantizeStage
         if (variant.Backend == Backend.Rknn)
             digests["driver"] = FileDigest.Of(ToolkitEnvironment.DriverPath, context.Cancellation).Sha256;
         var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, digests);
-        return new NpuInputs(prepared, calibration, new Provenance(PipelineVersion.Current, origin.Sha256, key));
+        return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key));
     }
 
     /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its reports.</summary>
@@ -108,7 +131,9 @@ public static class QuantizeStage
         var graph = artifact + AtomicFile.TemporarySuffix;
         try
         {
-            var (model, quantization) = Emulate(OnnxModel.Load(inputs.Prepared), variant, CalibrationSet.Read(inputs.Calibration), context);
+            var source = OnnxModel.Load(inputs.Prepared);
+            var (model, quantization) = Emulate(source, variant, CalibrationSet.Read(inputs.Calibration), context);
+            OnnxChecker.Check(model).Beyond(OnnxChecker.Check(source)).ThrowIfUnsound(artifact);
             model.Save(graph);
             await ConversionJob.RunAsync(new ConversionRequest
             {

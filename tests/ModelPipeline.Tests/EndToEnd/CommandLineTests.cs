@@ -16,9 +16,9 @@ public sealed partial class CommandLineTests : IDisposable
     {
         var lines = (await workspace.RunAsync("--tree")).Succeeded().Output.Split('\n');
         Assert.Equal(
-            ["Default", "Package", "Package:tiny-reranker", "Decide:tiny-reranker", "Validate:tiny-reranker", "Validate:tiny-reranker:fp16", "Quantize:tiny-reranker:fp16",
+            ["Default", "Release", "Release:tiny-reranker", "Package:tiny-reranker", "Decide:tiny-reranker", "Validate:tiny-reranker", "Validate:tiny-reranker:fp16", "Quantize:tiny-reranker:fp16",
                 "Calibrate:tiny-reranker", "Prepare:tiny-reranker", "Fetch:tiny-reranker"],
-            lines.SkipWhile(line => line != "Default").Take(10).Select(line => line.TrimStart('└', '├', '─', '│', ' ')));
+            lines.SkipWhile(line => line != "Default").Take(11).Select(line => line.TrimStart('└', '├', '─', '│', ' ')));
         Assert.Contains(lines, line => line.EndsWith("─Quantize:ms-marco-MiniLM-L-12-v2:cpu-int8", StringComparison.Ordinal));
     }
 

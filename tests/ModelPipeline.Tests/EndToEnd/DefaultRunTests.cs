@@ -92,7 +92,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public void The_printed_paths_are_there()
     {
         string[] printed = [.. run.Output.Split('\n').Where(line => line.StartsWith("  artifacts/", StringComparison.Ordinal)).Select(line => Path.Combine(workspace.Folder, line.Trim()))];
-        Assert.Equal([workspace.Built("validation/report.html"), workspace.Built("production.env"), workspace.Package, workspace.Package + ".tar.gz"], printed);
+        Assert.Equal([workspace.Built("validation/report.html"), workspace.Built("production.env"), workspace.Package, workspace.Package + ".tar.gz", workspace.Release], printed);
         Assert.All(printed, path => Assert.True(Path.Exists(path), path));
     }
 
@@ -145,6 +145,15 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         var simulated = decision["variants"]!.AsArray().Where(variant => variant!["artifact"]!.GetValue<string>().EndsWith(".sim.onnx", StringComparison.Ordinal)).ToList();
         Assert.Equal(2, simulated.Count);
         Assert.All(simulated, variant => Assert.Contains("not measured: needs a device", variant!.ToJsonString()));
+    }
+
+    [Fact]
+    public void What_may_be_published_is_released_and_nothing_else()
+    {
+        var manifest = PackageCheck.Verify(workspace.Release, TestContext.Current.CancellationToken);
+        Assert.Equal(["tiny-reranker-0.1.0-cpu-int8.onnx"], manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => file.Name));
+        Assert.Equal(["fp16", "int8"], manifest.Omitted.Select(variant => variant.Variant));
+        Assert.DoesNotContain(Directory.EnumerateFiles(workspace.Release), file => file.Contains(".sim.", StringComparison.Ordinal));
     }
 
     [Fact]

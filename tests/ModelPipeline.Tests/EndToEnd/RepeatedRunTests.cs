@@ -48,7 +48,7 @@ public sealed class RepeatedRunTests(QuickRun finished)
     {
         using var first = finished.Copy();
         using var second = new Workspace(Workspace.TenQueries);
-        (await second.RunAsync($"--artifacts={second.Folder}/artifacts", "--target=Package:tiny-reranker")).Succeeded();
+        (await second.RunAsync($"--artifacts={second.Folder}/artifacts", "--target=Release:tiny-reranker")).Succeeded();
         var before = Digests(first.Files());
         Assert.Contains("packages/tiny-reranker-0.1.0.tar.gz", before.Keys);
         Assert.Contains("packages/tiny-reranker-0.1.0/SHA256SUMS", before.Keys);

@@ -26,6 +26,9 @@ internal sealed class Workspace : IDisposable
     /// <summary>Of the sample model.</summary>
     public string Package => folder.File("artifacts/packages/tiny-reranker-0.1.0");
 
+    /// <summary>Of the sample model.</summary>
+    public string Release => folder.File("artifacts/release/tiny-reranker/v0.1.0");
+
     /// <summary>A file or folder of the sample model, by its path below artifacts/models/tiny-reranker.</summary>
     public string Built(string path) => Path.Combine(folder.Path, "artifacts", "models", Model, path);
 

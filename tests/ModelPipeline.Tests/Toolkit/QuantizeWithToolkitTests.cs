@@ -20,7 +20,7 @@ public sealed class QuantizeWithToolkitTests : IDisposable
 
         var artifact = await QuantizeAsync();
         Assert.Equal(expected, File.ReadAllBytes(artifact));
-        Assert.EndsWith("/variants/int8/1x128/tiny-reranker-0.1.0-int8-1x128.rknn", artifact);
+        Assert.EndsWith("/variants/int8/1x128/tiny-reranker-0.1.0-rk3588-int8.rknn", artifact);
         Assert.Contains(warnings, warning => warning.Contains("logits is int8"));
         var compile = ReportJson.Read<CompileReport>(Path.Combine(Path.GetDirectoryName(artifact)!, "compile.json"));
         Assert.Equal((103_067, 72, 4855.75), (compile.Cycles, compile.Layers.Count, compile.WeightKb));

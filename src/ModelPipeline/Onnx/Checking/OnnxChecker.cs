@@ -5,6 +5,9 @@ namespace ModelPipeline.Onnx.Checking;
 /// <param name="Values">Type and shape of each value as far as they follow from the inputs: a null shape is of any rank.</param>
 public sealed record CheckResult(IReadOnlyList<string> Findings, IReadOnlyDictionary<string, InferredValue> Values)
 {
+    /// <summary>Without what was wrong with the model that this one was made from: its exporter's doing, which runs nevertheless.</summary>
+    public CheckResult Beyond(CheckResult source) => this with { Findings = [.. Findings.Except(source.Findings)] };
+
     /// <exception cref="PipelineException">Something is wrong with the model; the message lists the first findings.</exception>
     public void ThrowIfUnsound(string name)
     {

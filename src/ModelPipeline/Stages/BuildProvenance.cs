@@ -6,7 +6,7 @@ namespace ModelPipeline.Stages;
 /// <param name="Pipeline">Version of ModelPipeline.</param>
 /// <param name="Source">sha256 of the fp32 model.</param>
 /// <param name="Settings">Key of the build: a hash of everything it depends on.</param>
-public sealed partial record Provenance(string Pipeline, string Source, string Settings)
+public sealed partial record BuildProvenance(string Pipeline, string Source, string Settings)
 {
     public override string ToString() => $"modelpipeline {Pipeline} source={Source} settings={Settings}";
 

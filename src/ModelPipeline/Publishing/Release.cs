@@ -1,0 +1,93 @@
+using System.Security.Cryptography;
+using System.Text;
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Packaging;
+
+namespace ModelPipeline.Publishing;
+
+/// <summary>A file of a release.</summary>
+/// <param name="Name">Its name there.</param>
+/// <param name="Digest">Of its bytes.</param>
+/// <param name="Text">Its content if it was made for the release, in UTF-8; null for a file of the package, which has the same name there.</param>
+public sealed record ReleaseFile(string Name, FileDigest Digest, string? Text = null)
+{
+    /// <summary>Media type for those who serve it.</summary>
+    public string MediaType => Path.GetExtension(Name) switch
+    {
+        ".json" => "application/json",
+        ".html" => "text/html",
+        ".md" => "text/markdown",
+        ".onnx" or ".rknn" => "application/octet-stream",
+        _ => "text/plain",
+    };
+
+    internal static ReleaseFile Of(string name, string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        return new(name, new(bytes.Length, Convert.ToHexStringLower(SHA256.HashData(bytes))), text);
+    }
+}
+
+/// <summary>
+/// What is published of a package: the artifacts that passed their gates on what they are made for, and all that vouches for them. A value, made
+/// from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the manifest.
+/// </summary>
+/// <param name="Manifest">Of the released files only.</param>
+/// <param name="Files">Sorted by name, with unlike names; SHA256SUMS covers all others.</param>
+/// <param name="Refusal">Why this must not be published at all; null if it may.</param>
+public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile> Files, string? Refusal)
+{
+    public const string BillOfMaterialsName = "sbom.cdx.json";
+
+    public string Model => Manifest.Name;
+
+    public string Version => Manifest.Version;
+
+    /// <summary><c>model/vVersion</c>: the git tag, and the folder of a folder release.</summary>
+    public string Tag => TagOf(Model, Version);
+
+    /// <summary>Digest of SHA256SUMS: releases with the same one have the same bytes throughout.</summary>
+    public string Content => Files.Single(file => file.Name == PackageManifest.SumsName).Digest.Sha256;
+
+    public static string TagOf(string model, string version) => $"{model}/v{version}";
+
+    /// <summary>The release of a package.</summary>
+    /// <param name="model">As declared in models.yaml.</param>
+    /// <param name="package">Its verified manifest.</param>
+    /// <param name="decision">Its decision.json.</param>
+    public static Release Of(ModelSpec model, PackageManifest package, ProductionDecision decision)
+    {
+        var refused = package.Variants.GroupBy(variant => variant.Subject.Artifact).Where(artifact => artifact.Any(variant => ReleaseGuard.Objections(variant).Count > 0)).Select(artifact => artifact.Key).ToHashSet();
+        OmittedVariant[] omitted = [.. package.Variants.Where(variant => refused.Contains(variant.Subject.Artifact)).Select(ReleaseGuard.Omitted)];
+
+        var kept = package with
+        {
+            Simulated = false,
+            Files = [.. package.Files.Where(file => !refused.Contains(file.Name) && !refused.Select(PackageManifest.CompileName).Contains(file.Name))],
+            Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Artifact))],
+            Omitted = omitted,
+        };
+        var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
+        var manifest = kept with { Files = [.. kept.Files.Append(new(materials.Name, PackageRole.Sbom, null, false, materials.Digest)).OrderBy(file => file.Name, StringComparer.Ordinal)] };
+        ReleaseFile[] files =
+        [
+            .. kept.Files.Select(file => new ReleaseFile(file.Name, file.Digest)),
+            materials,
+            ReleaseFile.Of(PackageManifest.FileName, ReportJson.Text(manifest)),
+            ReleaseFile.Of(PackageManifest.CardName, ModelCard.Render(model, manifest)),
+        ];
+        files = [.. files, ReleaseFile.Of(PackageManifest.ProvenanceName, Provenance.Text(manifest, files))];
+        files = [.. files.OrderBy(file => file.Name, StringComparer.Ordinal)];
+        var sums = ReleaseFile.Of(PackageManifest.SumsName, string.Concat(files.Select(file => $"{file.Digest.Sha256}  {file.Name}\n")));
+        return new(manifest, [.. files.Append(sums).OrderBy(file => file.Name, StringComparer.Ordinal)], RefusalOf(kept, decision));
+    }
+
+    private static string? RefusalOf(PackageManifest kept, ProductionDecision decision)
+    {
+        var what = kept.Variants.Count == 0 ? "no variant may be released"
+            : decision.Winner is { } winner && kept.Files.All(file => file.Name != winner) ? $"production.env runs {winner}, which may not be released"
+            : null;
+        return what is null ? null : $"{TagOf(kept.Name, kept.Version)} is not released: {what}\n  {string.Join("\n  ", kept.Omitted.Select(variant => variant.Sentence))}";
+    }
+}

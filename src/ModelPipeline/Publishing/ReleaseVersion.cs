@@ -1,0 +1,20 @@
+using NuGet.Versioning;
+
+namespace ModelPipeline.Publishing;
+
+/// <summary>The order of versions: semantic versioning 2.0.0.</summary>
+internal static class ReleaseVersion
+{
+    public static bool IsPrerelease(string version) => SemanticVersion.Parse(version).IsPrerelease;
+
+    /// <summary>The highest of <paramref name="others"/> that is lower than <paramref name="version"/>; what is no version is passed over.</summary>
+    public static string? LastBefore(string version, IEnumerable<string> others)
+    {
+        var limit = SemanticVersion.Parse(version);
+        return others
+            .Select(text => (Text: text, Version: SemanticVersion.TryParse(text, out var parsed) ? parsed : null))
+            .Where(other => other.Version is not null && other.Version < limit)
+            .OrderBy(other => other.Version)
+            .LastOrDefault().Text;
+    }
+}

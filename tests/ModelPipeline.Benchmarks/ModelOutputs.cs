@@ -1,0 +1,46 @@
+using Microsoft.ML.OnnxRuntime;
+using ModelPipeline.Onnx;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Benchmarks;
+
+/// <summary>What models say, and how two of them agree.</summary>
+internal static class ModelOutputs
+{
+    /// <summary>First output of the model, flat.</summary>
+    public static float[] Of(InferenceSession session, ModelInput input)
+    {
+        using var outputs = session.Run([.. session.InputNames.Select(name => input.Tokens[name])], session.OutputNames.Take(1).ToArray());
+        return outputs[0].GetTensorDataAsSpan<float>().ToArray();
+    }
+
+    public static bool Embeds(InferenceSession session) => session.OutputMetadata.First().Value.Dimensions.Length == 3;
+
+    /// <summary>Scores of a reranker.</summary>
+    public static float[] Scores(InferenceSession session, IEnumerable<ModelInput> inputs) => [.. inputs.Select(input => Of(session, input)[0])];
+
+    /// <summary>Embeddings: mean of the token vectors before the padding.</summary>
+    public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) => [.. inputs.Select(input =>
+    {
+        var tokens = Of(session, input);
+        var mean = new float[tokens.Length / input.Tokens.InputIds.Length];
+        for (var i = 0; i < input.Tokens.Length * mean.Length; i++)
+            mean[i % mean.Length] += tokens[i] / input.Tokens.Length;
+        return mean;
+    })];
+
+    public static double Tau(float[] x, float[] y) => RankCorrelation.KendallTauB<float>(x, y);
+
+    public static double MeanDifference(float[] x, float[] y) => x.Zip(y, (a, b) => Math.Abs((double)a - b)).Average();
+
+    /// <summary>Mean of tau over the queries that order their candidates.</summary>
+    public static double MeanTau(IEnumerable<ModelInput> inputs, float[] x, float[] y) => inputs.Index().GroupBy(input => input.Item.Group)
+        .Select(query => Tau([.. query.Select(input => x[input.Index])], [.. query.Select(input => y[input.Index])])).Where(double.IsFinite).Average();
+
+    /// <summary>Mean and least cosine.</summary>
+    public static (double Mean, double Min) Cosines(IReadOnlyList<ModelInput> inputs, float[][] reference, float[][] embeddings)
+    {
+        var figures = EmbeddingValidation.Measure([.. inputs.Select(input => input.Id)], reference, embeddings).Figures;
+        return (figures[Metric.CosineMean], figures[Metric.CosineMin]);
+    }
+}

@@ -1,0 +1,43 @@
+using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
+using ModelPipeline.Tests.Onnx;
+
+namespace ModelPipeline.Tests.Quantization;
+
+/// <summary>Weights that stay in fp32 within a budget, chosen by what they gain.</summary>
+public sealed class CpuSearchTests
+{
+    private const int Pairs = 24;
+    private static readonly CpuQuantization Plain = CpuQuantizer.Quantize(TinyReranker.Source, new CpuQuantizationSettings());
+
+    private static float[] Outputs(OnnxModel model) => TinyReranker.Scores(model, Pairs);
+
+    private static CpuQuantization Search(OnnxModel model, long bytes) =>
+        CpuQuantizer.Search(model, new CpuQuantizationSettings(), bytes, Outputs, cancellation: TestContext.Current.CancellationToken);
+
+    [Fact]
+    public void The_model_comes_closer_to_fp32_and_grows_by_no_more_than_the_budget()
+    {
+        const int Budget = 400_000;
+        var chosen = Search(TinyReranker.Source, Budget);
+
+        Assert.InRange(Error(chosen), 0, 0.9 * Error(Plain));
+        // Names and nodes of what is no longer quantized go, too.
+        Assert.InRange(chosen.Model.ToBytes().Length - Plain.Model.ToBytes().Length, 1, Budget);
+        static double Error(CpuQuantization quantization) => Outputs(quantization.Model).Zip(Outputs(TinyReranker.Source), (x, y) => Math.Pow(x - y, 2)).Sum();
+    }
+
+    [Fact]
+    public void Without_room_for_any_weight_it_is_the_plain_quantization() =>
+        Assert.Equal(Plain.Model.ToBytes(), Search(TinyReranker.Source, 1000).Model.ToBytes());
+
+    [Fact]
+    public void The_projections_that_read_one_value_stay_together()
+    {
+        var kept = Search(TinyReranker.Source, 400_000).Weights.Where(weight => weight.Form == CpuWeightForm.Float).Select(weight => weight.Node).ToHashSet();
+
+        var attention = kept.Where(node => node.Contains("/self/")).GroupBy(node => node.Split("/self/")[0]);
+        Assert.All(attention, layer => Assert.Equal(3, layer.Count()));
+        Assert.NotEmpty(kept);
+    }
+}
