@@ -23,6 +23,9 @@ public sealed class BuildContext : FrostingContext
             --artifacts=PATH             Where outputs go (default: artifacts)
             --calibration-samples=N      Instead of models.yaml's number        (CALIBRATION_SAMPLES)
             --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
+            --locked                     Refuse whatever differs from models.lock.json
+            --offline                    Use only downloads that the cache has
+            --downloads                  With --target=Clean: delete downloads too
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
@@ -30,7 +33,7 @@ public sealed class BuildContext : FrostingContext
             --to=PATH                    Publish to a folder
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
+        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
             Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
             on each other, --description what they do.
         """;
@@ -48,12 +51,12 @@ public sealed class BuildContext : FrostingContext
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
             Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
+            Sources = new ModelSources(
+                Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));
             Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
             LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
-            var fetcher = SourceFetcher.FromEnvironment(Environment.GetEnvironmentVariable);
-            Cache = fetcher.Cache;
             Builds = Manifest.Models.ToDictionary(
-                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, fetcher) { KeepScratch = context.HasArgument("keep-scratch") });
+                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
         }
         catch (PipelineException e)
         {
@@ -74,10 +77,13 @@ public sealed class BuildContext : FrostingContext
     public PackageManifest? LastRelease { get; }
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
-    public string Cache { get; }
+    public string Cache => Sources.Cache;
 
     /// <summary>By model name; all that models.yaml declares.</summary>
     public IReadOnlyDictionary<string, ModelBuild> Builds { get; }
+
+    /// <summary>Gets source files as models.lock.json has them.</summary>
+    public ModelSources Sources { get; }
 
     public string Artifacts { get; }
 

@@ -47,7 +47,7 @@ internal static class StageTasks
             .Does(() => Each(model.Shapes, (shape, stage) => CalibrateStage.RunAsync(build, shape, stage)));
         foreach (var variant in model.Variants)
         {
-            Task("Quantize", $"{variant.Precision} by {variant.Backend} for {variant.Target}".ToLowerInvariant(), variant).IsDependentOn($"Calibrate:{model.Name}")
+            Task("Quantize", $"{variant.Precision} by {variant.Backend} for {(variant.Backend == Backend.Onnx ? "any cpu" : variant.Target)}".ToLowerInvariant(), variant).IsDependentOn($"Calibrate:{model.Name}")
                 .Does(() => Each(model.Shapes, (shape, stage) => QuantizeStage.RunAsync(build, variant, shape, stage)));
             Task("Validate", $"Figures and gates of {variant.Name}", variant).IsDependentOn($"Quantize:{model.Name}:{variant.Name}")
                 .Does(async () =>

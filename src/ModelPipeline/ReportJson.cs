@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using ModelPipeline.Toolkit;
@@ -28,6 +29,9 @@ public static partial class ReportJson
 
     /// <summary>The same bytes for the same record, ending in '\n'.</summary>
     public static string Text<T>(T record) => JsonSerializer.Serialize(record, Indented) + "\n";
+
+    /// <summary>The record as an object to look into or to change.</summary>
+    internal static JsonObject Node<T>(T record) => JsonSerializer.SerializeToNode(record, Compact)!.AsObject();
 
     /// <summary>Writes the record's text, atomically.</summary>
     public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));

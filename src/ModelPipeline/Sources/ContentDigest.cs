@@ -43,10 +43,7 @@ internal readonly record struct ContentDigest(DigestAlgorithm Algorithm, string 
         stream.Position = 0;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
         hash.AppendData(Encoding.ASCII.GetBytes($"blob {stream.Length}\0"));
-        var buffer = new byte[HashingCopy.BufferBytes];
-        int read;
-        while ((read = await stream.ReadAsync(buffer, cancellation).ConfigureAwait(false)) > 0)
-            hash.AppendData(buffer, 0, read);
-        return new ContentDigest(DigestAlgorithm.GitBlobSha1, Convert.ToHexStringLower(hash.GetHashAndReset()));
+        await hash.AppendAsync(stream, _ => { }, cancellation).ConfigureAwait(false);
+        return new ContentDigest(DigestAlgorithm.GitBlobSha1, hash.CurrentHex());
     }
 }

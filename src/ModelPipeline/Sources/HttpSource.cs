@@ -1,71 +1,92 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using Microsoft.Extensions.Http.Resilience;
+using Polly;
 
 namespace ModelPipeline.Sources;
 
-/// <summary>Requests over HTTP that follow redirects safely and fail in words.</summary>
-/// <param name="trusted">The only origin that ever sees <paramref name="token"/>; null for none.</param>
-/// <param name="token">Bearer token, sent to no other origin, redirects included.</param>
-/// <param name="patience">Longest wait for a connection, an answer, or the next bytes of a body.</param>
-internal sealed class HttpSource(Uri? trusted, string? token, TimeSpan patience) : IDisposable
+/// <summary>A body that ended early; worth another try.</summary>
+internal sealed class BrokenTransferException(string message, Exception? inner = null) : IOException(message, inner);
+
+/// <summary>Requests over HTTP that follow redirects safely, are made again after passing faults, and fail in words.</summary>
+internal sealed class HttpSource : IDisposable
 {
     private const int MaxRedirects = 10;
 
-    // Redirects are followed here: the token and the scheme are checked at each.
-    private readonly HttpClient _client = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = patience })
+    /// <summary>A server that wants a longer pause is not waited for.</summary>
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(2);
+
+    private readonly SourceSettings _settings;
+    private readonly HttpClient _client;
+    private readonly ResiliencePipeline<HttpResponseMessage> _retries;
+
+    public HttpSource(SourceSettings settings)
     {
-        Timeout = Timeout.InfiniteTimeSpan,
-    };
+        _settings = settings;
+        // Redirects are followed here: the token and the scheme are checked at each.
+        _client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = settings.Patience })
+        {
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
+        _retries = settings.Retries == 0 ? ResiliencePipeline<HttpResponseMessage>.Empty : new ResiliencePipelineBuilder<HttpResponseMessage>()
+            .AddRetry(new HttpRetryStrategyOptions
+            {
+                MaxRetryAttempts = settings.Retries,
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = settings.RetryDelay,
+                MaxDelay = LongestPause,
+                ShouldRetryAfterHeader = true,
+                ShouldHandle = attempt => ValueTask.FromResult(IsPassing(attempt.Outcome)),
+            })
+            .Build();
+    }
 
     public void Dispose() => _client.Dispose();
 
-    /// <summary>Writes the body of <paramref name="uri"/> to <paramref name="destination"/>.</summary>
+    /// <summary>Sends a request, again and again if need be, until its answer is received.</summary>
+    /// <param name="method">GET or HEAD; HEAD follows no redirect to another origin, which then is the answer itself.</param>
     /// <param name="uri">http or https.</param>
-    /// <param name="destination">Holds a part of the body after a failure.</param>
-    /// <param name="bytes">The exact length, if it is known.</param>
-    /// <param name="maxBytes">A longer body is refused, before it is read if the server says so.</param>
-    /// <param name="report">Makes, from the length or 0, what is told the bytes so far.</param>
-    /// <param name="cancellation">Ends the transfer.</param>
+    /// <param name="prepare">Adds headers, at every attempt.</param>
+    /// <param name="receive">
+    /// Takes the answer: a success, 416, or a redirect as above. To be told by calling its second argument whenever bytes came. Called again after a
+    /// failure of the network.
+    /// </param>
+    /// <param name="cancellation">Ends it.</param>
     /// <exception cref="PipelineException">Any failure of the server or the way to it.</exception>
-    public Task<(string Sha256, long Bytes)> DownloadAsync(
-        Uri uri, Stream destination, long? bytes, long maxBytes, Func<long, Action<long>> report, CancellationToken cancellation) =>
-        WithPatience(uri, cancellation, async wait =>
+    public async Task<T> RequestAsync<T>(
+        HttpMethod method, Uri uri, Action<HttpRequestHeaders> prepare, Func<HttpResponseMessage, Action, CancellationToken, Task<T>> receive, CancellationToken cancellation)
+    {
+        var result = default(T)!;
+        try
         {
-            using var response = await SendAsync(HttpMethod.Get, uri, stopAtOtherOrigin: false, wait.Token).ConfigureAwait(false);
-            var length = response.Content.Headers.ContentLength;
-            if (length > maxBytes)
-                throw TooLong(uri, maxBytes);
-            if (length is not null && bytes is not null && length != bytes)
-                throw new PipelineException($"{Shown(uri)}: the server offers {length} bytes where {bytes} are expected; try again, or check the source.");
-            var total = length ?? bytes;
-            var told = report(total ?? 0);
-            long received = 0;
-            await using var body = await response.Content.ReadAsStreamAsync(wait.Token).ConfigureAwait(false);
-            try
+            using var final = await _retries.ExecuteAsync(async _ =>
             {
-                var result = await HashingCopy.RunAsync(body, destination, sofar =>
+                using var wait = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+                wait.CancelAfter(_settings.Patience);
+                try
                 {
-                    wait.CancelAfter(patience);
-                    received = sofar;
-                    if (sofar > maxBytes)
-                        throw TooLong(uri, maxBytes);
-                    told(sofar);
-                }, wait.Token).ConfigureAwait(false);
-                return total is null || result.Bytes == total ? result : throw Short(uri, received, total, null);
-            }
-            catch (IOException e) when (IsOfNetwork(e))
-            {
-                throw Short(uri, received, total, e);
-            }
-        });
+                    var response = await FollowAsync(method, uri, prepare, wait.Token).ConfigureAwait(false);
+                    if (!IsRefusal(response))
+                        result = await receive(response, () => wait.CancelAfter(_settings.Patience), wait.Token).ConfigureAwait(false);
+                    return response;
+                }
+                catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+                {
+                    throw new TimeoutException(null, e);
+                }
+            }, cancellation).ConfigureAwait(false);
+            return IsRefusal(final) ? throw Refused(uri, final) : result;
+        }
+        catch (Exception e) when (e is HttpRequestException or TimeoutException || IsOfNetwork(e))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            throw new PipelineException($"{Shown(uri)}: {Explain(uri, e)}", inner: e);
+        }
+    }
 
-    /// <summary>The answer to HEAD, redirects within the origin followed; a redirect to elsewhere is the answer itself.</summary>
-    /// <exception cref="PipelineException">Any failure of the server or the way to it.</exception>
-    public Task<HttpResponseMessage> HeadAsync(Uri uri, CancellationToken cancellation) =>
-        WithPatience(uri, cancellation, wait => SendAsync(HttpMethod.Head, uri, stopAtOtherOrigin: true, wait.Token));
-
-    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, Uri uri, bool stopAtOtherOrigin, CancellationToken cancellation)
+    private async Task<HttpResponseMessage> FollowAsync(HttpMethod method, Uri uri, Action<HttpRequestHeaders> prepare, CancellationToken cancellation)
     {
         var start = uri;
         for (var hop = 0; hop <= MaxRedirects; hop++)
@@ -74,17 +95,11 @@ internal sealed class HttpSource(Uri? trusted, string? token, TimeSpan patience)
             request.Headers.UserAgent.Add(new ProductInfoHeaderValue("ModelPipeline", typeof(HttpSource).Assembly.GetName().Version!.ToString(3)));
             // A compressed body has another length and another entity tag.
             request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
-            if (token is not null && trusted is not null && SameOrigin(uri, trusted))
+            if (_settings.HubToken is { } token && SameOrigin(uri, _settings.Hub))
                 request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            prepare(request.Headers);
             var response = await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation).ConfigureAwait(false);
-            if (response.IsSuccessStatusCode)
-                return response;
-            if (Redirect(uri, response) is not { } next)
-            {
-                using (response)
-                    throw Refused(start, response);
-            }
-            if (stopAtOtherOrigin && !SameOrigin(uri, next))
+            if (Redirect(uri, response) is not { } next || (method == HttpMethod.Head && !SameOrigin(uri, next)))
                 return response;
             response.Dispose();
             CheckRedirect(uri, next);
@@ -110,49 +125,46 @@ internal sealed class HttpSource(Uri? trusted, string? token, TimeSpan patience)
 
     private static bool SameOrigin(Uri a, Uri b) => Uri.Compare(a, b, UriComponents.SchemeAndServer, UriFormat.Unescaped, StringComparison.OrdinalIgnoreCase) == 0;
 
-    private async Task<T> WithPatience<T>(Uri uri, CancellationToken cancellation, Func<CancellationTokenSource, Task<T>> work)
+    private static bool IsRefusal(HttpResponseMessage response) =>
+        !response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.RequestedRangeNotSatisfiable && Redirect(response.RequestMessage!.RequestUri!, response) is null;
+
+    /// <summary>What may go by itself: an overloaded or failing server, a link that drops or stalls; not a wrong name, certificate or proxy.</summary>
+    private static bool IsPassing(Outcome<HttpResponseMessage> outcome) => outcome switch
     {
-        using var wait = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        wait.CancelAfter(patience);
-        try
-        {
-            return await work(wait).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
-        {
-            throw new PipelineException($"{Shown(uri)}: nothing came for {patience.TotalSeconds:0.#} s; check the network or try again.", inner: e);
-        }
-        catch (Exception e) when (e is HttpRequestException || IsOfNetwork(e))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            throw new PipelineException($"{Shown(uri)}: {Explain(uri, e)}", inner: e);
-        }
-    }
+        { Exception: HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError } } => false,
+        { Exception: HttpRequestException or TimeoutException } => true,
+        { Exception: { } e } => IsOfNetwork(e),
+        { Result: { } response } => HttpClientResiliencePredicates.IsTransient(outcome) && Pause(response) <= LongestPause,
+        _ => false,
+    };
+
+    private static TimeSpan Pause(HttpResponseMessage response) =>
+        response.Headers.RetryAfter is not { } after ? TimeSpan.Zero : after.Delta ?? after.Date - DateTimeOffset.UtcNow ?? TimeSpan.Zero;
 
     /// <summary>True for a broken connection, false for a disk that is full.</summary>
-    private static bool IsOfNetwork(Exception e) => e is HttpIOException or IOException { InnerException: SocketException };
+    public static bool IsOfNetwork(Exception e) => e is HttpIOException or BrokenTransferException or IOException { InnerException: SocketException };
 
-    internal static string Explain(Uri uri, Exception e) => (e as HttpRequestException)?.HttpRequestError switch
+    internal string Explain(Uri uri, Exception e) => e switch
     {
-        HttpRequestError.NameResolutionError => $"no address is known for {uri.Host}; check the name and the network.",
-        HttpRequestError.ConnectionError => $"cannot connect to {uri.Authority} ({e.InnerException?.Message ?? e.Message}); check the network and any proxy.",
-        HttpRequestError.SecureConnectionError => $"no secure connection to {uri.Authority} ({e.InnerException?.Message ?? e.Message}); check the machine's certificates and clock.",
-        HttpRequestError.ProxyTunnelError => $"the proxy refuses to reach {uri.Authority} ({e.Message}); check HTTPS_PROXY.",
+        TimeoutException => $"nothing came for {_settings.Patience.TotalSeconds:0.#} s; check the network or try again.",
+        HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError } => $"no address is known for {uri.Host}; check the name and the network.",
+        HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError } => $"cannot connect to {uri.Authority} ({Innermost(e)}); check the network and any proxy.",
+        HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } =>
+            $"no secure connection to {uri.Authority} ({Innermost(e)}); check the machine's certificates and clock.",
+        HttpRequestException { HttpRequestError: HttpRequestError.ProxyTunnelError } => $"the proxy refuses to reach {uri.Authority} ({e.Message}); check HTTPS_PROXY.",
+        BrokenTransferException => $"{e.Message}; try again.",
         _ => $"the transfer failed ({e.Message}); try again.",
     };
+
+    private static string Innermost(Exception e) => e.InnerException?.Message ?? e.Message;
 
     private static PipelineException Refused(Uri uri, HttpResponseMessage response) => new($"{Shown(uri)}: " + response.StatusCode switch
     {
         HttpStatusCode.NotFound => "404, there is no such file; check the name and the revision.",
         HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => $"{(int)response.StatusCode}, access is refused; for a gated or private Hugging Face file set HF_TOKEN.",
+        var status when Pause(response) > LongestPause => $"the server answers {(int)status} and wants a pause of {Pause(response).TotalMinutes:0} minutes; try again then.",
         var status => $"the server answers {(int)status}; try again later or check the URL.",
     });
-
-    private static PipelineException TooLong(Uri uri, long maxBytes) =>
-        new($"{Shown(uri)}: longer than the {maxBytes} bytes allowed; check the URL, or raise max_bytes of the source.");
-
-    private static PipelineException Short(Uri uri, long received, long? total, Exception? inner) =>
-        new($"{Shown(uri)}: the body ended after {received} of {(total is null ? "an unknown number of" : total)} bytes; try again.", inner: inner);
 
     /// <summary>Without user info and query, which may hold secrets.</summary>
     public static string Shown(Uri uri) => uri.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);

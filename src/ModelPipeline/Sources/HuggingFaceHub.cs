@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.Http.Headers;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;
@@ -15,29 +14,35 @@ internal sealed record HubFile(Uri Uri, ContentDigest Digest, long? Bytes, strin
 internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
 {
     /// <exception cref="PipelineException">There is no such file, or the answer is not that of a hub.</exception>
-    public async Task<HubFile> ResolveAsync(HuggingFaceSource source, CancellationToken cancellation)
+    public Task<HubFile> ResolveAsync(HuggingFaceSource source, CancellationToken cancellation)
     {
-        var uri = Resolve(source, source.Revision);
-        using var response = await http.HeadAsync(uri, cancellation).ConfigureAwait(false);
-
-        var commit = Header(response.Headers, "X-Repo-Commit");
-        if (commit is not { Length: 40 } || !commit.All(char.IsAsciiHexDigit))
-            throw NotAHub(uri, $"X-Repo-Commit is {commit ?? "missing"}");
-        var tag = Header(response.Headers, "X-Linked-Etag") ?? Header(response.Headers, "ETag");
-        if (ContentDigest.FromEntityTag(tag) is not { } digest)
-            throw NotAHub(uri, $"the entity tag {tag ?? "is missing"}{(tag is null ? "" : " is no digest")}");
-        long? bytes = long.TryParse(Header(response.Headers, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size : null;
-        return new HubFile(Resolve(source, commit), digest, bytes, commit);
+        var uri = AddressOf(source, source.Revision);
+        return http.RequestAsync(HttpMethod.Head, uri, _ => { }, (response, _, _) => Task.FromResult(Read(source, uri, response)), cancellation);
     }
 
-    private Uri Resolve(HuggingFaceSource source, string revision)
+    /// <summary>Where a file is at a revision: a commit, branch or tag.</summary>
+    public Uri AddressOf(HuggingFaceSource source, string revision)
     {
         var path = string.Join('/', source.File.Split('/').Select(Uri.EscapeDataString));
         // The revision is one segment: a branch "refs/pr/1" has its slashes escaped.
         return new Uri($"{endpoint.AbsoluteUri.TrimEnd('/')}/{source.Repo}/resolve/{Uri.EscapeDataString(revision)}/{path}");
     }
 
-    private static string? Header(HttpResponseHeaders headers, string name) => headers.TryGetValues(name, out var values) ? values.First() : null;
+    private HubFile Read(HuggingFaceSource source, Uri uri, HttpResponseMessage response)
+    {
+        var commit = Header(response, "X-Repo-Commit");
+        if (commit is not { Length: 40 } || !commit.All(char.IsAsciiHexDigit))
+            throw NotAHub(uri, $"X-Repo-Commit is {commit ?? "missing"}");
+        var tag = Header(response, "X-Linked-Etag") ?? Header(response, "ETag");
+        if (ContentDigest.FromEntityTag(tag) is not { } digest)
+            throw NotAHub(uri, $"the entity tag {tag ?? "is missing"}{(tag is null ? "" : " is no digest")}");
+        // Without a link to a store the answer is about the file itself.
+        long? bytes = long.TryParse(Header(response, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size
+            : response.IsSuccessStatusCode ? response.Content.Headers.ContentLength : null;
+        return new HubFile(AddressOf(source, commit), digest, bytes, commit);
+    }
+
+    private static string? Header(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? values.First() : null;
 
     private static PipelineException NotAHub(Uri uri, string what) =>
         new($"{uri}: the answer is not a Hugging Face hub's: {what}; check HF_ENDPOINT.");

@@ -11,9 +11,6 @@ namespace ModelPipeline.Stages;
 /// <param name="Cancellation">Honoured within a second.</param>
 public sealed record StageContext(IProgress<StageProgress> Progress, Action<string> Info, Action<string> Warning, CancellationToken Cancellation);
 
-/// <summary>The model's verified source files on this machine.</summary>
-public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
-
 /// <summary>
 /// One model on its way from source to package: where each stage's outputs lie, and the inputs that several stages share. Stages are in the
 /// classes beside this one; each skips its work while the hashes of its inputs, settings and outputs are unchanged (<see cref="StageRecord"/>).
@@ -21,8 +18,8 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
 /// <param name="manifest">Gives corpora and devices.</param>
 /// <param name="model">With the variants to build.</param>
 /// <param name="artifacts">Folder for everything that is built.</param>
-/// <param name="fetcher">Gets sources.</param>
-public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, SourceFetcher fetcher)
+/// <param name="sources">Gets the source files.</param>
+public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
     internal const int Version = 2;
@@ -38,7 +35,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public ModelSpec Model => model;
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
-    public string Cache => fetcher.Cache;
+    public string Cache => sources.Cache;
 
     /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
     public bool KeepScratch { get; init; }
@@ -52,11 +49,14 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public string Packages => Path.Combine(artifacts, "packages");
 
     public string PreparedFolder(InputShape shape, VariantSpec variant) =>
-        Path.Combine(Folder, "prepared", shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+        Path.Combine(Folder, "prepared", variant.DynamicInput ? "dynamic" : shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+
+    /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>
+    internal InputShape LargestShape => model.Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file, and so is one with dynamic input; what only a simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";
@@ -66,6 +66,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         return variant.Backend switch
         {
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
+            Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
             Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
             _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
@@ -77,9 +78,8 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts => model.Variants.SelectMany(variant => model.Shapes.Select(shape => (variant, shape)));
 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
-    public async Task<FetchedModel> FetchAsync(StageContext context) => fetched ??= new FetchedModel(
-        await fetcher.FetchAsync(model.Source, context.Progress, context.Cancellation).ConfigureAwait(false),
-        await fetcher.FetchAsync(model.Tokenizer.Vocab, context.Progress, context.Cancellation).ConfigureAwait(false));
+    public async Task<FetchedModel> FetchAsync(StageContext context) =>
+        fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load((await FetchAsync(context).ConfigureAwait(false)).Vocabulary.Path, model.Tokenizer.Lowercase);

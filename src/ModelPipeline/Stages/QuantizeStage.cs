@@ -74,6 +74,8 @@ public static class QuantizeStage
     /// <summary>What an NPU variant is made from.</summary>
     internal static async Task<NpuInputs> InputsAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
+        if (variant.DynamicInput)
+            shape = build.LargestShape;
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
@@ -89,6 +91,7 @@ public static class QuantizeStage
             variant.Fp16,
             variant.AutoHybrid,
             variant.AccuracyAnalysis,
+            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
         };
         var digests = new Dictionary<string, string>
         {

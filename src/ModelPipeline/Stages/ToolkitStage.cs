@@ -135,6 +135,7 @@ internal static class ToolkitStage
         Variant = variant,
         Dataset = Path.Combine(inputs.Calibration, CalibrationSet.DatasetFile),
         CustomString = inputs.Provenance.ToString(),
+        Shapes = variant.DynamicInput ? [.. build.Model.Shapes.OrderBy(shape => shape.Batch * shape.Sequence)] : [],
         Limits = new() { KeepScratch = build.KeepScratch },
     };
 }

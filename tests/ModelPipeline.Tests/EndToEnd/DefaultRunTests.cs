@@ -39,11 +39,11 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     }
 
     [Fact]
-    public void Eight_bits_cost_at_most_a_hundredth_of_ndcg()
+    public void Eight_bits_move_ndcg_by_at_most_a_hundredth()
     {
         var report = Report("int8");
         Assert.Equal(0.763, report.Reference[Metric.NdcgAt10], 0.0005);
-        Assert.InRange(report.Figures[Metric.NdcgAt10], report.Reference[Metric.NdcgAt10] - 0.01, 1);
+        Assert.InRange(report.Figures[Metric.NdcgAt10], report.Reference[Metric.NdcgAt10] - 0.01, report.Reference[Metric.NdcgAt10] + 0.01);
         Assert.InRange(report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb], 0.25, 0.3);
     }
 

@@ -1,6 +1,6 @@
-using ModelPipeline.Manifest;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
 using ModelPipeline.Tests.Onnx;

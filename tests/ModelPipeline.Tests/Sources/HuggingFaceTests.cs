@@ -11,6 +11,8 @@ public sealed class HuggingFaceTests : IDisposable
 {
     private const string Commit = "0123456789abcdef0123456789abcdef01234567";
     private static readonly byte[] Model = RandomNumberGenerator.GetBytes(200_000);
+    /// <summary>As <c>printf 'hello\n' | git hash-object --stdin</c> prints it.</summary>
+    private const string VocabularyTag = "\"ce013625030ba8dba906f756967f9e9ca394464a\"";
     private static readonly byte[] Vocabulary = Encoding.UTF8.GetBytes("hello\n");
 
     private readonly TemporaryFolder _cache = new();
@@ -39,13 +41,22 @@ public sealed class HuggingFaceTests : IDisposable
     {
         await using var hub = await StartHubAsync();
         var fetched = await FetchAsync(hub, new("org/model", "main", "vocab.txt"));
-        // printf 'hello\n' | git hash-object --stdin
-        Assert.Equal(Path.Combine(_cache.Path, "git-sha1", "ce013625030ba8dba906f756967f9e9ca394464a", "vocab.txt"), fetched.Path);
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(Vocabulary)), fetched.Sha256);
+        Assert.Equal(Path.Combine(_cache.Path, "sha256", fetched.Sha256, "vocab.txt"), fetched.Path);
         Assert.Equal(Vocabulary, File.ReadAllBytes(fetched.Path));
+        Assert.Equal(["HEAD", "GET"], hub.Requests.Select(request => request.Method));
+    }
 
-        Assert.Equal(fetched, await FetchAsync(hub, new("org/model", "main", "vocab.txt")));
-        Assert.Equal(["HEAD", "GET", "HEAD"], hub.Requests.Select(request => request.Method));
+    [Fact]
+    public async Task A_small_file_of_another_git_digest_is_refused()
+    {
+        await using var hub = await LoopbackServer.StartAsync(context =>
+        {
+            context.Response.Headers["X-Repo-Commit"] = Commit;
+            context.Response.Headers.ETag = VocabularyTag;
+            return SendAsync(context, "Hello\n"u8.ToArray());
+        });
+        Assert.Contains("git-sha1 is e965047ad7c57865823c7d992b1d046ea66edf78, but ce013625030ba8dba906f756967f9e9ca394464a is expected (6 bytes came)", await FailsAsync(hub, new("org/model", "main", "vocab.txt")));
     }
 
     [Fact]
@@ -62,7 +73,8 @@ public sealed class HuggingFaceTests : IDisposable
         await using var store = await LoopbackServer.StartAsync(context => SendAsync(context, new byte[Model.Length]));
         await using var hub = await StartHubAsync(store.At("/blob"));
         Assert.Contains($"but {Convert.ToHexStringLower(SHA256.HashData(Model))} is expected", await FailsAsync(hub, new("org/model", "main", "onnx/model.onnx")));
-        Assert.Empty(Directory.EnumerateFiles(_cache.Path, "*", SearchOption.AllDirectories));
+        // But for the empty file that processes lock.
+        Assert.Equal([".lock"], Directory.EnumerateFiles(_cache.Path, "*", SearchOption.AllDirectories).Select(Path.GetExtension));
     }
 
     [Fact]
@@ -121,7 +133,7 @@ public sealed class HuggingFaceTests : IDisposable
                 response.Redirect(store!.AbsoluteUri);
                 break;
             case "vocab.txt" or "no-commit.txt":
-                response.Headers.ETag = "W/\"ce013625030ba8dba906f756967f9e9ca394464a\"";
+                response.Headers.ETag = "W/" + VocabularyTag;
                 await SendAsync(context, Vocabulary);
                 break;
             case "odd-tag.txt":
@@ -135,7 +147,7 @@ public sealed class HuggingFaceTests : IDisposable
 
     private async Task<FetchedFile> FetchAsync(LoopbackServer hub, HuggingFaceSource source, string? token = null, string? sha256 = null)
     {
-        using var fetcher = new SourceFetcher(_cache.Path, hub.Address, token);
+        using var fetcher = new SourceFetcher(new SourceSettings { Cache = _cache.Path, Hub = hub.Address, HubToken = token });
         var fetched = await fetcher.FetchAsync(new SourceSpec { HuggingFace = source, Sha256 = sha256 }, cancellation: TestContext.Current.CancellationToken);
         return fetched;
     }

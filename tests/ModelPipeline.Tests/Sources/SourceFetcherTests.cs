@@ -101,7 +101,7 @@ public sealed class SourceFetcherTests : IDisposable
             await received.Task;
             context.Abort();
         });
-        var error = await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }, new Recorder(received.SetResult));
+        var error = await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }, new Recorder(received.SetResult), retries: 0);
         Assert.Contains("the body ended after 1000 of an unknown number of bytes; try again", error);
         Assert.Empty(Files());
     }
@@ -158,7 +158,7 @@ public sealed class SourceFetcherTests : IDisposable
             cancellation.Cancel();
             await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         });
-        using var fetcher = new SourceFetcher(_cache.Path, server.Address);
+        using var fetcher = new SourceFetcher(Settings());
         var source = new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 };
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fetcher.FetchAsync(source, null, cancellation.Token).WaitAsync(TimeSpan.FromSeconds(2), TestContext.Current.CancellationToken));
         Assert.Empty(Files());
@@ -226,9 +226,10 @@ public sealed class SourceFetcherTests : IDisposable
     [Fact]
     public void An_unknown_host_and_a_refusing_proxy_are_explained()
     {
+        using var http = new HttpSource(Settings());
         var uri = new Uri("https://hub.example/m");
-        Assert.Contains("no address is known for hub.example", HttpSource.Explain(uri, new HttpRequestException(HttpRequestError.NameResolutionError)));
-        Assert.Contains("check HTTPS_PROXY", HttpSource.Explain(uri, new HttpRequestException(HttpRequestError.ProxyTunnelError)));
+        Assert.Contains("no address is known for hub.example", http.Explain(uri, new HttpRequestException(HttpRequestError.NameResolutionError)));
+        Assert.Contains("check HTTPS_PROXY", http.Explain(uri, new HttpRequestException(HttpRequestError.ProxyTunnelError)));
     }
 
     [Fact]
@@ -245,27 +246,30 @@ public sealed class SourceFetcherTests : IDisposable
     [InlineData("/xdg", "/mine", "/mine")]
     public void The_environment_says_where_the_cache_is(string? xdg, string? own, string expected)
     {
-        using var fetcher = SourceFetcher.FromEnvironment(name => name switch { "XDG_CACHE_HOME" => xdg, "MODELPIPELINE_CACHE" => own, _ => null });
-        Assert.EndsWith(expected, fetcher.Cache);
+        var settings = SourceSettings.FromEnvironment(name => name switch { "XDG_CACHE_HOME" => xdg, "MODELPIPELINE_CACHE" => own, _ => null });
+        Assert.EndsWith(expected, settings.Cache);
     }
 
     [Fact]
     public void A_hub_endpoint_that_is_no_url_is_refused()
     {
-        var error = Assert.Throws<PipelineException>(() => SourceFetcher.FromEnvironment(name => name == "HF_ENDPOINT" ? "huggingface.co" : null));
+        var error = Assert.Throws<PipelineException>(() => SourceSettings.FromEnvironment(name => name == "HF_ENDPOINT" ? "huggingface.co" : null));
         Assert.Contains("HF_ENDPOINT: 'huggingface.co'", error.Message);
     }
 
-    private IEnumerable<string> Files() => Directory.EnumerateFiles(_cache.Path, "*", SearchOption.AllDirectories);
+    private IEnumerable<string> Files() => Directory.Exists(_cache.File("sha256")) ? Directory.EnumerateFiles(_cache.File("sha256"), "*", SearchOption.AllDirectories) : [];
 
-    private async Task<FetchedFile> FetchAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null)
+    private SourceSettings Settings(TimeSpan? patience = null, int retries = 1) =>
+        new() { Cache = _cache.Path, Hub = new Uri("http://127.0.0.1:9"), Patience = patience ?? TimeSpan.FromSeconds(60), Retries = retries, RetryDelay = TimeSpan.FromMilliseconds(1) };
+
+    private async Task<FetchedFile> FetchAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null, int retries = 1)
     {
-        using var fetcher = new SourceFetcher(_cache.Path, new Uri("http://127.0.0.1:9"), patience: patience);
+        using var fetcher = new SourceFetcher(Settings(patience, retries));
         return await fetcher.FetchAsync(source, progress, TestContext.Current.CancellationToken);
     }
 
-    private async Task<string> FailsAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null) =>
-        (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(source, progress, patience))).Message;
+    private async Task<string> FailsAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null, int retries = 1) =>
+        (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(source, progress, patience, retries))).Message;
 
     private static async Task SendAsync(HttpContext context, byte[] content)
     {

@@ -31,8 +31,8 @@ internal sealed class SampleBuild : IDisposable
 
             """ + settings);
         var loaded = ModelsYaml.Load(manifest, new ManifestOverrides(), _ => null);
-        fetcher = new SourceFetcher(folder.File("cache"), new Uri("http://127.0.0.1:1"));
-        Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), fetcher);
+        fetcher = new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true });
+        Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), new ModelSources(loaded, fetcher));
         Stage = new StageContext(new Progress<StageProgress>(), _ => { }, Warnings.Add, TestContext.Current.CancellationToken);
     }
 

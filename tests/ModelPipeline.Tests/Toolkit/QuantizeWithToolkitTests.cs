@@ -87,7 +87,7 @@ public sealed class QuantizeWithToolkitTests : IDisposable
             """);
         var manifest = ModelsYaml.Load(yaml, new ManifestOverrides { ForceConvert = forced }, _ => null);
         var model = manifest.Models[0];
-        var build = new ModelBuild(manifest, model, folder.File("artifacts"), new SourceFetcher(folder.File("cache"), new Uri("http://127.0.0.1:9")));
+        var build = new ModelBuild(manifest, model, folder.File("artifacts"), new ModelSources(manifest, new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true })));
         var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
         return await QuantizeStage.RunAsync(build, model.Variants[0], model.Shapes[0], context);
     }

@@ -224,6 +224,21 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     }
 
     [Fact]
+    public async Task A_version_that_can_gets_all_shapes_at_once_and_answers_for_the_file_it_wrote()
+    {
+        toolkits.Add(new RecordedToolkit(version: "2.5.0"));
+        var request = files.Request(toolkits[^1], output, Precision.Fp16);
+
+        var failure = await Failure(request with { Variant = request.Variant with { Toolkit = "2.5.0" }, Shapes = [new(1, 64), new(1, 128)], Limits = new() { KeepScratch = true } });
+
+        // What was recorded is 2.3.2's.
+        Assert.Contains("toolkit 2.3.2 wrote it, where models.yaml asks for 2.5.0", failure);
+        var calls = File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories)));
+        Assert.Contains("\"dynamic_input\": [[[1, 64], [1, 64], [1, 64]], [[1, 128], [1, 128], [1, 128]]]", calls[0]);
+        Assert.Equal("""{"call": "load_onnx", "input_size_list": null, "inputs": null}""", calls[1]);
+    }
+
+    [Fact]
     public async Task The_scratch_folder_stays_only_when_asked()
     {
         await ToolkitConversion.RunAsync(files.Request(Toolkit(), output) with { Limits = new() { KeepScratch = true } }, cancellation: TestContext.Current.CancellationToken);

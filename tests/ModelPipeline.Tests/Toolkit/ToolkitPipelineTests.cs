@@ -146,6 +146,30 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         Assert.Contains("compile.weight_mb 4.86 is above its maximum 4.80 by 0.06", run.Error + run.Output);
     }
 
+    [Fact]
+    public async Task Ctrl_C_ends_a_deaf_toolkit_with_all_that_it_started_and_leaves_only_its_log()
+    {
+        using var copy = finished.Workspace.Copy();
+        using var hanging = new RecordedToolkit("hang");
+        var folder = copy.Built("variants/npu-int8/1x128");
+        Directory.Delete(folder, recursive: true);
+        using var host = new HostProcess(copy.Folder, ["--target=Quantize:tiny-reranker:npu-int8"], new Dictionary<string, string> { ["RKNN_PYTHON"] = hanging.Python });
+        string[] pids = [];
+        while (pids.Length < 2)
+        {
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+            pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)];
+        }
+        var begin = DateTime.UtcNow;
+
+        host.Interrupt();
+
+        Assert.Equal(130, (await host.EndAsync()).ExitCode);
+        Assert.InRange(DateTime.UtcNow - begin, TimeSpan.Zero, TimeSpan.FromSeconds(4));
+        Assert.All(pids, pid => Assert.False(File.Exists($"/proc/{pid}/cmdline") && File.ReadAllText($"/proc/{pid}/cmdline").Contains("driver.py"), pid));
+        Assert.EndsWith(".rknn.log", Assert.Single(Directory.EnumerateFileSystemEntries(folder)));
+    }
+
     private Task<HostRun> RunAsync(Workspace place, string? force, params string[] arguments) => HostProcess.RunAsync(
         place.Folder, arguments, new Dictionary<string, string> { ["RKNN_PYTHON"] = finished.Toolkit.Python, ["FORCE_CONVERT"] = force ?? "" });
 }

@@ -1,0 +1,100 @@
+using ModelPipeline.Manifest;
+
+namespace ModelPipeline.Sources;
+
+/// <summary>The model's verified source files on this machine.</summary>
+public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
+
+/// <summary>
+/// Gets the sources of models. What models.yaml leaves open, such as a branch, is looked up once and written to <see cref="ModelsLock"/>;
+/// from then on the lock decides, until the source is another one or <see cref="UpdateAsync"/> is called.
+/// </summary>
+/// <param name="manifest">Its folder holds the lock.</param>
+/// <param name="fetcher">Gets single files.</param>
+/// <param name="locked">Refuses whatever is not as locked, settings included, and never writes the lock.</param>
+public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher, bool locked = false)
+{
+    private readonly string _path = ModelsLock.PathFor(manifest);
+
+    /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
+    public string Cache => fetcher.Cache;
+
+    /// <summary>Deletes all downloads, finished or not, but those that a running pipeline uses. Returns the bytes freed.</summary>
+    public long ClearDownloads() => fetcher.ClearCache();
+
+    /// <summary>Downloads or verifies a model and its vocabulary.</summary>
+    /// <exception cref="PipelineException">A source cannot be had or is not what was declared or locked.</exception>
+    public async Task<FetchedModel> FetchAsync(string model, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    {
+        var declared = manifest.Models.Single(each => each.Name == model);
+        var before = ModelsLock.Load(_path).Models.GetValueOrDefault(model);
+        if (locked)
+            RequireUnchanged(declared, before);
+        var fetched = await FetchAsync(declared, before, progress, cancellation).ConfigureAwait(false);
+        var isOpen = declared.Source.HuggingFace is not null || declared.Tokenizer.Vocab.HuggingFace is not null;
+        if (!locked && isOpen && Locked(declared, fetched) is var now && (now.Source != before?.Source || now.Vocab != before?.Vocab))
+            Write(model, now);
+        return fetched;
+    }
+
+    /// <summary>Looks everything up anew and writes it to the lock.</summary>
+    /// <returns>A line for each change against the lock as it was.</returns>
+    /// <exception cref="PipelineException">A source cannot be had or is not what was declared, or nothing may change.</exception>
+    public async Task<IReadOnlyList<string>> UpdateAsync(string model, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    {
+        if (locked)
+            throw new PipelineException("--locked forbids what --target=Update is for; leave out one of them.", PipelineException.ConfigurationError);
+        var declared = manifest.Models.Single(each => each.Name == model);
+        var now = Locked(declared, await FetchAsync(declared, null, progress, cancellation).ConfigureAwait(false));
+        var changes = ModelsLock.Changes(model, ModelsLock.Load(_path).Models.GetValueOrDefault(model), now);
+        if (changes.Count > 0)
+            Write(model, now);
+        return changes;
+    }
+
+    private async Task<FetchedModel> FetchAsync(ModelSpec model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    {
+        var (source, vocab) = (model.Source, model.Tokenizer.Vocab);
+        return new FetchedModel(
+            await fetcher.FetchAsync(source, Pin(source, pins?.Source), progress, cancellation).ConfigureAwait(false),
+            await fetcher.FetchAsync(vocab, Pin(vocab, pins?.Vocab), progress, cancellation).ConfigureAwait(false));
+    }
+
+    /// <summary>The locked content, if it is that of this source and of no other digest than models.yaml asks for.</summary>
+    private LockedSource? Pin(SourceSpec source, LockedSource? pin) =>
+        pin?.From == ModelsLock.NameOf(source, manifest) && (source.Sha256 is null || source.Sha256 == pin.Sha256) ? pin : null;
+
+    private void RequireUnchanged(ModelSpec model, LockedModel? before)
+    {
+        if (before is null)
+            throw new PipelineException($"{_path}: {model.Name} is not in it, and --locked forbids to add it; run --target=Update --model={model.Name} and commit the file.", PipelineException.ConfigurationError);
+        var changes = ModelsLock.Changes(model.Name, before, new LockedModel(
+            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model)));
+        if (changes.Count > 0)
+        {
+            throw new PipelineException(
+                $"{_path}: --locked forbids these changes:\n  {string.Join("\n  ", changes)}\nUndo them, or run --target=Update --model={model.Name} and commit the file.",
+                PipelineException.ConfigurationError);
+        }
+    }
+
+    /// <summary>As far as models.yaml says it; the rest as locked.</summary>
+    private LockedSource Declared(SourceSpec source, LockedSource before) => before with
+    {
+        From = ModelsLock.NameOf(source, manifest),
+        Commit = source.HuggingFace is null ? null : before.Commit,
+        Sha256 = source.Sha256 ?? before.Sha256,
+    };
+
+    private LockedModel Locked(ModelSpec model, FetchedModel fetched) => new(
+        new LockedSource(ModelsLock.NameOf(model.Source, manifest), fetched.Model.Commit, fetched.Model.Sha256, fetched.Model.Bytes),
+        new LockedSource(ModelsLock.NameOf(model.Tokenizer.Vocab, manifest), fetched.Vocabulary.Commit, fetched.Vocabulary.Sha256, fetched.Vocabulary.Bytes),
+        ModelsLock.SettingsOf(model));
+
+    private void Write(string model, LockedModel now)
+    {
+        var all = ModelsLock.Load(_path);
+        all.Models[model] = now;
+        all.Write(_path);
+    }
+}
