@@ -3,6 +3,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
 using ModelPipeline;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
@@ -28,13 +29,14 @@ public sealed class BuildContext : FrostingContext
             --downloads                  With --target=Clean: delete downloads too
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
+            --measure-again              Measure latency again                   (MEASURE_AGAIN)
             --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
             --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
             --to=PATH                    Publish to a folder
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
-        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Validate, Decide, Package, Release, Publish, Provision, Doctor,
-            Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
+        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,
+            Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
             on each other, --description what they do.
         """;
 
@@ -89,6 +91,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>Validated in this run, in order.</summary>
     public List<ValidationReport> Reports { get; } = [];
+
+    /// <summary>Measured or read in this run, by model name.</summary>
+    public Dictionary<string, LatencyReport> Latencies { get; } = [];
 
     /// <summary>What this run made for people to look at, in order.</summary>
     public List<string> Outputs { get; } = [];

@@ -14,6 +14,8 @@ public sealed class BuildLifetime(RunState run) : FrostingLifetime<BuildContext>
 
     public override void Teardown(BuildContext context, ITeardownContext info)
     {
+        foreach (var latency in context.Latencies.Values)
+            LatencyTable.Print(latency);
         if (context.Reports.Count > 0)
             Summary.Print(context);
         // A variant validated alone: no task judges the model's gates, and no exception has named them.

@@ -2,6 +2,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using ModelPipeline;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
@@ -23,6 +24,7 @@ internal static class StageTasks
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
         Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
+        Plain("Measure", "Times passages and requests on the device", model => [$"Measure:{model.Name}"]);
         Plain("Validate", "Measures variants against fp32 and judges the gates", model => [$"Validate:{model.Name}"]);
         Plain("Decide", "Says which variant production should run", model => [$"Decide:{model.Name}"]);
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
@@ -38,6 +40,7 @@ internal static class StageTasks
     {
         var model = build.Model;
         var reports = new Dictionary<string, IReadOnlyList<ValidationReport>>();
+        IReadOnlyList<VariantRouting> routings = [];
 
         Task("Fetch", $"Source and vocabulary of {model.Name}")
             .Does(() => context.StageAsync(build.FetchAsync));
@@ -56,19 +59,27 @@ internal static class StageTasks
                     context.Reports.AddRange(reports[variant.Name]);
                 });
         }
-        Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn(model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"))
-            .Does(() =>
+        Task("Measure", $"Latency of {model.Name} on {model.Validation.Device}").IsDependentOn(model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"))
+            .Does(async () => context.Latencies[model.Name] = await context.StageAsync(stage => MeasureStage.RunAsync(build, stage)));
+        Task("Validate", $"Judges the gates of {model.Name}").IsDependentOn([.. model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"), $"Measure:{model.Name}"])
+            .Does(async () =>
             {
-                context.Outputs.Add(ValidateStage.WriteReport(build, All()));
-                RequireGates(All());
+                var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
+                var judged = ValidateStage.Compare(build, ValidateStage.Judge(build, All(), latency), context.LastRelease);
+                routings = await context.StageAsync(stage => RouteStage.RunAsync(build, judged, latency, stage));
+                reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
+                context.Reports.RemoveAll(report => report.Subject.Model == model.Name);
+                context.Reports.AddRange(judged);
+                context.Outputs.Add(ValidateStage.WriteReport(build, judged, latency, routings));
+                RequireGates(judged);
             });
         Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
-            .Does(() => Log(context, DecideStage.Run(build, All())));
+            .Does(() => Log(context, DecideStage.Run(build, All(), routings)));
         Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
             .Does(async () =>
             {
                 RequireGates(All());
-                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), stage));
+                var folder = await context.StageAsync(stage => PackageStage.RunAsync(build, All(), routings, stage));
                 context.Outputs.AddRange([folder, folder + ".tar.gz"]);
             });
         Task("Release", $"Release folder of {model.Name}").IsDependentOn($"Package:{model.Name}")
@@ -82,8 +93,10 @@ internal static class StageTasks
             .Does(() => PublishTask.RunAsync(context, build));
 
         IReadOnlyList<ValidationReport> All() => model.Variants.All(variant => reports.ContainsKey(variant.Name))
-            ? ValidateStage.Compare(build, [.. model.Variants.SelectMany(variant => reports[variant.Name])], context.LastRelease)
-            : throw new PipelineException($"{model.Name} was not validated in this run. Run this target without --exclusive.");
+            ? [.. model.Variants.SelectMany(variant => reports[variant.Name])]
+            : throw Missing("validated");
+
+        PipelineException Missing(string done) => new($"{model.Name} was not {done} in this run. Run this target without --exclusive.");
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>
             engine.RegisterTask(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);

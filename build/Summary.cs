@@ -1,6 +1,4 @@
 using System.Globalization;
-using ModelPipeline;
-using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 using Spectre.Console;
 
@@ -38,13 +36,10 @@ internal static class Summary
     private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
         figures.TryGetValue(metric, out var figure) ? Metric.Named(metric).Format(figure) : "-";
 
-    private static string Latency(BuildContext context, ValidationReport report)
-    {
-        var build = context.Builds[report.Subject.Model];
-        var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
-        var timings = ReportJson.Read<Timings>(ValidateStage.TimingsPath(build, variant, shape));
-        return Show(timings.Milliseconds, "latency_p50_ms") + (timings is { Simulated: true, Milliseconds.Count: > 0 } ? " sim" : "");
-    }
+    private static string Latency(BuildContext context, ValidationReport report) =>
+        context.Latencies.GetValueOrDefault(report.Subject.Model)?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
+            ? Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "")
+            : "-";
 
     /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed run.</summary>
     private static string Gates(ValidationReport report)

@@ -51,6 +51,14 @@ RKNNSHIM_API const char* rknnshim_version(void);
 /* JSON array of {"name", "runs": bool, "converts": bool}. */
 RKNNSHIM_API int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length);
 
+/*
+ * What this machine is and how it feels, as JSON; "" and 0 where it does not tell:
+ *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version, "cores"}
+ *   "status"  {"npu_governor", "npu_hertz", "npu_max_hertz", "cpu_governors": {policy: text}, "celsius": {zone: number}, "note"}
+ * `rknnrt` is the path of librknnrt.so, or null for where boards have it.
+ */
+RKNNSHIM_API int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length);
+
 /* Text of the calling thread's last failure, "" if there was none. Valid until this thread's next call. */
 RKNNSHIM_API const char* rknnshim_last_error(void);
 
@@ -124,17 +132,21 @@ typedef struct rknnshim_output {
 /*
  * Loads a model file.
  *   backend "onnx"       any ONNX model with int64 inputs and float32 outputs, as fast as ONNX Runtime runs it
+ *   backend "rknnrt"     an .rknn on the NPU, through the vendor's librknnrt.so
  *   backend "simulator"  an artifact of the simulator's conversion; quantization is computed exactly as the graph says
  * `options` is null or a JSON object; unknown keys are refused:
  *   threads      0 takes all cores (default 0)
  *   core_mask    bits 0 to 2 for the NPU's cores, 0 automatic, 65535 all (default 0); of no effect without an NPU
  *   onnxruntime  path of libonnxruntime.so. Default: the one already loaded in this process, else the one beside this
  *                library, else the loader's. A process uses one: naming a second is an error.
+ *   rknnrt       path of librknnrt.so (default: the loader's). A process uses one.
+ *   profile      1 lets rknnrt keep times of each layer, which slows it down (default 0)
  */
 RKNNSHIM_API int32_t rknnshim_model_load(const char* backend, const char* path, const char* options, rknnshim_model* model);
 
 /*
  * JSON: {"backend", "simulated": bool, "sdk_version", "target", "custom_string", "inputs": [tensor], "outputs": [tensor]}
+ * and from rknnrt also "memory": {"weights", "internal", "dma_allocated"} in bytes,
  * with tensor {"name", "type", "dims": [n], "quantization": {"type": "none" | "affine", "scale", "zero_point"}}; -1 is a
  * dimension that is not fixed.
  */
@@ -148,7 +160,16 @@ RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer,
 RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count,
                                         rknnshim_output* outputs, uint32_t output_count, int64_t* microseconds);
 
-/* Ends the run in progress, which then returns RKNNSHIM_CANCELLED. Without effect when none is. */
+/*
+ * A second handle on the same model, which may run at the same time as the first: weights are shared, and each is closed by
+ * itself. `core_mask` as in rknnshim_model_load.
+ */
+RKNNSHIM_API int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy);
+
+/* The runtime's own table of layers of the last run; of a model that rknnrt loaded with the option `profile`. */
+RKNNSHIM_API int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length);
+
+/* Ends the run in progress (on an NPU only after it finished by itself), which then returns RKNNSHIM_CANCELLED. Without effect when none is. */
 RKNNSHIM_API int32_t rknnshim_model_cancel(rknnshim_model model);
 
 /* The handle is invalid from now on. A run in progress ends first, then memory is freed. */

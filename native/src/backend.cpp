@@ -1,5 +1,6 @@
 #include "backend.h"
 
+#include "rknnrt/model.h"
 #include "simulator/simulator.h"
 #include "toolkit/toolkit.h"
 
@@ -10,9 +11,17 @@ namespace shim {
 namespace {
 constexpr std::array kBackends{
     Backend{"onnx", simulator::load_onnx, nullptr},
+    Backend{"rknnrt", rknnrt::load, nullptr},
     Backend{"simulator", simulator::load_artifact, simulator::convert},
     Backend{"rknn-toolkit", nullptr, toolkit::convert},
 };
+}
+
+void check_core_mask(int64_t mask) {
+    constexpr int64_t kAllCores = 65535;
+    constexpr int64_t kThreeCores = 7;
+    if (mask < 0 || (mask > kThreeCores && mask != kAllCores))
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "'core_mask' must be 0 to 7, or 65535 for all cores");
 }
 
 std::span<const Backend> backends() {

@@ -38,7 +38,9 @@ struct ConversionRequest {
 struct ModelOptions {
     int threads = 0;
     int core_mask = 0;
+    bool profile = false;
     std::string onnxruntime;
+    std::string rknnrt;
 };
 
 /// A loaded model. The caller serializes `run`; `cancel` comes from any thread.
@@ -52,7 +54,16 @@ public:
     /// Returns microseconds. Counts are checked against the model here.
     virtual int64_t run(std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) = 0;
     virtual void cancel() = 0;
+
+    /// A second context of the same weights, to be run beside this one. Not called during a run.
+    [[nodiscard]] virtual std::unique_ptr<Model> duplicate(int core_mask) const = 0;
+
+    /// The runtime's table of layers of the last run.
+    [[nodiscard]] virtual std::string profile() const = 0;
 };
+
+/// Throws unless it is 0 (automatic), 1 to 7 (bits of three cores) or 65535 (all).
+void check_core_mask(int64_t mask);
 
 /// One row of the table of backends. A null function: the backend cannot do that.
 struct Backend {

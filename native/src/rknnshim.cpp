@@ -4,6 +4,7 @@
 #include "backend.h"
 #include "handle_table.h"
 #include "job.h"
+#include "machine.h"
 
 #include <chrono>
 #include <cstring>
@@ -94,11 +95,10 @@ ModelOptions parse_options(const char* json) {
     ModelOptions options;
     options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
     options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
-    constexpr int kAllCores = 65535;
-    constexpr int kThreeCores = 7;
-    if (options.core_mask > kThreeCores && options.core_mask != kAllCores)
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "model options: 'core_mask' must be 0 to 7, or 65535 for all cores");
+    check_core_mask(options.core_mask);
+    options.profile = fields.integer("profile", 0, 0, 1) != 0;
     options.onnxruntime = fields.text("onnxruntime", "");
+    options.rknnrt = fields.text("rknnrt", "");
     fields.finish();
     return options;
 }
@@ -121,6 +121,15 @@ int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length) {
         for (const auto& backend : backends())
             list.push_back({{"name", backend.name}, {"runs", backend.load != nullptr}, {"converts", backend.convert != nullptr}});
         return give(dump(list), buffer, capacity, length);
+    });
+}
+
+int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const Machine machine("");
+        auto facts = machine.facts();
+        facts["runtime"] = runtime_version(rknnrt == nullptr ? "" : rknnrt);
+        return give(dump({{"facts", facts}, {"status", machine.status()}}), buffer, capacity, length);
     });
 }
 
@@ -194,6 +203,29 @@ int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, u
         const int64_t elapsed = open->model->run(in, out);
         if (microseconds != nullptr)
             *microseconds = elapsed;
+    });
+}
+
+int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy) {
+    return guard([&] {
+        required(copy, "copy") = 0;
+        check_core_mask(core_mask);
+        const auto origin = models().get(model);
+        auto open = std::make_shared<OpenModel>();
+        open->backend = origin->backend;
+        {
+            const std::lock_guard lock(origin->run);
+            open->model = origin->model->duplicate(core_mask);
+        }
+        *copy = models().add(std::move(open));
+    });
+}
+
+int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const auto open = models().get(model);
+        const std::lock_guard lock(open->run);
+        return give(open->model->profile(), buffer, capacity, length);
     });
 }
 

@@ -12,7 +12,15 @@ TEST(the_library_tells_its_versions_and_backends) {
     CHECK_EQUAL(rknnshim_abi_version(), static_cast<uint32_t>(RKNNSHIM_ABI_VERSION));
     CHECK_EQUAL(std::string(rknnshim_version()), "0.1.0");
     const auto list = nlohmann::json::parse(test::text([](char* b, size_t c, size_t* l) { return rknnshim_backends(b, c, l); }));
-    CHECK_EQUAL(list.dump(), R"([{"converts":false,"name":"onnx","runs":true},{"converts":true,"name":"simulator","runs":true},{"converts":true,"name":"rknn-toolkit","runs":false}])");
+    CHECK_EQUAL(list.dump(), R"([{"converts":false,"name":"onnx","runs":true},{"converts":false,"name":"rknnrt","runs":true},{"converts":true,"name":"simulator","runs":true},{"converts":true,"name":"rknn-toolkit","runs":false}])");
+}
+
+TEST(the_library_tells_what_the_machine_is) {
+    const auto machine = nlohmann::json::parse(test::text([](char* b, size_t c, size_t* l) { return rknnshim_machine("/nowhere", b, c, l); }));
+    CHECK(machine["facts"]["platform"].get<std::string>().starts_with("linux-"));
+    CHECK(machine["facts"]["cores"] > 0);
+    CHECK_EQUAL(machine["facts"]["runtime"], "");
+    CHECK(machine["status"]["celsius"].is_object());
 }
 
 TEST(text_that_does_not_fit_tells_its_length_and_writes_nothing) {

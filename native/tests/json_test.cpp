@@ -42,7 +42,7 @@ TEST(a_job_that_is_malformed_is_refused_at_once) {
 TEST(a_backend_that_cannot_convert_is_refused_and_the_known_ones_are_named) {
     CHECK_EQUAL(start(R"({"source": "a", "artifact": "b", "target": "rk3588", "backend": "onnx"})"), RKNNSHIM_UNSUPPORTED);
     CHECK_EQUAL(start(R"({"source": "a", "artifact": "b", "target": "rk3588", "backend": "nope"})"), RKNNSHIM_UNSUPPORTED);
-    CHECK(test::error_says("it has onnx, simulator"));
+    CHECK(test::error_says("it has onnx, rknnrt, simulator"));
 }
 
 TEST(model_options_are_checked) {

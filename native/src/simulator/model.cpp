@@ -10,41 +10,48 @@ namespace {
 
 class OrtModel final : public Model {
 public:
-    OrtModel(Session session, bool simulated) : session_(std::move(session)), terminator_(session_.runtime()), simulated_(simulated) {
-        if (simulated && session_.metadata(kSimulatedKey) != "true")
-            throw Error(RKNNSHIM_INVALID_MODEL, "'" + session_.name() +
+    OrtModel(std::shared_ptr<const Session> session, bool simulated)
+        : session_(std::move(session)), terminator_(session_->runtime()), simulated_(simulated) {
+        if (simulated && session_->metadata(kSimulatedKey) != "true")
+            throw Error(RKNNSHIM_INVALID_MODEL, "'" + session_->name() +
                                                     "' is not a simulated artifact: it lacks the mark that the simulator's conversion writes; "
                                                     "convert the model first, or load it with the backend onnx");
     }
 
     [[nodiscard]] nlohmann::json describe() const override {
-        const auto target = session_.metadata(kTargetKey).value_or("");
-        const auto runtime = "ONNX Runtime " + session_.runtime().version;
+        const auto target = session_->metadata(kTargetKey).value_or("");
+        const auto runtime = "ONNX Runtime " + session_->runtime().version;
         return {{"simulated", simulated_},
                 {"sdk_version", simulated_ ? runtime + " (simulates " + target + ", no NPU)" : runtime},
                 {"target", target},
-                {"custom_string", session_.metadata(kCustomStringKey).value_or("")},
-                {"inputs", to_json(session_.inputs(), "int64")},
-                {"outputs", to_json(session_.outputs(), "float32")}};
+                {"custom_string", session_->metadata(kCustomStringKey).value_or("")},
+                {"inputs", to_json(session_->inputs(), "int64")},
+                {"outputs", to_json(session_->outputs(), "float32")}};
     }
 
     int64_t run(std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) override {
-        return terminator_.guard([&](OrtRunOptions* options) { return session_.run(options, inputs, outputs); });
+        return terminator_.guard([&](OrtRunOptions* options) { return session_->run(options, inputs, outputs); });
     }
 
     void cancel() override { terminator_.cancel(); }
 
+    [[nodiscard]] std::unique_ptr<Model> duplicate(int /*core_mask*/) const override { return std::make_unique<OrtModel>(session_, simulated_); }
+
+    [[nodiscard]] std::string profile() const override {
+        throw Error(RKNNSHIM_UNSUPPORTED, "'" + session_->name() + "': ONNX Runtime keeps no table of layers here; only the backend rknnrt does");
+    }
+
 private:
-    Session session_;
+    std::shared_ptr<const Session> session_;
     Terminator terminator_;
     bool simulated_;
 };
 
-Session open(const std::string& path, const ModelOptions& options, Optimization optimization) {
+std::shared_ptr<const Session> open(const std::string& path, const ModelOptions& options, Optimization optimization) {
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error))
         throw Error(RKNNSHIM_NOT_FOUND, "model '" + path + "' does not exist or is no file");
-    return Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads});
+    return std::make_shared<const Session>(Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads}));
 }
 
 } // namespace

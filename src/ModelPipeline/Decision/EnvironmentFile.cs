@@ -1,4 +1,6 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Devices;
+using ModelPipeline.Latency;
 
 namespace ModelPipeline.Decision;
 
@@ -8,19 +10,36 @@ namespace ModelPipeline.Decision;
 /// </summary>
 public static partial class EnvironmentFile
 {
-    /// <summary>Stands for the winning artifact's file name in values.</summary>
+    /// <summary>Stands for the file name of the winning artifact, of several the one that takes every length.</summary>
     public const string FilePlaceholder = "{file}";
 
+    /// <summary>Stands for the winning artifacts by their largest number of tokens, such as 64:a.rknn,128:b.rknn.</summary>
+    public const string BucketsPlaceholder = "{buckets}";
+
+    /// <summary>Stands for the name of the core plan.</summary>
+    public const string CorePlanPlaceholder = "{core_plan}";
+
     /// <summary>Sorted by key, placeholders filled in.</summary>
+    /// <param name="declared">From models.yaml.</param>
+    /// <param name="winner">What the NPU serves; null if the CPU does.</param>
     /// <exception cref="PipelineException">A key or value would need quotes, or a value names a file where there is none.</exception>
-    public static IReadOnlyDictionary<string, string> Resolve(IReadOnlyDictionary<string, string> declared, string? file)
+    public static IReadOnlyDictionary<string, string> Resolve(IReadOnlyDictionary<string, string> declared, VariantRouting? winner)
     {
+        KeyValuePair<string, string?>[] placeholders =
+        [
+            new(FilePlaceholder, winner?.Largest),
+            new(BucketsPlaceholder, winner is null ? null : string.Join(',', winner.Buckets.Select(bucket => $"{bucket.MaxTokens}:{bucket.Artifact}"))),
+            new(CorePlanPlaceholder, winner is null ? null : winner.CorePlan ?? CorePlan.Sequence.Name),
+        ];
         var resolved = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach (var (key, template) in declared)
         {
-            if (file is null && template.Contains(FilePlaceholder))
-                throw Refused($"decision: {key}={template}: {FilePlaceholder} stands for the winning NPU file, and the CPU's environment has none. Name what the CPU runs.");
-            var value = template.Replace(FilePlaceholder, file);
+            var value = template;
+            foreach (var (placeholder, meaning) in placeholders.Where(placeholder => template.Contains(placeholder.Key)))
+            {
+                value = value.Replace(placeholder, meaning
+                    ?? throw Refused($"decision: {key}={template}: {placeholder} stands for what the NPU runs, and the CPU's environment has none. Name what the CPU runs."));
+            }
             if (!Name().IsMatch(key))
                 throw Refused($"decision: '{key}' cannot be the name of an environment variable. Use letters, digits and _, beginning with a letter or _.");
             if (!PlainValue().IsMatch(value))

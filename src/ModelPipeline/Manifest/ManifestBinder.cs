@@ -49,6 +49,7 @@ internal static class ManifestBinder
         var json = Merge(defaults, own);
         var calibration = json["calibration"]!;
         var validation = json["validation"]!;
+        var latency = json["latency"]!;
         var decide = json["decide"]!;
         var corpus = (string)calibration["corpus"]!;
         return new ModelSpec
@@ -74,6 +75,13 @@ internal static class ManifestBinder
                 Corpus = (string?)validation["corpus"] ?? corpus,
                 Queries = (int?)validation["queries"],
                 Device = (string)validation["device"]!,
+            },
+            Latency = new LatencySpec
+            {
+                Passages = (int)latency["passages"]!,
+                Requests = (int)latency["requests"]!,
+                WarmUp = (int)latency["warm_up"]!,
+                Again = overrides.MeasureAgain ?? false,
             },
             Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), overrides))],
             Measured = [.. (json["measured"] ?? new JArray()).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],

@@ -7,34 +7,36 @@ namespace ModelPipeline.Manifest;
 /// <param name="CalibrationSamples">Calibration samples of every model, 1 to 100,000.</param>
 /// <param name="RegenerateDataset">Make calibration sets again even if they are up to date.</param>
 /// <param name="ForceConvert">Build artifacts again even if they are up to date.</param>
+/// <param name="MeasureAgain">Measure latency again even if nothing has changed since.</param>
 public sealed record ManifestOverrides(
-    bool? Quantize = null, int? CalibrationSamples = null, bool? RegenerateDataset = null, bool? ForceConvert = null)
+    bool? Quantize = null, int? CalibrationSamples = null, bool? RegenerateDataset = null, bool? ForceConvert = null, bool? MeasureAgain = null)
 {
     internal const int MaxSamples = 100_000;
 
-    /// <summary>From QUANTIZE, CALIBRATION_SAMPLES, REGENERATE_DATASET and FORCE_CONVERT; unset and empty ones change nothing.</summary>
+    /// <summary>From QUANTIZE, CALIBRATION_SAMPLES, REGENERATE_DATASET, FORCE_CONVERT and MEASURE_AGAIN; unset and empty ones change nothing.</summary>
     /// <exception cref="PipelineException">A value is not 0, 1, true or false, or not a number in range.</exception>
     public static ManifestOverrides FromEnvironment(Func<string, string?> variable) => Read(
         name => variable(name) is { Length: > 0 } value ? value : null,
-        "QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT");
+        "QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT", "MEASURE_AGAIN");
 
-    /// <summary>From --quantize=, --calibration-samples=, --regenerate-dataset and --force-convert.</summary>
+    /// <summary>From --quantize=, --calibration-samples=, --regenerate-dataset, --force-convert and --measure-again.</summary>
     /// <param name="argument">The value of an argument by its name without dashes; null if absent, empty if given without a value, which means true.</param>
     /// <exception cref="PipelineException">As <see cref="FromEnvironment"/>.</exception>
     public static ManifestOverrides FromArguments(Func<string, string?> argument) => Read(
         name => argument(name["--".Length..]) is { } value ? (value == "" ? "true" : value) : null,
-        "--quantize", "--calibration-samples", "--regenerate-dataset", "--force-convert");
+        "--quantize", "--calibration-samples", "--regenerate-dataset", "--force-convert", "--measure-again");
 
     /// <summary>These overrides, and <paramref name="lower"/>'s where these are silent.</summary>
     public ManifestOverrides Over(ManifestOverrides lower) => new(
         Quantize ?? lower.Quantize,
         CalibrationSamples ?? lower.CalibrationSamples,
         RegenerateDataset ?? lower.RegenerateDataset,
-        ForceConvert ?? lower.ForceConvert);
+        ForceConvert ?? lower.ForceConvert,
+        MeasureAgain ?? lower.MeasureAgain);
 
-    private static ManifestOverrides Read(Func<string, string?> get, string quantize, string samples, string regenerate, string force)
+    private static ManifestOverrides Read(Func<string, string?> get, string quantize, string samples, string regenerate, string force, string again)
     {
-        return new(Flag(quantize), Number(samples), Flag(regenerate), Flag(force));
+        return new(Flag(quantize), Number(samples), Flag(regenerate), Flag(force), Flag(again));
 
         bool? Flag(string name) => get(name)?.ToLowerInvariant() switch
         {

@@ -59,6 +59,7 @@ public sealed record ModelSpec
     public required IReadOnlyList<InputShape> Shapes { get; init; }
     public required CalibrationSpec Calibration { get; init; }
     public required ValidationSpec Validation { get; init; }
+    public LatencySpec Latency { get; init; } = new();
     public required IReadOnlyList<VariantSpec> Variants { get; init; }
     /// <summary>Latencies of boards, by which those of other builds are estimated.</summary>
     public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
@@ -117,6 +118,19 @@ public sealed record ValidationSpec
     public required string Device { get; init; }
 }
 
+/// <summary>How latency is measured on the validation's device.</summary>
+public sealed record LatencySpec
+{
+    /// <summary>Passages a request.</summary>
+    public int Passages { get; init; } = 5;
+    /// <summary>Requests measured for each artifact, shape and core plan.</summary>
+    public int Requests { get; init; } = 40;
+    /// <summary>Passages run before on each context, not counted.</summary>
+    public int WarmUp { get; init; } = 3;
+    /// <summary>Measure again even if artifacts, device and settings are the same (MEASURE_AGAIN).</summary>
+    public bool Again { get; init; }
+}
+
 public enum Backend { Rknn, Onnx, Simulator }
 
 public enum Precision { Fp32, Fp16, W8A8 }
@@ -163,7 +177,7 @@ public sealed record VariantSpec
 }
 
 /// <summary>One limit on one figure. Exactly one of the limits is set.</summary>
-/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, max_score_difference, mean_score_difference, size_mb, latency_p95_ms.</param>
+/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, max_score_difference, mean_score_difference, size_mb, latency_p95_ms, request_p95_ms.</param>
 /// <param name="Min">The figure must be at least this.</param>
 /// <param name="Max">The figure must be at most this.</param>
 /// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
@@ -189,9 +203,9 @@ public sealed record MeasuredSpec(InputShape Shape, Precision Precision, double 
 /// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
 public sealed record DecisionSpec
 {
-    /// <summary>Largest p95 in milliseconds a passage, measured on a device.</summary>
+    /// <summary>Largest p95 in milliseconds a passage over the corpus, measured on a device.</summary>
     public double LatencyP95Ms { get; init; } = 100;
-    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name.</summary>
+    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes are served.</summary>
     public required IReadOnlyDictionary<string, string> Npu { get; init; }
     /// <summary>Environment written otherwise.</summary>
     public required IReadOnlyDictionary<string, string> Cpu { get; init; }

@@ -86,6 +86,9 @@ internal static unsafe partial class NativeShim
     [LibraryImport(Library, EntryPoint = "rknnshim_last_error")]
     private static partial byte* GetLastError();
 
+    [LibraryImport(Library, EntryPoint = "rknnshim_machine", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial Status DescribeMachine(string? runtimeLibrary, byte* buffer, nuint capacity, out nuint length);
+
     [LibraryImport(Library, EntryPoint = "rknnshim_job_start")]
     public static partial Status StartJob(ReadOnlySpan<byte> json, nuint length, out JobHandle job);
 
@@ -106,6 +109,9 @@ internal static unsafe partial class NativeShim
 
     [LibraryImport(Library, EntryPoint = "rknnshim_model_describe")]
     public static partial Status DescribeModel(ModelHandle model, byte* buffer, nuint capacity, out nuint length);
+
+    [LibraryImport(Library, EntryPoint = "rknnshim_model_duplicate")]
+    public static partial Status DuplicateModel(ModelHandle model, int coreMask, out ModelHandle copy);
 
     [LibraryImport(Library, EntryPoint = "rknnshim_model_run")]
     public static partial Status RunModel(ModelHandle model, Input* inputs, uint inputCount, Output* outputs, uint outputCount, out long microseconds);

@@ -27,10 +27,8 @@ internal sealed partial class NpuJson : JsonSerializerContext
     public static string ConverterName(Backend backend) => backend == Backend.Rknn ? "rknn-toolkit" : RuntimeName(backend);
 }
 
-internal sealed record LoadOptions(int Threads, int CoreMask, [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime);
-
-internal sealed record ModelDescription(
-    bool Simulated, string SdkVersion, string Target, string CustomString, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs);
+internal sealed record LoadOptions(
+    int Threads, int CoreMask, [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
 
 /// <summary>What every backend takes.</summary>
 internal record ConversionJson(string Backend, string Source, string Artifact, string Target, string CustomString)

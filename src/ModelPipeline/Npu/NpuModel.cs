@@ -18,6 +18,8 @@ public sealed class NpuModel : IDisposable
         outputRoom = [.. description.Outputs.Select(output => output.Dims.Contains(-1) ? 1 : checked((int)output.Dims.Aggregate(1L, (product, dim) => checked(product * dim))))];
     }
 
+    public ModelDescription Description => description;
+
     /// <summary>In the order that <see cref="Run"/> takes them; element type int64.</summary>
     public IReadOnlyList<TensorInfo> Inputs => description.Inputs;
 
@@ -37,7 +39,7 @@ public sealed class NpuModel : IDisposable
     public TimeSpan LastRun { get; private set; }
 
     /// <summary>Loads a model file.</summary>
-    /// <param name="backend">Onnx runs any ONNX file, Simulator an artifact of its conversion.</param>
+    /// <param name="backend">Onnx runs any ONNX file, Simulator an artifact of its conversion, Rknn whatever librknnrt.so runs.</param>
     /// <param name="path">The model file.</param>
     /// <param name="options">Defaults if null.</param>
     /// <exception cref="PipelineException">The file is missing or not of this backend, or its runtime is missing.</exception>
@@ -46,7 +48,7 @@ public sealed class NpuModel : IDisposable
         NativeShim.Require();
         options ??= new NpuOptions();
         var json = JsonSerializer.Serialize(
-            new LoadOptions(options.Threads, (int)options.Cores, options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find()), NpuJson.Default.LoadOptions);
+            new LoadOptions(options.Threads, (int)options.Cores, options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(), options.RknnRuntimeLibrary), NpuJson.Default.LoadOptions);
         NativeShim.Check(NativeShim.LoadModel(NpuJson.RuntimeName(backend), path, json, out var handle));
         try
         {
@@ -57,6 +59,14 @@ public sealed class NpuModel : IDisposable
             handle.Dispose();
             throw;
         }
+    }
+
+    /// <summary>A second context of the same weights, which may run beside this one. Each is disposed by itself.</summary>
+    /// <exception cref="PipelineException">The chip has no such cores, or no memory is left.</exception>
+    public NpuModel Duplicate(NpuCores cores)
+    {
+        NativeShim.Check(NativeShim.DuplicateModel(handle, (int)cores, out var copy));
+        return new NpuModel(copy, description);
     }
 
     /// <summary>Runs the model once. Of an input's dimensions that are not fixed, all but the last are 1 and the last follows from the array's length.</summary>

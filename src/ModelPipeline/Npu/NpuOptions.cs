@@ -11,6 +11,9 @@ public sealed record NpuOptions
 
     /// <summary>libonnxruntime.so to use; null takes the one of the package Microsoft.ML.OnnxRuntime. A process uses one.</summary>
     public string? OnnxRuntimeLibrary { get; init; }
+
+    /// <summary>librknnrt.so to use; null takes the loader's. A process uses one.</summary>
+    public string? RknnRuntimeLibrary { get; init; }
 }
 
 /// <summary>The core masks of the RK3588.</summary>

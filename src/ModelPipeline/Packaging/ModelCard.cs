@@ -25,6 +25,7 @@ internal static class ModelCard
             + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
         ["shapes"] = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
         ["variants"] = Variants(manifest),
+        ["lengths"] = Lengths(manifest),
         ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")) + Omitted(manifest),
         ["compiled"] = Compiled(manifest),
         ["gates"] = Gates(manifest),
@@ -67,6 +68,13 @@ internal static class ModelCard
         IEnumerable<string> Cells(IReadOnlyDictionary<string, double> figures) =>
             shown.Select(metric => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-");
     }
+
+    /// <summary>Which file takes which lengths, if a variant has several.</summary>
+    private static string Lengths(PackageManifest manifest) => manifest.Routings.All(routing => routing.Buckets.Count == 1) ? "" :
+        "\nA passage goes to the smallest file that takes its length in tokens, with its query and the special tokens; the largest takes longer ones cut.\n\n"
+        + Markdown.Table(["Variant", "Tokens", "File", "Passages of the validation"], manifest.Routings.SelectMany(routing => routing.Buckets.Select(bucket => (string[])
+            [Markdown.Escape(routing.Variant), $"to {bucket.MaxTokens}", $"`{bucket.Artifact}`", FormattableString.Invariant($"{100 * bucket.Share:F1} %")])))
+        + "\n";
 
     private static string Omitted(PackageManifest manifest) => manifest.Omitted.Count == 0
         ? ""

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 
@@ -26,6 +27,9 @@ public sealed record PackageContent(
     JsonObject Settings,
     IReadOnlyDictionary<string, string> Tools)
 {
+    /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
+    public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
+
     /// <exception cref="PipelineException">A name cannot be in a package, or a simulated artifact is named .rknn.</exception>
     internal void RequireSound()
     {
@@ -60,6 +64,7 @@ public sealed record PackageContent(
         Simulated = files.Any(file => file.Simulated),
         Files = files,
         Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates) { Toolkit = report.Toolkit })],
+        Routings = Routings,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),
         Tools = Sorted(Tools),

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -64,6 +65,8 @@ public sealed partial record PackageManifest
     /// <summary>All files but manifest.json, SHA256SUMS, README.md and the provenance, sorted by name.</summary>
     public required IReadOnlyList<PackageFile> Files { get; init; }
     public required IReadOnlyList<PackageVariant> Variants { get; init; }
+    /// <summary>Which of a variant's files takes which lengths, one a variant.</summary>
+    public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
     /// <summary>Releases only: variants of the package that are not published.</summary>
     public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
     /// <summary>sha256 by logical name, sorted.</summary>

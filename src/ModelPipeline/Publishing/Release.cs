@@ -66,6 +66,7 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
             Simulated = false,
             Files = [.. package.Files.Where(file => !refused.Contains(file.Name) && !refused.Select(PackageManifest.CompileName).Contains(file.Name))],
             Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Artifact))],
+            Routings = [.. package.Routings.Where(routing => !routing.Buckets.Any(bucket => refused.Contains(bucket.Artifact)))],
             Omitted = omitted,
         };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));

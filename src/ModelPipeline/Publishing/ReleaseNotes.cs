@@ -11,7 +11,7 @@ public static class ReleaseNotes
 {
     /// <summary>Figures that are compared with the last version's, where both have them.</summary>
     private static readonly string[] Compared =
-        [Metric.SizeMb, Metric.NdcgAt10, Metric.KendallTau, Metric.CosineMean, Metric.CosineMin, "latency_p50_ms", Metric.LatencyP95Ms];
+        [Metric.SizeMb, Metric.NdcgAt10, Metric.KendallTau, Metric.CosineMean, Metric.CosineMin, Metric.LatencyP50Ms, Metric.LatencyP95Ms];
 
     /// <summary>The notes of a release.</summary>
     /// <param name="manifest">Of the release.</param>

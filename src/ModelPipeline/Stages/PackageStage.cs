@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Validation;
@@ -13,9 +14,9 @@ public static class DecideStage
     public const string DecisionName = "decision.json";
 
     /// <summary>Writes production.env and decision.json into the model's folder.</summary>
-    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports)
+    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
     {
-        var decision = ProductionDecision.Make(build.Model, reports);
+        var decision = ProductionDecision.Make(build.Model, reports, routings);
         AtomicFile.WriteText(Path.Combine(build.Folder, EnvironmentName), EnvironmentFile.Text(decision.Environment));
         ReportJson.Write(Path.Combine(build.Folder, DecisionName), decision);
         return decision;
@@ -27,7 +28,8 @@ public static class PackageStage
 {
     /// <summary>Packages the variants of <paramref name="reports"/> with vocabulary, report and decision. Unchanged content is not packed again.</summary>
     /// <returns>Path of the package's folder; the archive lies beside it.</returns>
-    public static async Task<string> RunAsync(ModelBuild build, IReadOnlyList<ValidationReport> reports, StageContext context)
+    public static async Task<string> RunAsync(
+        ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings, StageContext context)
     {
         var model = build.Model;
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
@@ -60,7 +62,7 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools), build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }

@@ -67,6 +67,9 @@ public sealed class PairTokenizer
         return Assemble(maxLength, first, firstLength, second, secondLength);
     }
 
+    /// <summary>Tokens of the whole pair, or of a single text, with [CLS] and [SEP]s and without truncation.</summary>
+    public int Count(string text, string? passage = null) => passage is null ? Ids(text).Count + 2 : Ids(text).Count + Ids(passage).Count + 3;
+
     /// <summary>[CLS] text [SEP], truncated and padded to <paramref name="maxLength"/> tokens.</summary>
     public TokenizedInput Encode(string text, int maxLength)
     {

@@ -27,8 +27,12 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     public const string CompileCpuOps = "compile.cpu_ops";
     public const string CompileWeightMb = "compile.weight_mb";
     public const string CompileInternalMb = "compile.internal_mb";
+    public const string LatencyMeanMs = "latency_mean_ms";
     public const string LatencyP50Ms = "latency_p50_ms";
     public const string LatencyP95Ms = "latency_p95_ms";
+    public const string LatencyP99Ms = "latency_p99_ms";
+    public const string RequestP50Ms = "request_p50_ms";
+    public const string RequestP95Ms = "request_p95_ms";
 
     /// <summary>In the order reports show them.</summary>
     public static IReadOnlyList<Metric> All { get; } =
@@ -50,10 +54,12 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
         new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
         new(CompileWeightMb, "Weight memory, MB", MetricKind.Compile, 2, "Memory for weights on the NPU in MB of 1000 KiB, by the compile report."),
         new(CompileInternalMb, "Internal memory, MB", MetricKind.Compile, 2, "Memory for activations on the NPU in MB of 1000 KiB, by the compile report."),
-        new("latency_mean_ms", "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
+        new(LatencyMeanMs, "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
         new(LatencyP50Ms, "p50, ms", MetricKind.Latency, 1, "Median milliseconds a passage."),
         new(LatencyP95Ms, "p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a passage."),
-        new("latency_p99_ms", "p99, ms", MetricKind.Latency, 1, "99th percentile of milliseconds a passage."),
+        new(LatencyP99Ms, "p99, ms", MetricKind.Latency, 1, "99th percentile of milliseconds a passage."),
+        new(RequestP50Ms, "Request p50, ms", MetricKind.Latency, 1, "Median milliseconds a request under the fastest core plan."),
+        new(RequestP95Ms, "Request p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a request under the fastest core plan."),
     ];
 
     /// <summary>The metric of that name.</summary>

@@ -42,7 +42,7 @@ public sealed record ValidationSubject
 /// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages are made from.</summary>
 /// <param name="Subject">What was validated.</param>
 /// <param name="Reference">fp32's figures by metric name.</param>
-/// <param name="Figures">The variant's figures by metric name. Latency figures of a simulator are shown but judged by no gate.</param>
+/// <param name="Figures">The variant's figures by metric name; of latency only what a device measured.</param>
 /// <param name="Gates">In the order of models.yaml.</param>
 /// <param name="Queries">Rerankers: query by query; else empty.</param>
 /// <param name="Texts">Embedders: text by text; else empty.</param>
@@ -68,18 +68,16 @@ public sealed record ValidationReport(
     /// <param name="queries">The test collection.</param>
     /// <param name="reference">fp32 scores, [query][candidate].</param>
     /// <param name="scores">The variant's, likewise.</param>
-    /// <param name="latency">Milliseconds a passage by metric name (latency_p95_ms ...); empty if not timed.</param>
     /// <exception cref="PipelineException">Scores are not finite or do not fit the queries, or a gate is malformed.</exception>
     public static ValidationReport OfReranker(
         ValidationSubject subject,
         IReadOnlyList<GateSpec> gates,
         IReadOnlyList<CorpusQuery> queries,
         IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]> scores,
-        IReadOnlyDictionary<string, double> latency)
+        IReadOnlyList<float[]> scores)
     {
         var validation = RerankValidation.Measure(queries, reference, scores);
-        return Judged(subject, gates, RerankValidation.Measure(queries, reference, reference).Figures, validation.Figures, latency, validation.Queries, []);
+        return Judged(subject, gates, RerankValidation.Measure(queries, reference, reference).Figures, validation.Figures, validation.Queries, []);
     }
 
     /// <summary>Validates an embedder on pooled embeddings, [text][dimension].</summary>
@@ -89,11 +87,22 @@ public sealed record ValidationReport(
         IReadOnlyList<GateSpec> gates,
         IReadOnlyList<string> ids,
         IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]> embeddings,
-        IReadOnlyDictionary<string, double> latency)
+        IReadOnlyList<float[]> embeddings)
     {
         var validation = EmbeddingValidation.Measure(ids, reference, embeddings);
-        return Judged(subject, gates, EmbeddingValidation.Measure(ids, reference, reference).Figures, validation.Figures, latency, [], validation.Texts);
+        return Judged(subject, gates, EmbeddingValidation.Measure(ids, reference, reference).Figures, validation.Figures, [], validation.Texts);
+    }
+
+    /// <summary>The report with latency figures, and with the gates judged by all figures.</summary>
+    /// <param name="gates">In the order of models.yaml.</param>
+    /// <param name="latency">The variant's figures by metric name (latency_p95_ms ...), measured on a device; empty if not measured.</param>
+    /// <param name="reference">fp32's, likewise.</param>
+    public ValidationReport Timed(IReadOnlyList<GateSpec> gates, IReadOnlyDictionary<string, double> latency, IReadOnlyDictionary<string, double> reference)
+    {
+        var (figures, whole) = (Joined(Figures, latency), Joined(Reference, reference));
+        // Those on the compile report do not depend on any figure here.
+        var compiled = Gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Compile);
+        return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled] };
     }
 
     private static ValidationReport Judged(
@@ -101,16 +110,16 @@ public sealed record ValidationReport(
         IReadOnlyList<GateSpec> gates,
         IReadOnlyDictionary<string, double> reference,
         IReadOnlyDictionary<string, double> accuracy,
-        IReadOnlyDictionary<string, double> latency,
         IReadOnlyList<QueryFigures> queries,
         IReadOnlyList<TextFigures> texts)
     {
-        var whole = WithSize(reference, subject.ReferenceDigest, []);
-        var figures = WithSize(accuracy, subject.ArtifactDigest, latency);
-        return new(subject, whole, figures, [.. gates.Select(gate => Gate.Judge(gate, figures, whole, subject.OnDevice))], queries, texts);
+        var report = new ValidationReport(subject, WithSize(reference, subject.ReferenceDigest), WithSize(accuracy, subject.ArtifactDigest), [], queries, texts);
+        return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
     }
 
-    private static IReadOnlyDictionary<string, double> WithSize(
-        IEnumerable<KeyValuePair<string, double>> accuracy, FileDigest artifact, IEnumerable<KeyValuePair<string, double>> latency) =>
-        Figure.Set(accuracy.Concat(latency).Append(new(Metric.SizeMb, artifact.Size / 1e6)).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)));
+    private static IReadOnlyDictionary<string, double> WithSize(IEnumerable<KeyValuePair<string, double>> accuracy, FileDigest artifact) =>
+        Joined(accuracy, [new(Metric.SizeMb, artifact.Size / 1e6)]);
+
+    private static IReadOnlyDictionary<string, double> Joined(params IEnumerable<KeyValuePair<string, double>>[] figures) =>
+        Figure.Set(figures.SelectMany(each => each).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)));
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
@@ -29,7 +30,7 @@ public class ProductionDecisionTests
     [Fact]
     public void Nothing_measured_on_a_device_decides_for_the_cpu_and_says_why_for_each_variant()
     {
-        var decision = ProductionDecision.Make(Model, [Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
+        var decision = Make([Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
         Assert.Null(decision.Winner);
         Assert.Equal("NPU_RERANK_ENABLED=0\nRERANK_MODEL=ms-marco-MiniLM-L-12-v2\n", EnvironmentFile.Text(decision.Environment));
         Assert.Equal(
@@ -43,7 +44,7 @@ public class ProductionDecisionTests
     [Fact]
     public void The_first_variant_in_file_order_that_passes_on_a_device_wins()
     {
-        var decision = ProductionDecision.Make(Model,
+        var decision = Make(
         [
             Board("int8_unmasked_normal", p95: 40),
             Board("fp16", p95: 100.1),
@@ -64,18 +65,75 @@ public class ProductionDecisionTests
     [InlineData(Backend.Rknn, DeviceKind.Simulator)]
     [InlineData(Backend.Onnx, DeviceKind.Local)]
     public void A_simulated_or_cpu_variant_never_wins_however_good_its_figures(Backend backend, DeviceKind device) =>
-        Assert.Null(ProductionDecision.Make(Model, [Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
+        Assert.Null(Make([Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
 
     [Fact]
     public void A_variant_without_an_accuracy_gate_or_with_one_not_measured_never_wins()
     {
         GateSpec[][] weak = [[], [new(Metric.SizeMb, null, 100, null)], [new(Metric.CosineMin, 0.9, null, null)]];
-        Assert.All(weak, gates => Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 1, gates)]).Winner));
+        Assert.All(weak, gates => Assert.Null(Make([Board("fp16", 1, gates)]).Winner));
     }
 
     [Fact]
     public void A_latency_gate_of_the_variant_does_not_replace_the_limit_of_the_decision() =>
-        Assert.Null(ProductionDecision.Make(Model, [Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
+        Assert.Null(Make([Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
+
+    /// <summary>Three shapes of one variant: each passes its gates, 256 is slow, and few passages are so long.</summary>
+    [Fact]
+    public void A_variant_of_several_shapes_is_judged_as_they_serve_the_corpus_together()
+    {
+        var decision = ProductionDecision.Make(Model, Shapes(64, 128, 256), [Served(p95: 90)]);
+        Assert.Equal("fp16-256.rknn", decision.Winner);
+        Assert.Equal([(64, "fp16-64.rknn"), (256, "fp16-256.rknn")], decision.Buckets.Select(bucket => (bucket.MaxTokens, bucket.Artifact)));
+        Assert.Equal("three_contexts", decision.CorePlan);
+        Assert.Equal([true, false, true], decision.Variants.Select(verdict => verdict.Chosen));
+        Assert.Equal(["passes its accuracy gates and its p95 of 90.0 ms a passage, measured on board, is within 100 ms"], decision.Variants[0].Reasons);
+        Assert.Equal(["a longer shape of this variant is as fast"], decision.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void One_shape_that_does_not_pass_rules_out_the_variant()
+    {
+        ValidationReport[] reports = [Shape(64), Shape(256, "int8_unmasked_normal")];
+        var decision = ProductionDecision.Make(Model, reports, [Served(p95: 90)]);
+        Assert.Null(decision.Winner);
+        Assert.Equal((0, null), (decision.Buckets.Count, decision.CorePlan));
+        Assert.Equal(["another shape of this variant does not pass"], decision.Variants[0].Reasons);
+        Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", decision.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void A_ranking_or_a_latency_that_fails_only_together_rules_out_the_variant()
+    {
+        var slow = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 101)]);
+        Assert.Null(slow.Winner);
+        Assert.Contains("served by length, latency_p95_ms 101.0 is above its maximum 100.0 by 1.0", slow.Variants[0].Reasons);
+        var gate = Gate.Judge(new(Metric.KendallTau, 0.9, null, null), new Dictionary<string, double> { [Metric.KendallTau] = 0.8 }, new Dictionary<string, double>(), true);
+        var muddled = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 90) with { Gates = [gate] }]);
+        Assert.Null(muddled.Winner);
+        Assert.Contains("served by length, kendall_tau 0.800 is below its minimum 0.900 by 0.100", muddled.Variants[1].Reasons);
+    }
+
+    [Fact]
+    public void The_environment_may_name_all_files_and_the_core_plan()
+    {
+        var model = Model with { Decision = Model.Decision with { Npu = new Dictionary<string, string> { ["MODELS"] = "{buckets}", ["PLAN"] = "{core_plan}", ["MODEL"] = "{file}" } } };
+        Assert.Equal(
+            "MODEL=fp16-256.rknn\nMODELS=64:fp16-64.rknn,256:fp16-256.rknn\nPLAN=three_contexts\n",
+            EnvironmentFile.Text(ProductionDecision.Make(model, Shapes(64, 256), [Served(p95: 90)]).Environment));
+    }
+
+    private static ValidationReport[] Shapes(params int[] tokens) => [.. tokens.Select(length => Shape(length))];
+
+    private static ValidationReport Shape(int tokens, string build = "fp16")
+    {
+        var report = Board(build, p95: tokens);
+        return report with { Subject = report.Subject with { Variant = "fp16", Shape = $"1x{tokens}", Artifact = $"fp16-{tokens}.rknn" } };
+    }
+
+    private static VariantRouting Served(double p95) => new(
+        "fp16", [new(64, "fp16-64.rknn", 90, 0.9), new(256, "fp16-256.rknn", 10, 0.1)], new(0, 0, 0, 0),
+        [new("sequence", 70, p95, 350, 256, 1280), new("three_contexts", 80, 95, 160, 280, 560)], new Dictionary<string, double> { [Metric.LatencyP95Ms] = p95 }, []);
 
     [Theory]
     [InlineData("KEY", "two words")]
@@ -105,7 +163,7 @@ public class ProductionDecisionTests
     public void A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn");
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, Reports.Whole("int8", "tiny-int8.rknn"));
         var path = Path.GetTempFileName();
         try
         {
@@ -118,6 +176,8 @@ public class ProductionDecisionTests
             File.Delete(path);
         }
     }
+
+    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) => ProductionDecision.Make(Model, reports, Reports.Routings(reports));
 
     private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
         Reports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);

@@ -30,7 +30,7 @@ public sealed partial class GateTests(QuickRun finished)
         var before = workspace.Files();
         (await workspace.RunAsync()).Succeeded();
         var after = workspace.Files();
-        Assert.All(before.Where(file => Path.GetFileName(file.Key) is "scores.json" or "timings.json"), file => Assert.Equal(file.Value, after[file.Key]));
+        Assert.All(before.Where(file => Path.GetFileName(file.Key) is "scores.json" or "latency.json"), file => Assert.Equal(file.Value, after[file.Key]));
         Assert.Equal(0.8, workspace.VerifiedPackage().Variants[1].Gates[1].Limit);
     }
 

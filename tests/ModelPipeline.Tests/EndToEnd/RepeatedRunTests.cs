@@ -37,7 +37,7 @@ public sealed class RepeatedRunTests(QuickRun finished)
         var before = workspace.Files();
         (await workspace.RunAsync()).Succeeded();
         var after = workspace.Files();
-        // Among them timings.json, which no two measurements make alike.
+        // Among them latency.json, which no two measurements make alike.
         Assert.Equal(Digests(before), Digests(after));
         Assert.Equal([], Changed(before, after).Select(Path.GetFileName).Except(Retold));
         Assert.Equal(before["packages/tiny-reranker-0.1.0.tar.gz"].Changed, after["packages/tiny-reranker-0.1.0.tar.gz"].Changed);
@@ -55,7 +55,7 @@ public sealed class RepeatedRunTests(QuickRun finished)
         Assert.Equal(Reproducible(before), Reproducible(Digests(second.Files())));
 
         static IEnumerable<KeyValuePair<string, FileDigest>> Reproducible(IReadOnlyDictionary<string, FileDigest> files) =>
-            files.Where(file => Path.GetFileName(file.Key) is not ("timings.json" or "scores.stage.json"));
+            files.Where(file => Path.GetFileName(file.Key) is not ("latency.json" or "measure.stage.json"));
     }
 
     [Fact]
@@ -90,7 +90,7 @@ public sealed class RepeatedRunTests(QuickRun finished)
         using var workspace = finished.Copy();
         var before = workspace.Files();
         await File.AppendAllTextAsync(workspace.Artifact(), "x", TestContext.Current.CancellationToken);
-        File.Delete(workspace.Built("validation/fp16/1x128/timings.json"));
+        File.Delete(workspace.Built("latency/latency.json"));
         File.Delete(workspace.Built("calibration/1x128/sample_0003/input_ids.npy"));
         File.Delete(Path.Combine(workspace.Package, "vocab.txt"));
         (await workspace.RunAsync()).Succeeded();

@@ -11,11 +11,12 @@ public sealed class ManifestOverridesTests
     public void The_environment_overrides_the_file()
     {
         var overrides = ManifestOverrides.FromEnvironment(
-            Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("REGENERATE_DATASET", "true"), ("FORCE_CONVERT", "1")));
-        Assert.Equal(new ManifestOverrides(true, 7, true, true), overrides);
+            Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("REGENERATE_DATASET", "true"), ("FORCE_CONVERT", "1"), ("MEASURE_AGAIN", "1")));
+        Assert.Equal(new ManifestOverrides(true, 7, true, true, true), overrides);
         var model = ManifestFile.Load(ManifestFile.Text, overrides: overrides).Models[0];
         Assert.Equal(7, model.Calibration.Samples);
         Assert.True(model.Calibration.Regenerate);
+        Assert.True(model.Latency.Again);
         Assert.All(model.Variants, variant => Assert.True(variant.Force));
     }
 
@@ -33,9 +34,9 @@ public sealed class ManifestOverridesTests
     [Fact]
     public void The_command_line_overrides_the_environment_where_it_speaks()
     {
-        var environment = ManifestOverrides.FromEnvironment(Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("FORCE_CONVERT", "1")));
+        var environment = ManifestOverrides.FromEnvironment(Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("FORCE_CONVERT", "1"), ("MEASURE_AGAIN", "1")));
         var arguments = ManifestOverrides.FromArguments(Values(("quantize", "0"), ("regenerate-dataset", ""), ("force-convert", "false")));
-        Assert.Equal(new ManifestOverrides(false, 7, true, false), arguments.Over(environment));
+        Assert.Equal(new ManifestOverrides(false, 7, true, false, true), arguments.Over(environment));
     }
 
     [Theory]

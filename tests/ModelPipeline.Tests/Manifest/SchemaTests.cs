@@ -32,7 +32,7 @@ public sealed class SchemaTests
             [
                 "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
                 "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "size_mb",
-                "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "compile",
+                "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "request_p50_ms", "request_p95_ms", "compile",
             ],
             ((JObject)Schema.SelectToken("definitions.gates.properties")!).Properties().Select(gate => gate.Name));
     }
@@ -45,7 +45,7 @@ public sealed class SchemaTests
     [Fact]
     public void Defaults_stated_at_a_property_are_those_stated_for_the_whole()
     {
-        foreach (var whole in new[] { "calibration", "validation", "decide" })
+        foreach (var whole in new[] { "calibration", "validation", "latency", "decide" })
             foreach (var property in ((JObject)Schema.SelectToken($"definitions.{whole}.properties")!).Properties())
                 if (property.Value["default"] is { } stated)
                     Assert.Equal(stated, Schema.SelectToken($"definitions.{whole}.default.{property.Name}"), JToken.EqualityComparer);

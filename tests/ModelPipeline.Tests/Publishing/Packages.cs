@@ -48,7 +48,7 @@ internal sealed class Packages : IDisposable
     public async Task<(string Folder, ModelSpec Model)> WriteAsync(IReadOnlyList<ValidationReport> reports, string version = "0.1.0", string onnxRuntime = "1.31.1")
     {
         var model = Model(reports, version);
-        var decision = ProductionDecision.Make(model, reports);
+        var decision = ProductionDecision.Make(model, reports, Reports.Routings(reports));
         ReportJson.Write(folder.File("decision.json"), decision);
         var content = new PackageContent(
             model,

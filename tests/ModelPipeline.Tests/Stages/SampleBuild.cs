@@ -13,11 +13,14 @@ internal sealed class SampleBuild : IDisposable
     /// <param name="task">rerank or embed.</param>
     /// <param name="model">Path of the ONNX file.</param>
     /// <param name="settings">Of the model in models.yaml: lines indented by four spaces.</param>
-    public SampleBuild(string task, string model, string settings)
+    /// <param name="device">simulator, or here: this machine as a device of kind local.</param>
+    public SampleBuild(string task, string model, string settings, string device = "simulator")
     {
         var vocabulary = RepositoryFiles.Sample("tiny-reranker/vocab.txt");
         var corpus = RepositoryFiles.Sample("corpus");
         var manifest = folder.Write("models.yaml", $$"""
+            devices:
+              here: { kind: local }
             corpora:
               sample: { passages: {{corpus}}/passages.jsonl, queries: {{corpus}}/queries.jsonl, qrels: {{corpus}}/qrels.tsv, candidates: {{corpus}}/candidates.jsonl }
             models:
@@ -27,7 +30,7 @@ internal sealed class SampleBuild : IDisposable
                 source: { file: {{model}}, sha256: {{FileDigest.Of(model).Sha256}} }
                 tokenizer: { vocab: { file: {{vocabulary}}, sha256: {{FileDigest.Of(vocabulary).Sha256}} } }
                 calibration: { corpus: sample, samples: 8 }
-                validation: { corpus: sample, queries: 5 }
+                validation: { corpus: sample, queries: 5, device: {{device}} }
 
             """ + settings);
         var loaded = ModelsYaml.Load(manifest, new ManifestOverrides(), _ => null);
@@ -37,6 +40,9 @@ internal sealed class SampleBuild : IDisposable
     }
 
     public ModelBuild Build { get; }
+
+    /// <summary>The build of another run with other settings, in the same folder.</summary>
+    public ModelBuild Again(ModelSpec model) => new(Build.Manifest, model, folder.File("artifacts"), new ModelSources(Build.Manifest, fetcher));
 
     public StageContext Stage { get; }
 

@@ -80,13 +80,13 @@ public partial class HtmlReportTests
     public void Embedders_and_odd_sizes_have_a_page_too()
     {
         var subject = Reports.All[0].Subject with { Task = ModelPipeline.Manifest.ModelTask.Embed };
-        var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]], new Dictionary<string, double>());
+        var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]]);
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
         var single = ValidationReport.OfReranker(
-            Reports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]], new Dictionary<string, double>());
+            Reports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]]);
         Assert.Contains("0 worse than fp32, 1 equal, 0 better", HtmlReport.Render([single]));
         var huge = ValidationReport.OfReranker(
-            Reports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]], new Dictionary<string, double>());
+            Reports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]]);
         Assert.DoesNotContain("NaN", HtmlReport.Render([huge]));
     }
 

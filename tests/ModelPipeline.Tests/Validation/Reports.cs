@@ -1,3 +1,4 @@
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 
@@ -36,8 +37,14 @@ internal static class Reports
             gates ?? Gates,
             TinyScores.Queries,
             TinyScores.Of("fp32"),
-            TinyScores.Of(build),
-            p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : []);
+            TinyScores.Of(build))
+            .Timed(gates ?? Gates, p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [], new Dictionary<string, double>());
+
+    /// <summary>Each artifact for every length.</summary>
+    public static IReadOnlyList<VariantRouting> Routings(IEnumerable<ValidationReport> reports) => [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))];
+
+    public static VariantRouting Whole(string variant, string artifact) =>
+        new(variant, [new(128, artifact, 10, 1)], new(0, 0, 0, 0), [], new Dictionary<string, double>(), []);
 
     public static IReadOnlyList<ValidationReport> All { get; } = [Of("fp16", 4_397_502), Of("int8_normal", 2_732_811), Of("int8_unmasked_normal", 2_732_811)];
 }

@@ -10,7 +10,8 @@ public static class HtmlReport
 {
     /// <summary>The same text for the same reports.</summary>
     /// <param name="reports">Of one model, at least one, in the order of models.yaml.</param>
-    public static string Render(IReadOnlyList<ValidationReport> reports)
+    /// <param name="latency">Of the same artifacts; null leaves the section out.</param>
+    public static string Render(IReadOnlyList<ValidationReport> reports, LatencySection? latency = null)
     {
         var subject = reports[0].Subject;
         var shown = Metric.All.Where(metric => reports.Any(report => report.Figures.ContainsKey(metric.Name))).ToArray();
@@ -25,6 +26,7 @@ public static class HtmlReport
             ["comparison"] = string.Concat(shown.Where(metric => metric.Name is Metric.NdcgAt10 or Metric.CosineMean or Metric.KendallTau or Metric.SizeMb)
                 .Select(metric => Charts.Comparison(metric, reports))),
             ["toolkit"] = ToolkitSections.Comparison(reports),
+            ["latency"] = latency?.Render(reports) ?? "",
             ["variants"] = string.Concat(reports.Select(report => Section(report, Charts.Name(report, reports)))),
             ["glossary"] = string.Concat(shown.Select(metric => $"<dt>{Plot.Escape(metric.Label)}</dt><dd>{Plot.Escape(metric.Description)}</dd>\n")),
         });

@@ -1,0 +1,153 @@
+#include "machine.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+namespace shim {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxFact = 4096; // of /proc and /sys
+constexpr size_t kMaxEntries = 256;
+
+std::string trimmed(std::string text) {
+    const auto is_space = [](char c) { return c == '\n' || c == ' ' || c == '\0'; };
+    while (!text.empty() && is_space(text.back()))
+        text.pop_back();
+    return text;
+}
+
+int64_t number(const std::string& text) {
+    int64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+/// Names of a folder's entries, sorted; none if it cannot be read.
+std::vector<std::string> entries(const std::string& folder) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end && names.size() < kMaxEntries; it.increment(error))
+        names.push_back(it->path().filename().string());
+    std::ranges::sort(names);
+    return names;
+}
+
+} // namespace
+
+Machine::~Machine() {
+    if (!governor_before_.empty())
+        std::ofstream(npu_folder() + "/governor") << governor_before_;
+}
+
+std::string Machine::read(const std::string& path) const {
+    std::ifstream file(root_ + path, std::ios::binary);
+    std::string text(kMaxFact, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(file.gcount()));
+    return trimmed(text);
+}
+
+nlohmann::json Machine::facts() const {
+    auto soc = nlohmann::json::array();
+    const auto compatible = read("/proc/device-tree/compatible"); // names with zero bytes between them
+    for (size_t begin = 0; begin < compatible.size();) {
+        const size_t end = std::min(compatible.find('\0', begin), compatible.size());
+        soc.push_back(compatible.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    std::string driver;
+    for (const char* path : {"/sys/module/rknpu/version", "/proc/rknpu/version", "/sys/kernel/debug/rknpu/version"})
+        if (driver.empty())
+            driver = read(path);
+    constexpr const char* kPlatform =
+#if defined(__aarch64__)
+        "linux-arm64";
+#elif defined(__x86_64__)
+        "linux-x64";
+#else
+#error "an agent for this architecture was never thought of"
+#endif
+    return {{"platform", kPlatform}, {"soc", soc}, {"driver", driver}, {"cores", std::thread::hardware_concurrency()}};
+}
+
+std::string Machine::npu_folder() const {
+    const std::string folder = root_ + "/sys/class/devfreq";
+    const auto names = entries(folder);
+    const auto found = std::ranges::find_if(names, [](const auto& name) { return name.ends_with("npu"); });
+    return found == names.end() ? "" : folder + "/" + *found;
+}
+
+nlohmann::json Machine::status() const {
+    const auto npu = npu_folder();
+    const auto of_npu = [&](const char* file) { return npu.empty() ? "" : read(npu.substr(root_.size()) + file); };
+    auto cpu = nlohmann::json::object();
+    for (const auto& policy : entries(root_ + "/sys/devices/system/cpu/cpufreq"))
+        if (policy.starts_with("policy"))
+            cpu[policy] = read("/sys/devices/system/cpu/cpufreq/" + policy + "/scaling_governor");
+    auto celsius = nlohmann::json::object();
+    for (const auto& zone : entries(root_ + "/sys/class/thermal"))
+        if (zone.starts_with("thermal_zone")) {
+            const std::string folder = "/sys/class/thermal/" + zone;
+            const auto type = read(folder + "/type");
+            const auto reading = read(folder + "/temp");
+            if (!reading.empty())
+                celsius[type.empty() ? zone : type] = static_cast<double>(number(reading)) / 1000;
+        }
+    return {{"npu_governor", of_npu("/governor")},
+            {"npu_hertz", number(of_npu("/cur_freq"))},
+            {"npu_max_hertz", number(of_npu("/max_freq"))},
+            {"cpu_governors", cpu},
+            {"celsius", celsius},
+            {"note", ""}};
+}
+
+std::string Machine::set_npu_governor(const std::string& name) {
+    const auto npu = npu_folder();
+    if (npu.empty())
+        return "this machine has no NPU under /sys/class/devfreq";
+    const auto path = npu + "/governor";
+    const auto before = read(path.substr(root_.size()));
+    if (before == name)
+        return "";
+    std::ofstream file(path);
+    file << name << std::flush;
+    if (!file)
+        return "the NPU's governor stays '" + before + "': this user may not write " + path + ", or the kernel has no governor '" + name + "'";
+    if (governor_before_.empty())
+        governor_before_ = before;
+    return "";
+}
+
+std::string runtime_version(const std::string& path) {
+    constexpr std::array kPlaces{"/usr/lib/librknnrt.so", "/usr/lib/aarch64-linux-gnu/librknnrt.so", "/usr/local/lib/librknnrt.so", "/lib/librknnrt.so"};
+    std::vector<std::string> candidates(kPlaces.begin(), kPlaces.end());
+    if (!path.empty())
+        candidates = {path};
+    constexpr std::string_view kMark = "librknnrt version: ";
+    constexpr size_t kMaxLibrary = size_t{64} << 20U;
+    constexpr size_t kMaxVersion = 128;
+    for (const auto& candidate : candidates) {
+        std::error_code error;
+        const auto size = fs::file_size(candidate, error);
+        if (error || size > kMaxLibrary)
+            continue;
+        std::ifstream file(candidate, std::ios::binary);
+        std::string bytes(size, '\0');
+        file.read(bytes.data(), static_cast<std::streamsize>(size));
+        if (const size_t at = bytes.find(kMark); at != std::string::npos) {
+            const auto rest = bytes.substr(at + kMark.size(), kMaxVersion);
+            return trimmed(rest.substr(0, rest.find_first_of(std::string_view("\0\n", 2))));
+        }
+    }
+    return "";
+}
+
+} // namespace shim

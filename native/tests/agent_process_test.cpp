@@ -1,0 +1,339 @@
+// The agent as a process, over pipes.
+#include "agent/message.h"
+#include "agent/sha256.h"
+#include "fixture.h"
+#include "onnx_bytes.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <map>
+#include <thread>
+
+namespace {
+
+using namespace agent;
+using namespace std::chrono_literals;
+
+std::string environment(const char* name) {
+    const char* const value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nothing sets it
+    return value == nullptr ? "" : value;
+}
+
+/// A running agent. Its standard error goes to the test's.
+class Agent {
+public:
+    explicit Agent(const test::Folder& folder) {
+        std::array<int, 2> in{};
+        std::array<int, 2> out{};
+        if (pipe2(in.data(), O_CLOEXEC) != 0 || pipe2(out.data(), O_CLOEXEC) != 0)
+            throw std::runtime_error("no pipe");
+        const auto program = environment("RKNN_AGENT");
+        const auto cache = folder.path("cache");
+        const auto lock = "MODELPIPELINE_LOCK=" + folder.path("lock");
+        process_ = fork();
+        if (process_ == 0) {
+            dup2(in[0], STDIN_FILENO);
+            dup2(out[1], STDOUT_FILENO);
+            const std::array<char*, 2> env{const_cast<char*>(lock.c_str()), nullptr};                                // NOLINT
+            const std::array<char*, 3> args{const_cast<char*>(program.c_str()), const_cast<char*>(cache.c_str()), nullptr}; // NOLINT
+            execve(program.c_str(), args.data(), env.data());
+            _exit(127);
+        }
+        close(in[0]);
+        close(out[1]);
+        to_ = in[1];
+        from_ = out[0];
+    }
+    ~Agent() {
+        hang_up();
+        close(from_);
+        if (process_ > 0) {
+            kill(process_, SIGKILL);
+            waitpid(process_, nullptr, 0);
+        }
+    }
+    Agent(const Agent&) = delete;
+    Agent& operator=(const Agent&) = delete;
+
+    void send(Kind kind, std::string_view payload) const {
+        const auto length = static_cast<uint32_t>(payload.size() + 1);
+        raw(std::string(reinterpret_cast<const char*>(&length), sizeof length) + static_cast<char>(kind) + std::string(payload));
+    }
+
+    void request(Kind kind, const nlohmann::json& json) const { send(kind, json.dump()); }
+
+    void raw(const std::string& bytes) const {
+        for (size_t done = 0; done < bytes.size();) {
+            const ssize_t n = write(to_, bytes.data() + done, bytes.size() - done);
+            if (n <= 0)
+                throw std::runtime_error("the agent does not read");
+            done += static_cast<size_t>(n);
+        }
+    }
+
+    Message receive(std::chrono::milliseconds limit = 30s) {
+        std::array<std::byte, 65536> block{};
+        while (true) {
+            if (auto message = reader_.next())
+                return std::move(*message);
+            pollfd ready{from_, POLLIN, 0};
+            if (poll(&ready, 1, static_cast<int>(limit.count())) <= 0)
+                throw std::runtime_error("the agent does not answer");
+            const ssize_t n = read(from_, block.data(), block.size());
+            if (n <= 0)
+                throw std::runtime_error("the agent ended");
+            reader_.feed(std::span(block).first(static_cast<size_t>(n)));
+        }
+    }
+
+    nlohmann::json expect(Kind kind) {
+        const auto message = receive();
+        if (message.kind != kind)
+            test::fail(__FILE__, __LINE__, "kind " + std::to_string(static_cast<int>(message.kind)) + ": " + std::string(message.text()));
+        return message.text().empty() || message.text()[0] != '{' ? nlohmann::json() : nlohmann::json::parse(message.text());
+    }
+
+    nlohmann::json hello() {
+        request(Kind::Hello, {{"protocol", kProtocol}, {"rknnrt", environment("RKNNRT_LIBRARY")}});
+        return expect(Kind::HelloReply);
+    }
+
+    void hang_up() {
+        if (to_ >= 0)
+            close(to_);
+        to_ = -1;
+    }
+
+    /// The exit code, -1 if it did not end in time, 128 + signal.
+    int wait(std::chrono::milliseconds limit) {
+        const auto end = std::chrono::steady_clock::now() + limit;
+        for (int status = 0; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(5ms))
+            if (waitpid(process_, &status, WNOHANG) == process_) {
+                process_ = 0;
+                return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+            }
+        return -1;
+    }
+
+    [[nodiscard]] pid_t process() const { return process_; }
+
+private:
+    pid_t process_ = 0;
+    int to_ = -1;
+    int from_ = -1;
+    MessageReader reader_;
+};
+
+std::string sha256(const std::string& bytes) {
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(bytes)));
+    return hash.finish();
+}
+
+std::string artifact(const test::Folder& folder, const std::string& onnx) {
+    const auto path = folder.path("a.sim.onnx");
+    if (test::convert(test::job(folder.write("m.onnx", onnx), path)) != RKNNSHIM_OK)
+        test::fail(__FILE__, __LINE__, rknnshim_last_error());
+    return test::read(path);
+}
+
+nlohmann::json load(const std::string& hash) {
+    return {{"backend", "rknnrt"}, {"sha256", hash}, {"extension", ".sim.onnx"}, {"rknnrt", environment("RKNNRT_LIBRARY")}};
+}
+
+void upload(Agent& agent, const std::string& model) {
+    agent.request(Kind::Store, {{"sha256", sha256(model)}, {"extension", ".sim.onnx"}, {"bytes", model.size()}});
+    for (size_t at = 0; at < model.size(); at += 100)
+        agent.send(Kind::Chunk, std::string_view(model).substr(at, 100));
+    agent.expect(Kind::Stored);
+}
+
+std::string batch(const std::vector<int32_t>& masks, uint32_t passages, uint32_t elements) {
+    Writer writer;
+    writer.put(static_cast<uint32_t>(masks.size()));
+    for (const auto mask : masks)
+        writer.put(mask);
+    writer.put(passages).put(uint32_t{1}).put(elements);
+    for (uint32_t i = 0; i < passages * elements; ++i)
+        writer.put(static_cast<int32_t>(i));
+    return {reinterpret_cast<const char*>(writer.bytes().data()), writer.bytes().size()};
+}
+
+template <typename T>
+T number(const Message& message, size_t offset) {
+    T value{};
+    CHECK(message.payload.size() >= offset + sizeof value);
+    std::memcpy(&value, message.payload.data() + offset, sizeof value);
+    return value;
+}
+
+TEST(the_agent_takes_a_model_once_and_runs_batches_under_each_plan) {
+    const test::Folder folder;
+    const auto model = artifact(folder, onnx::sum(4));
+    {
+        Agent agent(folder);
+        const auto hello = agent.hello();
+        CHECK_EQUAL(hello["protocol"], kProtocol);
+        CHECK_EQUAL(hello["busy"], "");
+        CHECK_EQUAL(hello["runtime"], "2.3.2 (simulator, no NPU)");
+        agent.request(Kind::Load, load(sha256(model)));
+        agent.expect(Kind::Missing);
+        upload(agent, model);
+        agent.request(Kind::Load, load(sha256(model)));
+        CHECK_EQUAL(agent.expect(Kind::Loaded)["simulated"], true);
+        for (const auto& plan : std::vector<std::vector<int32_t>>{{0}, {7}, {1, 2, 4}, {0, 0}}) {
+            agent.send(Kind::Run, batch(plan, 9, 4));
+            std::map<uint32_t, float> scores;
+            for (int i = 0; i < 9; ++i) {
+                const auto result = agent.receive();
+                CHECK(result.kind == Kind::Result);
+                CHECK(number<uint32_t>(result, 4) < plan.size());
+                CHECK(number<int64_t>(result, 8) >= 0);
+                CHECK_EQUAL(number<uint32_t>(result, 16), 1U);
+                CHECK_EQUAL(number<uint32_t>(result, 20), 1U);
+                scores[number<uint32_t>(result, 0)] = number<float>(result, 24);
+            }
+            const auto done = agent.receive();
+            CHECK(done.kind == Kind::Done && number<int64_t>(done, 0) > 0);
+            CHECK_EQUAL(scores.size(), 9U);
+            for (const auto& [passage, score] : scores)
+                CHECK_EQUAL(score, static_cast<float>(16 * passage + 6));
+        }
+        agent.send(Kind::Quit, "");
+        CHECK_EQUAL(agent.wait(5s), 0);
+    }
+    Agent again(folder);
+    again.hello();
+    again.request(Kind::Load, load(sha256(model)));
+    again.expect(Kind::Loaded); // without another upload
+}
+
+TEST(an_upload_that_is_damaged_is_refused_and_leaves_nothing) {
+    const test::Folder folder;
+    const auto model = artifact(folder, onnx::sum(4));
+    Agent agent(folder);
+    agent.hello();
+    auto damaged = model;
+    damaged[damaged.size() / 2] ^= 1;
+    agent.request(Kind::Store, {{"sha256", sha256(model)}, {"extension", ".sim.onnx"}, {"bytes", model.size()}});
+    agent.send(Kind::Chunk, damaged);
+    const std::string text = agent.expect(Kind::Error)["message"];
+    CHECK(text.find("the upload was damaged") != std::string::npos);
+    agent.request(Kind::Load, load(sha256(model)));
+    agent.expect(Kind::Missing);
+    upload(agent, model);
+    // What rots on the disk is found and asked for again.
+    static_cast<void>(folder.write("cache/" + sha256(model) + ".sim.onnx", damaged));
+    Agent* const first = &agent;
+    first->send(Kind::Quit, "");
+    CHECK_EQUAL(first->wait(5s), 0);
+    Agent next(folder);
+    next.hello();
+    next.request(Kind::Load, load(sha256(model)));
+    next.expect(Kind::Missing);
+    CHECK(std::filesystem::is_empty(folder.path("cache")));
+    next.request(Kind::Store, {{"sha256", sha256(model)}, {"extension", "/../x"}, {"bytes", 1}});
+    next.expect(Kind::Error);
+}
+
+TEST(nonsense_is_answered_and_an_impossible_length_ends_the_agent) {
+    const test::Folder folder;
+    Agent agent(folder);
+    agent.send(Kind::Status, "");
+    CHECK(std::string(agent.expect(Kind::Error)["message"]).find("first request must be hello") != std::string::npos);
+    agent.hello();
+    agent.send(Kind::Load, "nonsense");
+    agent.expect(Kind::Error);
+    agent.send(static_cast<Kind>(77), "");
+    CHECK_EQUAL(agent.expect(Kind::Error)["status"], static_cast<int>(RKNNSHIM_UNSUPPORTED));
+    agent.send(Kind::Run, batch({1}, 2, 4));
+    CHECK(std::string(agent.expect(Kind::Error)["message"]).find("no model is loaded") != std::string::npos);
+    agent.send(Kind::Chunk, "x");
+    agent.expect(Kind::Error);
+    agent.send(Kind::Status, "");
+    agent.expect(Kind::StatusReply);
+    agent.raw("\xff\xff\xff\xff garbage");
+    agent.expect(Kind::Error);
+    CHECK_EQUAL(agent.wait(5s), 2);
+}
+
+TEST(a_client_of_another_protocol_learns_the_agents_and_nothing_else) {
+    const test::Folder folder;
+    Agent agent(folder);
+    agent.request(Kind::Hello, {{"protocol", 99}});
+    CHECK_EQUAL(agent.expect(Kind::HelloReply)["protocol"], kProtocol);
+    agent.send(Kind::Status, "");
+    agent.expect(Kind::Error);
+}
+
+TEST(one_agent_at_a_time_has_the_board) {
+    const test::Folder folder;
+    {
+        Agent first(folder);
+        CHECK_EQUAL(first.hello()["busy"], "");
+        Agent second(folder);
+        const std::string busy = second.hello()["busy"];
+        CHECK(busy.find("process " + std::to_string(first.process())) != std::string::npos);
+        second.send(Kind::Status, "");
+        second.expect(Kind::Error);
+        kill(first.process(), SIGKILL);
+        first.wait(5s);
+        CHECK_EQUAL(second.hello()["busy"], ""); // no lock outlives its holder
+    }
+}
+
+TEST(a_run_is_cancelled_by_message_and_the_agent_goes_on) {
+    const test::Folder folder;
+    const auto model = folder.write("slow.onnx", onnx::slow(20000));
+    const auto bytes = test::read(model);
+    Agent agent(folder);
+    agent.hello();
+    std::filesystem::copy_file(model, folder.path("cache/" + sha256(bytes) + ".onnx"));
+    agent.request(Kind::Load, {{"backend", "onnx"}, {"sha256", sha256(bytes)}, {"extension", ".onnx"}, {"threads", 1}, {"onnxruntime", test::onnxruntime()}});
+    agent.expect(Kind::Loaded);
+    agent.send(Kind::Run, batch({0}, 3, 512));
+    std::this_thread::sleep_for(300ms);
+    agent.send(Kind::Cancel, "");
+    CHECK_EQUAL(agent.expect(Kind::Error)["status"], static_cast<int>(RKNNSHIM_CANCELLED));
+    agent.send(Kind::Status, "");
+    agent.expect(Kind::StatusReply);
+    // And it ends with its client, in mid-run.
+    agent.send(Kind::Run, batch({0}, 3, 512));
+    std::this_thread::sleep_for(300ms);
+    agent.hang_up();
+    CHECK_EQUAL(agent.wait(5s), 0);
+}
+
+TEST(an_agent_whose_parent_is_killed_dies_too) {
+    const test::Folder folder;
+    std::array<int, 2> pipe_ends{};
+    CHECK_EQUAL(pipe2(pipe_ends.data(), O_CLOEXEC), 0);
+    const pid_t parent = fork();
+    if (parent == 0) {
+        Agent agent(folder);
+        static_cast<void>(agent.hello());
+        const pid_t process = agent.process();
+        static_cast<void>(write(pipe_ends[1], &process, sizeof process) == 0);
+        pause();
+        _exit(0);
+    }
+    pid_t process = 0;
+    CHECK_EQUAL(read(pipe_ends[0], &process, sizeof process), static_cast<ssize_t>(sizeof process));
+    kill(parent, SIGKILL);
+    waitpid(parent, nullptr, 0);
+    const auto alive = [&] { return test::read("/proc/" + std::to_string(process) + "/cmdline").find("rknn-agent") != std::string::npos; };
+    for (int i = 0; i < 500 && alive(); ++i)
+        std::this_thread::sleep_for(10ms);
+    CHECK(!alive());
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+
+} // namespace

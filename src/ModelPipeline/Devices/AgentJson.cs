@@ -1,0 +1,36 @@
+using System.Text.Json.Serialization;
+using ModelPipeline.Npu;
+
+namespace ModelPipeline.Devices;
+
+/// <summary>What goes between this program and the agent as JSON, and what the shim tells about this machine in the same words.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(HelloRequest))]
+[JsonSerializable(typeof(HelloReply))]
+[JsonSerializable(typeof(LoadRequest))]
+[JsonSerializable(typeof(StoreRequest))]
+[JsonSerializable(typeof(GovernorRequest))]
+[JsonSerializable(typeof(AgentFailure))]
+[JsonSerializable(typeof(MachineReport))]
+[JsonSerializable(typeof(DeviceStatus))]
+[JsonSerializable(typeof(ModelDescription))]
+internal sealed partial class AgentJson : JsonSerializerContext;
+
+internal sealed record HelloRequest(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+
+internal sealed record HelloReply(int Protocol, string Version, string Busy, string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
+
+internal sealed record LoadRequest(string Backend, string Sha256, string Extension, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+
+internal sealed record StoreRequest(string Sha256, string Extension, long Bytes);
+
+internal sealed record GovernorRequest(string Npu);
+
+internal sealed record AgentFailure(NativeShim.Status Status, string Message);
+
+/// <summary>Of the shim's machine function.</summary>
+internal sealed record MachineReport(DeviceFacts Facts, DeviceStatus Status);

@@ -1,0 +1,90 @@
+using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
+using ModelPipeline.Text;
+
+namespace ModelPipeline.Devices;
+
+/// <summary>A machine that runs artifacts: this process, this board, or a board reached over SSH. It holds one model at a time. Not for several threads.</summary>
+public abstract class Device(DeviceSpec spec) : IAsyncDisposable
+{
+    /// <summary>Where boards keep models and the agent, relative to the user's home folder.</summary>
+    public const string CacheFolder = ".cache/modelpipeline";
+
+    public DeviceSpec Spec => spec;
+
+    /// <summary>What the machine is.</summary>
+    public abstract DeviceFacts Facts { get; }
+
+    /// <summary>The loaded model, null before <see cref="LoadAsync"/>.</summary>
+    public ModelDescription? Model { get; protected set; }
+
+    /// <summary>Connects to the device and takes its lock: one pipeline at a time uses a board.</summary>
+    /// <param name="spec">From models.yaml.</param>
+    /// <param name="limits">Defaults if null.</param>
+    /// <param name="warning">Takes one line of news that needs attention, such as a connection that had to be made again.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    /// <exception cref="PipelineException">The device cannot be reached, is not the one that was pinned, refuses the log-in, or is busy.</exception>
+    public static async Task<Device> OpenAsync(DeviceSpec spec, DeviceLimits? limits = null, Action<string>? warning = null, CancellationToken cancellation = default)
+    {
+        limits ??= new DeviceLimits();
+        return spec.Kind switch
+        {
+            DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
+            _ => await InProcessDevice.OpenAsync(spec, limits, cancellation).ConfigureAwait(false),
+        };
+    }
+
+    /// <summary>Loads an artifact in place of the one before. A board keeps files by content: what it has is not sent again.</summary>
+    /// <param name="backend">The variant's. On a board, artifacts of the simulator run on the runtime library that stands in for the vendor's.</param>
+    /// <param name="path">The artifact on this machine.</param>
+    /// <param name="progress">Of the upload, in bytes.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    public async Task<ModelDescription> LoadAsync(Backend backend, string path, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        if (!File.Exists(path))
+            throw new PipelineException($"model '{path}' does not exist: build it first.");
+        Model = null;
+        return Model = await LoadModelAsync(RuntimeOf(backend), path, progress, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs passages under a plan.</summary>
+    /// <param name="rows">Each of the length that the model takes.</param>
+    /// <param name="plan">Cores and contexts.</param>
+    /// <param name="finished">Takes the number of passages that are done.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    public async Task<DeviceRun> RunAsync(
+        IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int>? finished = null, CancellationToken cancellation = default)
+    {
+        if (Model is null)
+            throw new InvalidOperationException("No model is loaded.");
+        return rows.Count == 0 ? new DeviceRun([], TimeSpan.Zero, 0) : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Governors, frequencies and temperatures at this moment.</summary>
+    public abstract Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default);
+
+    /// <summary>Sets the NPU's governor to performance until the device is disposed; the status' note says why not where that is not permitted.</summary>
+    public abstract Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default);
+
+    /// <summary>Removes what earlier sessions left on the device. The device cannot be used afterwards.</summary>
+    /// <returns>Number of files that were removed.</returns>
+    public abstract Task<int> CleanAsync(CancellationToken cancellation = default);
+
+    public abstract ValueTask DisposeAsync();
+
+    private protected abstract Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation);
+
+    private protected abstract Task<DeviceRun> RunModelAsync(IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation);
+
+    /// <summary>The arrays of one row in the model's order.</summary>
+    private protected ReadOnlyMemory<long>[] Inputs(TokenizedInput row) => [.. Model!.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
+
+    private Backend RuntimeOf(Backend backend) => (spec.Kind, backend) switch
+    {
+        (_, Backend.Onnx) => Backend.Onnx,
+        (DeviceKind.Simulator, Backend.Simulator) => Backend.Simulator,
+        (DeviceKind.Simulator, _) => throw new PipelineException(
+            $"device '{spec.Name}' is a simulator and runs no .rknn: validate on a device of kind local or ssh (--device=NAME)."),
+        _ => Backend.Rknn,
+    };
+}

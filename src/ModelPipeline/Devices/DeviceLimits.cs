@@ -1,0 +1,17 @@
+namespace ModelPipeline.Devices;
+
+/// <summary>How long to wait before giving up.</summary>
+public sealed record DeviceLimits
+{
+    /// <summary>For a connection and its log-in.</summary>
+    public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>For loading a model.</summary>
+    public TimeSpan Load { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>For the next passage of a run, and for any other answer.</summary>
+    public TimeSpan Answer { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>For another pipeline to leave the board.</summary>
+    public TimeSpan Busy { get; init; } = TimeSpan.FromMinutes(1);
+}

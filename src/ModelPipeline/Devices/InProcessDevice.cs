@@ -1,0 +1,134 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json;
+using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
+using ModelPipeline.Text;
+
+namespace ModelPipeline.Devices;
+
+/// <summary>The shim in this process: the simulator anywhere, the NPU on the board itself.</summary>
+internal sealed class InProcessDevice : Device
+{
+    private readonly DeviceLimits limits;
+    private readonly BoardLock? boardLock;
+    private readonly Dictionary<(NpuCores Cores, int Ordinal), NpuModel> contexts = [];
+    private NpuModel? model;
+
+    private InProcessDevice(DeviceSpec spec, DeviceLimits limits, BoardLock? boardLock)
+        : base(spec)
+    {
+        (this.limits, this.boardLock) = (limits, boardLock);
+        Facts = Machine().Facts;
+    }
+
+    public override DeviceFacts Facts { get; }
+
+    public static async Task<InProcessDevice> OpenAsync(DeviceSpec spec, DeviceLimits limits, CancellationToken cancellation) =>
+        new(spec, limits, spec.Kind == DeviceKind.Local ? await BoardLock.TakeAsync(limits.Busy, cancellation).ConfigureAwait(false) : null);
+
+    public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) => Task.FromResult(Machine().Status);
+
+    public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default) => Task.FromResult(Machine().Status with
+    {
+        Note = Spec.Kind == DeviceKind.Local ? "the governor of this machine's NPU is left as it is: a device of kind ssh can set it for the time of a run" : "",
+    });
+
+    public override Task<int> CleanAsync(CancellationToken cancellation = default) => Task.FromResult(0);
+
+    public override ValueTask DisposeAsync()
+    {
+        Unload();
+        boardLock?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private protected override async Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    {
+        Unload();
+        var options = new NpuOptions { RknnRuntimeLibrary = Spec.RuntimeLibrary };
+        model = await Limited(() => NpuModel.Load(runtime, path, options), limits.Load, $"loading '{path}'", cancellation).ConfigureAwait(false);
+        return model.Description;
+    }
+
+    private protected override async Task<DeviceRun> RunModelAsync(
+        IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation)
+    {
+        NpuModel[] workers = [.. plan.Contexts.Select((cores, index) => Context(cores, plan.Contexts.Take(index).Count(other => other == cores)))];
+        var runs = new PassageRun[rows.Count];
+        var waiting = new ConcurrentQueue<int>(Enumerable.Range(0, rows.Count));
+        var last = Stopwatch.GetTimestamp();
+        var done = 0;
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        void Work(NpuModel worker)
+        {
+            while (waiting.TryDequeue(out var index))
+            {
+                try
+                {
+                    runs[index] = new PassageRun(worker.Run(Inputs(rows[index]), stop.Token), worker.LastRun);
+                }
+                catch
+                {
+                    waiting.Clear();
+                    throw;
+                }
+                Volatile.Write(ref last, Stopwatch.GetTimestamp());
+                finished(Interlocked.Increment(ref done));
+            }
+        }
+        var started = Stopwatch.GetTimestamp();
+        var all = Task.WhenAll(workers.Select(worker => Task.Factory.StartNew(() => Work(worker), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+        try
+        {
+            while (await Task.WhenAny(all, Task.Delay(TimeSpan.FromMilliseconds(500), stop.Token)).ConfigureAwait(false) != all && !cancellation.IsCancellationRequested)
+            {
+                if (Stopwatch.GetElapsedTime(Volatile.Read(ref last)) > limits.Answer)
+                    throw new PipelineException($"device '{Spec.Name}': no passage ended within {limits.Answer.TotalSeconds:0} s: the run hangs. Restart the board if it repeats.");
+            }
+            cancellation.ThrowIfCancellationRequested();
+            await all.ConfigureAwait(false);
+            return new DeviceRun(runs, Stopwatch.GetElapsedTime(started, Volatile.Read(ref last)), 1);
+        }
+        finally
+        {
+            waiting.Clear();
+            await stop.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Contexts are kept for the next run of their plan.</summary>
+    private NpuModel Context(NpuCores cores, int ordinal) => cores == NpuCores.Auto && ordinal == 0
+        ? model!
+        : contexts.TryGetValue((cores, ordinal), out var context) ? context : contexts[(cores, ordinal)] = model!.Duplicate(cores);
+
+    private unsafe MachineReport Machine()
+    {
+        NativeShim.Require();
+        var (status, text) = NativeShim.Read(
+            (byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(Spec.RuntimeLibrary, buffer, capacity, out length));
+        NativeShim.Check(status);
+        return JsonSerializer.Deserialize(text, AgentJson.Default.MachineReport)!;
+    }
+
+    private void Unload()
+    {
+        foreach (var context in contexts.Values)
+            context.Dispose();
+        contexts.Clear();
+        model?.Dispose();
+        model = null;
+    }
+
+    private async Task<T> Limited<T>(Func<T> work, TimeSpan limit, string activity, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Task.Run(work, cancellation).WaitAsync(limit, cancellation).ConfigureAwait(false);
+        }
+        catch (TimeoutException e)
+        {
+            throw new PipelineException($"device '{Spec.Name}': {activity} did not end within {limit.TotalSeconds:0} s. Restart the board if it repeats.", inner: e);
+        }
+    }
+}

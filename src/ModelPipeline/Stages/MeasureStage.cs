@@ -1,0 +1,130 @@
+using ModelPipeline.Devices;
+using ModelPipeline.Latency;
+using ModelPipeline.Manifest;
+using ModelPipeline.Text;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>Latency of fp32 and of every variant at every shape, in one session on the validation's device.</summary>
+public static class MeasureStage
+{
+    public const string FileName = "latency.json";
+
+    /// <summary>A simulator's times are shown and rest on nothing: a few requests are enough.</summary>
+    private const int SimulatorRequests = 4;
+
+    /// <summary>Measures and writes latency.json, or reads it if artifacts, device and settings are those it was measured with.</summary>
+    public static async Task<LatencyReport> RunAsync(ModelBuild build, StageContext context)
+    {
+        var model = build.Model;
+        var folder = Path.Combine(build.Folder, "latency");
+        var (output, record) = (Path.Combine(folder, FileName), Path.Combine(folder, "measure" + StageRecord.Extension));
+        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var artifacts = new List<(VariantSpec Variant, InputShape Shape, string Path)>();
+        foreach (var (variant, shape) in build.Artifacts)
+            artifacts.Add((variant, shape, await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false)));
+
+        var device = build.Manifest.Devices[model.Validation.Device];
+        var inputs = await build.TextInputsAsync(model.Validation.Corpus, context).ConfigureAwait(false);
+        inputs["model"] = source.Sha256;
+        foreach (var path in artifacts.Select(artifact => artifact.Path).Distinct())
+            inputs[Path.GetFileName(path)] = FileDigest.Of(path, context.Cancellation).Sha256;
+        var key = StageRecord.KeyOf("measure", ModelBuild.Version, new
+        {
+            device.Name,
+            device.Kind,
+            device.Host,
+            device.Port,
+            Settings = model.Latency with { Again = false },
+            Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
+            model.Validation.Queries,
+            build.TextSettings,
+        }, inputs);
+        if (build.IsUpToDate(record, key, context, model.Latency.Again))
+            return ReportJson.Read<LatencyReport>(output);
+
+        var texts = Texts(model, build.Corpus(model.Validation.Corpus));
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var report = (await MeasureAsync(build, device, source.Path, artifacts, texts, tokenizer, context).ConfigureAwait(false)).Concluded();
+        Directory.CreateDirectory(folder);
+        ReportJson.Write(output, report);
+        build.Finish(record, key, [output], context);
+        return report;
+    }
+
+    private static async Task<LatencyReport> MeasureAsync(
+        ModelBuild build, DeviceSpec spec, string source, List<(VariantSpec Variant, InputShape Shape, string Path)> artifacts,
+        IReadOnlyList<(string First, string? Second)> texts, PairTokenizer tokenizer, StageContext context)
+    {
+        var model = build.Model;
+        await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
+        string[] notes = (await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false)).Note is { Length: > 0 } note ? [note] : [];
+        foreach (var each in notes)
+            context.Warning($"latency on {spec.Name}: {each}");
+        var measurement = new LatencyMeasurement(device, model.Latency);
+        var requests = model.Shapes.ToDictionary(shape => shape, shape => Requests(shape, spec.Kind == DeviceKind.Simulator ? SimulatorRequests : model.Latency.Requests));
+        var reference = new List<ArtifactLatency>();
+        foreach (var shape in model.Shapes)
+            reference.Add(await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false));
+        var measured = new List<ArtifactLatency>();
+        foreach (var (variant, shape, path) in artifacts)
+            measured.Add(await RunAsync(Subject(variant.Name, variant.Backend, shape, path), path, variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(variant.Target), shape).ConfigureAwait(false));
+        return new LatencyReport
+        {
+            Model = model.Name,
+            Version = model.Version,
+            Device = spec.Name,
+            DeviceKind = spec.Kind,
+            Machine = device.Facts,
+            Notes = notes,
+            Passages = model.Latency.Passages,
+            Lengths = new TokenLengths([.. texts.Select(text => tokenizer.Count(text.First, text.Second))]),
+            Reference = reference,
+            Artifacts = measured,
+        };
+
+        IReadOnlyList<IReadOnlyList<TokenizedInput>> Requests(InputShape shape, int count) => [.. Enumerable.Range(0, count).Select(request =>
+            (IReadOnlyList<TokenizedInput>)[.. Enumerable.Range(request * model.Latency.Passages, model.Latency.Passages).Select(index => Encode(texts[index % texts.Count], shape.Sequence))])];
+
+        TokenizedInput Encode((string First, string? Second) text, int sequence) => text.Second is null
+            ? tokenizer.Encode(text.First, sequence)
+            : tokenizer.Encode(text.First, text.Second, sequence, model.Tokenizer.Truncation);
+
+        ArtifactLatency Subject(string name, Backend backend, InputShape shape, string path) => new()
+        {
+            Variant = name,
+            Backend = backend,
+            Shape = shape.ToString(),
+            Tokens = shape.Sequence,
+            Artifact = Path.GetFileName(path),
+            OnDevice = false,
+        };
+
+        async Task<ArtifactLatency> RunAsync(ArtifactLatency subject, string path, IReadOnlyList<CorePlan> plans, InputShape shape)
+        {
+            if (subject.Backend == Backend.Rknn && spec.Kind == DeviceKind.Simulator)
+                return subject with { NotMeasured = Gate.NeedsDevice };
+            try
+            {
+                var latency = await measurement.RunAsync(subject, path, plans, requests[shape], context.Progress, context.Cancellation).ConfigureAwait(false);
+                foreach (var doubt in latency.OnDevice ? latency.Doubts : [])
+                    context.Warning($"latency of {subject.Variant} at {shape} on {spec.Name}: {doubt}");
+                return latency;
+            }
+            catch (PipelineException e) when (subject.Backend == Backend.Onnx)
+            {
+                // A board need not have ONNX Runtime; the comparison then lacks the CPU.
+                context.Warning($"latency of {subject.Variant} at {shape} on {spec.Name} not measured: {e.Message}");
+                return subject with { NotMeasured = $"not measured: {e.Message}" };
+            }
+        }
+    }
+
+    /// <summary>What is run, in the order of requests: each query's candidates, or passages for an embedder.</summary>
+    private static IReadOnlyList<(string First, string? Second)> Texts(ModelSpec model, Corpus corpus) => model.Task == ModelTask.Embed
+        ? [.. corpus.Passages.OrderBy(passage => passage.Key, StringComparer.Ordinal).Select(passage => (passage.Value, (string?)null))]
+        : [.. from query in corpus.Queries.Take(model.Validation.Queries ?? int.MaxValue)
+              from passage in query.Candidates
+              select (query.Text, (string?)corpus.Passages[passage])];
+}

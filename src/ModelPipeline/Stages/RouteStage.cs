@@ -1,0 +1,97 @@
+using ModelPipeline.Latency;
+using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Text;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>How the artifacts of all shapes serve the corpus together, each passage by the one of its length.</summary>
+public static class RouteStage
+{
+    /// <param name="build">The model's.</param>
+    /// <param name="reports">Of every variant at every shape.</param>
+    /// <param name="latency">Of the same.</param>
+    /// <param name="context">Of the run.</param>
+    /// <returns>One a variant.</returns>
+    public static async Task<IReadOnlyList<VariantRouting>> RunAsync(
+        ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, StageContext context)
+    {
+        var model = build.Model;
+        CorpusQuery[] queries = [.. ValidateStage.Selected(build.Corpus(model.Validation.Corpus), model.Validation)];
+        var cost = model.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
+            ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), queries, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
+            : null;
+        return [.. model.Variants.Select(variant =>
+        {
+            var plan = latency.Buckets.Single(plan => plan.Variant == variant.Name);
+            return VariantRouting.Of(
+                plan with { Truncation = plan.Truncation with { Cost = cost } }, variant.Gates,
+                model.Shapes.DistinctBy(shape => shape.Sequence).ToDictionary(shape => shape.Sequence, shape => reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())),
+                queries, latency.Lengths.Tokens);
+        })];
+    }
+
+    /// <summary>fp32 on the passages that do not fit the largest shape, whole, beside fp32 as it has them cut.</summary>
+    private static async Task<TruncationCost> CostAsync(
+        ModelBuild build, InputShape largest, CorpusQuery[] queries, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
+    {
+        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var corpus = build.Corpus(build.Model.Validation.Corpus);
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
+        var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () =>
+        {
+            var graph = OnnxModel.Load(source.Path);
+            string[] names = [.. graph.Graph.Inputs.Select(input => input.Name)];
+            using var scorer = new ReferenceScorer(graph, ModelTask.Rerank);
+            (string Query, string Passage, int Tokens)[] pairs =
+            [
+                .. queries.SelectMany(query => query.Candidates.Select(passage => (query.Text, corpus.Passages[passage]))).Zip(tokens, (pair, length) => (pair.Text, pair.Item2, length)),
+            ];
+            var limit = LongestInput(largest.Sequence, tokens.Max(), length => Score(pairs.MaxBy(pair => pair.Tokens), length));
+            var longer = pairs.Index().Where(pair => pair.Item.Tokens > largest.Sequence).ToArray();
+            var scores = new Dictionary<int, float>();
+            foreach (var (index, pair) in longer)
+            {
+                context.Cancellation.ThrowIfCancellationRequested();
+                scores[index] = Score(pair, Math.Min(pair.Tokens, limit));
+                context.Progress.Report(new StageProgress("score fp32 uncut", scores.Count, longer.Length));
+            }
+            return new UncutScores(limit, scores);
+
+            float Score((string Query, string Passage, int Tokens) pair, int length)
+            {
+                var row = tokenizer.Encode(pair.Query, pair.Passage, length, build.Model.Tokenizer.Truncation);
+                return scorer.Score([.. names.Select(name => row[name])], context.Cancellation)[0];
+            }
+        }).ConfigureAwait(false);
+        var next = 0;
+        float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];
+        var (before, after) = (RerankValidation.Measure(queries, whole, whole).Figures, RerankValidation.Measure(queries, whole, cut).Figures);
+        return new TruncationCost(uncut.ModelTokens, before[Metric.NdcgAt10], after[Metric.NdcgAt10], after.GetValueOrDefault(Metric.KendallTau, 1), after[Metric.MaxScoreDifference]);
+    }
+
+    /// <summary>The longest input up to <paramref name="wanted"/> that the model runs, by bisection: its positions end somewhere, and the file does not say where.</summary>
+    private static int LongestInput(int works, int wanted, Action<int> run)
+    {
+        for (var attempt = wanted; works < wanted; attempt = (works + wanted + 1) / 2)
+        {
+            try
+            {
+                run(attempt);
+                works = attempt;
+            }
+            catch (PipelineException)
+            {
+                wanted = attempt - 1;
+            }
+        }
+        return works;
+    }
+
+    /// <summary>Content of uncut-*.json.</summary>
+    /// <param name="ModelTokens">The longest input that the model takes, or the longest that there is.</param>
+    /// <param name="Scores">fp32's, by index of the pair, of those longer than the largest shape.</param>
+    private sealed record UncutScores(int ModelTokens, IReadOnlyDictionary<int, float> Scores);
+}

@@ -1,0 +1,120 @@
+using System.Text.RegularExpressions;
+using System.Xml.Linq;
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Stages;
+using ModelPipeline.Tests.Stages;
+using ModelPipeline.Validation;
+using ModelPipeline.Validation.Html;
+
+namespace ModelPipeline.Tests.Latency;
+
+/// <summary>Measuring on a device: this machine, whose CPU runs what it would run on a board.</summary>
+public sealed partial class MeasureTests
+{
+    private const string Settings = """
+                shapes: [[1, 32], [1, 64]]
+                latency: { passages: 3, requests: 4, warm_up: 1 }
+                variants:
+                  cpu: { backend: onnx, precision: w8a8, gates: { kendall_tau: { min: 0.5 }, latency_p95_ms: { max: 100000 }, request_p50_ms: { max: 0.000001 } } }
+            """;
+
+    private static readonly string Model = RepositoryFiles.Sample("tiny-reranker/model.onnx");
+
+    [Fact]
+    public async Task A_device_gives_the_figures_that_gates_on_latency_judge()
+    {
+        using var sample = new SampleBuild("rerank", Model, Settings, device: "here");
+        var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
+
+        Assert.Equal([("fp32", "1x32"), ("fp32", "1x64"), ("cpu", "1x32"), ("cpu", "1x64")], latency.Reference.Concat(latency.Artifacts).Select(artifact => (artifact.Variant, artifact.Shape)));
+        Assert.All(latency.Reference.Concat(latency.Artifacts), artifact =>
+        {
+            Assert.True(artifact.OnDevice);
+            var plan = Assert.Single(artifact.Plans);
+            Assert.Equal(("sequence", 12, 4), (plan.Plan, plan.Passage.Figures.Runs, plan.Request.Figures.Runs));
+            // A request holds its passages' runs, and the harness besides.
+            Assert.All(plan.Request.Microseconds.Zip(plan.Passage.Microseconds.Chunk(3)), request => Assert.True(request.First >= request.Second.Sum() - 3));
+        });
+        Assert.Equal(latency.Artifacts[1].Sequential!.Passage.Figures.P50.Value / latency.Reference[1].Sequential!.Passage.Figures.P50.Value, latency.Artifacts[1].RatioToFp32!.Value, 1e-6);
+
+        var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
+        Assert.All(judged, report =>
+        {
+            Assert.Equal([GateResult.Passed, GateResult.Passed, GateResult.Failed], report.Gates.Select(gate => gate.Result));
+            var artifact = latency.Of("cpu", report.Subject.Shape)!;
+            Assert.Equal(artifact.Sequential!.Passage.Figures.P95.Value, report.Figures[Metric.LatencyP95Ms], 1e-6);
+            Assert.Equal(artifact.Fastest!.Request.Figures.P50.Value, report.Figures[Metric.RequestP50Ms], 1e-6);
+            Assert.Equal(latency.ReferenceAt(report.Subject.Shape)!.Figures[Metric.LatencyP95Ms], report.Reference[Metric.LatencyP95Ms]);
+            var path = Path.Combine(sample.Build.ValidationFolder(sample.Build.Model.Variants[0], sample.Build.Model.Shapes.Single(shape => shape.ToString() == report.Subject.Shape)), "validation.json");
+            Assert.Equal(report.Gates, ReportJson.Read<ValidationReport>(path).Gates);
+        });
+    }
+
+    [Fact]
+    public async Task What_was_measured_is_kept_until_it_is_to_be_measured_again()
+    {
+        using var sample = new SampleBuild("rerank", Model, Settings, device: "here");
+        var path = Path.Combine(sample.Build.Folder, "latency", MeasureStage.FileName);
+        await MeasureStage.RunAsync(sample.Build, sample.Stage);
+        var first = await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken);
+        Assert.Equal(ReportJson.Text(await MeasureStage.RunAsync(sample.Build, sample.Stage)), first);
+        Assert.Equal(first, await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
+
+        var model = sample.Build.Model;
+        await MeasureStage.RunAsync(sample.Again(model with { Latency = model.Latency with { Again = true } }), sample.Stage);
+        Assert.NotEqual(first, await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task The_page_shows_what_a_device_measured_and_its_charts_are_well_formed()
+    {
+        using var sample = new SampleBuild("rerank", Model, Settings, device: "here");
+        var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
+        latency = latency with { Artifacts = [latency.Artifacts[0] with { Doubts = ["the NPU is <hot>"] }, .. latency.Artifacts.Skip(1)] };
+        var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
+        var routings = await RouteStage.RunAsync(sample.Build, judged, latency, sample.Stage);
+        var routing = Assert.Single(routings);
+        Assert.Equal([latency.Buckets[0].Expected[0]], routing.Expected);
+        Assert.Equal(routing.Expected[0].PassageP95Ms, routing.Figures[Metric.LatencyP95Ms], 1e-6);
+
+        var page = HtmlReport.Render(judged, new LatencySection(latency, routings));
+        Assert.Contains("Measured on here (linux-", page);
+        Assert.Contains("cpu 1x32: the NPU is &lt;hot&gt;", page);
+        Assert.Contains("Served by length", page);
+        var charts = Figures().Matches(page).Select(match => XElement.Parse(match.Value)).ToArray();
+        foreach (var caption in new[] { "Passage latency in sequence", "Latency of 3 passages", "Lengths of 50 passages", "cpu: 3 passages expected" })
+            Assert.Contains(charts, chart => ((string)chart.Element("figcaption")!).StartsWith(caption, StringComparison.Ordinal));
+        foreach (var rectangle in charts.Descendants("rect"))
+        {
+            Assert.InRange((double)rectangle.Attribute("x")! + (double)rectangle.Attribute("width")!, 0, 460);
+            Assert.InRange((double)rectangle.Attribute("y")! + (double)rectangle.Attribute("height")!, 0, 320);
+        }
+        Assert.Null(ProductionDecision.Make(sample.Build.Model, judged, routings).Winner);
+    }
+
+    [Fact]
+    public async Task Passages_of_an_embedder_are_counted_alone()
+    {
+        using var sample = new SampleBuild("embed", Model, """
+                shapes: [[1, 32]]
+                latency: { passages: 2, requests: 4, warm_up: 0 }
+                variants:
+                  cpu: { backend: onnx, precision: fp32 }
+            """, device: "here");
+        var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
+        Assert.Equal(File.ReadLines(RepositoryFiles.Sample("corpus/passages.jsonl")).Count(), latency.Lengths.Tokens.Count);
+        Assert.Equal(8, latency.Artifacts[0].Sequential!.Passage.Figures.Runs);
+    }
+
+    private static async Task<IReadOnlyList<ValidationReport>> ValidateAsync(SampleBuild sample)
+    {
+        var reports = new List<ValidationReport>();
+        foreach (var (variant, shape) in sample.Build.Artifacts)
+            reports.Add(await ValidateStage.RunAsync(sample.Build, variant, shape, sample.Stage));
+        return reports;
+    }
+
+    [GeneratedRegex("<figure>.*?</figure>", RegexOptions.Singleline)]
+    private static partial Regex Figures();
+}
