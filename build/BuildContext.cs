@@ -32,7 +32,9 @@ public sealed class BuildContext : FrostingContext
             --measure-again              Measure latency again                   (MEASURE_AGAIN)
             --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
             --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
-            --to=PATH                    Publish to a folder
+            --to=PATH                    Publish to a folder instead of GitHub
+            --draft                      Publish complete and checked, but not shown to readers
+            --dry-run                    Only tell what Publish would do
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
         TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,

@@ -29,7 +29,7 @@ internal static class StageTasks
         Plain("Decide", "Says which variant production should run", model => [$"Decide:{model.Name}"]);
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
         Plain("Release", "Makes release folders of what may be published", model => [$"Release:{model.Name}"]);
-        Plain("Publish", "Publishes releases, to a folder with --to", model => [$"Publish:{model.Name}"]);
+        Plain("Publish", "Publishes releases on GitHub, or to a folder", model => [$"Publish:{model.Name}"]);
         engine.RegisterTask("Default").Description("Releases every model of models.yaml that has default: true, to artifacts/release").IsDependentOn("Release");
 
         void Plain(string stage, string description, Func<ModelSpec, IEnumerable<string>> tasks) =>

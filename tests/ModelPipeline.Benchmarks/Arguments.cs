@@ -20,6 +20,9 @@ internal sealed record Arguments
 
     public int Sequence { get; init; } = 128;
 
+    /// <summary>Size of a download.</summary>
+    public int Megabytes { get; init; } = 400;
+
     public static Arguments Parse(IEnumerable<string> options) => options.Aggregate(new Arguments(), (arguments, option) => option.Split('=', 2) switch
     {
         ["--model", var file] => arguments with { Model = file },
@@ -28,7 +31,8 @@ internal sealed record Arguments
         ["--reference", var folder] => arguments with { Reference = folder },
         ["--queries", var number] => arguments with { Queries = Number(option, number) },
         ["--sequence", var number] => arguments with { Sequence = Number(option, number) },
-        _ => throw new PipelineException($"'{option}' is not an option; known are --model=, --vocab=, --corpus=, --reference=, --queries=, --sequence=."),
+        ["--megabytes", var number] => arguments with { Megabytes = Number(option, number) },
+        _ => throw new PipelineException($"'{option}' is not an option; known are --model=, --vocab=, --corpus=, --reference=, --queries=, --sequence=, --megabytes=."),
     });
 
     private static int Number(string option, string text) =>

@@ -24,14 +24,8 @@ internal sealed record CpuQuantizationProcess(double Milliseconds, double Startu
 
     public static CpuQuantizationProcess Measure(string from, string to)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
-        // Started as `dotnet X.dll`, the process path is the host's.
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
-            start.ArgumentList.Add(typeof(CpuQuantizationProcess).Assembly.Location);
-        foreach (var argument in (string[])[Command, from, to])
-            start.ArgumentList.Add(argument);
         var wall = Stopwatch.StartNew();
-        using var process = Process.Start(start)!;
+        using var process = Process.Start(OwnProcess.Start(Command, from, to))!;
         var figures = process.StandardOutput.ReadToEnd().Split(' ', StringSplitOptions.RemoveEmptyEntries);
         process.WaitForExit();
         if (process.ExitCode != 0 || figures.Length != 2)

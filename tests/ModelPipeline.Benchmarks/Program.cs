@@ -1,20 +1,25 @@
+using System.Globalization;
 using ModelPipeline;
 using ModelPipeline.Benchmarks;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
     ["npu"] = NpuEmulated.Run,
     ["toolkit"] = ToolkitAgreement.Run,
     ["quantizer"] = ReferenceModels.Run,
+    ["download"] = Downloads.Run,
 };
 try
 {
     if (args is [CpuQuantizationProcess.Command, var from, var to])
         return CpuQuantizationProcess.Run(from, to);
+    if (args is [FileServer.Command, var path, var bytesPerSecond])
+        return FileServer.Run(path, int.Parse(bytesPerSecond, CultureInfo.InvariantCulture));
     if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var run))
         throw new PipelineException($"Name a benchmark first: {string.Join(", ", benchmarks.Keys)}.");
     var rows = run(Arguments.Parse(args[1..])).ToList();

@@ -91,7 +91,9 @@ internal static class ManifestBinder
                 Npu = Strings(decide["npu"]!),
                 Cpu = Strings(decide["cpu"]!),
             },
-            Release = json["release"] is { } release ? new ReleaseSpec { Repository = (string)release["repository"]! } : null,
+            Release = json["release"] is { } release
+                ? new ReleaseSpec { Repository = (string)release["repository"]!, ApiUrl = release["api_url"] is { } api ? new Uri((string)api!) : null }
+                : null,
         };
     }
 

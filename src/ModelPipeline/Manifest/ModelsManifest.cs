@@ -215,4 +215,6 @@ public sealed record DecisionSpec
 public sealed record ReleaseSpec
 {
     public required string Repository { get; init; }
+    /// <summary>REST API of a GitHub Enterprise server; null for GITHUB_API_URL or github.com.</summary>
+    public Uri? ApiUrl { get; init; }
 }

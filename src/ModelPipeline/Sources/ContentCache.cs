@@ -86,10 +86,17 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
         using var alone = TryOpenAlone(file.FullName, FileMode.Open);
         if (alone is null)
             return 0;
+        var bytes = file.Length;
         file.Delete();
-        if (!file.Directory!.EnumerateFileSystemInfos().Any())
-            file.Directory.Delete();
-        return file.Length;
+        try
+        {
+            file.Directory!.Delete();
+        }
+        catch (IOException)
+        {
+            // It holds the same content under another name.
+        }
+        return bytes;
     }
 
     private static long DeletePartial(FileInfo file)
@@ -97,13 +104,23 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
         using var alone = TryOpenAlone(file.FullName + ".lock", FileMode.OpenOrCreate);
         if (alone is null)
             return 0;
+        var bytes = file.Length;
         file.Delete();
         File.Delete(file.FullName + ".validator");
-        return file.Length;
+        return bytes;
     }
 
-    private static List<FileInfo> Files(string folder) =>
-        Directory.Exists(folder) ? [.. new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories)] : [];
+    /// <summary>As they are now; other processes may delete some at any time.</summary>
+    private static List<FileInfo> Files(string folder)
+    {
+        if (!Directory.Exists(folder))
+            return [];
+        return [.. new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Where(file =>
+        {
+            file.Refresh();
+            return file.Exists;
+        })];
+    }
 
     private static FileStream? TryOpenAlone(string path, FileMode mode)
     {

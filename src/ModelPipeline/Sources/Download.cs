@@ -173,21 +173,21 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
     private async Task<bool> RangesAsync(CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var underWay = new Queue<(Task<bool> Comes, byte[] Buffer, int Count)>();
+        var underWay = new Queue<(Range Range, Task<bool> Comes)>();
         var spare = new Stack<byte[]>();
         var next = partial.Length;
         try
         {
             for (var i = 0; i < settings.Streams; i++)
                 Start();
-            while (underWay.TryPeek(out var range))
+            while (underWay.TryPeek(out var first))
             {
-                if (!await range.Comes.ConfigureAwait(false))
+                if (!await first.Comes.ConfigureAwait(false))
                     return false;
                 underWay.Dequeue();
                 Start();
-                await Task.Run(() => partial.Append(range.Buffer.AsSpan(0, range.Count)), CancellationToken.None).ConfigureAwait(false);
-                spare.Push(range.Buffer);
+                await Task.Run(() => partial.Append(first.Range.Bytes.Span), CancellationToken.None).ConfigureAwait(false);
+                spare.Push(first.Range.Buffer);
             }
             return true;
         }
@@ -199,7 +199,9 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         finally
         {
             await stop.CancelAsync().ConfigureAwait(false);
-            await Task.WhenAll(underWay.Select(range => (Task)range.Comes)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(underWay.Select(each => (Task)each.Comes)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            while (underWay.TryDequeue(out var left) && left.Range.Start == partial.Length)
+                partial.Append(left.Range.Bytes.Span[..left.Range.Received]);
             _progress.Restart(partial.Length);
         }
 
@@ -207,46 +209,57 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         {
             if (next >= _total)
                 return;
-            var buffer = spare.TryPop(out var used) ? used : new byte[settings.RangeBytes];
-            var count = (int)Math.Min(settings.RangeBytes, _total!.Value - next);
-            underWay.Enqueue((RangeAsync(next, buffer.AsMemory(0, count), stop.Token), buffer, count));
-            next += count;
+            var range = new Range(next, spare.TryPop(out var used) ? used : new byte[settings.RangeBytes], (int)Math.Min(settings.RangeBytes, _total!.Value - next));
+            underWay.Enqueue((range, ReceiveAsync(range, stop.Token)));
+            next += range.Count;
         }
     }
 
-    private async Task<bool> RangeAsync(long start, Memory<byte> bytes, CancellationToken cancellation)
+    private async Task<bool> ReceiveAsync(Range range, CancellationToken cancellation)
     {
-        var (received, goes) = (0, true);
-        while (goes && received < bytes.Length)
+        var goes = true;
+        while (goes && range.Received < range.Count)
         {
-            var before = received;
-            goes = await http.RequestAsync(HttpMethod.Get, _location, headers => Ask(headers, start + received, start + bytes.Length - 1), async (response, came, token) =>
-            {
-                var range = response.Content.Headers.ContentRange;
-                if (response.StatusCode != HttpStatusCode.PartialContent || range?.From != start + received || range.Length != _total)
-                    return false;
-                Interlocked.Increment(ref _answers);
-                await using var body = await response.Content.ReadAsStreamAsync(token).ConfigureAwait(false);
-                try
-                {
-                    while (received < bytes.Length)
-                    {
-                        var read = await body.ReadAsync(bytes[received..], token).ConfigureAwait(false);
-                        if (read == 0)
-                            throw new BrokenTransferException("it ended early");
-                        came();
-                        received += read;
-                        _progress.Add(read);
-                    }
-                    return true;
-                }
-                catch (IOException e) when (HttpSource.IsOfNetwork(e))
-                {
-                    return received - before >= FreshStartBytes ? true : throw new BrokenTransferException($"the range from {start} ended after {received} of {bytes.Length} bytes", e);
-                }
-            }, cancellation).ConfigureAwait(false);
+            goes = await http.RequestAsync(
+                HttpMethod.Get, _location, headers => Ask(headers, range.Start + range.Received, range.Start + range.Count - 1), (response, came, token) => TakeAsync(response, range, came, token), cancellation).ConfigureAwait(false);
         }
         return goes;
+    }
+
+    private async Task<bool> TakeAsync(HttpResponseMessage response, Range range, Action came, CancellationToken cancellation)
+    {
+        var content = response.Content.Headers.ContentRange;
+        if (response.StatusCode != HttpStatusCode.PartialContent || content?.From != range.Start + range.Received || content.Length != _total)
+            return false;
+        Interlocked.Increment(ref _answers);
+        var before = range.Received;
+        await using var body = await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            while (range.Received < range.Count)
+            {
+                var read = await body.ReadAsync(range.Bytes[range.Received..], cancellation).ConfigureAwait(false);
+                if (read == 0)
+                    throw Broken(null);
+                came();
+                range.Received += read;
+                _progress.Add(read);
+            }
+            return true;
+        }
+        catch (IOException e) when (HttpSource.IsOfNetwork(e))
+        {
+            return range.Received - before >= FreshStartBytes ? true : throw Broken(e);
+        }
+
+        BrokenTransferException Broken(Exception? e) => new($"the range from {range.Start} ended after {range.Received} of {range.Count} bytes", e);
+    }
+
+    private sealed record Range(long Start, byte[] Buffer, int Count)
+    {
+        public int Received { get; set; }
+
+        public Memory<byte> Bytes => Buffer.AsMemory(0, Count);
     }
 
     private void Restart(string? validator)

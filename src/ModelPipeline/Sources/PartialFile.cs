@@ -46,6 +46,8 @@ internal sealed class PartialFile : IDisposable
 
     public void Append(ReadOnlySpan<byte> bytes)
     {
+        // After a failed write the file may hold a part of it.
+        _file.Position = Length;
         _file.Write(bytes);
         _hash.AppendData(bytes);
         Length += bytes.Length;
@@ -72,8 +74,19 @@ internal sealed class PartialFile : IDisposable
     /// <summary>Gives the finished file its name.</summary>
     public void Finish(string path)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        File.Move(_path, path, overwrite: true);
+        for (var moved = false; !moved;)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            try
+            {
+                File.Move(_path, path, overwrite: true);
+                moved = true;
+            }
+            catch (DirectoryNotFoundException) when (File.Exists(_path))
+            {
+                // Another process has just evicted what was in the folder.
+            }
+        }
         File.Delete(ValidatorPath(_path));
     }
 

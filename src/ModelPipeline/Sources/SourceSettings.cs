@@ -33,7 +33,7 @@ public sealed record SourceSettings
     public int Streams { get; init; } = 4;
 
     /// <summary>Bytes of such a range. About <see cref="Streams"/> + 1 of them are held in memory.</summary>
-    public int RangeBytes { get; init; } = 8 << 20;
+    public int RangeBytes { get; init; } = 4 << 20;
 
     /// <summary>
     /// As the environment says: MODELPIPELINE_CACHE, or modelpipeline in XDG_CACHE_HOME or ~/.cache; MODELPIPELINE_CACHE_LIMIT in gigabytes;

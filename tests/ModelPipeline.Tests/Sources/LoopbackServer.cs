@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -19,12 +20,15 @@ internal sealed class LoopbackServer : IAsyncDisposable
 
     public ConcurrentQueue<(string Method, string Path, string? Authorization)> Requests { get; } = new();
 
-    public static async Task<LoopbackServer> StartAsync(RequestDelegate answer, X509Certificate2? certificate = null)
+    /// <param name="answer">To every request.</param>
+    /// <param name="certificate">Makes it https.</param>
+    /// <param name="at">Instead of a free port of 127.0.0.1.</param>
+    public static async Task<LoopbackServer> StartAsync(RequestDelegate answer, X509Certificate2? certificate = null, IPEndPoint? at = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen =>
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(at ?? new IPEndPoint(IPAddress.Loopback, 0), listen =>
         {
             listen.Protocols = HttpProtocols.Http1;
             if (certificate is not null)
@@ -41,6 +45,9 @@ internal sealed class LoopbackServer : IAsyncDisposable
     }
 
     public Uri At(string path) => new(Address, path);
+
+    /// <summary>Drops all connections and listens no more.</summary>
+    public Task StopAsync() => _app.StopAsync(new CancellationToken(canceled: true));
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 }
