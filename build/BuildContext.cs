@@ -20,6 +20,7 @@ public sealed class BuildContext : FrostingContext
         PIPELINE OPTIONS:
             --model=NAME                 Only this model of models.yaml (default: those with default: true)
             --variant=NAME               Only this variant
+            --device=NAME                Validate on this device; with --target=Clean: delete what is on it, too
             --manifest=PATH              Another models.yaml
             --artifacts=PATH             Where outputs go (default: artifacts)
             --calibration-samples=N      Instead of models.yaml's number        (CALIBRATION_SAMPLES)
@@ -53,7 +54,7 @@ public sealed class BuildContext : FrostingContext
         {
             var overrides = ManifestOverrides.FromArguments(name => context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value : context.Arguments.HasArgument(name) ? "" : null)
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
-            Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
+            Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable).OnDevice(context.Argument<string?>("device", null));
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
                 Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));

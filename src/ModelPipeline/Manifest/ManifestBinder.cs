@@ -22,15 +22,17 @@ internal static class ManifestBinder
 
     private static DeviceSpec Device(string name, JObject json, string folder)
     {
+        var kind = Enum<DeviceKind>(json["kind"]!);
         var device = new DeviceSpec
         {
             Name = name,
-            Kind = Enum<DeviceKind>(json["kind"]!),
+            Kind = kind,
             Host = (string?)json["host"],
             User = (string?)json["user"],
             HostKey = (string?)json["host_key"],
             IdentityFile = FilePath(folder, json["identity_file"]),
-            RuntimeLibrary = FilePath(folder, json["runtime_library"]),
+            RuntimeLibrary = kind == DeviceKind.Ssh ? (string?)json["runtime_library"] : FilePath(folder, json["runtime_library"]),
+            Platform = (string?)json["platform"],
         };
         return json["port"] is { } port ? device with { Port = (int)port } : device;
     }

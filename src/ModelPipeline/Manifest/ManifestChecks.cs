@@ -53,9 +53,14 @@ internal static class ManifestChecks
         var kind = Text(device, "kind");
         if (kind == "ssh" && device["host"] is null)
             errors.AddTo(device, "'host' is missing: a device of kind ssh needs it");
-        if (kind is not ("local" or "simulator"))
-            return;
-        string[] foreign = kind == "local" ? SshOnly : [.. SshOnly, "runtime_library"];
+        string[] foreign = kind switch
+        {
+            "simulator" => [.. SshOnly, "runtime_library", "platform"],
+            "local" => [.. SshOnly, "platform"],
+            "ssh" => ["platform"],
+            "loopback" => [.. SshOnly, "runtime_library"],
+            _ => [],
+        };
         foreach (var property in device.Properties().Where(property => foreign.Contains(property.Name)))
             errors.Add(property, $"a device of kind {kind} has no {property.Name}");
     }

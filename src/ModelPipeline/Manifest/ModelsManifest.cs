@@ -17,7 +17,8 @@ public sealed record ModelsManifest
 
 public enum ModelTask { Rerank, Embed }
 
-public enum DeviceKind { Simulator, Local, Ssh }
+/// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
+public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
@@ -30,8 +31,12 @@ public sealed record DeviceSpec
     /// <summary>SHA256:... fingerprint of the host key; without it known_hosts decides.</summary>
     public string? HostKey { get; init; }
     public string? IdentityFile { get; init; }
-    /// <summary>librknnrt.so to load instead of the loader's choice.</summary>
+    /// <summary>librknnrt.so to load instead of the loader's choice; for <c>ssh</c> a path on the board.</summary>
     public string? RuntimeLibrary { get; init; }
+    /// <summary>Of <c>loopback</c>: linux-x64 or linux-arm64; null is this machine's, another is emulated.</summary>
+    public string? Platform { get; init; }
+    /// <summary>Whether what runs there can be a measurement of a board.</summary>
+    public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
 /// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON Lines {query_id, passage_ids} candidates.</summary>

@@ -18,7 +18,7 @@ internal sealed record NpuInputs(string Prepared, string Calibration, BuildProve
 public static class QuantizeStage
 {
     /// <summary>Samples on which weights are chosen to stay in fp32.</summary>
-    private const int SearchSamples = 24;
+    private const int SearchSamples = 40;
 
     /// <returns>Path of the artifact.</returns>
     public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context) =>

@@ -38,7 +38,7 @@ internal static class ToolkitStage
     /// <param name="artifact">To compare the repeated build with.</param>
     /// <param name="rows">What to score, in order.</param>
     /// <param name="context">Says if the toolkit did not make the same bytes again.</param>
-    public static List<float[]> Score(
+    public static async Task<List<float[]>> ScoreAsync(
         ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, IReadOnlyList<IReadOnlyList<long[]>> rows, StageContext context)
     {
         var folder = Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-simulator{AtomicFile.TemporarySuffix}").FullName;
@@ -47,11 +47,11 @@ internal static class ToolkitStage
             var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
             new CalibrationSet(names, rows).Write(Path.Combine(folder, "samples"), context.Progress, context.Cancellation);
             var request = Request(build, variant, inputs, Path.Combine(folder, Path.GetFileName(artifact)));
-            var made = ToolkitConversion.RunAsync(request with
+            var made = await ToolkitConversion.RunAsync(request with
             {
                 Score = Path.Combine(folder, "samples", CalibrationSet.DatasetFile),
                 Limits = request.Limits with { Time = request.Limits.Time + (rows.Count * PerSample) },
-            }, context.Progress, context.Cancellation).GetAwaiter().GetResult();
+            }, context.Progress, context.Cancellation).ConfigureAwait(false);
             if (FileDigest.Of(request.Artifact, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
                 context.Warning($"{Path.GetFileName(artifact)}: the toolkit made other bytes from the same inputs when it built the file again for its simulator");
             return [.. made.Scores.Select(outputs => (float[])[.. outputs.Select(value => (float)value)])];

@@ -32,11 +32,11 @@ public sealed record ValidationSubject
     public bool IsStandIn => Backend == Backend.Simulator;
 
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
-    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator);
+    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);
 
     /// <summary>Latency figures are measurements.</summary>
     [JsonIgnore]
-    public bool OnDevice => !IsStandIn && DeviceKind != DeviceKind.Simulator;
+    public bool OnDevice => !IsStandIn && DeviceKind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
 /// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages are made from.</summary>
