@@ -45,7 +45,14 @@ public sealed class BuildContext : FrostingContext
 
     private readonly RunState run;
 
-    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : base(context)
+    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : this(context, engine.RegisterTask, run)
+    {
+    }
+
+    /// <param name="context">Cake's.</param>
+    /// <param name="task">Makes a task of Cake's engine.</param>
+    /// <param name="run">This run.</param>
+    internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run) : base(context)
     {
         this.run = run;
         Artifacts = Path.GetFullPath(context.Argument("artifacts", "artifacts"));
@@ -67,7 +74,7 @@ public sealed class BuildContext : FrostingContext
         {
             throw new CakeException(e.ExitCode, e.Message, e);
         }
-        StageTasks.Register(engine, this);
+        StageTasks.Register(task, this);
     }
 
     public ModelsManifest Manifest { get; }
