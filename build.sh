@@ -11,11 +11,17 @@ fail() {
 
 # One line for each program: its name, its Debian package.
 missing=()
-need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need() { PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need cmake cmake
 need make make
 need "${CXX:-c++}" g++
 [[ -e /usr/include/nlohmann/json.hpp ]] || missing+=(nlohmann-json3-dev)
+# Devices: what boards run is cross-compiled; tests and the device 'loopback' put this machine in a board's place.
+if [[ "$*" == *Test* || "$*" == *--device* ]]; then
+  need aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+  need sshd openssh-server
+  need qemu-aarch64-static qemu-user-static
+fi
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null 2>&1; then

@@ -5,6 +5,7 @@ using Cake.Frosting;
 using ModelPipeline;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
@@ -19,6 +20,7 @@ public sealed class BuildContext : FrostingContext
         PIPELINE OPTIONS:
             --model=NAME                 Only this model of models.yaml (default: those with default: true)
             --variant=NAME               Only this variant
+            --device=NAME                Validate on this device; with --target=Clean: delete what is on it, too
             --manifest=PATH              Another models.yaml
             --artifacts=PATH             Where outputs go (default: artifacts)
             --calibration-samples=N      Instead of models.yaml's number        (CALIBRATION_SAMPLES)
@@ -29,7 +31,11 @@ public sealed class BuildContext : FrostingContext
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --measure-again              Measure latency again                   (MEASURE_AGAIN)
-            --to=PATH                    Publish to a folder
+            --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
+            --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
+            --to=PATH                    Publish to a folder instead of GitHub
+            --draft                      Publish complete and checked, but not shown to readers
+            --dry-run                    Only tell what Publish would do
             --wheels=PATH                Provision installs from this folder of wheels, without an index
 
         TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,
@@ -39,7 +45,14 @@ public sealed class BuildContext : FrostingContext
 
     private readonly RunState run;
 
-    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : base(context)
+    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : this(context, engine.RegisterTask, run)
+    {
+    }
+
+    /// <param name="context">Cake's.</param>
+    /// <param name="task">Makes a task of Cake's engine.</param>
+    /// <param name="run">This run.</param>
+    internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run) : base(context)
     {
         this.run = run;
         Artifacts = Path.GetFullPath(context.Argument("artifacts", "artifacts"));
@@ -48,19 +61,20 @@ public sealed class BuildContext : FrostingContext
         {
             var overrides = ManifestOverrides.FromArguments(name => context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value : context.Arguments.HasArgument(name) ? "" : null)
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
-            Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable);
+            Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable).OnDevice(context.Argument<string?>("device", null));
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
                 Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));
             Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
             Builds = Manifest.Models.ToDictionary(
-                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources));
+                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
         }
         catch (PipelineException e)
         {
             throw new CakeException(e.ExitCode, e.Message, e);
         }
-        StageTasks.Register(engine, this);
+        StageTasks.Register(task, this);
     }
 
     public ModelsManifest Manifest { get; }
@@ -70,6 +84,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>The manifest with the models and variants that were asked for, or with all of them.</summary>
     public ModelsManifest Declared { get; }
+
+    /// <summary>Manifest of the package to compare compile reports with; null if none was named.</summary>
+    public PackageManifest? LastRelease { get; }
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => Sources.Cache;

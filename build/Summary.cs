@@ -16,8 +16,9 @@ internal static class Summary
         table.AddColumn("Gates");
         foreach (var model in context.Reports.GroupBy(report => report.Subject.Model))
         {
-            var fp32 = model.First();
-            Row($"{model.Key} fp32", fp32.Reference, fp32.Reference, "", "");
+            var shapes = model.DistinctBy(report => report.Subject.Shape).ToList();
+            foreach (var fp32 in shapes)
+                Row($"{model.Key} fp32{(shapes.Count > 1 ? " " + fp32.Subject.Shape : "")}", fp32.Reference, fp32.Reference, "", "");
             foreach (var report in model)
             {
                 var subject = report.Subject;

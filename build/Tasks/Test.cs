@@ -18,8 +18,11 @@ public sealed class Test : FrostingTask<BuildContext>
 {
     private const string Configuration = "Release";
 
-    /// <summary>CMake presets whose tests run.</summary>
+    /// <summary>CMake presets whose tests run everywhere.</summary>
     private static readonly string[] NativePresets = ["release", "asan-ubsan"];
+
+    /// <summary>A minute of fuzzing, in CI alone.</summary>
+    private const string FuzzPreset = "fuzz";
 
     public override void Run(BuildContext context)
     {
@@ -41,7 +44,10 @@ public sealed class Test : FrostingTask<BuildContext>
             var assembly = Path.Combine(Path.GetDirectoryName(project)!, "bin", Configuration, "net10.0", name + ".dll");
             failed |= !Runs(context, "dotnet", assembly, "--results-directory", results, "--report-xunit-junit", "--report-xunit-junit-filename", name + ".xml", "--no-ansi");
         }
-        foreach (var preset in NativePresets)
+        var fuzz = context.Environment.GetEnvironmentVariable("CI") == "true" && context.Tools.Resolve("clang++") is not null;
+        if (!fuzz)
+            context.Log.Information("No fuzzing: that needs CI=true and clang++ (Debian, Ubuntu: apt-get install clang).");
+        foreach (var preset in fuzz ? [.. NativePresets, FuzzPreset] : NativePresets)
         {
             failed |= !(Runs(context, "cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot())
                 && Runs(context, "cmake", "--build", Path.Combine("artifacts", "native", preset), "--parallel")

@@ -10,7 +10,16 @@ namespace {
 constexpr size_t kMaxEvents = 4096;
 constexpr size_t kMaxCustomString = 1023; // what the vendor's runtime can give back
 
-ConversionRequest parse(std::string_view json) {
+const Backend& converter(Fields& fields) {
+    const Backend& backend = find_backend(fields.text("backend"));
+    if (backend.convert == nullptr)
+        throw Error(RKNNSHIM_UNSUPPORTED, std::string("backend '") + backend.name + "' runs models but converts none");
+    return backend;
+}
+
+} // namespace
+
+ConversionRequest parse_job(std::string_view json) {
     Fields fields(json, "job");
     auto source = fields.text("source");
     auto artifact = fields.text("artifact");
@@ -24,16 +33,7 @@ ConversionRequest parse(std::string_view json) {
     return {std::move(source), std::move(artifact), std::move(target), std::move(custom_string), std::move(fields)};
 }
 
-const Backend& converter(Fields& fields) {
-    const Backend& backend = find_backend(fields.text("backend"));
-    if (backend.convert == nullptr)
-        throw Error(RKNNSHIM_UNSUPPORTED, std::string("backend '") + backend.name + "' runs models but converts none");
-    return backend;
-}
-
-} // namespace
-
-Job::Job(std::string_view json) : request_(parse(json)), backend_(converter(request_.fields)), thread_([this] { work(); }) {}
+Job::Job(std::string_view json) : request_(parse_job(json)), backend_(converter(request_.fields)), thread_([this] { work(); }) {}
 
 void Job::work() {
     try {

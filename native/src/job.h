@@ -13,6 +13,9 @@
 
 namespace shim {
 
+/// Checks what all backends take; throws RKNNSHIM_INVALID_ARGUMENT. The backend checks the rest.
+[[nodiscard]] ConversionRequest parse_job(std::string_view json);
+
 /// One conversion on its own thread. The destructor cancels it and waits.
 class Job final : private JobContext {
 public:

@@ -25,7 +25,7 @@ public static partial class ReportJson
     {
         WriteIndented = true,
         NewLine = "\n",
-        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>(), new Row<TokenLengths>(), new Row<Series>(), new Row<LengthBucket>(), new Row<ExpectedLatency>() },
+        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>(), new Row<LayerError>(), new Row<TokenLengths>(), new Row<Series>(), new Row<LengthBucket>(), new Row<ExpectedLatency>() },
     };
 
     /// <summary>The same bytes for the same record, ending in '\n'.</summary>
@@ -38,15 +38,23 @@ public static partial class ReportJson
     public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));
 
     /// <exception cref="PipelineException">The file is missing, is no JSON, or lacks a property.</exception>
-    public static T Read<T>(string path)
+    public static T Read<T>(string path) => Read<T>(() => File.OpenRead(path), path, "Delete it and run the stage that makes it again.");
+
+    /// <param name="json">Read to its end.</param>
+    /// <param name="name">For errors.</param>
+    /// <exception cref="PipelineException">It is no JSON or lacks a property.</exception>
+    public static T Read<T>(Stream json, string name) => Read<T>(() => json, name, "It is damaged or of another version.");
+
+    private static T Read<T>(Func<Stream> open, string name, string advice)
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), Indented) ?? throw new JsonException("null where a record was expected.");
+            using var json = open();
+            return JsonSerializer.Deserialize<T>(json, Indented) ?? throw new JsonException("null where a record was expected.");
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new PipelineException($"{path}: cannot be read as {typeof(T).Name}: {failure.Message} Delete it and run the stage that makes it again.", inner: failure);
+            throw new PipelineException($"{name}: cannot be read as {typeof(T).Name}: {failure.Message} {advice}", inner: failure);
         }
     }
 

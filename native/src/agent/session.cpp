@@ -91,6 +91,7 @@ std::string Session::take_lock() {
         return "process " + (length > 0 ? std::string(holder.data(), static_cast<size_t>(length)) : "unknown") + " holds " + lock_path_;
     }
     lock_ = file;
+    store_.tidy();
     const auto id = std::to_string(getpid());
     if (ftruncate(file, 0) == 0 && pwrite(file, id.data(), id.size(), 0) < 0)
         return ""; // the number only helps a reader

@@ -19,6 +19,7 @@ using shim::Error;
 
 namespace {
 
+constexpr const char* kUnfinished = ".partial";
 constexpr uint64_t kMaxFile = uint64_t{4} << 30U;
 
 std::string reason() {
@@ -59,12 +60,21 @@ std::string Store::find(const std::string& sha256, const std::string& extension)
     return verified_ = file;
 }
 
+void Store::tidy() {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+        const auto name = entry.path().filename().string();
+        if (name.ends_with(kUnfinished) && is_sha256(name.substr(0, 64)))
+            std::filesystem::remove(entry.path(), error);
+    }
+}
+
 void Store::begin(const std::string& sha256, const std::string& extension, uint64_t bytes) {
     abandon();
     target_ = path(sha256, extension);
     if (bytes == 0 || bytes > kMaxFile)
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "a model has 1 to " + std::to_string(kMaxFile) + " bytes, not " + std::to_string(bytes));
-    temporary_ = target_ + "." + std::to_string(getpid()) + ".partial";
+    temporary_ = target_ + "." + std::to_string(getpid()) + kUnfinished;
     descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor_ < 0)
         throw Error(RKNNSHIM_IO_ERROR, "'" + temporary_ + "' on the device cannot be written: " + reason());

@@ -20,6 +20,9 @@ public:
     /// The file's path if it is there and whole, else "". A file that is damaged is deleted.
     [[nodiscard]] std::string find(const std::string& sha256, const std::string& extension);
 
+    /// Deletes what agents before this one left unfinished. Only for the one that holds the board.
+    void tidy();
+
     void begin(const std::string& sha256, const std::string& extension, uint64_t bytes);
 
     /// True when this was the last piece and the file is in its place. Throws when the bytes are not those of the hash.

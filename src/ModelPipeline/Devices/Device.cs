@@ -4,7 +4,7 @@ using ModelPipeline.Text;
 
 namespace ModelPipeline.Devices;
 
-/// <summary>A machine that runs artifacts: this process, this board, or a board reached over SSH. It holds one model at a time. Not for several threads.</summary>
+/// <summary>A machine that runs artifacts: this process, this board, or a board (or what stands in for one) reached over SSH. It holds one model at a time. Not for several threads.</summary>
 public abstract class Device(DeviceSpec spec) : IAsyncDisposable
 {
     /// <summary>Where boards keep models and the agent, relative to the user's home folder.</summary>
@@ -30,6 +30,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         return spec.Kind switch
         {
             DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
+            DeviceKind.Loopback => await SshDevice.ConnectAsync(await LoopbackBoard.StartAsync(spec, cancellation).ConfigureAwait(false), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
             _ => await InProcessDevice.OpenAsync(spec, limits, cancellation).ConfigureAwait(false),
         };
     }

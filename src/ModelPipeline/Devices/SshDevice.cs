@@ -15,6 +15,7 @@ internal sealed partial class SshDevice : Device
     private readonly DeviceLimits limits;
     private readonly Action<string> warning;
     private readonly SshLogin login;
+    private IAsyncDisposable? host;
     private SshLink? link;
     private DeviceFacts? facts;
     private (Backend Runtime, string Path, FileDigest Digest)? loaded;
@@ -34,6 +35,22 @@ internal sealed partial class SshDevice : Device
         var device = new SshDevice(spec, settings, limits, warning);
         await device.ConnectAsync(cancellation).ConfigureAwait(false);
         return device;
+    }
+
+    /// <summary>Connects to a stand-in, which ends with the device.</summary>
+    public static async Task<SshDevice> ConnectAsync(LoopbackBoard board, DeviceLimits limits, Action<string> warning, CancellationToken cancellation)
+    {
+        try
+        {
+            var device = await ConnectAsync(board.Spec, board.Settings, limits, warning, cancellation).ConfigureAwait(false);
+            device.host = board;
+            return device;
+        }
+        catch
+        {
+            await board.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) =>
@@ -73,6 +90,8 @@ internal sealed partial class SshDevice : Device
             }
         }
         Drop();
+        if (host is not null)
+            await host.DisposeAsync().ConfigureAwait(false);
     }
 
     private protected override Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation)

@@ -50,15 +50,13 @@ internal sealed class SshLink : IDisposable
             var platform = await PlatformAsync(client, device, cancellation).ConfigureAwait(false);
             var agent = Path.Combine(settings.Agents, platform, "rknn-agent");
             if (!File.Exists(agent))
-            {
-                throw new PipelineException($"device '{device}' is a {platform} machine, and '{agent}' is missing: "
-                    + "install g++-aarch64-linux-gnu (Debian, Ubuntu) and build again; the agent for boards is cross-compiled.");
-            }
+                throw new PipelineException($"device '{device}' is a {platform} machine, and '{agent}' is missing: {SshSettings.AgentHint}.");
             var remote = $"{settings.RemoteFolder}/rknn-agent-{FileDigest.Of(agent, cancellation).Sha256}";
             using (var sftp = await login.ConnectSftpAsync(cancellation).ConfigureAwait(false))
                 await Task.Run(() => Install(sftp, agent, settings.RemoteFolder, remote, device), cancellation).WaitAsync(cancellation).ConfigureAwait(false);
             var program = remote.StartsWith('/') ? remote : "./" + remote;
-            return new SshLink(client, $"{program} {settings.RemoteFolder}", device);
+            // exec: the agent ends with its parent, and that must be the connection, not a shell.
+            return new SshLink(client, $"exec {program} {settings.RemoteFolder}", device);
         }
         catch (Exception e) when (e is SshException or ObjectDisposedException)
         {

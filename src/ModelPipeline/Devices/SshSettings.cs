@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 
 namespace ModelPipeline.Devices;
@@ -6,6 +7,12 @@ namespace ModelPipeline.Devices;
 internal sealed partial record SshSettings
 {
     private static readonly string Home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+
+    /// <summary>What to do when the agent for a platform is missing.</summary>
+    public const string AgentHint = "install g++-aarch64-linux-gnu (Debian, Ubuntu) and build again; what boards run is cross-compiled";
+
+    /// <summary>linux-x64 or linux-arm64.</summary>
+    public static string ThisPlatform { get; } = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? "linux-arm64" : "linux-x64";
 
     /// <summary>Files of known host keys.</summary>
     public IReadOnlyList<string> KnownHosts { get; init; } = [Path.Combine(Home, ".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts"];

@@ -17,7 +17,7 @@ public sealed record ArtifactLatency
     public required int Tokens { get; init; }
     /// <summary>File name without folders.</summary>
     public required string Artifact { get; init; }
-    /// <summary>The artifact itself ran on a device. What a simulator, or this machine in the place of a device, took satisfies no gate.</summary>
+    /// <summary>The artifact itself ran on a board. What a simulator, or this machine in a board's place, took satisfies no gate.</summary>
     public required bool OnDevice { get; init; }
     /// <summary>Name and version of what ran it; empty if nothing did.</summary>
     public string Runtime { get; init; } = "";

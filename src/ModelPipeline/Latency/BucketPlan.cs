@@ -38,7 +38,7 @@ public sealed record ExpectedLatency(string Plan, double PassageMs, double Passa
 
 /// <summary>Which of a variant's artifacts takes which passages: each goes to the smallest that it fits, and what fits none is cut to the largest.</summary>
 /// <param name="Variant">Key in models.yaml.</param>
-/// <param name="Buckets">Ascending. An artifact that a device ran no faster than a longer one is left out.</param>
+/// <param name="Buckets">Ascending. An artifact is left out if a device surely ran a longer one as fast: intervals of their means apart.</param>
 /// <param name="Truncation">What fits none.</param>
 /// <param name="OnDevice">The latencies were measured on a device.</param>
 /// <param name="Expected">By core plan; empty if nothing was measured.</param>
@@ -57,7 +57,7 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
         var timed = artifacts.All(artifact => artifact.Sequential is not null);
         var onDevice = timed && artifacts.All(artifact => artifact.OnDevice);
         var used = artifacts.DistinctBy(artifact => artifact.Tokens).OrderBy(artifact => artifact.Tokens)
-            .Where(artifact => !onDevice || artifacts.All(other => other.Tokens <= artifact.Tokens || PassageMs(other, CorePlan.Sequence.Name) > PassageMs(artifact, CorePlan.Sequence.Name)))
+            .Where(artifact => !onDevice || artifacts.All(other => other.Tokens <= artifact.Tokens || Mean(other, CorePlan.Sequence.Name).High > Mean(artifact, CorePlan.Sequence.Name).Low))
             .ToArray();
         int[] choice = [.. tokens.Select(length => Math.Min(used.Count(artifact => artifact.Tokens < length), used.Length - 1))];
         var counts = choice.CountBy(bucket => bucket).ToDictionary();
@@ -78,7 +78,7 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
     {
         var contexts = CorePlan.All.Single(known => known.Name == plan).Contexts.Count;
-        double[] mean = [.. used.Select(artifact => PassageMs(artifact, plan))];
+        double[] mean = [.. used.Select(artifact => Mean(artifact, plan).Value)];
         // A last request of fewer passages would make requests look faster than they are.
         var requests = choice.Chunk(passages).Where((request, index) => index == 0 || request.Length == passages).ToArray();
         return new(
@@ -113,7 +113,7 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
 
     private static PlanLatency Plan(ArtifactLatency artifact, string plan) => artifact.Plans.Single(measured => measured.Plan == plan);
 
-    private static double PassageMs(ArtifactLatency artifact, string plan) => Plan(artifact, plan).Passage.Figures.Mean.Value;
+    private static Estimate Mean(ArtifactLatency artifact, string plan) => Plan(artifact, plan).Passage.Figures.Mean;
 
     private static double Share(int part, int whole) => Math.Round((double)part / whole, 6);
 

@@ -42,7 +42,7 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
         var after = await device.StatusAsync(cancellation).ConfigureAwait(false);
         return subject with
         {
-            OnDevice = device.Spec.Kind != DeviceKind.Simulator && !model.Simulated,
+            OnDevice = device.Spec.IsBoard && !model.Simulated,
             Runtime = model.SdkVersion,
             Plans = measured,
             Doubts = [.. DeviceStatus.Doubts(before, after), .. measured.Select(Slowdown).OfType<string>()],

@@ -17,7 +17,8 @@ public sealed record ModelsManifest
 
 public enum ModelTask { Rerank, Embed }
 
-public enum DeviceKind { Simulator, Local, Ssh }
+/// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
+public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
@@ -30,8 +31,12 @@ public sealed record DeviceSpec
     /// <summary>SHA256:... fingerprint of the host key; without it known_hosts decides.</summary>
     public string? HostKey { get; init; }
     public string? IdentityFile { get; init; }
-    /// <summary>librknnrt.so to load instead of the loader's choice.</summary>
+    /// <summary>librknnrt.so to load instead of the loader's choice; for <c>ssh</c> a path on the board.</summary>
     public string? RuntimeLibrary { get; init; }
+    /// <summary>Of <c>loopback</c>: linux-x64 or linux-arm64; null is this machine's, another is emulated.</summary>
+    public string? Platform { get; init; }
+    /// <summary>Whether what runs there can be a measurement of a board.</summary>
+    public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
 /// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON Lines {query_id, passage_ids} candidates.</summary>
@@ -61,6 +66,8 @@ public sealed record ModelSpec
     public required ValidationSpec Validation { get; init; }
     public LatencySpec Latency { get; init; } = new();
     public required IReadOnlyList<VariantSpec> Variants { get; init; }
+    /// <summary>Latencies of boards, by which those of other builds are estimated.</summary>
+    public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
     public ReleaseSpec? Release { get; init; }
 }
@@ -157,9 +164,19 @@ public sealed record VariantSpec
     public required IReadOnlyList<string> Rewrites { get; init; }
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
     public IReadOnlyList<string> Fp16 { get; init; } = [];
+    /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
+    public AutoHybrid? AutoHybrid { get; init; }
+    /// <summary>One file for all shapes of the model; backend rknn, toolkit 2.5.0.</summary>
+    public bool DynamicInput { get; init; }
+    /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>
+    public bool AccuracyAnalysis { get; init; }
+    /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
+    public bool ToolkitSimulator { get; init; }
     /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>
     public double FloatBudgetMb { get; init; }
     public required IReadOnlyList<GateSpec> Gates { get; init; }
+    /// <summary>What the compile report must keep to; backend rknn.</summary>
+    public CompileLimits Compile { get; init; } = new();
     /// <summary>Build again even if up to date (FORCE_CONVERT).</summary>
     public bool Force { get; init; }
 }
@@ -170,6 +187,23 @@ public sealed record VariantSpec
 /// <param name="Max">The figure must be at most this.</param>
 /// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
 public sealed record GateSpec(string Metric, double? Min, double? Max, double? MaxDrop);
+
+/// <summary>Limits on a compile report; null allows anything.</summary>
+/// <param name="CpuOps">Operators that may run on the CPU.</param>
+/// <param name="WeightMb">Weight memory, in MB of 1000 KiB as the toolkit's users know them.</param>
+/// <param name="InternalMb">Internal memory, likewise.</param>
+public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null);
+
+/// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
+/// <param name="Cosine">Smallest cosine to fp32.</param>
+/// <param name="Distance">Largest Euclidean distance to fp32; null leaves it to the toolkit.</param>
+public sealed record AutoHybrid(double Cosine = 0.98, double? Distance = null);
+
+/// <summary>A latency that someone measured on a board.</summary>
+/// <param name="Shape">Of the build that ran.</param>
+/// <param name="Precision">Of the build that ran.</param>
+/// <param name="Ms">Milliseconds a passage on one core.</param>
+public sealed record MeasuredSpec(InputShape Shape, Precision Precision, double Ms);
 
 /// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
 public sealed record DecisionSpec
@@ -186,4 +220,6 @@ public sealed record DecisionSpec
 public sealed record ReleaseSpec
 {
     public required string Repository { get; init; }
+    /// <summary>REST API of a GitHub Enterprise server; null for GITHUB_API_URL or github.com.</summary>
+    public Uri? ApiUrl { get; init; }
 }

@@ -35,6 +35,15 @@ public static class Selection
             : throw Error($"nothing to build: the selection has no {(manifest.Quantize == true ? "w8a8" : "fp16")} variant, and QUANTIZE (or --quantize) asks for nothing else");
     }
 
+    /// <summary>The same manifest with every model validated on this device; null changes nothing.</summary>
+    /// <exception cref="PipelineException">Exit code 2: there is no such device.</exception>
+    public static ModelsManifest OnDevice(this ModelsManifest manifest, string? device) => device switch
+    {
+        null => manifest,
+        _ when !manifest.Devices.ContainsKey(device) => throw Unknown("--device", device, manifest.Devices.Keys),
+        _ => manifest with { Models = [.. manifest.Models.Select(model => model with { Validation = model.Validation with { Device = device } })] },
+    };
+
     private static bool Wanted(VariantSpec variant, bool? quantize) =>
         quantize is null || variant.Precision == (quantize.Value ? Precision.W8A8 : Precision.Fp16);
 

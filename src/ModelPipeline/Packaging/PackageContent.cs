@@ -9,7 +9,7 @@ namespace ModelPipeline.Packaging;
 /// <param name="Name">Its name there.</param>
 /// <param name="Path">Where it is now.</param>
 /// <param name="Role">What it is for.</param>
-/// <param name="Variant">Models: the variant it is; else null.</param>
+/// <param name="Variant">Models and compile reports: the variant it is of; else null.</param>
 public sealed record PackageSource(string Name, string Path, PackageRole Role, string? Variant = null);
 
 /// <summary>All that goes into a package.</summary>
@@ -63,7 +63,7 @@ public sealed record PackageContent(
         Origin = PackageManifest.OriginOf(Model.Source),
         Simulated = files.Any(file => file.Simulated),
         Files = files,
-        Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates))],
+        Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates) { Toolkit = report.Toolkit })],
         Routings = Routings,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),

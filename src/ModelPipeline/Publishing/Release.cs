@@ -58,15 +58,15 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
     /// <param name="decision">Its decision.json.</param>
     public static Release Of(ModelSpec model, PackageManifest package, ProductionDecision decision)
     {
-        var refused = package.Variants.GroupBy(variant => variant.Subject.Artifact).Where(artifact => artifact.Any(variant => ReleaseGuard.Objections(variant).Count > 0)).Select(artifact => artifact.Key).ToHashSet();
-        OmittedVariant[] omitted = [.. package.Variants.Where(variant => refused.Contains(variant.Subject.Artifact)).Select(ReleaseGuard.Omitted)];
+        var omitted = ReleaseGuard.Omitted(package);
+        var refused = omitted.Select(variant => variant.Variant).ToHashSet();
 
         var kept = package with
         {
             Simulated = false,
-            Files = [.. package.Files.Where(file => !refused.Contains(file.Name))],
-            Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Artifact))],
-            Routings = [.. package.Routings.Where(routing => !routing.Buckets.Any(bucket => refused.Contains(bucket.Artifact)))],
+            Files = [.. package.Files.Where(file => file.Variant is null || !refused.Contains(file.Variant))],
+            Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))],
+            Routings = [.. package.Routings.Where(routing => !refused.Contains(routing.Variant))],
             Omitted = omitted,
         };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));

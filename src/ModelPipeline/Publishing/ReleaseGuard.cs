@@ -21,9 +21,17 @@ public static class ReleaseGuard
         return objections;
     }
 
-    /// <summary>The entry of a variant that is left out. One without objections of its own shares its artifact with one that has some.</summary>
-    internal static OmittedVariant Omitted(PackageVariant variant) => new(
-        variant.Subject.Variant,
-        variant.Subject.Shape,
-        Objections(variant) is [_, ..] objections ? string.Join("; ", objections) : $"{variant.Subject.Artifact} does not pass at another shape");
+    /// <summary>What a release leaves out. A variant is one thing to those who use it: it is released at all its shapes or at none.</summary>
+    public static IReadOnlyList<OmittedVariant> Omitted(PackageManifest package) =>
+    [
+        .. package.Variants.GroupBy(variant => variant.Subject.Variant).SelectMany(shapes =>
+        {
+            var together = package.Routings.Where(routing => routing.Variant == shapes.Key)
+                .SelectMany(routing => routing.Gates).Where(gate => gate.Result != GateResult.Passed).Select(gate => $"all its shapes together: {gate.Statement}").ToList();
+            var each = shapes.Select(variant => (variant.Subject.Shape, Reasons: Objections(variant).Concat(together).ToList())).ToList();
+            return each.All(shape => shape.Reasons.Count == 0)
+                ? []
+                : each.Select(shape => new OmittedVariant(shapes.Key, shape.Shape, shape.Reasons.Count > 0 ? string.Join("; ", shape.Reasons) : "it does not pass at another shape"));
+        }),
+    ];
 }

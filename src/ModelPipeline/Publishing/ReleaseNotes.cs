@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Publishing;
@@ -41,7 +42,8 @@ public static class ReleaseNotes
         ];
         var rows = now.Keys.Where(before.ContainsKey).SelectMany(key => Compared
             .Where(name => Figure(before[key], name) is not null && Figure(now[key], name) is not null)
-            .Select(name => Row(key, Metric.Named(name), Figure(before[key], name)!.Value, Figure(now[key], name)!.Value))).ToList();
+            .Select(name => Row(key, Metric.Named(name), Figure(before[key], name)!.Value, Figure(now[key], name)!.Value))
+            .Concat(Compiled(key, before[key], now[key]))).ToList();
         var text = new StringBuilder($"Against {Markdown.Escape(previous.Version)}:\n");
         if (news.Count > 0)
             text.Append($"\n{Markdown.List(news)}\n");
@@ -64,6 +66,12 @@ public static class ReleaseNotes
         metric.Format(now),
         metric.Format(before) == metric.Format(now) ? "none" : (now - before).ToString($"+0.{new string('0', metric.Decimals)};-0.{new string('0', metric.Decimals)}", CultureInfo.InvariantCulture),
     ];
+
+    /// <summary>What the compiler says differently, in its own words.</summary>
+    private static IEnumerable<string[]> Compiled((string Variant, string Shape) key, PackageVariant before, PackageVariant now) => before.Toolkit is null || now.Toolkit is null
+        ? []
+        : CompileChange.Between(before.Toolkit.Compile, now.Toolkit.Compile).Select(change =>
+            (string[])[$"{Markdown.Escape(key.Variant)} {key.Shape}", Markdown.Escape(change.Name), Markdown.Escape(change.Before), Markdown.Escape(change.After), "changed"]);
 
     private static IEnumerable<string> Differing(string what, IReadOnlyDictionary<string, string> now, IReadOnlyDictionary<string, string> before, Func<string, string> show) =>
         now.Keys.Union(before.Keys).Order(StringComparer.Ordinal).Where(key => now.GetValueOrDefault(key) != before.GetValueOrDefault(key)).Select(key =>

@@ -88,8 +88,13 @@ public static class CpuQuantizer
 
         CpuQuantization Keeping(IEnumerable<string> nodes) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. nodes] }, plain));
 
-        // Squared, so that the gains of independent errors add up.
-        double Error(CpuQuantization candidate) => reference.Zip(outputs(candidate.Model), (x, y) => ((double)x - y) * (x - y)).Sum();
+        // Variances of independent errors add up; what shifts all outputs alike changes no order.
+        double Error(CpuQuantization candidate)
+        {
+            double[] errors = [.. reference.Zip(outputs(candidate.Model), (x, y) => (double)x - y)];
+            var shift = errors.Average();
+            return errors.Average(error => (error - shift) * (error - shift));
+        }
     }
 
     private static void Require(OnnxModel model, CpuQuantizationSettings settings)

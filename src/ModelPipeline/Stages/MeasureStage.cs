@@ -11,8 +11,8 @@ public static class MeasureStage
 {
     public const string FileName = "latency.json";
 
-    /// <summary>A simulator's times are shown and rest on nothing: a few requests are enough.</summary>
-    private const int SimulatorRequests = 4;
+    /// <summary>Times from what is no board are shown and decide nothing: a few requests are enough.</summary>
+    private const int RequestsOffBoard = 4;
 
     /// <summary>Measures and writes latency.json, or reads it if artifacts, device and settings are those it was measured with.</summary>
     public static async Task<LatencyReport> RunAsync(ModelBuild build, StageContext context)
@@ -36,6 +36,8 @@ public static class MeasureStage
             device.Kind,
             device.Host,
             device.Port,
+            device.Platform,
+            Runtime = Path.GetFileName(device.RuntimeLibrary),
             Settings = model.Latency with { Again = false },
             Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
             model.Validation.Queries,
@@ -63,7 +65,7 @@ public static class MeasureStage
         foreach (var each in notes)
             context.Warning($"latency on {spec.Name}: {each}");
         var measurement = new LatencyMeasurement(device, model.Latency);
-        var requests = model.Shapes.ToDictionary(shape => shape, shape => Requests(shape, spec.Kind == DeviceKind.Simulator ? SimulatorRequests : model.Latency.Requests));
+        var requests = model.Shapes.ToDictionary(shape => shape, shape => Requests(shape, spec.IsBoard ? model.Latency.Requests : Math.Min(RequestsOffBoard, model.Latency.Requests)));
         var reference = new List<ArtifactLatency>();
         foreach (var shape in model.Shapes)
             reference.Add(await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false));
@@ -103,7 +105,7 @@ public static class MeasureStage
 
         async Task<ArtifactLatency> RunAsync(ArtifactLatency subject, string path, IReadOnlyList<CorePlan> plans, InputShape shape)
         {
-            if (subject.Backend == Backend.Rknn && spec.Kind == DeviceKind.Simulator)
+            if (subject.Backend == Backend.Rknn && !spec.IsBoard)
                 return subject with { NotMeasured = Gate.NeedsDevice };
             try
             {

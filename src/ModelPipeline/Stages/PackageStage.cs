@@ -38,6 +38,8 @@ public static class PackageStage
         [
             .. reports.Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
+            .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
+                .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
             new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
@@ -58,6 +60,8 @@ public static class PackageStage
             ["modelpipeline"] = PipelineVersion.Current,
             ["onnxruntime"] = Microsoft.ML.OnnxRuntime.OrtEnv.Instance().GetVersionString(),
         };
+        if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
+            tools["rknn-toolkit2"] = string.Join(", ", toolkits);
         await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;

@@ -40,7 +40,7 @@ public static class RouteStage
         var corpus = build.Corpus(build.Model.Validation.Corpus);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
-        var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () =>
+        var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>
         {
             var graph = OnnxModel.Load(source.Path);
             string[] names = [.. graph.Graph.Inputs.Select(input => input.Name)];
@@ -65,7 +65,7 @@ public static class RouteStage
                 var row = tokenizer.Encode(pair.Query, pair.Passage, length, build.Model.Tokenizer.Truncation);
                 return scorer.Score([.. names.Select(name => row[name])], context.Cancellation)[0];
             }
-        }).ConfigureAwait(false);
+        }, context.Cancellation)).ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];
         var (before, after) = (RerankValidation.Measure(queries, whole, whole).Figures, RerankValidation.Measure(queries, whole, cut).Figures);

@@ -114,6 +114,21 @@ public sealed class SeveralShapesTests(TwoShapesRun finished) : IClassFixture<Tw
         Assert.Contains("served by length, latency_p95_ms not measured: needs a device", decision["variants"]![0]!.ToJsonString());
     }
 
+    /// <summary>The agent behind a real SSH server has three contexts of a simulated NPU, and ONNX Runtime.</summary>
+    [Fact]
+    public async Task A_loopback_board_is_measured_under_every_core_plan_and_decides_nothing()
+    {
+        using var copy = workspace.Copy();
+        var run = (await copy.RunAsync("--target=Validate", "--device=loopback", "--variant=int8")).Succeeded();
+        var report = ReportJson.Read<LatencyReport>(copy.Built("latency/latency.json"));
+        Assert.Equal("loopback", report.Device);
+        Assert.False(report.OnDevice);
+        Assert.Equal(Shapes, report.Artifacts.Select(artifact => artifact.Shape));
+        Assert.All(report.Artifacts, artifact => Assert.Equal((false, 3, true), (artifact.OnDevice, artifact.Plans.Count, artifact.RatioToFp32 > 0)));
+        Assert.All(report.Reference, artifact => Assert.Equal((false, 1), (artifact.OnDevice, artifact.Plans.Count)));
+        Assert.Contains("open latency_p95_ms", run.Output);
+    }
+
     private LatencyReport Latency() => ReportJson.Read<LatencyReport>(workspace.Built("latency/latency.json"));
 
     private ValidationReport Report(string variant, string shape) => ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/{shape}/validation.json"));

@@ -50,6 +50,14 @@ public sealed class BucketPlanTests
     }
 
     [Fact]
+    public void Noise_alone_leaves_no_shape_out()
+    {
+        double[] noisy = [.. Enumerable.Range(0, 20).Select(run => run % 5 == 0 ? 30.0 : 7.0)], steady = [.. Enumerable.Repeat(11.0, 20)];
+        Assert.True(noisy.Average() > steady.Average());
+        Assert.Equal([64, 128], BucketPlan.Of([Latencies.Artifact("int8", 64, noisy), Latencies.Artifact("int8", 128, steady)], [20, 100], 5).Buckets.Select(bucket => bucket.MaxTokens));
+    }
+
+    [Fact]
     public void What_fits_no_shape_is_counted_with_what_it_loses()
     {
         var plan = BucketPlan.Of([Latencies.Artifact("int8", 64, [1]), Latencies.Artifact("int8", 128, [2])], [64, 65, 128, 129, 140], 5);
@@ -75,6 +83,17 @@ public sealed class BucketPlanTests
         Assert.Equal(60, parallel.RequestMs);
         Assert.Equal(90, parallel.LargestRequestMs);
         Assert.Equal(parallel, plan.Fastest);
+    }
+
+    /// <summary>What the original board took in sequence, and what its three cores alone can bring.</summary>
+    [Fact]
+    public void Five_passages_of_185_ms_take_925_ms_in_sequence_and_370_on_three_cores()
+    {
+        var fp16 = Latencies.Artifact("fp16", 512, [185]) with
+        {
+            Plans = [Latencies.Plan(CorePlan.Sequence, [185], [925]), Latencies.Plan(CorePlan.ThreeContexts, [185], [370])],
+        };
+        Assert.Equal([925, 370], BucketPlan.Of([fp16], [.. Enumerable.Repeat(300, 50)], 5).Expected.Select(expected => expected.RequestMs));
     }
 
     /// <summary>With one bucket the percentile over passages is the artifact's own.</summary>

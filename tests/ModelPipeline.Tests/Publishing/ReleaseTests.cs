@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Publishing;
@@ -60,7 +62,7 @@ public sealed class ReleaseTests : IDisposable
     }
 
     [Fact]
-    public async Task A_file_that_fails_at_one_shape_is_left_out_at_all()
+    public async Task A_variant_that_fails_at_one_shape_is_left_out_at_all()
     {
         var good = packages.Report("cpu-int8", Backend.Onnx);
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
@@ -69,9 +71,22 @@ public sealed class ReleaseTests : IDisposable
         var manifest = PackageCheck.Verify(folder, Packages.Cancellation);
         manifest = manifest with { Variants = [.. manifest.Variants, new(bad.Subject, bad.Reference, bad.Figures, bad.Gates)] };
         var release = Release.Of(model, manifest, Decision(folder));
+        Assert.DoesNotContain(release.Files, file => file.Name == good.Subject.Artifact);
         Assert.Equal(["1x128", "1x512"], release.Manifest.Omitted.Select(variant => variant.Shape));
         Assert.Contains("does not pass at another shape", release.Manifest.Omitted[0].Reason);
         Assert.Contains("no variant may be released", release.Refusal);
+    }
+
+    [Fact]
+    public async Task A_variant_whose_shapes_fail_together_is_left_out()
+    {
+        var good = packages.Report("cpu-int8", Backend.Onnx);
+        var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
+        var (folder, model) = await packages.WriteAsync([good]);
+        var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
+        var release = Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
+        Assert.StartsWith("all its shapes together: kendall_tau", release.Manifest.Omitted.Single().Reason);
+        Assert.Empty(release.Manifest.Routings);
     }
 
     [Fact]
@@ -181,6 +196,22 @@ public sealed class ReleaseTests : IDisposable
         Assert.Contains(FormattableString.Invariant($"| cpu-int8 1x128 | Kendall tau | {before:F3} | {now:F3} | +{now - before:F3} |"), notes);
         Assert.Contains("| int8 | 1x128 | passed | kendall_tau ", notes);
         Assert.Contains("`tiny-reranker-rk3588-int8.rknn` runs on rk3588", notes);
+    }
+
+    [Fact]
+    public async Task Notes_compare_the_compilers_reports_of_both_versions()
+    {
+        var report = packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6);
+        var (first, second) = (await ManifestAsync("0.1.0", new CompileReport("2.3.2", true, [], [], [], 553.3, 5637)), await ManifestAsync("0.2.0", new CompileReport("2.3.2", true, [], [], [], 281.4, 5637)));
+        var notes = ReleaseNotes.Render(second, first);
+        Assert.Contains("| int8 1x128 | internal_kb | 553.3 | 281.4 | changed |", notes);
+        Assert.DoesNotContain("weight_kb", notes);
+
+        async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
+        {
+            var (folder, model) = await packages.WriteAsync([report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }], version);
+            return Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)).Manifest;
+        }
     }
 
     [Theory]

@@ -65,6 +65,19 @@ public partial class HtmlReportTests
         Assert.Equal(1070, dots.Attribute("d")!.Value.Count(letter => letter == 'M'));
     }
 
+    /// <summary>Cut at another length, fp32 has other figures.</summary>
+    [Fact]
+    public void Several_shapes_have_a_reference_each()
+    {
+        var report = Reports.All[0];
+        var other = report with { Subject = report.Subject with { Shape = "1x64" }, Reference = new Dictionary<string, double>(report.Reference) { [Metric.NdcgAt10] = 0.123 } };
+        var page = HtmlReport.Render([report, other]);
+        Assert.Contains("<th>fp32 1x128</th><th>fp32 1x64</th><th>fp16 1x128", page);
+        Assert.Contains("<td>0.763</td><td>0.123</td><td>0.763</td>", page);
+        Assert.Contains("fp32 1x64  0.123", page);
+        Assert.DoesNotContain("fp32 1x128", HtmlReport.Render([report]));
+    }
+
     [Fact]
     public void Names_are_escaped()
     {

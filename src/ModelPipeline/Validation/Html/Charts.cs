@@ -64,12 +64,13 @@ internal static class Charts
         return plot.Render($"Cosine of each of {texts.Length} embeddings to fp32's");
     }
 
-    /// <summary>One bar for fp32 and one for each variant; variants without the figure are left out.</summary>
+    /// <summary>One bar for fp32 at each shape and one for each variant; those without the figure are left out.</summary>
     public static string Comparison(Metric metric, IReadOnlyList<ValidationReport> reports)
     {
         (string Name, string Style, double Figure)[] rows =
         [
-            .. reports.Take(1).Where(report => report.Reference.ContainsKey(metric.Name)).Select(report => ("fp32", "reference", report.Reference[metric.Name])),
+            .. reports.DistinctBy(report => report.Subject.Shape).Where(report => report.Reference.ContainsKey(metric.Name))
+                .Select(report => (ReferenceName(report, reports), "reference", report.Reference[metric.Name])),
             .. reports.Where(report => report.Figures.ContainsKey(metric.Name)).Select(report => (Name(report, reports), "variant", report.Figures[metric.Name])),
         ];
         var axis = Axis.Around(metric.Label, [0, .. rows.Select(row => row.Figure)]);
@@ -86,6 +87,10 @@ internal static class Charts
     /// <summary>The variant's name, with its shape where the report has several.</summary>
     internal static string Name(ValidationReport report, IReadOnlyList<ValidationReport> reports) =>
         reports.Count(other => other.Subject.Variant == report.Subject.Variant) > 1 ? $"{report.Subject.Variant} {report.Subject.Shape}" : report.Subject.Variant;
+
+    /// <summary>fp32, with the shape where the report has several.</summary>
+    internal static string ReferenceName(ValidationReport report, IReadOnlyList<ValidationReport> reports) =>
+        reports.All(other => other.Subject.Shape == report.Subject.Shape) ? "fp32" : $"fp32 {report.Subject.Shape}";
 
     private static IEnumerable<(double X, double Y)> Pairs(ValidationReport report) =>
         report.Queries.SelectMany(query => query.ReferenceScores.Zip(query.Scores, (reference, score) => ((double)reference, (double)score)));

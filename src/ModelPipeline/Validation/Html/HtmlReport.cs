@@ -25,6 +25,7 @@ public static class HtmlReport
             ["summary"] = Summary(reports, shown),
             ["comparison"] = string.Concat(shown.Where(metric => metric.Name is Metric.NdcgAt10 or Metric.CosineMean or Metric.KendallTau or Metric.SizeMb)
                 .Select(metric => Charts.Comparison(metric, reports))),
+            ["toolkit"] = ToolkitSections.Comparison(reports),
             ["latency"] = latency?.Render(reports) ?? "",
             ["variants"] = string.Concat(reports.Select(report => Section(report, Charts.Name(report, reports)))),
             ["glossary"] = string.Concat(shown.Select(metric => $"<dt>{Plot.Escape(metric.Label)}</dt><dd>{Plot.Escape(metric.Description)}</dd>\n")),
@@ -42,15 +43,17 @@ public static class HtmlReport
     private static string Summary(IReadOnlyList<ValidationReport> reports, IReadOnlyList<Metric> shown)
     {
         var table = new StringBuilder();
-        Row("th", "", "fp32", report => Plot.Escape(Charts.Name(report, reports)) + Mark(report));
-        Row("td", "Gates", "", Verdict);
-        Row("td", "Share of fp32's size", "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
+        // fp32's figures differ with the length at which passages are cut.
+        ValidationReport[] shapes = [.. reports.DistinctBy(report => report.Subject.Shape)];
+        Row("th", "", report => Charts.ReferenceName(report, reports), report => Plot.Escape(Charts.Name(report, reports)) + Mark(report));
+        Row("td", "Gates", _ => "", Verdict);
+        Row("td", "Share of fp32's size", _ => "", report => FormattableString.Invariant($"{100.0 * report.Subject.ArtifactDigest.Size / report.Subject.ReferenceDigest.Size:F0}&thinsp;%"));
         foreach (var metric in shown)
-            Row("td", Plot.Escape(metric.Label), Cell(metric, reports[0].Reference), report => Cell(metric, report.Figures) + Basis(metric, report));
+            Row("td", Plot.Escape(metric.Label), report => Cell(metric, report.Reference), report => Cell(metric, report.Figures) + Basis(metric, report));
         return table.ToString();
 
-        void Row(string cell, string label, string reference, Func<ValidationReport, string> variant) =>
-            table.Append($"<tr><th>{label}</th><{cell}>{reference}</{cell}>").AppendJoin("", reports.Select(report => $"<{cell}>{variant(report)}</{cell}>")).Append("</tr>\n");
+        void Row(string cell, string label, Func<ValidationReport, string> reference, Func<ValidationReport, string> variant) =>
+            table.Append($"<tr><th>{label}</th>").AppendJoin("", shapes.Select(reference).Concat(reports.Select(variant)).Select(text => $"<{cell}>{text}</{cell}>")).Append("</tr>\n");
 
         static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
     }
@@ -82,6 +85,7 @@ public static class HtmlReport
                 section.Append($"<tr><td>{Tag(gate.Result, Words(gate.Result))}</td><td class=\"words\">{Plot.Escape(gate.Statement)}</td></tr>\n");
             section.Append("</table></div>\n");
         }
+        section.Append(ToolkitSections.Of(report));
         section.Append("<div class=\"charts\">\n");
         if (report.Queries.Count > 0)
             section.Append(Charts.Scatter(report)).Append(Charts.Levels(report)).Append(Charts.NdcgDifferences(report));

@@ -20,7 +20,7 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
         var section = new StringBuilder("<h2>Latency</h2>\n");
         section.Append(Latency.OnDevice ? Measured() : $"<p>{Tag("not_measured", Gate.NeedsDevice)} What {Plot.Escape(Latency.Device)} took is in latency.json and satisfies no gate.</p>\n");
         section.Append("<h3>Length buckets</h3>\n<p class=\"muted\">A passage goes to the smallest shape that takes it, with its query and the special tokens. ");
-        section.Append(Cut(Routings[0])).Append("</p>\n<div class=\"charts\">\n").Append(LatencyCharts.Lengths(Latency.Lengths.Tokens, Routings[0].Buckets));
+        section.Append(Cut(Routings[0])).Append("</p>\n<div class=\"charts\">\n").Append(LatencyCharts.Lengths(Latency.Lengths.Tokens, Routings.MaxBy(routing => routing.Buckets.Count)!.Buckets));
         foreach (var routing in Routings.Where(routing => routing.Expected.Count > 0 && routing.Buckets.Count > 1))
             section.Append(LatencyCharts.Buckets(routing, Latency.Passages));
         section.Append("</div>\n").Append(BucketTable(reports)).Append(RoutedTable());

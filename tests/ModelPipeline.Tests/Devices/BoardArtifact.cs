@@ -1,0 +1,53 @@
+using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Text;
+
+namespace ModelPipeline.Tests.Devices;
+
+/// <summary>The tiny reranker as an artifact of the simulator at 32 tokens, rows for it, and what they score in this process.</summary>
+public sealed class BoardArtifact : IAsyncLifetime
+{
+    private const int Tokens = 32;
+    private readonly TemporaryFolder folder = new();
+
+    /// <summary>For rk3588.</summary>
+    public string Path { get; private set; } = "";
+
+    /// <summary>A graph of the CPU variant: the source model, whose length is open.</summary>
+    public static string Onnx => RepositoryFiles.Sample("tiny-reranker/model.onnx");
+
+    public async ValueTask InitializeAsync() => Path = await BuildAsync("rk3588");
+
+    public async Task<string> BuildAsync(string target)
+    {
+        var source = folder.File("prepared.onnx");
+        PinShapes.Apply(OnnxModel.Load(Onnx), new InputShape(1, Tokens)).Save(source);
+        var request = new ConversionRequest { Backend = Backend.Simulator, Source = source, Artifact = folder.File($"{target}.sim.onnx"), Target = target };
+        return (await ConversionJob.RunAsync(request, cancellation: TestContext.Current.CancellationToken)).Artifact;
+    }
+
+    /// <summary>Rows of different token ids and lengths.</summary>
+    public static IReadOnlyList<TokenizedInput> Rows(int count, int tokens = Tokens) => [.. Enumerable.Range(0, count).Select(row =>
+    {
+        var length = 4 + (row * 7 % (tokens - 4));
+        return new TokenizedInput(
+            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 5 + (((row * 131L) + (i * 37)) % 7900) : 0)],
+            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 1L : 0)],
+            new long[tokens], length);
+    })];
+
+    /// <summary>Scores by the simulator in this process.</summary>
+    public static float[] Expected(string artifact, Backend backend, IReadOnlyList<TokenizedInput> rows)
+    {
+        using var model = NpuModel.Load(backend, artifact);
+        return [.. rows.Select(row => model.Run([.. model.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])])[0][0])];
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        folder.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
