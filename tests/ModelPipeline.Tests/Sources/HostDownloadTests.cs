@@ -15,54 +15,6 @@ public sealed class HostDownloadTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task A_process_killed_at_any_byte_leaves_no_wrong_file_and_the_next_goes_on()
-    {
-        var file = new ServedFile(1, 24_000_000);
-        var random = new Random(77);
-        var (limit, sent) = (0L, 0L);
-        var reached = new TaskCompletionSource();
-        await using var server = await LoopbackServer.StartAsync(context =>
-        {
-            context.Response.Body = new BodyStream(context.Response.Body, async (_, bytes, body, token) =>
-            {
-                if (Interlocked.Add(ref sent, bytes.Length) > Interlocked.Read(ref limit))
-                {
-                    reached.TrySetResult();
-                    await Task.Delay(Timeout.Infinite, context.RequestAborted);
-                }
-                await body.WriteAsync(bytes, token);
-            });
-            return file.SendAsync(context);
-        });
-        Manifest(server.At("/model.onnx"), file.Sha256);
-        var kept = 0L;
-        for (var kill = 1; kill <= 4; kill++)
-        {
-            Interlocked.Exchange(ref limit, sent + random.Next(2_000_000, 7_000_000));
-            reached = new TaskCompletionSource();
-            using (var host = Host())
-            {
-                await reached.Task.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken);
-                await Task.Delay(random.Next(100), TestContext.Current.CancellationToken);
-                // SIGKILL.
-                host.Dispose();
-            }
-            Assert.False(Directory.Exists(_folder.File("cache/sha256")));
-            var partial = File.ReadAllBytes(_folder.File($"cache/partial/sha256-{file.Sha256}"));
-            Assert.True(partial.AsSpan().SequenceEqual(file.Content.AsSpan(0, partial.Length)), $"kill {kill}: not a beginning of the file");
-            Assert.True(partial.Length >= kept, $"kill {kill}: {partial.Length} bytes after {kept}");
-            kept = partial.Length;
-        }
-        Assert.True(kept > 0);
-        Interlocked.Exchange(ref limit, long.MaxValue);
-        var before = Interlocked.Read(ref sent);
-        using (var host = Host())
-            (await host.EndAsync()).Succeeded();
-        Assert.Equal(file.Content, File.ReadAllBytes(_folder.File($"cache/sha256/{file.Sha256}/model.onnx")));
-        Assert.Equal(file.Content.Length - kept, Interlocked.Read(ref sent) - before);
-    }
-
-    [Fact]
     public async Task Https_goes_through_the_proxy_of_the_environment()
     {
         using var key = RSA.Create(2048);
