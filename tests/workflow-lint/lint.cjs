@@ -7,6 +7,7 @@ const load = (name) => require(path.join(installed, "node_modules", name));
 // Both linters are older than these words; their lines are shown to them in words that they know.
 const known = [
   [/\bubuntu-24\.04\b/g, "ubuntu-22.04"],
+  [/\bvars\.\w+/g, "github.actor"],
   [/^( +)attestations: write$/gm, "$1checks: write"],
 ];
 

@@ -33,7 +33,7 @@ public sealed class DeviceTests(QuickRun finished)
         using var workspace = new Workspace();
         var run = await workspace.RunAsync("--target=Validate", "--device=loopbak");
         Assert.Equal(2, run.ExitCode);
-        Assert.Contains("--device: 'loopbak' is not one of simulator, loopback, loopback-arm64 (did you mean 'loopback'?)", run.Error);
+        Assert.Contains("--device: 'loopbak' is not one of simulator, rk3588, ssh, loopback, loopback-arm64 (did you mean 'loopback'?)", run.Error);
     }
 
     [Fact]

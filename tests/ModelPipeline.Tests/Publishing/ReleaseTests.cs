@@ -209,7 +209,7 @@ public sealed class ReleaseTests : IDisposable
 
         async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
         {
-            var (folder, model) = await packages.WriteAsync([report], version, compiled: new Dictionary<string, CompileReport> { [report.Subject.Artifact] = compiled });
+            var (folder, model) = await packages.WriteAsync([report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }], version);
             return Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)).Manifest;
         }
     }
