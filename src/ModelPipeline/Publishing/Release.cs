@@ -67,7 +67,6 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
             Files = [.. package.Files.Where(file => file.Variant is null || !refused.Contains(file.Variant))],
             Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))],
             Routings = [.. package.Routings.Where(routing => !refused.Contains(routing.Variant))],
-            Routings = [.. package.Routings.Where(routing => !routing.Buckets.Any(bucket => refused.Contains(bucket.Artifact)))],
             Omitted = omitted,
         };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
