@@ -5,6 +5,7 @@ using Cake.Frosting;
 using ModelPipeline;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
@@ -30,6 +31,8 @@ public sealed class BuildContext : FrostingContext
             --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
             --force-convert              Build variants again                    (FORCE_CONVERT)
             --measure-again              Measure latency again                   (MEASURE_AGAIN)
+            --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
+            --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
             --to=PATH                    Publish to a folder instead of GitHub
             --draft                      Publish complete and checked, but not shown to readers
             --dry-run                    Only tell what Publish would do
@@ -42,7 +45,14 @@ public sealed class BuildContext : FrostingContext
 
     private readonly RunState run;
 
-    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : base(context)
+    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : this(context, engine.RegisterTask, run)
+    {
+    }
+
+    /// <param name="context">Cake's.</param>
+    /// <param name="task">Makes a task of Cake's engine.</param>
+    /// <param name="run">This run.</param>
+    internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run) : base(context)
     {
         this.run = run;
         Artifacts = Path.GetFullPath(context.Argument("artifacts", "artifacts"));
@@ -56,14 +66,15 @@ public sealed class BuildContext : FrostingContext
             Sources = new ModelSources(
                 Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));
             Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
             Builds = Manifest.Models.ToDictionary(
-                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources));
+                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
         }
         catch (PipelineException e)
         {
             throw new CakeException(e.ExitCode, e.Message, e);
         }
-        StageTasks.Register(engine, this);
+        StageTasks.Register(task, this);
     }
 
     public ModelsManifest Manifest { get; }
@@ -73,6 +84,9 @@ public sealed class BuildContext : FrostingContext
 
     /// <summary>The manifest with the models and variants that were asked for, or with all of them.</summary>
     public ModelsManifest Declared { get; }
+
+    /// <summary>Manifest of the package to compare compile reports with; null if none was named.</summary>
+    public PackageManifest? LastRelease { get; }
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => Sources.Cache;

@@ -16,10 +16,10 @@ namespace Build;
 /// </summary>
 internal static class StageTasks
 {
-    public static void Register(ICakeEngine engine, BuildContext context)
+    public static void Register(Func<string, CakeTaskBuilder> task, BuildContext context)
     {
         foreach (var build in context.Builds.Values)
-            Register(engine, context, build);
+            Register(task, context, build);
         Plain("Fetch", "Downloads or verifies sources", model => [$"Fetch:{model.Name}"]);
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
@@ -30,13 +30,13 @@ internal static class StageTasks
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
         Plain("Release", "Makes release folders of what may be published", model => [$"Release:{model.Name}"]);
         Plain("Publish", "Publishes releases on GitHub, or to a folder", model => [$"Publish:{model.Name}"]);
-        engine.RegisterTask("Default").Description("Releases every model of models.yaml that has default: true, to artifacts/release").IsDependentOn("Release");
+        task("Default").Description("Releases every model of models.yaml that has default: true, to artifacts/release").IsDependentOn("Release");
 
         void Plain(string stage, string description, Func<ModelSpec, IEnumerable<string>> tasks) =>
-            engine.RegisterTask(stage).Description(description).IsDependentOn(context.Selected.SelectMany(tasks));
+            task(stage).Description(description).IsDependentOn(context.Selected.SelectMany(tasks));
     }
 
-    private static void Register(ICakeEngine engine, BuildContext context, ModelBuild build)
+    private static void Register(Func<string, CakeTaskBuilder> task, BuildContext context, ModelBuild build)
     {
         var model = build.Model;
         var reports = new Dictionary<string, IReadOnlyList<ValidationReport>>();
@@ -65,7 +65,7 @@ internal static class StageTasks
             .Does(async () =>
             {
                 var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
-                var judged = ValidateStage.Judge(build, All(), latency);
+                var judged = ValidateStage.Compare(build, ValidateStage.Judge(build, All(), latency), context.LastRelease);
                 routings = await context.StageAsync(stage => RouteStage.RunAsync(build, judged, latency, stage));
                 reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
                 context.Reports.RemoveAll(report => report.Subject.Model == model.Name);
@@ -99,7 +99,7 @@ internal static class StageTasks
         PipelineException Missing(string done) => new($"{model.Name} was not {done} in this run. Run this target without --exclusive.");
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>
-            engine.RegisterTask(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);
+            task(variant is null ? $"{stage}:{model.Name}" : $"{stage}:{model.Name}:{variant.Name}").Description(description);
 
         Task<List<TResult>> Each<TItem, TResult>(IEnumerable<TItem> items, Func<TItem, StageContext, Task<TResult>> stage) => context.StageAsync(async progress =>
         {

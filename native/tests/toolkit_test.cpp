@@ -53,7 +53,7 @@ TEST(the_driver_gets_the_job_and_its_file_becomes_the_artifact) {
 TEST(progress_bars_and_stages_become_events) {
     const test::Folder folder;
     const auto json = toolkit_job(folder,
-                                  R"(echo '{"event":"stage","stage":"build"}' >&$1; )"
+                                  R"(echo '{"event":"stage","stage":"build"}' >&$1; echo '{"event":"progress","done":3,"total":9}' >&$1; )"
                                   "printf '\\rI Quantizating :   9%%|##  | 7/81 [00:00<00:01]\\rI Odd : | x/y [\\n';"
                                   R"(echo 'I rknn building done.'; echo '{"event":"result"}' >&$1)");
     rknnshim_job job = 0;
@@ -65,6 +65,7 @@ TEST(progress_bars_and_stages_become_events) {
     CHECK(seen.find("Quantizating 7/81;") != std::string::npos);
     CHECK(seen.find("building 1/1;") != std::string::npos);
     CHECK(seen.find("build 0/1;") != std::string::npos);
+    CHECK(seen.find("build 3/9;") != std::string::npos);
     CHECK(seen.find("Odd") == std::string::npos);
     CHECK_EQUAL(rknnshim_job_free(job), RKNNSHIM_OK);
 }
@@ -78,7 +79,7 @@ TEST(every_end_of_a_driver_without_a_result_is_told) {
 }
 
 TEST(whatever_else_comes_over_the_event_pipe_ends_the_job) {
-    for (const char* const garbage : {"nonsense", "[]", "{}", "7", R"({"event":7})", R"({"event":"other"})", R"({"event":"stage"})", R"({"event":"error","stage":"x"})", ""})
+    for (const char* const garbage : {"nonsense", "[]", "{}", "7", R"({"event":7})", R"({"event":"other"})", R"({"event":"stage"})", R"({"event":"error","stage":"x"})", R"({"event":"progress","done":-1,"total":2})", ""})
         refused("echo '" + std::string(garbage) + "' >&$1; sleep 60", RKNNSHIM_RUNTIME_ERROR, "on the driver's pipe");
     refused("while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done >&$1", RKNNSHIM_RUNTIME_ERROR, "more than 8388608 bytes");
 }

@@ -10,10 +10,11 @@ optimization_level, custom_string; dataset (file of .npy paths, a sample a line)
   artifact  file to write, in the scratch folder
   hybrid    [[from, to], ...] spans that stay in fp16, in names of the optimised graph
   auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
-  score     [[npy, ...], ...] samples to run in the toolkit's simulator
-  analyse   [npy, ...] one sample for accuracy_analysis
+  score     file of .npy paths, a sample a line, to run in the toolkit's simulator
+  analyse   true: accuracy_analysis of the first calibration sample
 
-Events: {"event": "stage", "stage"}, {"event": "result", ...}, {"event": "error", "stage", "message"}.
+Events: {"event": "stage", "stage"}, {"event": "progress", "done", "total"} within it, {"event": "result", ...},
+{"event": "error", "stage", "message"}.
 """
 
 import importlib.metadata
@@ -55,19 +56,23 @@ def import_toolkit(version):
     return RKNN
 
 
-def link_dataset(path, limit=None):
-    """A dataset file in the scratch folder whose paths are short and free of spaces, by which the toolkit separates them."""
+def read_dataset(path, limit=None):
+    """The .npy files of each sample that a dataset file lists, relative to its folder."""
     folder = os.path.dirname(path)
     with open(path, encoding="utf-8") as lines:
-        samples = [line.split() for line in lines.read().splitlines() if line.strip()][:limit]
+        return [[os.path.join(folder, file) for file in line.split()] for line in lines.read().splitlines() if line.strip()][:limit]
+
+
+def link_dataset(path, limit=None):
+    """A dataset file in the scratch folder whose paths are short and free of spaces, by which the toolkit separates them."""
     os.makedirs("samples", exist_ok=True)
     with open("dataset.txt", "w", encoding="utf-8") as dataset:
-        for index, sample in enumerate(samples):
+        for index, sample in enumerate(read_dataset(path, limit)):
             names = []
             for position, file in enumerate(sample):
                 name = f"samples/{index:05}_{position}.npy"
                 if not os.path.lexists(name):
-                    os.symlink(os.path.join(folder, file), name)
+                    os.symlink(file, name)
                 names.append(name)
             dataset.write(" ".join(names) + "\n")
     return "dataset.txt"
@@ -143,6 +148,7 @@ def scores(toolkit, samples):
     for sample in samples:
         outputs = toolkit.inference(inputs=[numpy.load(path) for path in sample])
         rows.append([float(value) for output in outputs for value in output.flatten()])
+        emit("progress", done=len(rows), total=len(samples))
     return rows
 
 
@@ -165,9 +171,9 @@ def run(job):
         step("export_rknn", toolkit.export_rknn, job["artifact"])
         result["artifact"] = job["artifact"]
         if job.get("score"):
-            result["scores"] = scores(toolkit, job["score"])
+            result["scores"] = scores(toolkit, read_dataset(job["score"]))
         if job.get("analyse"):
-            result["error_analysis"] = analysis(toolkit, job["analyse"])
+            result["error_analysis"] = analysis(toolkit, read_dataset(job["dataset"], limit=1)[0])
         return result
     finally:
         toolkit.release()

@@ -25,7 +25,7 @@ public static partial class ReportJson
     {
         WriteIndented = true,
         NewLine = "\n",
-        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>(), new Row<TokenLengths>(), new Row<Series>(), new Row<LengthBucket>(), new Row<ExpectedLatency>() },
+        Converters = { new Row<QueryFigures>(), new Row<TextFigures>(), new Row<CompiledLayer>(), new Row<PlacedTensor>(), new Row<LayerError>(), new Row<TokenLengths>(), new Row<Series>(), new Row<LengthBucket>(), new Row<ExpectedLatency>() },
     };
 
     /// <summary>The same bytes for the same record, ending in '\n'.</summary>

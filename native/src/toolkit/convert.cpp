@@ -93,6 +93,8 @@ private:
             stage_ = text(event, "stage");
             started_ = true;
             context_.progress(stage_.c_str(), 0, 1);
+        } else if (kind == "progress") {
+            context_.progress(stage_.c_str(), number(event, "done"), number(event, "total"));
         } else if (kind == "error") {
             stage_ = text(event, "stage");
             error_ = text(event, "message");
@@ -109,6 +111,13 @@ private:
         if (found == event.end() || !found->is_string())
             fail(std::string("an event on the driver's pipe has no '") + key + "'");
         return found->get<std::string>();
+    }
+
+    int64_t number(const nlohmann::json& event, const char* key) const {
+        const auto found = event.find(key);
+        if (found == event.end() || !found->is_number_unsigned())
+            fail(std::string("an event on the driver's pipe has no number '") + key + "'");
+        return found->get<int64_t>();
     }
 
     JobContext& context_;

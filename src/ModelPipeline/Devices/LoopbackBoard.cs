@@ -143,7 +143,11 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private async Task KeyAsync(string name, CancellationToken cancellation)
     {
         using var process = Process.Start(new ProcessStartInfo(
-            Find("ssh-keygen", "openssh-client"), ["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", In(name)]) { RedirectStandardInput = true, RedirectStandardError = true })!;
+            Find("ssh-keygen", "openssh-client"), ["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", In(name)])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardError = true,
+        })!;
         process.StandardInput.Close();
         var errors = await process.StandardError.ReadToEndAsync(cancellation).ConfigureAwait(false);
         await process.WaitForExitAsync(cancellation).ConfigureAwait(false);

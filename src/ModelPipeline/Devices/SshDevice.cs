@@ -256,7 +256,7 @@ internal sealed partial class SshDevice : Device
 
     private void Drop()
     {
-       link?.Dispose();
+        link?.Dispose();
         link = null;
     }
 

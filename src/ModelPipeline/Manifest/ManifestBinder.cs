@@ -63,7 +63,7 @@ internal static class ManifestBinder
             Licence = (string?)json["licence"],
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
-            Shapes = [.. json["shapes"]!.Select(shape => new InputShape((int)shape[0]!, (int)shape[1]!))],
+            Shapes = [.. json["shapes"]!.Select(Shape)],
             Calibration = new CalibrationSpec
             {
                 Corpus = corpus,
@@ -86,6 +86,7 @@ internal static class ManifestBinder
                 Again = overrides.MeasureAgain ?? false,
             },
             Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), overrides))],
+            Measured = [.. (json["measured"] ?? new JArray()).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
             Decision = new DecisionSpec
             {
                 LatencyP95Ms = (double)decide["latency_p95_ms"]!,
@@ -110,11 +111,20 @@ internal static class ManifestBinder
         Toolkit = (string)json["toolkit"]!,
         Rewrites = [.. json["rewrites"]!.Values<string>()!],
         Fp16 = [.. json["fp16"]!.Values<string>()!],
+        AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,
+        DynamicInput = (bool?)json["dynamic_input"] ?? false,
+        AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
+        ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
         FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
         Gates = [.. Named(json["gates"]!, (metric, limit) =>
-            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"]))],
+            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])).Where(gate => gate.Metric != "compile")],
+        Compile = json["gates"]!["compile"] is { } compile
+            ? new CompileLimits(compile["cpu_ops"]?.Values<string>().ToList()!, (double?)compile["weight_mb"], (double?)compile["internal_mb"])
+            : new CompileLimits(),
         Force = overrides.ForceConvert ?? false,
     };
+
+    private static InputShape Shape(JToken shape) => new((int)shape[0]!, (int)shape[1]!);
 
     private static TokenizerSpec Tokenizer(JToken json, string folder)
     {

@@ -6,6 +6,7 @@ namespace ModelPipeline.Manifest;
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
+    private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
     public static void Check(JToken root, Diagnostics errors)
@@ -25,7 +26,12 @@ internal static class ManifestChecks
             if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
                 errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
             foreach (var variant in Mappings(Find(model, "variants")))
+            {
                 Precision(variant, errors);
+                Toolkit(variant, errors);
+            }
+            foreach (var pair in (Find(model, "measured") as JArray)?.OfType<JObject>() ?? [])
+                Measured(pair, model, errors);
         }
 
         void Settings(JToken? owner)
@@ -79,6 +85,27 @@ internal static class ManifestChecks
             errors.Add(variant["precision"]!, $"backend {Text(variant, "backend")} builds {string.Join(" and ", possible)}, not {Text(variant, "precision")}");
         if (variant["float_budget_mb"] is { } budget && (Text(variant, "backend"), Text(variant, "precision")) != ("onnx", "w8a8"))
             errors.Add(budget, "'float_budget_mb' is for backend onnx with precision w8a8; 'fp16' names what another int8 build keeps finer");
+    }
+
+    /// <summary>Keys that only the toolkit understands.</summary>
+    private static void Toolkit(JObject variant, Diagnostics errors)
+    {
+        foreach (var property in variant.Properties().Where(property => ToolkitOnly.Contains(property.Name)))
+        {
+            if (Text(variant, "backend") is "onnx" or "simulator")
+                errors.Add(property, $"backend {Text(variant, "backend")} has no {property.Name}: it is the toolkit's, backend rknn");
+            else if (property.Name is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
+                errors.Add(property, $"precision fp16 has no {property.Name}: it tells what a w8a8 build loses");
+        }
+    }
+
+    /// <summary>A latency serves only with the compile report of what was measured.</summary>
+    private static void Measured(JObject pair, JObject model, Diagnostics errors)
+    {
+        var isBuilt = Find(model, "shapes") is JArray shapes && shapes.Any(shape => JToken.DeepEquals(shape, pair["shape"]))
+            && Mappings(Find(model, "variants")).Any(variant => Text(variant, "backend") == "rknn" && Text(variant, "precision") == Text(pair, "precision"));
+        if (!isBuilt)
+            errors.AddTo(pair, "no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out");
     }
 
     private static JToken? Find(JToken? token, params ReadOnlySpan<string> path)

@@ -66,6 +66,8 @@ public sealed record ModelSpec
     public required ValidationSpec Validation { get; init; }
     public LatencySpec Latency { get; init; } = new();
     public required IReadOnlyList<VariantSpec> Variants { get; init; }
+    /// <summary>Latencies of boards, by which those of other builds are estimated.</summary>
+    public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
     public ReleaseSpec? Release { get; init; }
 }
@@ -162,9 +164,19 @@ public sealed record VariantSpec
     public required IReadOnlyList<string> Rewrites { get; init; }
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
     public IReadOnlyList<string> Fp16 { get; init; } = [];
+    /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
+    public AutoHybrid? AutoHybrid { get; init; }
+    /// <summary>One file for all shapes of the model; backend rknn, toolkit 2.5.0.</summary>
+    public bool DynamicInput { get; init; }
+    /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>
+    public bool AccuracyAnalysis { get; init; }
+    /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
+    public bool ToolkitSimulator { get; init; }
     /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>
     public double FloatBudgetMb { get; init; }
     public required IReadOnlyList<GateSpec> Gates { get; init; }
+    /// <summary>What the compile report must keep to; backend rknn.</summary>
+    public CompileLimits Compile { get; init; } = new();
     /// <summary>Build again even if up to date (FORCE_CONVERT).</summary>
     public bool Force { get; init; }
 }
@@ -175,6 +187,23 @@ public sealed record VariantSpec
 /// <param name="Max">The figure must be at most this.</param>
 /// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
 public sealed record GateSpec(string Metric, double? Min, double? Max, double? MaxDrop);
+
+/// <summary>Limits on a compile report; null allows anything.</summary>
+/// <param name="CpuOps">Operators that may run on the CPU.</param>
+/// <param name="WeightMb">Weight memory, in MB of 1000 KiB as the toolkit's users know them.</param>
+/// <param name="InternalMb">Internal memory, likewise.</param>
+public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null);
+
+/// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
+/// <param name="Cosine">Smallest cosine to fp32.</param>
+/// <param name="Distance">Largest Euclidean distance to fp32; null leaves it to the toolkit.</param>
+public sealed record AutoHybrid(double Cosine = 0.98, double? Distance = null);
+
+/// <summary>A latency that someone measured on a board.</summary>
+/// <param name="Shape">Of the build that ran.</param>
+/// <param name="Precision">Of the build that ran.</param>
+/// <param name="Ms">Milliseconds a passage on one core.</param>
+public sealed record MeasuredSpec(InputShape Shape, Precision Precision, double Ms);
 
 /// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
 public sealed record DecisionSpec

@@ -18,9 +18,7 @@ internal static class ModelCard
             ModelTask.Rerank => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.",
             _ => "An embedder that turns a text into a vector; similar texts have a large cosine.",
         },
-        ["notice"] = manifest.Simulated
-            ? "**Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do not run on an NPU, and their figures are predictions.**"
-            : "",
+        ["notice"] = string.Join(' ', Notices(manifest)),
         ["origin"] = Markdown.Escape(manifest.Origin),
         ["licence"] = Markdown.Escape(manifest.Licence ?? "not stated: see the origin"),
         ["tokenizer"] = (model.Tokenizer.Lowercase ? "WordPiece, lower-cased, " : "WordPiece, cased, ")
@@ -29,12 +27,21 @@ internal static class ModelCard
         ["variants"] = Variants(manifest),
         ["lengths"] = Lengths(manifest),
         ["figures_note"] = string.Join("\n", Shown(manifest).Where(metric => metric.Kind != MetricKind.Size).Select(metric => $"- {metric.Label}: {metric.Description}")) + Omitted(manifest),
+        ["compiled"] = Compiled(manifest),
         ["gates"] = Gates(manifest),
         ["files"] = Markdown.Table(
             ["File", "Bytes", "What"],
             manifest.Files.Select(file => (string[])[$"`{file.Name}`", file.Digest.Size.ToString(CultureInfo.InvariantCulture), What(file)])),
         ["usage"] = Usage(model, manifest),
     });
+
+    private static IEnumerable<string> Notices(PackageManifest manifest)
+    {
+        if (manifest.Simulated)
+            yield return "**Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do not run on an NPU, and their figures are predictions.**";
+        if (manifest.Variants.Any(variant => variant.Subject is { Simulated: true, IsStandIn: false }))
+            yield return "**Variants marked scores simulated are .rknn files for the NPU that were never run on one: their scores are those of the toolkit's own simulator.**";
+    }
 
     private static Metric[] Shown(PackageManifest manifest)
     {
@@ -50,7 +57,7 @@ internal static class ModelCard
             ["Variant", "File", "Shape", .. shown.Select(metric => metric.Label), "Gates", "Latency"],
             reference.Concat(manifest.Variants.Select(variant => (string[])
             [
-                Markdown.Escape(variant.Subject.Variant) + (variant.Subject.Simulated ? " (simulated)" : ""),
+                Markdown.Escape(variant.Subject.Variant) + (variant.Subject.IsStandIn ? " (simulated)" : variant.Subject.Simulated ? " (scores simulated)" : ""),
                 $"`{variant.Subject.Artifact}`",
                 variant.Subject.Shape,
                 .. Cells(variant.Figures),
@@ -79,7 +86,25 @@ internal static class ModelCard
 
     private static string Latency(PackageVariant variant) => variant.Subject.OnDevice && variant.Figures.TryGetValue(Metric.LatencyP95Ms, out var p95)
         ? FormattableString.Invariant($"p95 {p95:F1} ms on {Markdown.Escape(variant.Subject.Device)}")
-        : "not measured";
+        : variant.Toolkit?.Estimate is { } estimate ? $"not measured; estimate: {estimate.Range} ms" : "not measured";
+
+    /// <summary>What the NPU's compiler reported, and what estimates rest on; empty if the toolkit made nothing.</summary>
+    private static string Compiled(PackageManifest manifest)
+    {
+        var variants = manifest.Variants.Where(variant => variant.Toolkit is not null).Select(variant => (Name: Markdown.Escape(variant.Subject.Variant), variant.Subject.Shape, Toolkit: variant.Toolkit!)).ToList();
+        if (variants.Count == 0)
+            return "";
+        var table = Markdown.Table(["Variant", "Shape", "Compiler", "Operators on the CPU", "Million cycles", "Traffic, MB", "Weight memory, MB", "Internal memory, MB"], variants.Select(each => (string[])
+        [
+            each.Name, each.Shape, Markdown.Escape(each.Toolkit.Compile.Compiler ?? "-"), Markdown.Escape(string.Join(", ", each.Toolkit.Compile.CpuOperators)),
+            Number(each.Toolkit.Compile.Cycles / 1e6), Number(each.Toolkit.Compile.TrafficKb / 1024.0), Number(each.Toolkit.Compile.WeightKb / 1000), Number(each.Toolkit.Compile.InternalKb / 1000),
+        ]));
+        var estimates = variants.Where(each => each.Toolkit.Estimate is not null)
+            .Select(each => $"- {each.Name} at {each.Shape}: latency estimated, not measured: {Markdown.Escape(each.Toolkit.Estimate!.Range)} ms a passage, 90 % interval; from {Markdown.Escape(each.Toolkit.Estimate.Basis)}.");
+        return string.Join("\n", [.. new[] { "\n## Compile report\n", table, "" }, .. estimates]).TrimEnd('\n') + "\n";
+
+        static string Number(double? value) => value?.ToString("0.00", CultureInfo.InvariantCulture) ?? "-";
+    }
 
     private static string Gates(PackageManifest manifest) => manifest.Variants.Any(variant => variant.Gates.Count > 0)
         ? Markdown.Table(["Variant", "Result", "Outcome"], manifest.Variants.SelectMany(variant =>
@@ -98,6 +123,7 @@ internal static class ModelCard
         PackageRole.Model when file.Simulated => $"variant {Markdown.Escape(file.Variant!)}: ONNX emulation of the NPU, for ONNX Runtime",
         PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Markdown.Escape(file.Variant!)}: for librknnrt on the NPU",
         PackageRole.Model => $"variant {Markdown.Escape(file.Variant!)}: for ONNX Runtime on the CPU",
+        PackageRole.Compile => $"variant {Markdown.Escape(file.Variant!)}: the NPU compiler's report, layer by layer",
         PackageRole.Vocabulary => "the tokenizer's vocabulary, one token a line",
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",

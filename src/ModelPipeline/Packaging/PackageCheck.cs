@@ -6,7 +6,7 @@ namespace ModelPipeline.Packaging;
 public static partial class PackageCheck
 {
     /// <summary>More than any SHA256SUMS or manifest needs; longer ones are refused unread.</summary>
-    private const int MaxTextBytes = 16 << 20;
+    internal const int MaxTextBytes = 16 << 20;
 
     /// <summary>Checks every file of a package folder against its SHA256SUMS and its manifest, and that there are no others.</summary>
     /// <returns>The manifest, to be trusted as much as the SHA256SUMS.</returns>
@@ -15,7 +15,7 @@ public static partial class PackageCheck
     {
         if (!Directory.Exists(folder))
             throw new PipelineException($"{folder}: there is no such package folder.");
-        var sums = ReadSums(RequireShort(Path.Combine(folder, PackageManifest.SumsName)));
+        var sums = ReadSums(Path.Combine(folder, PackageManifest.SumsName));
         var faults = new List<string>();
         var actual = new Dictionary<string, FileDigest>();
         foreach (var (name, sha256) in sums)
@@ -35,14 +35,7 @@ public static partial class PackageCheck
             faults.Add($"SHA256SUMS does not cover {PackageManifest.FileName}");
         Report(folder, faults);
 
-        var manifest = ReportJson.Read<PackageManifest>(RequireShort(Path.Combine(folder, PackageManifest.FileName)));
-        if (manifest.Format != PackageManifest.CurrentFormat)
-        {
-            throw new PipelineException(
-                $"{folder}: manifest.json has format {manifest.Format}, this version reads {PackageManifest.CurrentFormat}. Use the version of ModelPipeline that made it.");
-        }
-        if (manifest.Files.Contains(null!))
-            throw new PipelineException($"{folder}: manifest.json has null among its files. Download the package again.");
+        var manifest = ReadManifest(Path.Combine(folder, PackageManifest.FileName));
         string[] unlisted = [PackageManifest.FileName, PackageManifest.CardName, PackageManifest.ProvenanceName];
         faults.AddRange(manifest.Files
             .Where(file => actual.GetValueOrDefault(file.Name) != file.Digest)
@@ -55,10 +48,25 @@ public static partial class PackageCheck
         return manifest;
     }
 
-    private static Dictionary<string, string> ReadSums(string path)
+    /// <summary>A manifest.json of this version's format; whether its bytes are the right ones is not checked here.</summary>
+    /// <exception cref="PipelineException">It cannot be read, or has another format.</exception>
+    internal static PackageManifest ReadManifest(string path)
+    {
+        var manifest = ReportJson.Read<PackageManifest>(RequireShort(path));
+        if (manifest.Format != PackageManifest.CurrentFormat)
+        {
+            throw new PipelineException(
+                $"{path}: the manifest has format {manifest.Format}, this version reads {PackageManifest.CurrentFormat}. Use the version of ModelPipeline that made it.");
+        }
+        return manifest.Files.Contains(null!) ? throw new PipelineException($"{path}: the manifest has null among its files. Download the package again.") : manifest;
+    }
+
+    /// <summary>sha256 by file name, of a SHA256SUMS file.</summary>
+    /// <exception cref="PipelineException">A line is malformed, or names a file that no package can have.</exception>
+    internal static Dictionary<string, string> ReadSums(string path)
     {
         var sums = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (i, line) in File.ReadLines(path).Index())
+        foreach (var (i, line) in File.ReadLines(RequireShort(path)).Index())
         {
             var match = SumLine().Match(line);
             if (!match.Success || !PackageManifest.IsPlain(match.Groups[2].Value) || !sums.TryAdd(match.Groups[2].Value, match.Groups[1].Value))

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
-using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
@@ -10,7 +9,7 @@ namespace ModelPipeline.Packaging;
 /// <param name="Name">Its name there.</param>
 /// <param name="Path">Where it is now.</param>
 /// <param name="Role">What it is for.</param>
-/// <param name="Variant">Models: the variant it is; else null.</param>
+/// <param name="Variant">Models and compile reports: the variant it is of; else null.</param>
 public sealed record PackageSource(string Name, string Path, PackageRole Role, string? Variant = null);
 
 /// <summary>All that goes into a package.</summary>
@@ -20,15 +19,13 @@ public sealed record PackageSource(string Name, string Path, PackageRole Role, s
 /// <param name="Inputs">sha256 by logical name (model, vocabulary, corpus ...).</param>
 /// <param name="Settings">What models.yaml resolved to, without local paths.</param>
 /// <param name="Tools">Version by tool.</param>
-/// <param name="Compiled">Compile reports by artifact name, of those that have one.</param>
 public sealed record PackageContent(
     ModelSpec Model,
     IReadOnlyList<PackageSource> Files,
     IReadOnlyList<ValidationReport> Reports,
     IReadOnlyDictionary<string, string> Inputs,
     JsonObject Settings,
-    IReadOnlyDictionary<string, string> Tools,
-    IReadOnlyDictionary<string, CompileReport>? Compiled = null)
+    IReadOnlyDictionary<string, string> Tools)
 {
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
@@ -66,9 +63,7 @@ public sealed record PackageContent(
         Origin = PackageManifest.OriginOf(Model.Source),
         Simulated = files.Any(file => file.Simulated),
         Files = files,
-        Variants = [.. Reports.Select(report => new PackageVariant(
-            report.Subject, report.Reference, report.Figures, report.Gates,
-            Compiled?.GetValueOrDefault(report.Subject.Artifact) is { } compiled ? CompileChange.Figures(compiled) : null))],
+        Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates) { Toolkit = report.Toolkit })],
         Routings = Routings,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),

@@ -3,16 +3,17 @@ using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
 
-public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Sbom }
+public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Compile, Sbom }
 
 /// <summary>A file of a package.</summary>
 /// <param name="Name">In the package's folder; letters, digits and . _ - only.</param>
 /// <param name="Role">What it is for.</param>
-/// <param name="Variant">Models: the variant it is; else null.</param>
+/// <param name="Variant">Models and compile reports: the variant it is of; else null.</param>
 /// <param name="Simulated">Stands in for an .rknn file.</param>
 /// <param name="Digest">Of its bytes.</param>
 /// <param name="Platform">Models: what runs it, such as rk3588, or cpu; else null.</param>
@@ -29,13 +30,16 @@ public sealed record OmittedVariant(string Variant, string Shape, string Reason)
 }
 
 /// <summary>A variant at one shape, as validated.</summary>
-/// <param name="Compile">What the toolkit's compiler said of it: <see cref="Toolkit.CompileChange.Figures"/>; null for what no compiler made.</param>
 public sealed record PackageVariant(
     ValidationSubject Subject,
     IReadOnlyDictionary<string, double> Reference,
     IReadOnlyDictionary<string, double> Figures,
-    IReadOnlyList<GateOutcome> Gates,
-    IReadOnlyDictionary<string, string>? Compile = null);
+    IReadOnlyList<GateOutcome> Gates)
+{
+    /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ToolkitFindings? Toolkit { get; init; }
+}
 
 /// <summary>manifest.json: what a package is and how it came to be.</summary>
 public sealed partial record PackageManifest
@@ -71,6 +75,9 @@ public sealed partial record PackageManifest
     public required JsonObject Settings { get; init; }
     /// <summary>Versions of the tools that made the files, sorted by tool.</summary>
     public required IReadOnlyDictionary<string, string> Tools { get; init; }
+
+    /// <summary>Name of an artifact's compile report.</summary>
+    public static string CompileName(string artifact) => System.IO.Path.ChangeExtension(artifact, ".compile.json");
 
     /// <summary>Name of the folder, and of the archive before .tar.gz.</summary>
     public static string FolderName(string model, string version) => $"{model}-{version}";

@@ -68,9 +68,9 @@ public static class ReleaseNotes
     ];
 
     /// <summary>What the compiler says differently, in its own words.</summary>
-    private static IEnumerable<string[]> Compiled((string Variant, string Shape) key, PackageVariant before, PackageVariant now) => before.Compile is null || now.Compile is null
+    private static IEnumerable<string[]> Compiled((string Variant, string Shape) key, PackageVariant before, PackageVariant now) => before.Toolkit is null || now.Toolkit is null
         ? []
-        : CompileChange.Between(before.Compile, now.Compile).Select(change =>
+        : CompileChange.Between(before.Toolkit.Compile, now.Toolkit.Compile).Select(change =>
             (string[])[$"{Markdown.Escape(key.Variant)} {key.Shape}", Markdown.Escape(change.Name), Markdown.Escape(change.Before), Markdown.Escape(change.After), "changed"]);
 
     private static IEnumerable<string> Differing(string what, IReadOnlyDictionary<string, string> now, IReadOnlyDictionary<string, string> before, Func<string, string> show) =>

@@ -32,6 +32,9 @@ public sealed class SourceFetcher : IDisposable
     /// <summary>Absolute path of the cache folder.</summary>
     public string Cache => _settings.Cache;
 
+    /// <summary>Nothing is asked of the network.</summary>
+    public bool IsOffline => _settings.Offline;
+
     public void Dispose()
     {
         _http.Dispose();
@@ -84,6 +87,35 @@ public sealed class SourceFetcher : IDisposable
             : fetched with { Commit = resolved.Commit };
     }
 
+    /// <summary>A short text whose digest is not known, past the cache.</summary>
+    /// <exception cref="PipelineException">It cannot be had, or is longer than <paramref name="maxBytes"/>.</exception>
+    internal Task<byte[]> ReadAsync(Uri uri, long maxBytes, CancellationToken cancellation) => _http.RequestAsync(HttpMethod.Get, uri, _ => { }, async (response, _, token) =>
+    {
+        if (response.Content.Headers.ContentLength > maxBytes)
+            throw new PipelineException($"{HttpSource.Shown(uri)}: {response.Content.Headers.ContentLength} bytes, longer than the {maxBytes} allowed; check the URL.");
+        await response.Content.LoadIntoBufferAsync(maxBytes, token).ConfigureAwait(false);
+        return await response.Content.ReadAsByteArrayAsync(token).ConfigureAwait(false);
+    }, cancellation);
+
+    /// <summary>Copies a local file into the cache, in the place of what is there.</summary>
+    /// <exception cref="PipelineException">Its content is another; nothing of it is kept.</exception>
+    /// <exception cref="IOException">It cannot be read, or the cache not be written.</exception>
+    internal async Task<FetchedFile> AddAsync(string file, string name, string sha256, CancellationToken cancellation)
+    {
+        using var alone = await _cache.LockAsync(ContentDigest.Sha256(sha256), cancellation).ConfigureAwait(false);
+        var path = _cache.PathOf(sha256, name);
+        var digest = new FileDigest(0, "");
+        AtomicFile.Write(path, stream =>
+        {
+            using var source = File.OpenRead(file);
+            if ((digest = FileDigest.Copy(source, stream, cancellation)).Sha256 != sha256)
+                throw new PipelineException($"{file}: sha256 is {digest.Sha256}, but {sha256} is expected; the file changed or was altered: copy it again.");
+        });
+        _cache.TryUse(path);
+        _cache.Evict();
+        return new FetchedFile(path, sha256, digest.Size);
+    }
+
     private static async Task<FetchedFile> VerifyAsync(string path, SourceSpec source, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var declared = Declared(source, path);
@@ -126,7 +158,7 @@ public sealed class SourceFetcher : IDisposable
         wanted.Digest.Algorithm == DigestAlgorithm.Sha256 ? FindAsync(wanted.Digest.Hex, wanted.Name, progress, cancellation) : Task.FromResult<FetchedFile?>(null);
 
     /// <summary>Hashes the cached file again; one that is damaged counts as absent and will be replaced.</summary>
-    private async Task<FetchedFile?> FindAsync(string sha256, string name, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    internal async Task<FetchedFile?> FindAsync(string sha256, string name, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var path = _cache.PathOf(sha256.ToLowerInvariant(), name);
         if (!_cache.TryUse(path))

@@ -37,6 +37,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => sources.Cache;
 
+    /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
+    public bool KeepScratch { get; init; }
+
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
     /// <summary>Where releases of all models lie: the folder to publish from.</summary>
@@ -46,11 +49,14 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public string Packages => Path.Combine(artifacts, "packages");
 
     public string PreparedFolder(InputShape shape, VariantSpec variant) =>
-        Path.Combine(Folder, "prepared", shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+        Path.Combine(Folder, "prepared", variant.DynamicInput ? "dynamic" : shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+
+    /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>
+    internal InputShape LargestShape => model.Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file, and so is one with dynamic input; what only a simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";
@@ -60,6 +66,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         return variant.Backend switch
         {
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
+            Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
             Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
             _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };

@@ -3,7 +3,6 @@ using ModelPipeline.Decision;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
-using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -39,6 +38,8 @@ public static class PackageStage
         [
             .. reports.Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
+            .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
+                .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
             new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
@@ -47,11 +48,7 @@ public static class PackageStage
         var folder = Path.Combine(build.Packages, PackageManifest.FolderName(model.Name, model.Version));
         var archive = folder + ".tar.gz";
         var record = folder + StageRecord.Extension;
-        var compiled = artifacts.Where(artifact => artifact.Key.EndsWith(".rknn", StringComparison.Ordinal))
-            .ToDictionary(artifact => artifact.Key, artifact => Path.Combine(Path.GetDirectoryName(artifact.Value)!, QuantizeStage.CompileReportName));
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
-        foreach (var (artifact, report) in compiled)
-            inputs[artifact + "/" + QuantizeStage.CompileReportName] = FileDigest.Of(report, context.Cancellation).Sha256;
         var key = StageRecord.KeyOf("package", ModelBuild.Version, Settings(model), inputs);
         if (build.IsUpToDate(record, key, context))
             return folder;
@@ -65,12 +62,7 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        var content = new PackageContent(
-            model, files, reports, sources, Settings(model), tools, compiled.ToDictionary(report => report.Key, report => ReportJson.Read<CompileReport>(report.Value)))
-        {
-            Routings = routings,
-        };
-        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }

@@ -31,17 +31,19 @@ public static class PrepareStage
     private const int ProofSamples = 8;
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant; variants with the same rewrites share the result.</summary>
+    /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
+        if (variant.DynamicInput)
+            shape = build.LargestShape;
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
         var record = Path.Combine(folder, "prepare" + StageRecord.Extension);
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.Rewrites, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, build.CalibrationSettings, build.TextSettings }, inputs);
         if (build.IsUpToDate(record, key, context))
             return output;
 
@@ -50,7 +52,7 @@ public static class PrepareStage
         var rows = CalibrationSet.Create(
             build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
-        var (prepared, report) = Prepare(model, shape, [.. variant.Rewrites.Select(Pass.Named)], build.Model.Task, rows.Samples, context);
+        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], build.Model.Task, rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
@@ -59,11 +61,10 @@ public static class PrepareStage
         return output;
     }
 
-    /// <summary>Pins the shape and applies the passes, each only if it keeps every score on the first of <paramref name="samples"/>.</summary>
+    /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every score on the first of <paramref name="samples"/>.</summary>
     internal static (OnnxModel Model, PreparationReport Report) Prepare(
         OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, ModelTask task, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
     {
-        model = PinShapes.Apply(model, shape);
         var proof = samples.Take(ProofSamples).ToList();
         var scores = Scores(model);
         List<PassReport> reports = [];

@@ -8,12 +8,15 @@ using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
 
+/// <summary>What an NPU variant is made from.</summary>
+/// <param name="Prepared">Path of the prepared graph.</param>
+/// <param name="Calibration">Folder of the calibration set.</param>
+/// <param name="Provenance">Stored in the artifact.</param>
+internal sealed record NpuInputs(string Prepared, string Calibration, BuildProvenance Provenance);
+
 /// <summary>Prepared graph and calibration set to the artifact of one variant.</summary>
 public static class QuantizeStage
 {
-    /// <summary>Beside each artifact that the toolkit compiled.</summary>
-    internal const string CompileReportName = "compile.json";
-
     /// <summary>Samples on which weights are chosen to stay in fp32.</summary>
     private const int SearchSamples = 40;
 
@@ -38,7 +41,7 @@ public static class QuantizeStage
             if (variant.Precision == Precision.Fp32)
             {
                 AtomicFile.Write(artifact, stream => FileDigest.Copy(File.OpenRead(source.Path), stream, context.Cancellation));
-                return Task.FromResult<string?>(null);
+                return Task.FromResult<IReadOnlyList<string>>([]);
             }
             context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
             var model = OnnxModel.Load(source.Path);
@@ -47,7 +50,7 @@ public static class QuantizeStage
                 : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
             OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
             quantization.Model.Save(artifact);
-            return Task.FromResult<string?>(Report(artifact, "quantization.json", quantization.Weights));
+            return Task.FromResult(Report(artifact, quantization.Weights));
         }).ConfigureAwait(false);
     }
 
@@ -62,6 +65,17 @@ public static class QuantizeStage
     /// <summary>An NPU variant, or what simulates it: from the prepared graph and the calibration set through the shim.</summary>
     private static async Task<string> ForNpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
+        var inputs = await InputsAsync(build, variant, shape, context).ConfigureAwait(false);
+        return await KeptAsync(build, variant, shape, inputs.Provenance.Settings, context, artifact => variant.Backend == Backend.Rknn
+            ? ToolkitStage.ConvertAsync(build, variant, inputs, artifact, context)
+            : SimulateAsync(variant, inputs, artifact, context)).ConfigureAwait(false);
+    }
+
+    /// <summary>What an NPU variant is made from.</summary>
+    internal static async Task<NpuInputs> InputsAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
+    {
+        if (variant.DynamicInput)
+            shape = build.LargestShape;
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
@@ -75,21 +89,24 @@ public static class QuantizeStage
             variant.OptimizationLevel,
             variant.Toolkit,
             variant.Fp16,
+            variant.AutoHybrid,
+            variant.AccuracyAnalysis,
+            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
         };
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, new Dictionary<string, string>
+        var digests = new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,
             ["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256,
-        });
-        var provenance = $"modelpipeline {PipelineVersion.Current} source={origin.Sha256} settings={key}";
-        return await KeptAsync(build, variant, shape, key, context, artifact => variant.Backend == Backend.Rknn
-            ? CompileAsync(build, variant, prepared, calibration, artifact, provenance, context)
-            : SimulateAsync(variant, prepared, calibration, artifact, provenance, context)).ConfigureAwait(false);
+        };
+        if (variant.Backend == Backend.Rknn)
+            digests["driver"] = FileDigest.Of(ToolkitEnvironment.DriverPath, context.Cancellation).Sha256;
+        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, digests);
+        return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key));
     }
 
-    /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the path of a report or null.</summary>
+    /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its reports.</summary>
     private static async Task<string> KeptAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string key, StageContext context, Func<string, Task<string?>> make)
+        ModelBuild build, VariantSpec variant, InputShape shape, string key, StageContext context, Func<string, Task<IReadOnlyList<string>>> make)
     {
         var artifact = build.Artifact(variant, shape);
         var folder = Path.GetDirectoryName(artifact)!;
@@ -97,48 +114,28 @@ public static class QuantizeStage
         if (build.IsUpToDate(record, key, context, variant.Force))
             return artifact;
         Directory.CreateDirectory(folder);
-        var report = await make(artifact).ConfigureAwait(false);
-        build.Finish(record, key, report is null ? [artifact] : [artifact, report], context);
+        var reports = await make(artifact).ConfigureAwait(false);
+        build.Finish(record, key, [artifact, .. reports], context);
         return artifact;
     }
 
-    /// <summary>Writes a report beside an artifact.</summary>
-    private static string Report<T>(string artifact, string name, T content)
+    /// <summary>Writes quantization.json beside an artifact.</summary>
+    private static IReadOnlyList<string> Report<T>(string artifact, T content)
     {
-        var path = Path.Combine(Path.GetDirectoryName(artifact)!, name);
+        var path = Path.Combine(Path.GetDirectoryName(artifact)!, "quantization.json");
         ReportJson.Write(path, content);
-        return path;
-    }
-
-    /// <summary>Converts with rknn-toolkit2.</summary>
-    /// <returns>Path of the compile report.</returns>
-    private static async Task<string?> CompileAsync(
-        ModelBuild build, VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
-    {
-        var made = await ToolkitConversion.RunAsync(new ToolkitRequest
-        {
-            Environment = ToolkitEnvironment.Find(variant.Toolkit, build.Cache, Environment.GetEnvironmentVariable),
-            Source = prepared,
-            Artifact = artifact,
-            Variant = variant,
-            Dataset = Path.Combine(calibration, CalibrationSet.DatasetFile),
-            CustomString = provenance,
-        }, context.Progress, context.Cancellation).ConfigureAwait(false);
-        foreach (var output in made.File.Outputs.Where(output => output.IsInt8))
-            context.Warning($"{Path.GetFileName(artifact)}: {output.Shape.Name} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
-        return Report(artifact, CompileReportName, made.Compile);
+        return [path];
     }
 
     /// <summary>Builds the emulated graph and marks it as simulated.</summary>
     /// <returns>Path of the quantization report.</returns>
-    private static async Task<string?> SimulateAsync(
-        VariantSpec variant, string prepared, string calibration, string artifact, string provenance, StageContext context)
+    private static async Task<IReadOnlyList<string>> SimulateAsync(VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
     {
         var graph = artifact + AtomicFile.TemporarySuffix;
         try
         {
-            var source = OnnxModel.Load(prepared);
-            var (model, quantization) = Emulate(source, variant, CalibrationSet.Read(calibration), context);
+            var source = OnnxModel.Load(inputs.Prepared);
+            var (model, quantization) = Emulate(source, variant, CalibrationSet.Read(inputs.Calibration), context);
             OnnxChecker.Check(model).Beyond(OnnxChecker.Check(source)).ThrowIfUnsound(artifact);
             model.Save(graph);
             await ConversionJob.RunAsync(new ConversionRequest
@@ -147,9 +144,9 @@ public static class QuantizeStage
                 Source = graph,
                 Artifact = artifact,
                 Target = variant.Target,
-                CustomString = provenance,
+                CustomString = inputs.Provenance.ToString(),
             }, context.Progress, context.Cancellation).ConfigureAwait(false);
-            return Report(artifact, "quantization.json", quantization);
+            return Report(artifact, quantization);
         }
         finally
         {

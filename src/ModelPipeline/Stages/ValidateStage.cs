@@ -3,6 +3,7 @@ using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
@@ -22,8 +23,11 @@ public static class ValidateStage
         var corpus = build.Corpus(spec.Corpus);
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(Rows(model, corpus, await build.TokenizerAsync(context).ConfigureAwait(false), shape.Sequence));
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
-        var scores = await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
         var device = build.Manifest.Devices[spec.Device];
+        // Without a board the toolkit's own simulator stands in for it.
+        var inToolkit = variant.Backend == Backend.Rknn && device.Kind == DeviceKind.Simulator;
+        var simulated = inToolkit || variant.ToolkitSimulator ? await ToolkitScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false) : null;
+        var scores = inToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
         var subject = new ValidationSubject
         {
             Model = model.Name,
@@ -44,6 +48,12 @@ public static class ValidateStage
         var report = model.Task == ModelTask.Rerank
             ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores))
             : ValidationReport.OfEmbedder(subject, variant.Gates, PassageIds(corpus), reference, scores);
+        report = ToolkitStage.WithFindings(report, variant, artifact);
+        if (simulated is not null && !inToolkit)
+        {
+            var other = RerankValidation.Measure(queries, ByQuery(queries, reference), ByQuery(queries, simulated));
+            report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", other.Figures, other.Queries);
+        }
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
     }
@@ -58,6 +68,13 @@ public static class ValidateStage
         ReportJson.Write(ReportPath(build, variant, shape), timed);
         return timed;
     })];
+
+    /// <summary>Reports with what they only tell together: estimated latencies, opinions of other variants, and what has changed since the last release.</summary>
+    /// <param name="build">Of the model.</param>
+    /// <param name="reports">Of its variants, in the order of models.yaml.</param>
+    /// <param name="release">Manifest of the last release's package; null if none is known.</param>
+    public static IReadOnlyList<ValidationReport> Compare(ModelBuild build, IReadOnlyList<ValidationReport> reports, PackageManifest? release) =>
+        ToolkitStage.Compare(build, reports, release);
 
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
@@ -99,19 +116,35 @@ public static class ValidateStage
         }, context.Cancellation));
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
-    private static Task<List<float[]>> ScoresAsync(
+    private static async Task<List<float[]>> ScoresAsync(
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
     {
         var spec = build.Manifest.Devices[build.Model.Validation.Device];
-        return KeptAsync<List<float[]>>(
+        var provenance = variant.Backend == Backend.Onnx ? null : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
+        return await KeptAsync<List<float[]>>(
             build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, async () =>
         {
             await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
-            await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
+            var loaded = await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
+            provenance?.Require(artifact, loaded.CustomString);
             var run = await device.RunAsync(
                 rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
             return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
-        });
+        }).ConfigureAwait(false);
+    }
+
+    /// <summary>Outputs of the toolkit's simulator: another opinion beside a board's, or the only one where there is no board.</summary>
+    private static async Task<List<float[]>> ToolkitScoresAsync(
+        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
+    {
+        if (build.Model.Task != ModelTask.Rerank)
+            throw new PipelineException($"{build.Model.Name}:{variant.Name}: the toolkit's simulator scores rerankers alone. Name a board in 'validation.device'.", PipelineException.ConfigurationError);
+        var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
+        return await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, () =>
+        {
+            string[] names = [.. OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name)];
+            return ToolkitStage.ScoreAsync(build, variant, inputs, artifact, [.. rows.Value.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])], context);
+        }).ConfigureAwait(false);
     }
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 
 namespace ModelPipeline.Toolkit;
@@ -34,6 +35,7 @@ public sealed record LayerError(string Operator, string Name, double EntireCosin
 {
     private static readonly HashSet<string> Layout = ["Input", "Reshape", "Transpose", "Slice", "exDataConvert"];
 
+    [JsonIgnore]
     public bool IsLayout => Layout.Contains(Operator);
 
     internal static LayerError Of(Match row)

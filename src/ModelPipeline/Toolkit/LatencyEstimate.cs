@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace ModelPipeline.Toolkit;
 
@@ -14,6 +15,10 @@ public sealed record MeasuredLatency(CompileReport Compile, double Milliseconds)
 /// <param name="Basis">What it rests on, for people.</param>
 public sealed record LatencyEstimate(double Milliseconds, double Low, double High, string Basis)
 {
+    /// <summary>For people: about 93 (46 to 190).</summary>
+    [JsonIgnore]
+    public string Range => string.Create(CultureInfo.InvariantCulture, $"about {Short(Milliseconds)} ({Short(Low)} to {Short(High)})");
+
     // Only their ratio matters, as the measurements give the scale: the NPU's clock, and the memory bandwidth that one core gets.
     private const double CyclesPerMillisecond = 1e6;
     private const double KbPerMillisecond = 10e9 / 1024 / 1000;
@@ -43,9 +48,13 @@ public sealed record LatencyEstimate(double Milliseconds, double Low, double Hig
         var variance = ((PriorWeight * PriorDeviation * PriorDeviation) + ratios.Sum(ratio => (ratio - mean) * (ratio - mean))) / freedom;
         var spread = Student[Math.Min(freedom - PriorWeight, Student.Length - 1)] * Math.Sqrt(variance * (1 + (1.0 / ratios.Length)));
         var modelled = Modelled(compile);
-        return new LatencyEstimate(modelled * Math.Exp(mean), modelled * Math.Exp(mean - spread), modelled * Math.Exp(mean + spread), string.Create(CultureInfo.InvariantCulture,
+        double Rounded(double exponent) => Math.Round(modelled * Math.Exp(exponent), 6);
+        return new LatencyEstimate(Rounded(mean), Rounded(mean - spread), Rounded(mean + spread), string.Create(CultureInfo.InvariantCulture,
             $"{compile.Cycles / 1e6:0.0} M cycles and {compile.TrafficKb / 1024.0:0.0} MB of traffic, scaled by {pairs.Count} measured {(pairs.Count == 1 ? "file" : "files")} ({string.Join(", ", pairs.Select(pair => $"{pair.Milliseconds.ToString("0.#", CultureInfo.InvariantCulture)} ms"))})"));
     }
+
+    /// <summary>Two digits that mean something.</summary>
+    private static string Short(double value) => value.ToString(value >= 10 ? "0" : "0.0", CultureInfo.InvariantCulture);
 
     /// <summary>Milliseconds that counted cycles and traffic would take. Gathers read a few rows of the table that the compiler counts as a whole.</summary>
     private static double Modelled(CompileReport compile) =>

@@ -30,8 +30,7 @@ public static class Provision
         string requirements, string cache, string? wheels = null, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
         var folder = ToolkitEnvironment.FolderOf(cache, requirements);
-        var driver = Path.Combine(ToolkitEnvironment.Scripts, "driver.py");
-        var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), driver);
+        var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), ToolkitEnvironment.DriverPath);
         var locked = Path.Combine(folder, ToolkitEnvironment.LockFile);
         if (File.Exists(locked) && File.Exists(environment.Python))
             return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);

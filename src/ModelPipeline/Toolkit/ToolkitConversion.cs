@@ -31,23 +31,15 @@ public sealed record ToolkitRequest
     /// <summary>Sequence lengths of a file with several shapes, ascending; empty takes the source's own shape.</summary>
     public IReadOnlyList<InputShape> Shapes { get; init; } = [];
 
-    /// <summary>Let the toolkit itself move layers to fp16.</summary>
-    public AutoHybrid? AutoHybrid { get; init; }
+    /// <summary>File that lists samples to run in the toolkit's simulator; null for none.</summary>
+    public string? Score { get; init; }
 
-    /// <summary>Samples to run in the toolkit's simulator: for each the .npy file of each input.</summary>
-    public IReadOnlyList<IReadOnlyList<string>> Score { get; init; } = [];
-
-    /// <summary>A sample for the layer by layer error analysis: the .npy file of each input; null for none.</summary>
-    public IReadOnlyList<string>? Analyse { get; init; }
+    /// <summary>Compare every layer with fp32 on the first calibration sample.</summary>
+    public bool Analyse { get; init; }
 
     /// <inheritdoc cref="ToolkitLimits"/>
     public ToolkitLimits Limits { get; init; } = new();
 }
-
-/// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
-/// <param name="Cosine">Smallest cosine to fp32.</param>
-/// <param name="Distance">Largest Euclidean distance to fp32; null leaves it to the toolkit.</param>
-public sealed record AutoHybrid(double Cosine = 0.98, double? Distance = null);
 
 /// <summary>What the toolkit made and said.</summary>
 /// <param name="File">The checked artifact.</param>
@@ -126,7 +118,7 @@ public static partial class ToolkitConversion
         var variant = request.Variant;
         if (variant.Precision == Precision.W8A8 && request.Dataset is null)
             throw new PipelineException($"variant '{variant.Name}': w8a8 needs a calibration set.", PipelineException.ConfigurationError);
-        if (variant.Precision == Precision.Fp16 && (variant.Fp16.Count > 0 || request.AutoHybrid is not null))
+        if (variant.Precision == Precision.Fp16 && (variant.Fp16.Count > 0 || variant.AutoHybrid is not null))
             throw new PipelineException($"variant '{variant.Name}': 'fp16' and auto_hybrid choose what a w8a8 variant keeps in fp16; the precision fp16 keeps all.", PipelineException.ConfigurationError);
         if (request.Shapes.Count > 1 && variant.Toolkit.StartsWith("2.3.", StringComparison.Ordinal))
             throw new PipelineException($"variant '{variant.Name}': toolkit {variant.Toolkit} cannot build several shapes into one file of a BERT model. Build one file a shape, or set 'toolkit: 2.5.0'.", PipelineException.ConfigurationError);
@@ -146,8 +138,8 @@ public static partial class ToolkitConversion
                 ? [.. request.Shapes.Select(shape => new long[] { shape.Batch, shape.Sequence })]
                 : [[.. Fixed(input)]]))],
             Dataset = request.Dataset is { } dataset ? Path.GetFullPath(dataset) : null,
-            AutoHybrid = request.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
-            Score = request.Score,
+            AutoHybrid = variant.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
+            Score = request.Score is { } samples ? Path.GetFullPath(samples) : null,
             Analyse = request.Analyse,
         };
     }

@@ -17,6 +17,9 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
     /// <summary>Folder of the driver and the requirements, beside the program.</summary>
     public static string Scripts => Path.Combine(AppContext.BaseDirectory, "rknn");
 
+    /// <summary>The only Python of the pipeline.</summary>
+    public static string DriverPath => Path.Combine(Scripts, "driver.py");
+
     /// <summary>The pinned packages of one version of the toolkit.</summary>
     /// <exception cref="PipelineException">The version has none.</exception>
     public static string Requirements(string version) =>
@@ -46,7 +49,7 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
         var folder = own is null ? FolderOf(cache, Requirements(version)) : "";
         var python = Path.GetFullPath(own ?? Path.Combine(folder, "bin", "python"));
         if (File.Exists(python) && (own is not null || File.Exists(Path.Combine(folder, LockFile))))
-            return new ToolkitEnvironment(python, Path.Combine(Scripts, "driver.py"));
+            return new ToolkitEnvironment(python, DriverPath);
         throw new PipelineException(own is null
             ? $"rknn-toolkit2 {version} is not provisioned here: run ./build.sh --target=Provision, or name a Python that has it in {PythonVariable}."
             : $"{PythonVariable} names '{python}', which is not there.");

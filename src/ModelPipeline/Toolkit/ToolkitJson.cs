@@ -20,8 +20,8 @@ internal sealed record ToolkitSettings
     public bool Tensors { get; init; }
     public IReadOnlyList<string[]> Hybrid { get; init; } = [];
     public ToolkitThresholds? AutoHybrid { get; init; }
-    public IReadOnlyList<IReadOnlyList<string>> Score { get; init; } = [];
-    public IReadOnlyList<string>? Analyse { get; init; }
+    public string? Score { get; init; }
+    public bool Analyse { get; init; }
 }
 
 internal sealed record ToolkitInput(string Name, IReadOnlyList<long[]> Shapes);

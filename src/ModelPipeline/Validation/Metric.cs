@@ -1,9 +1,9 @@
 namespace ModelPipeline.Validation;
 
-public enum MetricKind { Accuracy, Size, Latency }
+public enum MetricKind { Accuracy, Size, Compile, Latency }
 
 /// <summary>A figure that gates may limit and reports show. <see cref="All"/> is the whole vocabulary.</summary>
-/// <param name="Name">Key in models.yaml and validation.json.</param>
+/// <param name="Name">Key in models.yaml, below gates, and in validation.json.</param>
 /// <param name="Label">For people, short.</param>
 /// <param name="Kind">Latency figures count only when measured on a device.</param>
 /// <param name="Decimals">Digits after the point that mean something to a reader.</param>
@@ -24,6 +24,9 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     public const string CosineMin = "cosine_min";
     public const string SimilaritySpearman = "similarity_spearman";
     public const string SizeMb = "size_mb";
+    public const string CompileCpuOps = "compile.cpu_ops";
+    public const string CompileWeightMb = "compile.weight_mb";
+    public const string CompileInternalMb = "compile.internal_mb";
     public const string LatencyMeanMs = "latency_mean_ms";
     public const string LatencyP50Ms = "latency_p50_ms";
     public const string LatencyP95Ms = "latency_p95_ms";
@@ -48,6 +51,9 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
         new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1."),
         new(SimilaritySpearman, "Similarity Spearman", MetricKind.Accuracy, 4, "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1."),
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
+        new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
+        new(CompileWeightMb, "Weight memory, MB", MetricKind.Compile, 2, "Memory for weights on the NPU in MB of 1000 KiB, by the compile report."),
+        new(CompileInternalMb, "Internal memory, MB", MetricKind.Compile, 2, "Memory for activations on the NPU in MB of 1000 KiB, by the compile report."),
         new(LatencyMeanMs, "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
         new(LatencyP50Ms, "p50, ms", MetricKind.Latency, 1, "Median milliseconds a passage."),
         new(LatencyP95Ms, "p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a passage."),

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
+using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Validation;
 
@@ -53,6 +54,10 @@ public sealed record ValidationReport(
     IReadOnlyList<QueryFigures> Queries,
     IReadOnlyList<TextFigures> Texts)
 {
+    /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ToolkitFindings? Toolkit { get; init; }
+
     /// <summary>No gate failed. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
     public bool Holds => Gates.All(gate => gate.Result != GateResult.Failed);
@@ -95,7 +100,9 @@ public sealed record ValidationReport(
     public ValidationReport Timed(IReadOnlyList<GateSpec> gates, IReadOnlyDictionary<string, double> latency, IReadOnlyDictionary<string, double> reference)
     {
         var (figures, whole) = (Joined(Figures, latency), Joined(Reference, reference));
-        return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice))] };
+        // Those on the compile report do not depend on any figure here.
+        var compiled = Gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Compile);
+        return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled] };
     }
 
     private static ValidationReport Judged(

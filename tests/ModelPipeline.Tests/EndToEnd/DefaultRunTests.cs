@@ -4,6 +4,7 @@ using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using ModelPipeline.Packaging;
+using ModelPipeline.Tests.Restore;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.EndToEnd;
@@ -52,6 +53,29 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     {
         var queries = File.ReadLines(RepositoryFiles.Sample("corpus/queries.jsonl")).Count();
         Assert.All(Reports(), report => Assert.Equal(queries, report.Queries.Count));
+    }
+
+    [Fact]
+    public async Task The_sample_consumer_ranks_passages_by_the_release_without_a_package_feed()
+    {
+        using var cache = new TemporaryFolder();
+        var consumer = await DotNet.RunAsync(
+            RepositoryFiles.Root, "run", "-c", DotNet.Configuration, "--project", "tests/SampleConsumer", "-p:BuildProjectReferences=false", $"-p:RestoreSources={cache.Path}",
+            $"-p:ModelArtifactSource={workspace.Folder}/artifacts/release", $"-p:ModelArtifactCache={cache.Path}", "--", "how do I know the dough has been kneaded enough");
+        var ranked = consumer.Succeeded().Output.TrimEnd().Split('\n');
+        Assert.Equal(5, ranked.Length);
+        Assert.StartsWith("1. ", ranked[0]);
+        Assert.Contains("To judge whether dough has been worked long enough", ranked[0]);
+    }
+
+    [Fact]
+    public async Task The_script_engine_makes_the_same_variants()
+    {
+        using var folder = new TemporaryFolder();
+        (await DotNet.CakeAsync(folder.File("cache"), "--target=Quantize", "--model=tiny-reranker", $"--manifest={workspace.Manifest}", $"--artifacts={folder.Path}")).Succeeded();
+        var made = Directory.EnumerateFiles(folder.File("models/tiny-reranker/variants"), "*.onnx", SearchOption.AllDirectories).ToDictionary(path => Path.GetRelativePath(folder.Path, path), path => FileDigest.Of(path));
+        Assert.Equal(3, made.Count);
+        Assert.All(made, file => Assert.Equal(workspace.Files()[file.Key].Digest, file.Value));
     }
 
     [Fact]

@@ -74,6 +74,12 @@ public sealed class ManifestErrorTests
     [InlineData("target: rk3588", "decide: { latency_p95_ms: 0 }", "2:29: defaults.decide.latency_p95_ms: 0 is not a number above 0")]
     [InlineData("target: rk3588", "decide: { npu: { NPU_RERANK_ENABLED: 1 } }", "2:40: defaults.decide.npu.NPU_RERANK_ENABLED: 1 is not text (put it in quotes)")]
     [InlineData("target: rk3588", "decide: { npu: { A: \"1\\nEVIL=1\" } }", "2:23: defaults.decide.npu.A: line breaks and other control characters are not allowed in values")]
+    [InlineData("algorithm: normal", "auto_hybrid: {}", "28:9: models.tiny.variants.int8.auto_hybrid: backend simulator has no auto_hybrid: it is the toolkit's, backend rknn")]
+    [InlineData("precision: fp16", "precision: fp16\n        toolkit_simulator: true", "33:9: models.tiny.variants.fp16.toolkit_simulator: backend simulator has no toolkit_simulator: it is the toolkit's, backend rknn")]
+    [InlineData("backend: simulator\n        precision: fp16", "backend: rknn\n        precision: fp16\n        accuracy_analysis: true",
+        "33:9: models.tiny.variants.fp16.accuracy_analysis: precision fp16 has no accuracy_analysis: it tells what a w8a8 build loses")]
+    [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { weight_mb: 0 }", "23:63: models.tiny.gates.compile.weight_mb: 0 is not a number above 0")]
+    [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { cpu_op: [] }", "23:52: models.tiny.gates.compile.cpu_op: unknown key 'cpu_op' (did you mean 'cpu_ops'?)")]
     public void One_mistake_gives_one_message(string old, string replacement, string expected) =>
         Assert.Equal(["models.yaml:" + expected], ManifestFile.Errors(ManifestFile.With((old, replacement))));
 

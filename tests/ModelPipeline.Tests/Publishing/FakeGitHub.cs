@@ -60,6 +60,9 @@ internal sealed class FakeGitHub : IAsyncDisposable
     /// <summary>Older Enterprise servers know no digests.</summary>
     public bool KnowsDigests { get; set; } = true;
 
+    /// <summary>GitHub changes names of assets that it does not like.</summary>
+    public Func<string, string> Renames { get; set; } = name => name;
+
     /// <summary>Method and path of every request.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
 
@@ -181,7 +184,7 @@ internal sealed class FakeGitHub : IAsyncDisposable
                 ("PATCH", [var id]) => Edit(Find(seen, id), JsonNode.Parse(body)!),
                 ("DELETE", [var id]) => Delete(Find(seen, id)),
                 ("GET", [var id, "assets"]) => Find(seen, id) is { } found ? (200, found.Assets.Skip(Skipped(request)).Take(PageSize(request)).Select(Shown)) : NotFound,
-                ("POST", [var id, "assets"]) when uploads => Upload(Find(seen, id), request.Query["name"]!, request.ContentType!, body, state),
+                ("POST", [var id, "assets"]) when uploads => Upload(Find(seen, id), Renames(request.Query["name"]!), request.ContentType!, body, state),
                 _ => NotFound,
             };
         }

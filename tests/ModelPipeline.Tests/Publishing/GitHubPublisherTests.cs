@@ -183,6 +183,27 @@ public sealed class GitHubPublisherTests : GitHubTest
         Assert.Contains(Told, line => line.Contains("The notes do not compare with tiny-reranker/v0.0.1."));
     }
 
+    [Fact]
+    public async Task A_file_that_changed_since_it_was_built_is_not_uploaded()
+    {
+        var (release, folder) = await ReleaseAsync();
+        File.AppendAllText(Path.Combine(folder, "vocab.txt"), "x");
+        var error = await Assert.ThrowsAsync<PipelineException>(() => PublishAsync(release, folder));
+        Assert.Contains("vocab.txt is not what was built", error.Message);
+        Assert.Empty(GitHub.Publications);
+        Assert.DoesNotContain(GitHub.Releases.Single().Assets, asset => asset.Name == "vocab.txt");
+    }
+
+    [Fact]
+    public async Task A_name_that_GitHub_changes_ends_in_an_error()
+    {
+        GitHub.Renames = name => name.Replace("SHA256SUMS", "SHA256SUMS.txt");
+        var (release, folder) = await ReleaseAsync();
+        var error = await Assert.ThrowsAsync<PipelineException>(() => PublishAsync(release, folder));
+        Assert.Contains("SHA256SUMS was uploaded 6 times", error.Message);
+        Assert.Empty(GitHub.Publications);
+    }
+
     [Theory]
     [InlineData(null, "Set GITHUB_TOKEN or GH_TOKEN", 2)]
     [InlineData("ghs_wrong", "401", 1)]

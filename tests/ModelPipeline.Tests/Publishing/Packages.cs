@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
-using ModelPipeline.Toolkit;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 
@@ -46,7 +45,7 @@ internal sealed class Packages : IDisposable
     };
 
     /// <summary>Writes a package and gives back its folder.</summary>
-    public async Task<(string Folder, ModelSpec Model)> WriteAsync(IReadOnlyList<ValidationReport> reports, string version = "0.1.0", string onnxRuntime = "1.31.1", IReadOnlyDictionary<string, CompileReport>? compiled = null)
+    public async Task<(string Folder, ModelSpec Model)> WriteAsync(IReadOnlyList<ValidationReport> reports, string version = "0.1.0", string onnxRuntime = "1.31.1")
     {
         var model = Model(reports, version);
         var decision = ProductionDecision.Make(model, reports, Reports.Routings(reports));
@@ -63,8 +62,7 @@ internal sealed class Packages : IDisposable
             reports,
             new Dictionary<string, string> { ["model"] = new('a', 64), ["vocabulary"] = new('b', 64) },
             new JsonObject { ["tokenizer"] = new JsonObject { ["lowercase"] = true } },
-            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime },
-            compiled);
+            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime });
         return ((await Package.WriteAsync(content, folder.File("packages"), cancellation: Cancellation)).Folder, model);
     }
 

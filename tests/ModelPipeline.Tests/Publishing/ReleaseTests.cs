@@ -83,7 +83,7 @@ public sealed class ReleaseTests : IDisposable
         var good = packages.Report("cpu-int8", Backend.Onnx);
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
         var (folder, model) = await packages.WriteAsync([good]);
-        var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
+        var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
         var release = Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
         Assert.StartsWith("all its shapes together: kendall_tau", release.Manifest.Omitted.Single().Reason);
         Assert.Empty(release.Manifest.Routings);
@@ -209,7 +209,7 @@ public sealed class ReleaseTests : IDisposable
 
         async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
         {
-            var (folder, model) = await packages.WriteAsync([report], version, compiled: new Dictionary<string, CompileReport> { [report.Subject.Artifact] = compiled });
+            var (folder, model) = await packages.WriteAsync([report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }], version);
             return Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)).Manifest;
         }
     }

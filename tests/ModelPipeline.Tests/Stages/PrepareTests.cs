@@ -63,6 +63,25 @@ public sealed class PrepareTests
         Assert.Empty(sample.Warnings);
     }
 
+    [Fact]
+    public async Task A_file_for_all_shapes_is_prepared_once_with_open_axes_and_the_mask_rewritten()
+    {
+        using var sample = new SampleBuild("rerank", TinyReranker.Path, """
+                shapes: [[1, 16], [1, 32]]
+                rewrites: [fold-shapes, mask]
+                variants: { all: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true } }
+            """);
+        var variant = sample.Build.Model.Variants[0];
+
+        var first = await PrepareStage.RunAsync(sample.Build, variant, new InputShape(1, 16), sample.Stage);
+        Assert.Equal(first, await PrepareStage.RunAsync(sample.Build, variant, new InputShape(1, 32), sample.Stage));
+
+        var report = ReportJson.Read<PreparationReport>(Path.Combine(Path.GetDirectoryName(first)!, "prepare.json"));
+        Assert.All(OnnxModel.Load(first).Graph.Inputs, input => Assert.Null(input.Shape[1].Value));
+        Assert.Equal([("fold-shapes", 0), ("mask", 1)], report.Passes.Select(pass => (pass.Name, pass.Matches.Count)));
+        Assert.Equal(sample.Build.Artifact(variant, new InputShape(1, 16)), sample.Build.Artifact(variant, new InputShape(1, 32)));
+    }
+
     /// <summary>A rewrite that adds to every score.</summary>
     private static Pass ShiftBias(float shift) => new("shift", "adds to the classifier's bias", (model, _) =>
     {
@@ -76,7 +95,7 @@ public sealed class PrepareTests
         List<string> warnings = [];
         var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
         IReadOnlyList<IReadOnlyList<long[]>> samples = [.. TinyReranker.Pairs.Take(2).Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage))];
-        var (model, report) = PrepareStage.Prepare(TinyReranker.Source, Shape, passes, ModelTask.Rerank, samples, context);
+        var (model, report) = PrepareStage.Prepare(PinShapes.Apply(TinyReranker.Source, Shape), Shape, passes, ModelTask.Rerank, samples, context);
         return (model, report, warnings);
     }
 }

@@ -23,9 +23,6 @@ public sealed class ConversionFiles : IDisposable
 
     public string Dataset => folder.File("calibration set/calibration_dataset.txt");
 
-    public string[] Sample(int index) =>
-        [.. new[] { "input_ids", "attention_mask", "token_type_ids" }.Select(input => folder.File($"calibration set/sample_000{index}/{input}.npy"))];
-
     internal ToolkitRequest Request(RecordedToolkit toolkit, TemporaryFolder output, Precision precision = Precision.W8A8) => new()
     {
         Environment = toolkit.Driver,

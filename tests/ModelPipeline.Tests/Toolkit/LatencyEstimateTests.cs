@@ -1,4 +1,6 @@
+using ModelPipeline.Manifest;
 using ModelPipeline.Toolkit;
+using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
 
@@ -45,12 +47,17 @@ public class LatencyEstimateTests
 
         Assert.Equal(
             [
-                "compile.cpu_ops: Reshape fell back to the CPU; allowed are Gather, Cast, InputOperator, OutputOperator",
-                "compile.weight_mb: 4.856; at most 4.8",
+                (GateResult.Failed, "compile.cpu_ops: Reshape fell back to the CPU; allowed are Gather, Cast, InputOperator, OutputOperator"),
+                (GateResult.Failed, "compile.weight_mb 4.86 is above its maximum 4.80 by 0.06"),
+                (GateResult.Passed, "compile.internal_mb 0.28 is within its maximum 8.00 by 7.72"),
             ],
-            limits.Violations(Int8));
-        Assert.Empty(new CompileLimits(Int8.CpuOperators, 70, 8).Violations(Int8));
-        Assert.Equal(["compile.weight_mb: the log does not tell it; at most 70"], new CompileLimits(WeightMb: 70).Violations(CompileReport.Parse("")));
+            Judged(Int8, limits));
+        Assert.All(Judged(Int8, new CompileLimits(Int8.CpuOperators, 70, 8)), gate => Assert.Equal(GateResult.Passed, gate.Result));
+        Assert.Equal(2, Judged(CompileReport.Parse(""), new CompileLimits(["Gather"], WeightMb: 70)).Count(gate => gate.Result == GateResult.NotMeasured));
+        Assert.Empty(Judged(Int8, new CompileLimits()));
+
+        static IEnumerable<(GateResult Result, string)> Judged(CompileReport report, CompileLimits limits) =>
+            CompileSummary.Of(report).Judge(limits).Select(gate => (gate.Result, gate.Statement));
     }
 
     [Fact]
@@ -58,7 +65,7 @@ public class LatencyEstimateTests
     {
         Assert.Equal(
             [new("cycles", "204953", "103067"), new("traffic_kb", "6437", "3258"), new("internal_kb", "553.312", "281.375"), new CompileChange("weight_kb", "5637.12", "4855.75")],
-            CompileChange.Between(Fp16, Int8));
-        Assert.Empty(CompileChange.Between(Int8, Int8));
+            CompileChange.Between(CompileSummary.Of(Fp16), CompileSummary.Of(Int8)));
+        Assert.Empty(CompileChange.Between(CompileSummary.Of(Int8), CompileSummary.Of(Int8)));
     }
 }

@@ -9,10 +9,13 @@ internal sealed class RecordedToolkit : IDisposable
     private readonly TemporaryFolder folder = new();
 
     /// <param name="fault">What goes wrong; see recorded-toolkit/rknn/api/__init__.py.</param>
-    public RecordedToolkit(string fault = "")
+    /// <param name="version">What it says it is, instead of the recorded 2.3.2.</param>
+    public RecordedToolkit(string fault = "", string? version = null)
     {
         Run(SystemPython, "-m", "venv", "--without-pip", folder.Path);
         var packages = Directory.EnumerateDirectories(folder.File("lib"), "python3*").Single();
+        if (version is not null)
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(packages, "site-packages", $"rknn_toolkit2-{version}.dist-info")).FullName, "METADATA"), $"Metadata-Version: 2.1\nName: rknn-toolkit2\nVersion: {version}\n");
         // Lines of a .pth file that begin with import are run, the others are added to the path.
         File.WriteAllText(Path.Combine(packages, "site-packages", "recorded.pth"), $"import os; os.environ['RECORDED_TOOLKIT'] = '{fault}'\n{Packages}\n");
     }

@@ -46,8 +46,7 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var request = files.Request(Toolkit(), output);
         request = request with
         {
-            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2 },
-            AutoHybrid = new AutoHybrid(0.97, 12),
+            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2, AutoHybrid = new AutoHybrid(0.97, 12) },
             CustomString = "made by a test",
             Limits = new() { KeepScratch = true },
         };
@@ -88,7 +87,7 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task Scores_of_the_toolkits_simulator_and_its_error_analysis_come_back()
     {
-        var request = files.Request(Toolkit(), output) with { Score = [files.Sample(0), files.Sample(1)], Analyse = files.Sample(0) };
+        var request = files.Request(Toolkit(), output) with { Score = files.Dataset, Analyse = true };
 
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
@@ -222,6 +221,21 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     public async Task Shapes_that_the_version_cannot_put_into_one_file_are_refused_at_once()
     {
         Assert.Contains("Build one file a shape, or set 'toolkit: 2.5.0'", await Failure(files.Request(Toolkit(), output) with { Shapes = [new(1, 64), new(1, 128)] }));
+    }
+
+    [Fact]
+    public async Task A_version_that_can_gets_all_shapes_at_once_and_answers_for_the_file_it_wrote()
+    {
+        toolkits.Add(new RecordedToolkit(version: "2.5.0"));
+        var request = files.Request(toolkits[^1], output, Precision.Fp16);
+
+        var failure = await Failure(request with { Variant = request.Variant with { Toolkit = "2.5.0" }, Shapes = [new(1, 64), new(1, 128)], Limits = new() { KeepScratch = true } });
+
+        // What was recorded is 2.3.2's.
+        Assert.Contains("toolkit 2.3.2 wrote it, where models.yaml asks for 2.5.0", failure);
+        var calls = File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories)));
+        Assert.Contains("\"dynamic_input\": [[[1, 64], [1, 64], [1, 64]], [[1, 128], [1, 128], [1, 128]]]", calls[0]);
+        Assert.Equal("""{"call": "load_onnx", "input_size_list": null, "inputs": null}""", calls[1]);
     }
 
     [Fact]

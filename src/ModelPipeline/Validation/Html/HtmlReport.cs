@@ -25,6 +25,7 @@ public static class HtmlReport
             ["summary"] = Summary(reports, shown),
             ["comparison"] = string.Concat(shown.Where(metric => metric.Name is Metric.NdcgAt10 or Metric.CosineMean or Metric.KendallTau or Metric.SizeMb)
                 .Select(metric => Charts.Comparison(metric, reports))),
+            ["toolkit"] = ToolkitSections.Comparison(reports),
             ["latency"] = latency?.Render(reports) ?? "",
             ["variants"] = string.Concat(reports.Select(report => Section(report, Charts.Name(report, reports)))),
             ["glossary"] = string.Concat(shown.Select(metric => $"<dt>{Plot.Escape(metric.Label)}</dt><dd>{Plot.Escape(metric.Description)}</dd>\n")),
@@ -84,6 +85,7 @@ public static class HtmlReport
                 section.Append($"<tr><td>{Tag(gate.Result, Words(gate.Result))}</td><td class=\"words\">{Plot.Escape(gate.Statement)}</td></tr>\n");
             section.Append("</table></div>\n");
         }
+        section.Append(ToolkitSections.Of(report));
         section.Append("<div class=\"charts\">\n");
         if (report.Queries.Count > 0)
             section.Append(Charts.Scatter(report)).Append(Charts.Levels(report)).Append(Charts.NdcgDifferences(report));

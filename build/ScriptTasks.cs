@@ -1,0 +1,49 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Cake.Core;
+using Cake.Frosting;
+
+namespace Build;
+
+/// <summary>The host's tasks for a Cake script, which has no task classes: build.cake.</summary>
+public static class ScriptTasks
+{
+    /// <summary>Registers every task that <c>dotnet run --project build</c> has, and what ends a run.</summary>
+    /// <param name="context">The script's; its arguments are the host's options.</param>
+    /// <param name="task">The script's Task.</param>
+    /// <param name="teardown">The script's Teardown.</param>
+    /// <exception cref="CakeException">models.yaml or an argument is wrong.</exception>
+    public static void Register(ICakeContext context, Func<string, CakeTaskBuilder> task, Action<Action<ITeardownContext>> teardown)
+    {
+        FindNativeLibraries();
+        var run = new RunState();
+        var build = new BuildContext(context, task, run);
+        foreach (var type in typeof(ScriptTasks).Assembly.GetTypes().Where(type => type.GetCustomAttribute<TaskNameAttribute>() is not null))
+            Register(task, build, type);
+        teardown(ended =>
+        {
+            new BuildLifetime(run).Teardown(build, ended);
+            run.Dispose();
+        });
+    }
+
+    private static void Register(Func<string, CakeTaskBuilder> task, BuildContext context, Type type)
+    {
+        var instance = (IFrostingTask)Activator.CreateInstance(type)!;
+        var builder = task(NameOf(type)).WithCriteria(_ => instance.ShouldRun(context)).Does(() => instance.RunAsync(context));
+        if (type.GetCustomAttribute<TaskDescriptionAttribute>() is { } description)
+            builder.Description(description.Description);
+        foreach (var dependency in type.GetCustomAttributes<IsDependentOnAttribute>())
+            builder.IsDependentOn(NameOf(dependency.Task));
+    }
+
+    private static string NameOf(Type task) => task.GetCustomAttribute<TaskNameAttribute>()!.Name;
+
+    /// <summary>The process is Cake's: what lies beside the host has to be pointed out to it.</summary>
+    private static void FindNativeLibraries()
+    {
+        var folder = Path.GetDirectoryName(typeof(ScriptTasks).Assembly.Location)! + Path.DirectorySeparatorChar;
+        AppContext.SetData("APP_CONTEXT_BASE_DIRECTORY", folder);
+        AppContext.SetData("NATIVE_DLL_SEARCH_DIRECTORIES", Path.Combine(folder, "runtimes", RuntimeInformation.RuntimeIdentifier, "native"));
+    }
+}

@@ -1,0 +1,53 @@
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Toolkit;
+
+/// <summary>What a conversion with the toolkit told besides its file and compile report: content of toolkit.json.</summary>
+/// <param name="Fp16">Spans that stayed in fp16, in the toolkit's names.</param>
+/// <param name="Int8Outputs">Outputs with at most 256 values.</param>
+/// <param name="Worst">Tensors that lose most, the worst first; empty unless an accuracy analysis was asked for.</param>
+/// <param name="SuggestedFp16">An <c>fp16</c> list against them, in names of the prepared graph.</param>
+public sealed record ToolkitNotes(
+    IReadOnlyList<HybridSpan> Fp16, IReadOnlyList<string> Int8Outputs, IReadOnlyList<LayerError> Worst, IReadOnlyList<string> SuggestedFp16);
+
+/// <summary>All that the toolkit says of one validated artifact.</summary>
+/// <param name="Compile">From its compile report.</param>
+/// <param name="Notes">From its conversion.</param>
+public sealed record ToolkitFindings(CompileSummary Compile, ToolkitNotes Notes)
+{
+    /// <summary>If latencies of a board are known.</summary>
+    public LatencyEstimate? Estimate { get; init; }
+
+    /// <summary>Version of the last release and what has changed since; null if none was named or it has no such artifact.</summary>
+    public ReleaseComparison? Release { get; init; }
+
+    /// <summary>Who else scored this build, or a stand-in for it.</summary>
+    public IReadOnlyList<Opinion> Opinions { get; init; } = [];
+}
+
+/// <param name="Version">Of the release that this build is compared with.</param>
+/// <param name="Changes">Figures that differ.</param>
+public sealed record ReleaseComparison(string Version, IReadOnlyList<CompileChange> Changes);
+
+/// <summary>Scores of the same pairs from somewhere else.</summary>
+/// <param name="Source">Who gave them.</param>
+/// <param name="Ndcg">NDCG@10 of the ranking; null if undefined.</param>
+/// <param name="ToReference">Mean Kendall tau-b to fp32.</param>
+/// <param name="ToVariant">Mean Kendall tau-b to the validated scores.</param>
+public sealed record Opinion(string Source, double? Ndcg, double? ToReference, double? ToVariant)
+{
+    /// <summary>How another's scores compare with those of a report, query by query.</summary>
+    /// <param name="source">Who gave them.</param>
+    /// <param name="report">Of the validated variant.</param>
+    /// <param name="figures">The other's.</param>
+    /// <param name="queries">The other's, of the same corpus.</param>
+    public static Opinion Of(string source, ValidationReport report, IReadOnlyDictionary<string, double> figures, IReadOnlyList<QueryFigures> queries)
+    {
+        return new(source, Known(Metric.NdcgAt10), Known(Metric.KendallTau), Figure.Round(report.Queries.Zip(queries, (own, other) => Tau(own.Scores, other.Scores)).Average()));
+
+        double? Known(string metric) => figures.TryGetValue(metric, out var figure) ? figure : null;
+    }
+
+    private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
+        RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;
+}

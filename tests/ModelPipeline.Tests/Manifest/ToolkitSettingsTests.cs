@@ -1,0 +1,51 @@
+using ModelPipeline.Manifest;
+
+namespace ModelPipeline.Tests.Manifest;
+
+/// <summary>What models.yaml can ask of rknn-toolkit2.</summary>
+public sealed class ToolkitSettingsTests
+{
+    private const string OfTheToolkit = """
+        variants:
+              npu:
+                backend: rknn
+                precision: w8a8
+                fp16: [head, "*/output/Add*"]
+                auto_hybrid: { cosine: 0.97, distance: 12 }
+                accuracy_analysis: true
+                toolkit_simulator: true
+                gates: { compile: { cpu_ops: [Gather], internal_mb: 8 } }
+              plain:
+                backend: rknn
+                precision: w8a8
+                auto_hybrid: {}
+        """;
+
+    [Fact]
+    public void Hybrid_plans_thresholds_and_limits_on_the_compile_report_are_a_few_lines()
+    {
+        var model = Assert.Single(ManifestFile.Load(ManifestFile.With(
+            ("variants:", OfTheToolkit), ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70 }"))).Models);
+
+        var (npu, plain) = (model.Variants[0], model.Variants[1]);
+        Assert.Equal(["head", "*/output/Add*"], npu.Fp16);
+        Assert.Equal((new AutoHybrid(0.97, 12), new AutoHybrid(0.98, null)), (npu.AutoHybrid, plain.AutoHybrid));
+        Assert.Equal((true, true, false, false), (npu.AccuracyAnalysis, npu.ToolkitSimulator, plain.AccuracyAnalysis, plain.ToolkitSimulator));
+        Assert.Equal(["Gather"], npu.Compile.CpuOps!);
+        Assert.Equal((8, null), (npu.Compile.InternalMb, npu.Compile.WeightMb));
+        Assert.Equal((null, 70), (plain.Compile.CpuOps, plain.Compile.WeightMb));
+        Assert.Equal(["kendall_tau", "ndcg_at_10"], plain.Gates.Select(gate => gate.Metric));
+    }
+
+    [Fact]
+    public void A_measured_latency_needs_a_build_to_be_compared_with()
+    {
+        const string Measured = "measured: [{ shape: [1, 256], precision: w8a8, ms: 90.5 }]\n    ";
+
+        var model = Assert.Single(ManifestFile.Load(ManifestFile.With(("variants:", Measured + OfTheToolkit))).Models);
+        Assert.Equal(new MeasuredSpec(new InputShape(1, 256), Precision.W8A8, 90.5), Assert.Single(model.Measured));
+
+        var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", Measured + "variants:"))));
+        Assert.EndsWith("measured[0]: no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out", error);
+    }
+}

@@ -1,0 +1,53 @@
+using System.Diagnostics;
+using ModelPipeline.Tests.EndToEnd;
+
+namespace ModelPipeline.Tests.Toolkit;
+
+/// <summary>The host as <c>dotnet publish</c> makes it for machines without the .NET SDK.</summary>
+public sealed class PublishedHostTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly Workspace workspace = new(Workspace.TenQueries);
+
+    [Fact]
+    public async Task It_runs_the_whole_pipeline_from_any_folder_without_the_SDK()
+    {
+        var host = Path.Combine(folder.Path, "host");
+        var published = await RunAsync("dotnet", Environment.GetEnvironmentVariables().Keys.Cast<string>().ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name)!),
+            "publish", Path.Combine(RepositoryFiles.Root, "build"), "-c", "Release", "-r", "linux-x64", "--self-contained", "-v", "quiet", "-nologo", "-o", host);
+        Assert.True(published.ExitCode == 0, published.Output);
+        foreach (var part in new[] { "librknnshim.so", "libonnxruntime.so", "rknn/driver.py", "rknn/requirements-2.3.2.txt" })
+            Assert.True(File.Exists(Path.Combine(host, part)), part);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(host, "*recorded*", SearchOption.AllDirectories));
+
+        // Nothing but an empty PATH and a home: no dotnet, no compiler, no python.
+        var bare = new Dictionary<string, string> { ["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName, ["HOME"] = folder.Path, ["CI"] = "true" };
+        var run = await RunAsync(Path.Combine(host, "Build"), bare, "--target=Package", "--model=tiny-reranker");
+        Assert.True(run.ExitCode == 0, run.Output);
+        Assert.Equal(workspace.Spec().Variants.Select(variant => variant.Name), workspace.VerifiedPackage().Variants.Select(variant => variant.Subject.Variant));
+
+        var doctor = await RunAsync(Path.Combine(host, "Build"), bare, "--target=Doctor", "--model=tiny-reranker");
+        Assert.True(doctor.ExitCode == 0, doctor.Output);
+        Assert.DoesNotContain("CMake", doctor.Output);
+        Assert.Contains("ok       native shim", doctor.Output);
+    }
+
+    public void Dispose()
+    {
+        folder.Dispose();
+        workspace.Dispose();
+    }
+
+    private async Task<(int ExitCode, string Output)> RunAsync(string program, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = workspace.Folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment.Clear();
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (process.ExitCode, await output + await errors);
+    }
+}
