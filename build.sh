@@ -47,7 +47,7 @@ output=build/bin/Release/net10.0
 state=build/obj/bootstrap.state
 sources() {
   echo "$sdk"
-  find build src Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -type f -exec cksum {} + | LC_ALL=C sort
+  find build src native Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -type f -exec cksum {} + | LC_ALL=C sort
 }
 built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline}.dll 2>&1 || true; }
 now="$(sources)"

@@ -65,7 +65,9 @@ public sealed class BuildContext : FrostingContext
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
                 Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));
-            Declared = context.HasArgument("model") || context.HasArgument("variant") ? Manifest with { Models = Selected } : Manifest;
+            Declared = context.HasArgument("model") || context.HasArgument("variant")
+                ? Manifest with { Models = Selected, Devices = Manifest.Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key)).ToDictionary() }
+                : Manifest;
             LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
             Builds = Manifest.Models.ToDictionary(
                 model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
@@ -82,7 +84,7 @@ public sealed class BuildContext : FrostingContext
     /// <summary>Models and variants that the plain targets build.</summary>
     public IReadOnlyList<ModelSpec> Selected { get; }
 
-    /// <summary>The manifest with the models and variants that were asked for, or with all of them.</summary>
+    /// <summary>The manifest with the models and variants that were asked for and the devices they are validated on, or with all of them.</summary>
     public ModelsManifest Declared { get; }
 
     /// <summary>Manifest of the package to compare compile reports with; null if none was named.</summary>

@@ -2,7 +2,7 @@ using System.Globalization;
 using ModelPipeline;
 using ModelPipeline.Benchmarks;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
@@ -11,6 +11,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["cpu"] = CpuInt8.Run,
     ["npu"] = NpuEmulated.Run,
     ["toolkit"] = ToolkitAgreement.Run,
+    ["device"] = DeviceOverhead.Run,
     ["quantizer"] = ReferenceModels.Run,
     ["download"] = Downloads.Run,
 };

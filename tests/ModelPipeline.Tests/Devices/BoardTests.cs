@@ -12,6 +12,8 @@ public abstract class BoardTests(BoardArtifact artifact) : IClassFixture<BoardAr
 
     private protected LoopbackBoard Board { get; private set; } = null!;
 
+    private protected TemporaryFolder Folder { get; } = new();
+
     /// <summary>What the device warned of.</summary>
     private protected List<string> Warnings { get; } = [];
 
@@ -31,6 +33,7 @@ public abstract class BoardTests(BoardArtifact artifact) : IClassFixture<BoardAr
     public async ValueTask DisposeAsync()
     {
         await Board.DisposeAsync();
+        Folder.Dispose();
         GC.SuppressFinalize(this);
     }
 

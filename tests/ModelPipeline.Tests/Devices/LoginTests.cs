@@ -6,8 +6,6 @@ namespace ModelPipeline.Tests.Devices;
 /// <summary>Keys of both sides, from where OpenSSH keeps them.</summary>
 public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
 {
-    private readonly TemporaryFolder folder = new();
-
     private string HostKey => File.ReadAllText(Path.Combine(RemoteFolder, "../host_key.pub")).Trim();
 
     [Theory]
@@ -15,7 +13,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     [InlineData(true)]
     public async Task A_host_key_in_known_hosts_is_accepted_in_clear_and_hashed(bool hashed)
     {
-        var known = folder.Write("known_hosts", $"# boards\n[127.0.0.1]:{Board.Spec.Port} {HostKey}\n");
+        var known = Folder.Write("known_hosts", $"# boards\n[127.0.0.1]:{Board.Spec.Port} {HostKey}\n");
         if (hashed)
             OpenSsh.Run("ssh-keygen", "-q", "-H", "-f", known);
 
@@ -27,15 +25,15 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     [Fact]
     public async Task A_host_that_known_hosts_has_with_another_key_or_not_at_all_is_refused()
     {
-        var other = await File.ReadAllTextAsync(OpenSsh.NewKey(folder.File("other")) + ".pub", Cancellation);
-        var changed = folder.Write("changed", $"[127.0.0.1]:{Board.Spec.Port} {other}");
-        var revoked = folder.Write("revoked", $"[127.0.0.1]:{Board.Spec.Port} {HostKey}\n@revoked * {HostKey}\n");
-        var empty = folder.Write("empty", $"[127.0.0.1]:1 {HostKey}\n");
+        var other = await File.ReadAllTextAsync(OpenSsh.NewKey(Folder.File("other")) + ".pub", Cancellation);
+        var changed = Folder.Write("changed", $"[127.0.0.1]:{Board.Spec.Port} {other}");
+        var revoked = Folder.Write("revoked", $"[127.0.0.1]:{Board.Spec.Port} {HostKey}\n@revoked * {HostKey}\n");
+        var empty = Folder.Write("empty", $"[127.0.0.1]:1 {HostKey}\n");
 
         Assert.Contains("know another", (await RefusedAsync(changed)).Message);
         Assert.Contains("know another", (await RefusedAsync(revoked)).Message);
         Assert.Contains("the host key of 127.0.0.1 is not known: log in once with ssh", (await RefusedAsync(empty)).Message);
-        Assert.Contains("is not known", (await RefusedAsync(folder.File("absent"))).Message);
+        Assert.Contains("is not known", (await RefusedAsync(Folder.File("absent"))).Message);
 
         Task<PipelineException> RefusedAsync(string known) => Assert.ThrowsAsync<PipelineException>(
             () => ConnectAsync(spec: spec => spec with { HostKey = null }, settings: settings => settings with { KnownHosts = [known] }));
@@ -44,7 +42,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     [Fact]
     public async Task Without_a_key_file_the_keys_of_a_running_SSH_agent_are_used()
     {
-        var socket = folder.File("agent");
+        var socket = Folder.File("agent");
         using var agent = Process.Start("ssh-agent", ["-D", "-a", socket])!;
         try
         {
@@ -68,12 +66,12 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     [Fact]
     public async Task A_key_that_cannot_be_read_or_needs_a_passphrase_is_named()
     {
-        var locked = folder.File("locked");
+        var locked = Folder.File("locked");
         OpenSsh.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", locked);
 
         Assert.Contains($"the key '{locked}' has a passphrase: add it to an SSH agent", (await FailsAsync(locked)).Message);
-        Assert.Contains("cannot be read", (await FailsAsync(folder.Write("garbage", "no key"))).Message);
-        Assert.Contains("cannot be read", (await FailsAsync(folder.File("absent"))).Message);
+        Assert.Contains("cannot be read", (await FailsAsync(Folder.Write("garbage", "no key"))).Message);
+        Assert.Contains("cannot be read", (await FailsAsync(Folder.File("absent"))).Message);
 
         Task<PipelineException> FailsAsync(string key) => Assert.ThrowsAsync<PipelineException>(() => ConnectAsync(spec: spec => spec with { IdentityFile = key }));
     }
