@@ -42,7 +42,7 @@ struct Board {
     rknnshim_model handle = 0;
 };
 
-int32_t run(rknnshim_model model, const std::vector<int64_t>& ids, float* value, int64_t* microseconds = nullptr) {
+int32_t run(rknnshim_model model, const std::vector<int64_t>& ids, float* value, int64_t* microseconds = nullptr) { // NOLINT(readability-non-const-parameter): the output is written through it
     const rknnshim_input input{ids.data(), ids.size()};
     rknnshim_output output{value, 1, 0};
     return rknnshim_model_run(model, &input, 1, &output, 1, microseconds);
@@ -103,7 +103,7 @@ TEST(duplicates_share_a_model_and_run_beside_each_other) {
     rknnshim_model first = 0;
     CHECK_EQUAL(rknnshim_model_load("rknnrt", artifact(folder, onnx::sum(4)).c_str(), options(1).c_str(), &first), RKNNSHIM_OK);
     std::array<rknnshim_model, 2> copies{};
-    CHECK_EQUAL(rknnshim_model_duplicate(first, 2, &copies[0]), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_model_duplicate(first, 2, copies.data()), RKNNSHIM_OK);
     CHECK_EQUAL(rknnshim_model_duplicate(copies[0], 4, &copies[1]), RKNNSHIM_OK);
     CHECK_EQUAL(rknnshim_model_close(first), RKNNSHIM_OK); // copies outlive what they were made of
     std::array<int, 2> wrong{};

@@ -68,8 +68,9 @@ void Session::hello(std::string_view json) {
     reply["protocol"] = kProtocol;
     reply["version"] = RKNNSHIM_VERSION;
     reply["runtime"] = shim::runtime_version(runtime);
-    reply["busy"] = protocol == kProtocol ? take_lock() : "";
-    greeted_ = protocol == kProtocol && reply["busy"] == "";
+    const std::string busy = protocol == kProtocol ? take_lock() : "";
+    reply["busy"] = busy;
+    greeted_ = protocol == kProtocol && busy.empty();
     send(Kind::HelloReply, reply);
 }
 

@@ -43,7 +43,7 @@ std::string Store::path(const std::string& sha256, const std::string& extension)
 }
 
 std::string Store::find(const std::string& sha256, const std::string& extension) {
-    const auto file = path(sha256, extension);
+    auto file = path(sha256, extension);
     if (file == verified_ && access(file.c_str(), R_OK) == 0)
         return file;
     std::ifstream stream(file, std::ios::binary);

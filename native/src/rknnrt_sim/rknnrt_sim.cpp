@@ -256,7 +256,7 @@ RKNN_EXPORT int32_t rknn_init(abi::Context* context, void* model, uint32_t size,
     });
 }
 
-RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) {
+RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) { // NOLINT(readability-non-const-parameter): the vendor's signature
     return guard("rknn_dup_context", [&] {
         require(source != nullptr && copy != nullptr, Status::ParamInvalid, "null");
         const auto origin = contexts().get(*source);
