@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace ModelPipeline.Quantization;
 
 /// <summary>
-/// A streamed histogram: equal bins over [-limit, limit], where limit is the smallest power of two that holds every value so far. Growing
+/// A streamed histogram: equal bins over [-limit, limit], where limit is the smallest power of two above every value so far. Growing
 /// merges bins in pairs, so memory is fixed and the result does not depend on the order of the samples.
 /// </summary>
 internal sealed class ActivationHistogram
@@ -20,15 +20,16 @@ internal sealed class ActivationHistogram
     {
         Range = Range.Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values)));
         var largest = MathF.Max(MathF.Abs(Range.Min), MathF.Abs(Range.Max));
-        if (!float.IsFinite(largest) || largest == 0)
+        if (!float.IsFinite(largest))
             return;
         if (limit == 0)
-            limit = MathF.ScaleB(1, Math.Clamp((int)MathF.Ceiling(MathF.Log2(largest)), -100, 127));
-        while (limit < largest)
+            limit = MathF.ScaleB(1, Math.Clamp(MathF.ILogB(largest) + 1, -100, 127));
+        while (limit <= largest)
             Grow();
-        var perUnit = Bins / 2 / limit;
+        // A power of two, so products are exact: a value at a bin's edge falls to the same side before and after growing.
+        double perUnit = Bins / 2 / limit;
         foreach (var value in values)
-            counts[Math.Min((int)((value * perUnit) + (Bins / 2)), Bins - 1)]++;
+            counts[(int)Math.Floor(value * perUnit) + (Bins / 2)]++;
     }
 
     private void Grow()

@@ -22,8 +22,7 @@ public sealed class FixturesServer : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var installed = Path.Combine(RepositoryFiles.Root, "artifacts", "github-fixtures");
-        Missing = await InstallAsync(Path.Combine(RepositoryFiles.Root, "tests", "github-fixtures"), installed);
+        (var installed, Missing) = await NodePackages.InstallAsync("github-fixtures");
         if (Missing is not null)
             return;
         using var free = new TcpListener(IPAddress.Loopback, 0);
@@ -56,36 +55,5 @@ public sealed class FixturesServer : IAsyncLifetime
         using var answer = await client.PostAsJsonAsync("fixtures", new { scenario }, TestContext.Current.CancellationToken);
         var url = (string)(await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonNode>(TestContext.Current.CancellationToken))!["url"]!;
         return new Uri(url + "/");
-    }
-
-    private static async Task<string?> InstallAsync(string declared, string installed)
-    {
-        var wanted = await File.ReadAllTextAsync(Path.Combine(declared, "package-lock.json"));
-        var record = Path.Combine(installed, "installed-lock.json");
-        if (File.Exists(record) && await File.ReadAllTextAsync(record) == wanted)
-            return null;
-        Directory.CreateDirectory(installed);
-        foreach (var name in new[] { "package.json", "package-lock.json" })
-            File.Copy(Path.Combine(declared, name), Path.Combine(installed, name), overwrite: true);
-        try
-        {
-            using var npm = Process.Start(new ProcessStartInfo("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"])
-            {
-                WorkingDirectory = installed,
-                RedirectStandardOutput = true,
-                RedirectStandardError = true,
-            })!;
-            var errors = npm.StandardError.ReadToEndAsync();
-            await npm.StandardOutput.ReadToEndAsync();
-            await npm.WaitForExitAsync();
-            if (npm.ExitCode != 0)
-                return $"npm cannot install it: {await errors}";
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return "there is no npm";
-        }
-        await File.WriteAllTextAsync(record, wanted);
-        return null;
     }
 }
