@@ -35,8 +35,16 @@ internal sealed class TestRelease : IDisposable
         ];
         var manifest = new PackageManifest
         {
-            Name = Model, Version = version, Task = ModelTask.Rerank, Origin = "model.onnx", Simulated = false, Files = files, Variants = [],
-            Inputs = new Dictionary<string, string>(), Settings = new JsonObject(), Tools = new Dictionary<string, string>(),
+            Name = Model,
+            Version = version,
+            Task = ModelTask.Rerank,
+            Origin = "model.onnx",
+            Simulated = false,
+            Files = files,
+            Variants = [],
+            Inputs = new Dictionary<string, string>(),
+            Settings = new JsonObject(),
+            Tools = new Dictionary<string, string>(),
         };
         ReportJson.Write(File(version, PackageManifest.FileName), (edit ?? (same => same))(manifest));
         Seal(version);
