@@ -141,8 +141,8 @@ internal sealed class HttpSource : IDisposable
     private static TimeSpan Pause(HttpResponseMessage response) =>
         response.Headers.RetryAfter is not { } after ? TimeSpan.Zero : after.Delta ?? after.Date - DateTimeOffset.UtcNow ?? TimeSpan.Zero;
 
-    /// <summary>True for a broken connection, false for a disk that is full.</summary>
-    public static bool IsOfNetwork(Exception e) => e is HttpIOException or BrokenTransferException or IOException { InnerException: SocketException };
+    /// <summary>True for a broken connection, false for a disk that is full. HttpClient lets a bare SocketException through when a connection is reset as it opens.</summary>
+    public static bool IsOfNetwork(Exception e) => e is HttpIOException or BrokenTransferException or SocketException or IOException { InnerException: SocketException };
 
     internal string Explain(Uri uri, Exception e) => e switch
     {
