@@ -93,8 +93,9 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
     {
         await using (await ConnectAsync())
         {
+            var holder = Agent; // asked before the second agent is there, which may take a moment to end
             var error = await Assert.ThrowsAsync<PipelineException>(() => ConnectAsync());
-            Assert.StartsWith($"device 'board' is in use: process {Agent} holds {Board.LockFile}", error.Message);
+            Assert.StartsWith($"device 'board' is in use: process {holder} holds {Board.LockFile}", error.Message);
         }
         await using var next = await ConnectAsync();
     }
