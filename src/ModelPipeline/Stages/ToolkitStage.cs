@@ -10,7 +10,7 @@ using ModelPipeline.Validation;
 namespace ModelPipeline.Stages;
 
 /// <summary>What rknn-toolkit2 does for quantizing and validating.</summary>
-internal static class ToolkitStage
+public static class ToolkitStage
 {
     /// <summary>Added to the time limit of a conversion for each sample that the toolkit's simulator runs.</summary>
     private static readonly TimeSpan PerSample = TimeSpan.FromSeconds(10);
@@ -22,7 +22,7 @@ internal static class ToolkitStage
 
     /// <summary>Builds one .rknn file, and beside it compile.json and toolkit.json.</summary>
     /// <returns>Paths of the two.</returns>
-    public static async Task<IReadOnlyList<string>> ConvertAsync(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
+    internal static async Task<IReadOnlyList<string>> ConvertAsync(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
     {
         var made = await ToolkitConversion.RunAsync(
             Request(build, variant, inputs, artifact) with { Analyse = variant.AccuracyAnalysis }, context.Progress, context.Cancellation).ConfigureAwait(false);
@@ -43,7 +43,7 @@ internal static class ToolkitStage
     /// <param name="artifact">To compare the repeated build with.</param>
     /// <param name="rows">What to score, in order.</param>
     /// <param name="context">Says if the toolkit did not make the same bytes again.</param>
-    public static async Task<List<float[]>> ScoreAsync(
+    internal static async Task<List<float[]>> ScoreAsync(
         ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, IReadOnlyList<TokenizedInput> rows, StageContext context)
     {
         var folder = Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-simulator{AtomicFile.TemporarySuffix}").FullName;
@@ -85,7 +85,7 @@ internal static class ToolkitStage
     }
 
     /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit did not make.</summary>
-    public static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
+    internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
     {
         if (variant.Backend != Backend.Rknn)
             return report;
@@ -99,7 +99,7 @@ internal static class ToolkitStage
     }
 
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
-    public static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>
+    internal static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>
         report.Toolkit is { } findings
             ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, Opinion.Of(source, report, other)] } }
             : report;
@@ -173,9 +173,9 @@ internal static class ToolkitStage
     }
 
     /// <summary>The compile report of an artifact.</summary>
-    public static CompileReport Compile(string artifact) => ReportJson.Read<CompileReport>(CompilePath(artifact));
+    internal static CompileReport Compile(string artifact) => ReportJson.Read<CompileReport>(CompilePath(artifact));
 
-    public static string CompilePath(string artifact) => Beside(artifact, "compile.json");
+    internal static string CompilePath(string artifact) => Beside(artifact, "compile.json");
 
     private static string Beside(string artifact, string name) => Path.Combine(Path.GetDirectoryName(artifact)!, name);
 
