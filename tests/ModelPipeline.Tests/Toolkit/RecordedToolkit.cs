@@ -29,11 +29,41 @@ internal sealed class RecordedToolkit : IDisposable
 
     public ToolkitEnvironment Driver => new(Python, Path.Combine(ToolkitEnvironment.Scripts, "driver.py"));
 
-    /// <summary>A program that answers one line to everything.</summary>
-    public static void Answering(string path, string answer)
+    /// <summary>A program that answers one line to everything. Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.</summary>
+    public static void Answering(string path, string answer) => Run("sh", "-c", """printf '#!/bin/sh\necho %s\n' "$2" > "$1" && chmod +x "$1" """, "sh", path, answer);
+
+    /// <summary>Waits until a toolkit that hangs has told its process and its child's, somewhere below a folder.</summary>
+    public static async Task<IReadOnlyList<string>> HangingAsync(string folder)
     {
-        File.WriteAllText(path, $"#!/bin/sh\necho {answer}\n");
-        Run("chmod", "+x", path);
+        string[] pids = [];
+        await UntilAsync(() => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)]).Length == 2);
+        Assert.All(pids, pid => Assert.True(IsRunning(pid), pid));
+        return pids;
+    }
+
+    /// <summary>Waits until processes that were killed are gone, which the system need not do at once.</summary>
+    public static Task EndedAsync(IReadOnlyList<string> pids) => UntilAsync(() => !pids.Any(IsRunning));
+
+    /// <summary>Gives up only after what a busy machine may take.</summary>
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        patience.CancelAfter(TimeSpan.FromMinutes(3));
+        while (!condition())
+            await Task.Delay(20, patience.Token);
+    }
+
+    /// <summary>A zombie is not running: it only waits for init to take note of it.</summary>
+    private static bool IsRunning(string pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/stat") is var stat && stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
+        }
+        catch (IOException)
+        {
+            return false; // gone, maybe between opening and reading
+        }
     }
 
     public static void Run(string program, params string[] arguments)
