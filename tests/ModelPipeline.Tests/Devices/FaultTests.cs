@@ -26,13 +26,13 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         {
             done.Add(count);
             if (count == 70)
-                Signal("KILL", victim == "agent" ? agent : Parent(agent));
+                Signal("KILL", victim == "agent" ? agent : ProcessTable.Parent(agent));
         }, Cancellation);
 
         Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, Rows), run.Passages.Select(passage => passage.Outputs[0][0]));
         Assert.Equal(Enumerable.Range(1, Rows.Count), done);
         Assert.Contains("was lost", Assert.Single(Warnings));
-        await AssertEndsAsync(agent);
+        await ProcessTable.EndsAsync(agent);
         Assert.NotEqual(agent, Agent);
     }
 
@@ -40,7 +40,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task An_upload_begins_again_when_the_connection_is_cut()
     {
         await using var device = await ConnectAsync();
-        var connection = Parent(Agent);
+        var connection = ProcessTable.Parent(Agent);
         var cut = false;
 
         await device.LoadAsync(Backend.Simulator, Artifact.Path, new Reports(_ =>
@@ -67,18 +67,18 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
             if (count != 20)
                 return;
             Board.StopAsync().Wait(Cancellation);
-            Signal("KILL", Parent(agent));
+            Signal("KILL", ProcessTable.Parent(agent));
         }, Cancellation));
 
         Assert.Contains("cannot be reached", error.Message);
         Assert.Contains($"127.0.0.1:{Board.Spec.Port}", error.Message);
-        await AssertEndsAsync(agent);
+        await ProcessTable.EndsAsync(agent);
     }
 
     [Fact]
     public async Task A_run_that_hangs_is_given_up_and_its_agent_goes_with_the_connection()
     {
-        await using var device = await LoadedAsync(Short with { Answer = TimeSpan.FromSeconds(2) });
+        await using var device = await LoadedAsync(Limits with { Answer = TimeSpan.FromSeconds(5) });
         var agent = Agent;
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
@@ -87,8 +87,8 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
                 Signal("STOP", agent);
         }, Cancellation));
 
-        Assert.Contains("no answer within 2 s", error.Message);
-        await AssertEndsAsync(agent);
+        Assert.Contains("no answer within 5 s", error.Message);
+        await ProcessTable.EndsAsync(agent);
         await using var next = await ConnectAsync();
     }
 
@@ -121,7 +121,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         mute.Start();
 
         var error = await Assert.ThrowsAsync<PipelineException>(
-            () => ConnectAsync(Short with { Connect = TimeSpan.FromSeconds(1) }, spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }));
+            () => ConnectAsync(Limits with { Connect = TimeSpan.FromSeconds(1) }, spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }));
 
         Assert.Contains("does not answer within 1 s", error.Message);
     }

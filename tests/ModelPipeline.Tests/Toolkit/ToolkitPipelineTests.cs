@@ -155,18 +155,16 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         Directory.Delete(folder, recursive: true);
         using var host = new HostProcess(copy.Folder, ["--target=Quantize:tiny-reranker:npu-int8"], new Dictionary<string, string> { ["RKNN_PYTHON"] = hanging.Python });
         string[] pids = [];
-        while (pids.Length < 2)
-        {
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-            pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)];
-        }
+        await host.UntilAsync(
+            () => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)]).Length == 2, "starting the toolkit");
         var begin = DateTime.UtcNow;
 
         host.Interrupt();
 
         Assert.Equal(130, (await host.EndAsync()).ExitCode);
-        Assert.InRange(DateTime.UtcNow - begin, TimeSpan.Zero, TimeSpan.FromSeconds(4));
-        Assert.All(pids, pid => Assert.False(File.Exists($"/proc/{pid}/cmdline") && File.ReadAllText($"/proc/{pid}/cmdline").Contains("driver.py"), pid));
+        Assert.InRange(DateTime.UtcNow - begin, TimeSpan.Zero, TimeSpan.FromSeconds(20));
+        foreach (var pid in pids)
+            await ProcessTable.EndsAsync(int.Parse(pid));
         Assert.EndsWith(".rknn.log", Assert.Single(Directory.EnumerateFileSystemEntries(folder)));
     }
 
