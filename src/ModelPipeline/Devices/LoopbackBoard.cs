@@ -8,24 +8,36 @@ namespace ModelPipeline.Devices;
 
 /// <summary>
 /// This machine in the place of a board: an SSH server on 127.0.0.1 with keys and settings of its own, and beside the agent the library that
-/// stands in for the vendor's runtime. All of it lies in a temporary folder, and ends with this process however that ends.
+/// stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files that a killed one
+/// leaves are removed by the next.
 /// </summary>
 internal sealed class LoopbackBoard : IAsyncDisposable
 {
+    private const string Prefix = "modelpipeline-loopback-";
+    private const string Owner = "owner";
     private const int Attempts = 3;
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
+
+    /// <summary>For what still writes into the folder to end.</summary>
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>A folder that is younger may not have been locked by its owner yet.</summary>
+    private static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
+
     private static readonly string[] SystemFolders = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
     /// <summary>Runs a program until its own input ends, which it does when this process is gone.</summary>
     private const string UntilInputEnds = """exec 3<&0; "$@" </dev/null & p=$!; (cat <&3; kill "$p") >/dev/null 2>&1 & wait "$p" """;
 
     private readonly DirectoryInfo folder;
+    private readonly FileStream owner;
     private readonly List<string> log = [];
     private Process? server;
 
     private LoopbackBoard(DeviceSpec spec)
     {
-        folder = Directory.CreateTempSubdirectory("modelpipeline-loopback-");
+        folder = Directory.CreateTempSubdirectory(Prefix);
+        owner = new FileStream(In(Owner), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
         Spec = spec;
         Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(In("board")).FullName, KnownHosts = [], AgentSocket = null };
     }
@@ -38,9 +50,13 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     /// <summary>What the agent locks instead of this machine's own board lock.</summary>
     public string LockFile => In("lock");
 
+    /// <summary>Where the agent looks for /proc and /sys: an empty folder, so that it leaves this machine's own alone.</summary>
+    public string Root => In("machine");
+
     /// <summary>Starts the server. sshd, ssh-keygen and for linux-arm64 qemu-aarch64-static must be installed.</summary>
     public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation)
     {
+        RemoveAbandoned();
         var board = new LoopbackBoard(spec);
         try
         {
@@ -57,7 +73,9 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
-        folder.Delete(recursive: true);
+        for (var waited = Stopwatch.StartNew(); !TryDelete(folder) && waited.Elapsed < EndLimit;)
+            await Task.Delay(50).ConfigureAwait(false);
+        await owner.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Ends the server; connections that are open stay so.</summary>
@@ -69,6 +87,37 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         await server.WaitForExitAsync().ConfigureAwait(false);
         server.Dispose();
         server = null;
+    }
+
+    /// <summary>Removes folders whose owner is gone: nobody holds the lock in them any more.</summary>
+    private static void RemoveAbandoned()
+    {
+        foreach (var old in new DirectoryInfo(Path.GetTempPath()).EnumerateDirectories(Prefix + "*").Where(old => old.LinkTarget is null && old.LastWriteTimeUtc < DateTime.UtcNow - Settled))
+        {
+            try
+            {
+                using var alone = new FileStream(Path.Combine(old.FullName, Owner), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+                TryDelete(old);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It is in use, somebody else's, or being removed.
+            }
+        }
+    }
+
+    /// <summary>False while something is still written there.</summary>
+    private static bool TryDelete(DirectoryInfo folder)
+    {
+        try
+        {
+            folder.Delete(recursive: true);
+            return true;
+        }
+        catch (IOException)
+        {
+            return !Directory.Exists(folder.FullName);
+        }
     }
 
     private async Task StartAsync(CancellationToken cancellation)
@@ -135,7 +184,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         PrintMotd no
         AllowTcpForwarding no
         X11Forwarding no
-        SetEnv MODELPIPELINE_LOCK={LockFile}
+        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}
         {programs}
 
         """;
@@ -165,13 +214,20 @@ internal sealed class LoopbackBoard : IAsyncDisposable
             RedirectStandardError = true,
         })!;
         var errors = server.StandardError;
-        while (await errors.ReadLineAsync(cancellation).AsTask().WaitAsync(StartLimit, cancellation).ConfigureAwait(false) is { } line)
+        try
         {
-            log.Add(line);
-            if (!line.StartsWith("Server listening", StringComparison.Ordinal))
-                continue;
-            _ = DrainAsync(errors);
-            return true;
+            while (await errors.ReadLineAsync(cancellation).AsTask().WaitAsync(StartLimit, cancellation).ConfigureAwait(false) is { } line)
+            {
+                log.Add(line);
+                if (!line.StartsWith("Server listening", StringComparison.Ordinal))
+                    continue;
+                _ = DrainAsync(errors);
+                return true;
+            }
+        }
+        catch (TimeoutException)
+        {
+            log.Add($"it says no more for {StartLimit.TotalSeconds:0} s");
         }
         await StopAsync().ConfigureAwait(false);
         return false;

@@ -93,6 +93,37 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     }
 
     [Fact]
+    public async Task A_run_that_the_runtime_fails_is_an_error_after_which_the_session_goes_on()
+    {
+        await using var device = await ConnectAsync();
+        await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, TimeSpan.Zero, -3), cancellation: Cancellation);
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.ThreeContexts, cancellation: Cancellation));
+
+        Assert.StartsWith("device 'board': ", error.Message);
+        Assert.Contains("RKNN_ERR_DEVICE_UNAVAILABLE", error.Message);
+        Assert.Equal(Rows.Count, (await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation)).Passages.Count);
+        Assert.Empty(Warnings);
+    }
+
+    [Fact]
+    public async Task A_fixed_frequency_stays_so_on_a_new_connection_and_is_given_back()
+    {
+        var governor = FakeNpu.In(Board.Root);
+        await using (var device = await LoadedAsync())
+        {
+            Assert.Equal(("performance", ""), (await device.FixFrequencyAsync(Cancellation)) is var status ? (status.NpuGovernor, status.Note) : default);
+            Signal("KILL", Agent);
+
+            await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation);
+
+            Assert.Single(Warnings);
+            Assert.Equal("performance", (await device.StatusAsync(Cancellation)).NpuGovernor);
+        }
+        Assert.Equal(FakeNpu.Governor, await File.ReadAllTextAsync(governor, Cancellation));
+    }
+
+    [Fact]
     public async Task Another_host_key_is_refused_before_anything_is_sent()
     {
         var other = "SHA256:" + new string('A', 43);
@@ -277,8 +308,6 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         folder.Write($"{SshSettings.ThisPlatform}/rknn-agent", $"#!/bin/sh\n{script}\n");
         return ConnectAsync(settings: settings => settings with { Agents = folder.Path });
     }
-
-    private static void Signal(string name, int process) => Assert.True(Run("kill", $"-{name}", $"{process}"));
 
     private static bool Run(string program, params IEnumerable<string> arguments)
     {

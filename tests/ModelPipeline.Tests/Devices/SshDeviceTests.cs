@@ -82,7 +82,8 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         var status = await device.StatusAsync(Cancellation);
         var @fixed = await device.FixFrequencyAsync(Cancellation);
 
-        Assert.Equal((SshSettings.ThisPlatform, Environment.ProcessorCount), (device.Facts.Platform, device.Facts.Cores));
+        Assert.Equal(SshSettings.ThisPlatform, device.Facts.Platform);
+        Assert.True(device.Facts.Cores >= Environment.ProcessorCount); // which counts those alone that this process may use
         Assert.Contains("simulator, no NPU", device.Facts.Runtime);
         Assert.Equal("", status.Note);
         Assert.NotEqual("", @fixed.Note); // there is no NPU whose governor could be set

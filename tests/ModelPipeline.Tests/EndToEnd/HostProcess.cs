@@ -78,9 +78,14 @@ internal sealed class HostProcess : IDisposable
     }
 
     /// <summary>What Ctrl-C does.</summary>
-    public void Interrupt()
+    public void Interrupt() => Signal("INT");
+
+    /// <summary>Ends the host alone, at once; what it started is left to itself.</summary>
+    public void Kill() => Signal("KILL");
+
+    private void Signal(string name)
     {
-        using var kill = Process.Start("kill", ["-INT", $"{process.Id}"]);
+        using var kill = Process.Start("kill", [$"-{name}", $"{process.Id}"]);
         kill.WaitForExit();
         Assert.Equal(0, kill.ExitCode);
     }
