@@ -65,7 +65,7 @@ internal static class StageTasks
             .Does(async () =>
             {
                 var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
-                var judged = ValidateStage.Compare(build, ValidateStage.Judge(build, All(), latency), context.LastRelease);
+                var judged = ToolkitStage.Compare(build, ValidateStage.Judge(build, All(), latency), context.LastRelease);
                 routings = await context.StageAsync(stage => RouteStage.RunAsync(build, judged, latency, stage));
                 reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
                 context.Reports.RemoveAll(report => report.Subject.Model == model.Name);

@@ -1,5 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
+using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Benchmarks;
@@ -19,15 +21,9 @@ internal static class ModelOutputs
     /// <summary>Scores of a reranker.</summary>
     public static float[] Scores(InferenceSession session, IEnumerable<ModelInput> inputs) => [.. inputs.Select(input => Of(session, input)[0])];
 
-    /// <summary>Embeddings: mean of the token vectors before the padding.</summary>
-    public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) => [.. inputs.Select(input =>
-    {
-        var tokens = Of(session, input);
-        var mean = new float[tokens.Length / input.Tokens.InputIds.Length];
-        for (var i = 0; i < input.Tokens.Length * mean.Length; i++)
-            mean[i % mean.Length] += tokens[i] / input.Tokens.Length;
-        return mean;
-    })];
+    /// <summary>Embeddings, as validation reads them.</summary>
+    public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) =>
+        [.. inputs.Select(input => ModelOutput.Read(Of(session, input), ModelTask.Embed, input.Tokens.AttentionMask))];
 
     public static double Tau(float[] x, float[] y) => RankCorrelation.KendallTauB<float>(x, y);
 

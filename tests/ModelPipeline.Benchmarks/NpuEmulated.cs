@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Calibration;
 using ModelPipeline.Manifest;
@@ -42,21 +41,24 @@ internal static class NpuEmulated
 
     public static OnnxModel Build(OnnxModel pinned, IEnumerable<string> rewrites, QuantizationAlgorithm algorithm, CalibrationSet calibration)
     {
-        var prepared = rewrites.Aggregate(pinned, (model, name) => Pass.Named(name).Apply(model, calibration.Samples).Model);
+        var prepared = Prepared(pinned, rewrites, calibration);
         var variant = new VariantSpec { Name = "int8", Backend = Backend.Simulator, Precision = Precision.W8A8, Algorithm = algorithm, Rewrites = [.. rewrites], Gates = [] };
         return QuantizeStage.Emulate(prepared, variant, calibration, Quiet).Model;
     }
 
+    private static OnnxModel Prepared(OnnxModel pinned, IEnumerable<string> rewrites, CalibrationSet calibration) =>
+        rewrites.Aggregate(pinned, (model, name) => Pass.Named(name).Apply(model, calibration.Samples).Model);
+
     /// <summary>Ranges of 100 samples and the emulated model, from a prepared one; with fp32 inferences before and after each as the unit.</summary>
     private static IEnumerable<Row> Cost(OnnxModel pinned, IReadOnlyList<ModelInput> inputs, CalibrationSet calibration)
     {
-        var prepared = Recipes[1].Rewrites.Aggregate(pinned, (model, name) => Pass.Named(name).Apply(model, calibration.Samples).Model);
+        var prepared = Prepared(pinned, Recipes[1].Rewrites, calibration);
         using var session = InferenceSessions.Open(pinned, new RunSettings(Threads: 1));
         var (units, builds) = (new List<double>(), new List<double>());
         for (var round = 0; round < 3; round++)
         {
-            units.AddRange(inputs.Take(10).Select(input => Milliseconds(() => ModelOutputs.Of(session, input))));
-            builds.Add(Milliseconds(() => Build(prepared, [], QuantizationAlgorithm.Normal, calibration).ToBytes()));
+            units.AddRange(inputs.Take(10).Select(input => PairedRuns.Milliseconds(() => ModelOutputs.Of(session, input))));
+            builds.Add(PairedRuns.Milliseconds(() => Build(prepared, [], QuantizationAlgorithm.Normal, calibration).ToBytes()));
         }
         var unit = PairedRuns.Median([.. units]);
         return [new("emulation: calibrate 100 samples and build (median of 3)", PairedRuns.Median([.. builds]), "ms"), new("emulation: the same", PairedRuns.Median([.. builds]) / unit, "U", "<= 125")];
@@ -84,12 +86,5 @@ internal static class NpuEmulated
             yield return new($"emulation, {recipe.Name}: cosine, mean", mean, "", recipe.EmbedderTarget);
             yield return new($"emulation, {recipe.Name}: cosine, smallest", min, "");
         }
-    }
-
-    private static double Milliseconds(Action action)
-    {
-        var start = Stopwatch.GetTimestamp();
-        action();
-        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
     }
 }

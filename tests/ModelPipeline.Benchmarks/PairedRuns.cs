@@ -12,14 +12,14 @@ internal sealed record PairedRuns(double FirstMilliseconds, double SecondMillise
         second(0);
         var (a, b) = (new double[rounds], new double[rounds]);
         for (var round = 0; round < rounds; round++)
-            (a[round], b[round]) = (Time(first, round), Time(second, round));
+            (a[round], b[round]) = (Milliseconds(() => first(round)), Milliseconds(() => second(round)));
         return new PairedRuns(Median(a), Median(b), Median([.. a.Zip(b, (x, y) => y / x)]));
     }
 
-    private static double Time(Action<int> action, int round)
+    public static double Milliseconds(Action action)
     {
         var start = Stopwatch.GetTimestamp();
-        action(round);
+        action();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
     }
 

@@ -23,6 +23,7 @@ internal static class ToolkitAgreement
             var pair = JsonDocument.Parse(line).RootElement;
             return byId[(pair.GetProperty("query_id").GetString()!, pair.GetProperty("passage_id").GetString()!)];
         })]);
+        var queries = ModelInput.LoadCorpus(arguments).Queries;
         var recorded = Recorded();
         var fp32 = recorded["fp32"];
         float[] Scores(string[] rewrites, QuantizationAlgorithm algorithm)
@@ -46,7 +47,7 @@ internal static class ToolkitAgreement
         double MeanNdcg(float[] scores)
         {
             using var flat = ((IEnumerable<float>)scores).GetEnumerator();
-            return ModelInput.LoadCorpus(arguments).Queries.Average(query => RankingQuality.Ndcg(query, [.. query.Candidates.Select(_ => flat.MoveNext() ? flat.Current : 0)]));
+            return queries.Average(query => RankingQuality.Ndcg(query, [.. query.Candidates.Select(_ => flat.MoveNext() ? flat.Current : 0)]));
         }
     }
 

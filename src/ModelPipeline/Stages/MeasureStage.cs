@@ -46,9 +46,9 @@ public static class MeasureStage
         if (build.IsUpToDate(record, key, context, model.Latency.Again))
             return ReportJson.Read<LatencyReport>(output);
 
-        var texts = Texts(model, build.Corpus(model.Validation.Corpus));
+        var order = new ScoringOrder(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var report = (await MeasureAsync(build, device, source.Path, artifacts, texts, tokenizer, context).ConfigureAwait(false)).Concluded();
+        var report = (await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)).Concluded();
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         build.Finish(record, key, [output], context);
@@ -57,7 +57,7 @@ public static class MeasureStage
 
     private static async Task<LatencyReport> MeasureAsync(
         ModelBuild build, DeviceSpec spec, string source, List<(VariantSpec Variant, InputShape Shape, string Path)> artifacts,
-        IReadOnlyList<(string First, string? Second)> texts, PairTokenizer tokenizer, StageContext context)
+        ScoringOrder order, PairTokenizer tokenizer, StageContext context)
     {
         var model = build.Model;
         await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
@@ -81,17 +81,13 @@ public static class MeasureStage
             Machine = device.Facts,
             Notes = notes,
             Passages = model.Latency.Passages,
-            Lengths = new TokenLengths([.. texts.Select(text => tokenizer.Count(text.First, text.Second))]),
+            Lengths = new TokenLengths([.. order.Texts.Select(text => tokenizer.Count(text.First, text.Second))]),
             Reference = reference,
             Artifacts = measured,
         };
 
         IReadOnlyList<IReadOnlyList<TokenizedInput>> Requests(InputShape shape, int count) => [.. Enumerable.Range(0, count).Select(request =>
-            (IReadOnlyList<TokenizedInput>)[.. Enumerable.Range(request * model.Latency.Passages, model.Latency.Passages).Select(index => Encode(texts[index % texts.Count], shape.Sequence))])];
-
-        TokenizedInput Encode((string First, string? Second) text, int sequence) => text.Second is null
-            ? tokenizer.Encode(text.First, sequence)
-            : tokenizer.Encode(text.First, text.Second, sequence, model.Tokenizer.Truncation);
+            (IReadOnlyList<TokenizedInput>)[.. Enumerable.Range(request * model.Latency.Passages, model.Latency.Passages).Select(index => order.Encode(tokenizer, order.Texts[index % order.Texts.Count], shape.Sequence))])];
 
         ArtifactLatency Subject(string name, Backend backend, InputShape shape, string path) => new()
         {
@@ -122,11 +118,4 @@ public static class MeasureStage
             }
         }
     }
-
-    /// <summary>What is run, in the order of requests: each query's candidates, or passages for an embedder.</summary>
-    private static IReadOnlyList<(string First, string? Second)> Texts(ModelSpec model, Corpus corpus) => model.Task == ModelTask.Embed
-        ? [.. corpus.Passages.OrderBy(passage => passage.Key, StringComparer.Ordinal).Select(passage => (passage.Value, (string?)null))]
-        : [.. from query in corpus.Queries.Take(model.Validation.Queries ?? int.MaxValue)
-              from passage in query.Candidates
-              select (query.Text, (string?)corpus.Passages[passage])];
 }

@@ -40,7 +40,8 @@ public static class QuantizeStage
         {
             if (variant.Precision == Precision.Fp32)
             {
-                AtomicFile.Write(artifact, stream => FileDigest.Copy(File.OpenRead(source.Path), stream, context.Cancellation));
+                using var file = File.OpenRead(source.Path);
+                AtomicFile.Write(artifact, stream => FileDigest.Copy(file, stream, context.Cancellation));
                 return Task.FromResult<IReadOnlyList<string>>([]);
             }
             context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));

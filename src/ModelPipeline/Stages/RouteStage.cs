@@ -1,7 +1,6 @@
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -18,9 +17,9 @@ public static class RouteStage
         ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, StageContext context)
     {
         var model = build.Model;
-        CorpusQuery[] queries = [.. ValidateStage.Selected(build.Corpus(model.Validation.Corpus), model.Validation)];
+        var order = new ScoringOrder(model, build.Corpus(model.Validation.Corpus));
         var cost = model.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
-            ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), queries, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
+            ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
             : null;
         return [.. model.Variants.Select(variant =>
         {
@@ -28,16 +27,15 @@ public static class RouteStage
             return VariantRouting.Of(
                 plan with { Truncation = plan.Truncation with { Cost = cost } }, variant.Gates,
                 model.Shapes.DistinctBy(shape => shape.Sequence).ToDictionary(shape => shape.Sequence, shape => reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())),
-                queries, latency.Lengths.Tokens);
+                order.Queries, latency.Lengths.Tokens);
         })];
     }
 
     /// <summary>fp32 on the passages that do not fit the largest shape, whole, beside fp32 as it has them cut.</summary>
     private static async Task<TruncationCost> CostAsync(
-        ModelBuild build, InputShape largest, CorpusQuery[] queries, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
+        ModelBuild build, InputShape largest, ScoringOrder order, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
     {
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var corpus = build.Corpus(build.Model.Validation.Corpus);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
         var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>
@@ -45,30 +43,27 @@ public static class RouteStage
             var graph = OnnxModel.Load(source.Path);
             string[] names = [.. graph.Graph.Inputs.Select(input => input.Name)];
             using var scorer = new ReferenceScorer(graph, ModelTask.Rerank);
-            (string Query, string Passage, int Tokens)[] pairs =
-            [
-                .. queries.SelectMany(query => query.Candidates.Select(passage => (query.Text, corpus.Passages[passage]))).Zip(tokens, (pair, length) => (pair.Text, pair.Item2, length)),
-            ];
-            var limit = LongestInput(largest.Sequence, tokens.Max(), length => Score(pairs.MaxBy(pair => pair.Tokens), length));
-            var longer = pairs.Index().Where(pair => pair.Item.Tokens > largest.Sequence).ToArray();
+            var longer = tokens.Index().Where(pair => pair.Item > largest.Sequence).ToArray();
+            var longest = longer.MaxBy(pair => pair.Item);
+            var limit = LongestInput(largest.Sequence, longest.Item, length => Score(longest.Index, length));
             var scores = new Dictionary<int, float>();
-            foreach (var (index, pair) in longer)
+            foreach (var (index, length) in longer)
             {
                 context.Cancellation.ThrowIfCancellationRequested();
-                scores[index] = Score(pair, Math.Min(pair.Tokens, limit));
+                scores[index] = Score(index, Math.Min(length, limit));
                 context.Progress.Report(new StageProgress("score fp32 uncut", scores.Count, longer.Length));
             }
             return new UncutScores(limit, scores);
 
-            float Score((string Query, string Passage, int Tokens) pair, int length)
+            float Score(int index, int length)
             {
-                var row = tokenizer.Encode(pair.Query, pair.Passage, length, build.Model.Tokenizer.Truncation);
+                var row = order.Encode(tokenizer, order.Texts[index], length);
                 return scorer.Score([.. names.Select(name => row[name])], context.Cancellation)[0];
             }
         }, context.Cancellation)).ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];
-        var (before, after) = (RerankValidation.Measure(queries, whole, whole).Figures, RerankValidation.Measure(queries, whole, cut).Figures);
+        var (before, after) = (RerankValidation.Measure(order.Queries, whole, whole).Figures, RerankValidation.Measure(order.Queries, whole, cut).Figures);
         return new TruncationCost(uncut.ModelTokens, before[Metric.NdcgAt10], after[Metric.NdcgAt10], after.GetValueOrDefault(Metric.KendallTau, 1), after[Metric.MaxScoreDifference]);
     }
 

@@ -8,7 +8,7 @@ using ModelPipeline.Validation;
 namespace ModelPipeline.Stages;
 
 /// <summary>What rknn-toolkit2 does for quantizing and validating.</summary>
-internal static class ToolkitStage
+public static class ToolkitStage
 {
     /// <summary>Added to the time limit of a conversion for each sample that the toolkit's simulator runs.</summary>
     private static readonly TimeSpan PerSample = TimeSpan.FromSeconds(10);
@@ -17,7 +17,7 @@ internal static class ToolkitStage
 
     /// <summary>Builds one .rknn file, and beside it compile.json and toolkit.json.</summary>
     /// <returns>Paths of the two.</returns>
-    public static async Task<IReadOnlyList<string>> ConvertAsync(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
+    internal static async Task<IReadOnlyList<string>> ConvertAsync(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
     {
         var made = await ToolkitConversion.RunAsync(
             Request(build, variant, inputs, artifact) with { Analyse = variant.AccuracyAnalysis }, context.Progress, context.Cancellation).ConfigureAwait(false);
@@ -38,7 +38,7 @@ internal static class ToolkitStage
     /// <param name="artifact">To compare the repeated build with.</param>
     /// <param name="rows">What to score, in order.</param>
     /// <param name="context">Says if the toolkit did not make the same bytes again.</param>
-    public static async Task<List<float[]>> ScoreAsync(
+    internal static async Task<List<float[]>> ScoreAsync(
         ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, IReadOnlyList<IReadOnlyList<long[]>> rows, StageContext context)
     {
         var folder = Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-simulator{AtomicFile.TemporarySuffix}").FullName;
@@ -63,7 +63,7 @@ internal static class ToolkitStage
     }
 
     /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit did not make.</summary>
-    public static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
+    internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
     {
         if (variant.Backend != Backend.Rknn)
             return report;
@@ -77,7 +77,7 @@ internal static class ToolkitStage
     }
 
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
-    public static ValidationReport WithOpinion(ValidationReport report, string source, IReadOnlyDictionary<string, double> figures, IReadOnlyList<QueryFigures> queries) =>
+    internal static ValidationReport WithOpinion(ValidationReport report, string source, IReadOnlyDictionary<string, double> figures, IReadOnlyList<QueryFigures> queries) =>
         report.Toolkit is { } findings && report.Queries.Count == queries.Count && queries.Count > 0
             ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, Opinion.Of(source, report, figures, queries)] } }
             : report;
@@ -121,9 +121,9 @@ internal static class ToolkitStage
         build.Artifacts.Select(each => build.Artifact(each.Variant, each.Shape)).First(path => Path.GetFileName(path) == report.Subject.Artifact);
 
     /// <summary>The compile report of an artifact.</summary>
-    public static CompileReport Compile(string artifact) => ReportJson.Read<CompileReport>(CompilePath(artifact));
+    internal static CompileReport Compile(string artifact) => ReportJson.Read<CompileReport>(CompilePath(artifact));
 
-    public static string CompilePath(string artifact) => Beside(artifact, "compile.json");
+    internal static string CompilePath(string artifact) => Beside(artifact, "compile.json");
 
     private static string Beside(string artifact, string name) => Path.Combine(Path.GetDirectoryName(artifact)!, name);
 

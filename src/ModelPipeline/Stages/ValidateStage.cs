@@ -3,7 +3,6 @@ using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Passes;
-using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
@@ -20,8 +19,9 @@ public static class ValidateStage
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var corpus = build.Corpus(spec.Corpus);
-        var rows = new Lazy<IReadOnlyList<TokenizedInput>>(Rows(model, corpus, await build.TokenizerAsync(context).ConfigureAwait(false), shape.Sequence));
+        var order = new ScoringOrder(model, build.Corpus(spec.Corpus));
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
         var device = build.Manifest.Devices[spec.Device];
         // Without a board the toolkit's own simulator stands in for it.
@@ -44,14 +44,13 @@ public static class ValidateStage
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
-        var queries = Selected(corpus, spec).ToList();
         var report = model.Task == ModelTask.Rerank
-            ? ValidationReport.OfReranker(subject, variant.Gates, queries, ByQuery(queries, reference), ByQuery(queries, scores))
-            : ValidationReport.OfEmbedder(subject, variant.Gates, PassageIds(corpus), reference, scores);
+            ? ValidationReport.OfReranker(subject, variant.Gates, order.Queries, order.ByQuery(reference), order.ByQuery(scores))
+            : ValidationReport.OfEmbedder(subject, variant.Gates, order.PassageIds, reference, scores);
         report = ToolkitStage.WithFindings(report, variant, artifact);
         if (simulated is not null && !inToolkit)
         {
-            var other = RerankValidation.Measure(queries, ByQuery(queries, reference), ByQuery(queries, simulated));
+            var other = RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(simulated));
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", other.Figures, other.Queries);
         }
         ReportJson.Write(ReportPath(build, variant, shape), report);
@@ -69,13 +68,6 @@ public static class ValidateStage
         return timed;
     })];
 
-    /// <summary>Reports with what they only tell together: estimated latencies, opinions of other variants, and what has changed since the last release.</summary>
-    /// <param name="build">Of the model.</param>
-    /// <param name="reports">Of its variants, in the order of models.yaml.</param>
-    /// <param name="release">Manifest of the last release's package; null if none is known.</param>
-    public static IReadOnlyList<ValidationReport> Compare(ModelBuild build, IReadOnlyList<ValidationReport> reports, PackageManifest? release) =>
-        ToolkitStage.Compare(build, reports, release);
-
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
     public static string WriteReport(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, IReadOnlyList<VariantRouting> routings)
@@ -86,23 +78,6 @@ public static class ValidateStage
     }
 
     private static string ReportPath(ModelBuild build, VariantSpec variant, InputShape shape) => Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
-
-    /// <summary>Token rows in scoring order: query by query, or passage by passage for an embedder.</summary>
-    private static Func<IReadOnlyList<TokenizedInput>> Rows(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence) => () => model.Task == ModelTask.Embed
-        ? [.. PassageIds(corpus).Select(id => tokenizer.Encode(corpus.Passages[id], sequence))]
-        : [.. from query in Selected(corpus, model.Validation)
-              from passage in query.Candidates
-              select tokenizer.Encode(query.Text, corpus.Passages[passage], sequence, model.Tokenizer.Truncation)];
-
-    internal static IEnumerable<CorpusQuery> Selected(Corpus corpus, ValidationSpec spec) => corpus.Queries.Take(spec.Queries ?? int.MaxValue);
-
-    private static IReadOnlyList<string> PassageIds(Corpus corpus) => [.. corpus.Passages.Keys.Order(StringComparer.Ordinal)];
-
-    private static IReadOnlyList<float[]> ByQuery(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores)
-    {
-        using var flat = scores.Select(score => score[0]).GetEnumerator();
-        return [.. queries.Select(query => query.Candidates.Select(_ => flat.MoveNext() ? flat.Current : throw new InvalidOperationException("fewer scores than pairs")).ToArray())];
-    }
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<List<float[]>> ReferenceAsync(
