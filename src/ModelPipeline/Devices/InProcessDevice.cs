@@ -72,8 +72,9 @@ internal sealed class InProcessDevice : Device
     private protected override async Task<DeviceRun> RunModelAsync(
         IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation)
     {
-        var workers = await Limited(
-            () => plan.Contexts.Select((cores, index) => Context(cores, plan.Contexts.Take(index).Count(other => other == cores))).ToArray(), limits.Load, "making contexts", cancellation).ConfigureAwait(false);
+        List<NpuModel> workers = [];
+        foreach (var (index, cores) in plan.Contexts.Index())
+            workers.Add(await ContextAsync(cores, plan.Contexts.Take(index).Count(other => other == cores), cancellation).ConfigureAwait(false));
         var runs = new PassageRun[rows.Count];
         var waiting = new ConcurrentQueue<int>(Enumerable.Range(0, rows.Count));
         var last = Stopwatch.GetTimestamp();
@@ -87,10 +88,15 @@ internal sealed class InProcessDevice : Device
                 {
                     runs[index] = new PassageRun(worker.Run(Inputs(rows[index]), stop.Token), worker.LastRun);
                 }
-                catch (Exception e)
+                catch (PipelineException e)
                 {
                     waiting.Clear();
-                    throw e is PipelineException ? Named(e) : e;
+                    throw Named(e);
+                }
+                catch
+                {
+                    waiting.Clear();
+                    throw;
                 }
                 Volatile.Write(ref last, Stopwatch.GetTimestamp());
                 finished(Interlocked.Increment(ref done));
@@ -117,9 +123,14 @@ internal sealed class InProcessDevice : Device
     }
 
     /// <summary>Contexts are kept for the next run of their plan.</summary>
-    private NpuModel Context(NpuCores cores, int ordinal) => cores == NpuCores.Auto && ordinal == 0
-        ? model!
-        : contexts.TryGetValue((cores, ordinal), out var context) ? context : contexts[(cores, ordinal)] = model!.Duplicate(cores);
+    private async Task<NpuModel> ContextAsync(NpuCores cores, int ordinal, CancellationToken cancellation)
+    {
+        if (cores == NpuCores.Auto && ordinal == 0)
+            return model!;
+        if (!contexts.TryGetValue((cores, ordinal), out var context))
+            contexts[(cores, ordinal)] = context = await Limited(() => model!.Duplicate(cores), limits.Load, "making a context", cancellation).ConfigureAwait(false);
+        return context;
+    }
 
     private unsafe MachineReport Report()
     {
@@ -153,5 +164,5 @@ internal sealed class InProcessDevice : Device
         }
     }
 
-    private PipelineException Named(Exception e) => new($"device '{Spec.Name}': {e.Message}", inner: e);
+    private PipelineException Named(PipelineException e) => new($"device '{Spec.Name}': {e.Message}", inner: e);
 }

@@ -123,7 +123,7 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         var next = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(BoardArtifact.Rows(50), CorePlan.ThreeContexts, cancellation: Cancellation));
 
         Assert.StartsWith("device 'here': no passage ended within 5 s: the run hangs", error.Message);
-        Assert.StartsWith("device 'here': making contexts did not end within 5 s", next.Message);
+        Assert.StartsWith("device 'here': making a context did not end within 5 s", next.Message);
     }
 
     [Theory]
