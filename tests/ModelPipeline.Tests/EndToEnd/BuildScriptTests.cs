@@ -1,3 +1,5 @@
+using ModelPipeline.Tests.Toolkit;
+
 namespace ModelPipeline.Tests.EndToEnd;
 
 /// <summary>What build.sh does on a Debian machine that has nothing, for a user who is not root: up to where it asks for the SDK.</summary>
@@ -70,11 +72,9 @@ public sealed class BuildScriptTests : IDisposable
             package => Assert.Equal(packages.Split(' ').Contains(package), wanted.Contains(package, StringComparison.Ordinal)));
     }
 
-    private void Program(string name, string script)
-    {
-        _folder.Write(name, $"#!{_folder.File("bash")}\n{script}\n");
-        File.SetUnixFileMode(_folder.File(name), Anyone);
-    }
+    /// <summary>Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.</summary>
+    private void Program(string name, string script) =>
+        RecordedToolkit.Run("sh", "-c", "printf '#!%s/bash\\n%s\\n' \"$1\" \"$3\" >\"$1/$2\" && chmod 755 \"$1/$2\"", "sh", _folder.Path, name, script);
 
     private Task<(int ExitCode, string Output)> RunAsync(bool ci, string argument)
     {
