@@ -24,20 +24,26 @@ if [[ "$*" == *Test* || "$*" == *--device=loopback* ]]; then
   need sshd openssh-server
   need qemu-aarch64-static qemu-user-static
 fi
+# A toolkit of tests is a Python package.
+if [[ "$*" == *Test* ]]; then
+  need python3 python3
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+fi
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null 2>&1; then
     fail "Missing: ${missing[*]}. Install CMake, make and a C++ compiler, for example:" \
       "  dnf install cmake make gcc-c++    or    brew install cmake && xcode-select --install"
   fi
-  root=(env)
+  as_root=()
   if ((EUID != 0)); then
     # Machines of a CI service let anybody be root.
     [[ ${CI:-} == true ]] && sudo -n true 2>/dev/null || fail "Missing: ${missing[*]}. Install them with:" "  sudo apt-get install -y ${missing[*]}"
-    root=(sudo -n)
+    as_root=(sudo -n --preserve-env=DEBIAN_FRONTEND)
   fi
-  "${root[@]}" apt-get update -qq >&2
-  "${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq >&2
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 
 # Where dotnet-install.sh puts it.

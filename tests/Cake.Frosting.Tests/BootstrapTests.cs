@@ -46,6 +46,44 @@ public sealed class BootstrapTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("", "")]
+    [InlineData("--device=simulator", "")]
+    [InlineData("--device=rk3588", "g++-aarch64-linux-gnu")]
+    [InlineData("--device=loopback", "g++-aarch64-linux-gnu qemu-user-static")]
+    [InlineData("--target=Test", "g++-aarch64-linux-gnu qemu-user-static python3")]
+    public async Task Devices_and_tests_need_more(string argument, string packages)
+    {
+        Provide("dirname", "cmake", "make", "c++", "tr", "sed");
+
+        var wanted = (await Run($"{_root}/build.sh", argument)).Output.Split('\n')[0].Replace(".", "", StringComparison.Ordinal).Split(' ');
+
+        Assert.All(
+            ["g++-aarch64-linux-gnu", "qemu-user-static", "python3"],
+            package => Assert.Equal(packages.Split(' ').Contains(package), wanted.Contains(package)));
+    }
+
+    [Theory]
+    [InlineData(true, "exit 1", false)]
+    [InlineData(false, "exit 0", false)]
+    [InlineData(true, "shift; [[ $1 == true ]] || exec /usr/bin/env SUDO=yes \"${@:2}\"", true)]
+    public async Task On_a_CI_machine_sudo_installs_if_it_asks_nothing(bool ci, string sudo, bool installs)
+    {
+        Provide("dirname", "tr", "sed", "make");
+        var calls = Script("apt-get", "echo \"$SUDO $DEBIAN_FRONTEND: $*\" >> \"$(dirname \"$0\")/calls\"") + "/calls";
+        Script("sudo", sudo);
+        // Another user may have no way to the repository.
+        foreach (var file in new[] { "build.sh", "global.json" })
+            File.Copy($"{_root}/{file}", $"{_folder}/{file}");
+        await Process.Start("chmod", ["-R", "777", _folder.FullName]).WaitForExitAsync(Xunit.TestContext.Current.CancellationToken);
+
+        var (exitCode, output) = await Run($"{_folder}/build.sh", "", ci, asNobody: true);
+
+        Assert.Equal(1, exitCode);
+        Assert.Equal(!installs, output.Contains("sudo apt-get install -y cmake g++", StringComparison.Ordinal));
+        Assert.Equal(installs ? ["yes noninteractive: update -qq", "yes noninteractive: install -y -qq --no-install-recommends cmake g++"] : [], File.Exists(calls) ? File.ReadAllLines(calls) : []);
+    }
+
     [Fact]
     public async Task Without_the_dotnet_sdk_one_message_names_the_version_and_where_to_get_it()
     {
@@ -93,18 +131,21 @@ public sealed class BootstrapTests : IDisposable
     {
         var bin = Path.Combine(_folder.FullName, "bin");
         var path = Path.Combine(bin, name);
-        File.WriteAllText(path, $"#!/bin/bash\n{body}\n");
-        if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        // Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.
+        using var writer = Process.Start("/bin/sh", ["-c", "printf '#!/bin/bash\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"", path, body]);
+        writer.WaitForExit();
         return bin;
     }
 
-    private async Task<(int ExitCode, string Output)> Run(string script)
+    private async Task<(int ExitCode, string Output)> Run(string script, string argument = "", bool ci = false, bool asNobody = false)
     {
-        var start = new ProcessStartInfo("/bin/bash", ["-c", "exec /bin/bash \"$0\" 2>&1", script]) { RedirectStandardOutput = true };
+        string[] user = asNobody && Environment.IsPrivilegedProcess ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"];
+        var start = new ProcessStartInfo($"/usr/bin/{user[0]}", [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]) { RedirectStandardOutput = true };
         start.Environment.Clear();
         start.Environment["PATH"] = Path.Combine(_folder.FullName, "bin");
         start.Environment["HOME"] = _folder.FullName;
+        if (ci)
+            start.Environment["CI"] = "true";
         using var process = Process.Start(start)!;
         var output = await process.StandardOutput.ReadToEndAsync(Xunit.TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(Xunit.TestContext.Current.CancellationToken);
