@@ -10,7 +10,8 @@ optimization_level, custom_string; dataset (file of .npy paths, a sample a line)
   artifact  file to write, in the scratch folder
   hybrid    [[from, to], ...] spans that stay in fp16, in names of the optimised graph
   auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
-  score     file of .npy paths, a sample a line, to run in the toolkit's simulator
+  simulate  {dataset, outputs}: run the samples that dataset lists (.npy paths, a sample a line) in the toolkit's
+            simulator and write the first output of each to outputs, as float32, little endian, one after the other
   analyse   true: accuracy_analysis of the first calibration sample
 
 Events: {"event": "stage", "stage"}, {"event": "progress", "done", "total"} within it, {"event": "result", ...},
@@ -139,17 +140,18 @@ def build(toolkit, job):
         step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
 
 
-def scores(toolkit, samples):
+def simulate(toolkit, samples, path):
     import numpy
 
     step("init_runtime", toolkit.init_runtime)
     begin("inference")
-    rows = []
-    for sample in samples:
-        outputs = toolkit.inference(inputs=[numpy.load(path) for path in sample])
-        rows.append([float(value) for output in outputs for value in output.flatten()])
-        emit("progress", done=len(rows), total=len(samples))
-    return rows
+    with open(path, "wb") as file:
+        for done, sample in enumerate(samples, 1):
+            outputs = toolkit.inference(inputs=[numpy.load(name) for name in sample])
+            if not outputs:
+                raise RuntimeError("returned nothing")
+            file.write(outputs[0].astype("<f4").tobytes())
+            emit("progress", done=done, total=len(samples))
 
 
 def analysis(toolkit, sample):
@@ -170,8 +172,8 @@ def run(job):
         build(toolkit, job)
         step("export_rknn", toolkit.export_rknn, job["artifact"])
         result["artifact"] = job["artifact"]
-        if job.get("score"):
-            result["scores"] = scores(toolkit, read_dataset(job["score"]))
+        if job.get("simulate"):
+            simulate(toolkit, read_dataset(job["simulate"]["dataset"]), job["simulate"]["outputs"])
         if job.get("analyse"):
             result["error_analysis"] = analysis(toolkit, read_dataset(job["dataset"], limit=1)[0])
         return result

@@ -7,7 +7,7 @@ namespace ModelPipeline.Tests;
 internal static class ProcessTable
 {
     /// <summary>Far longer than anything takes here to begin or to end, on a busy machine too.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     /// <summary>Numbers and command lines, words divided by spaces, of what runs now. A zombie has none, and does not run.</summary>
     public static IEnumerable<(int Id, string CommandLine)> Running() =>

@@ -6,6 +6,7 @@ namespace ModelPipeline.Manifest;
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
+    private static readonly Version FirstWithDynamicInput = new(2, 5, 0);
     private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
@@ -29,6 +30,7 @@ internal static class ManifestChecks
             {
                 Precision(variant, errors);
                 Toolkit(variant, errors);
+                DynamicInput(variant, model, (string?)(Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit")), errors);
             }
             foreach (var pair in (Find(model, "measured") as JArray)?.OfType<JObject>() ?? [])
                 Measured(pair, model, errors);
@@ -97,6 +99,13 @@ internal static class ManifestChecks
             else if (property.Name is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
                 errors.Add(property, $"precision fp16 has no {property.Name}: it tells what a w8a8 build loses");
         }
+    }
+
+    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
+    private static void DynamicInput(JObject variant, JObject model, string? toolkit, Diagnostics errors)
+    {
+        if (variant["dynamic_input"] is JValue { Value: true } setting && Find(model, "shapes") is JArray { Count: > 1 } && Version.TryParse(toolkit, out var version) && version < FirstWithDynamicInput)
+            errors.Add(setting, $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {FirstWithDynamicInput}', or leave dynamic_input out for one file a shape");
     }
 
     /// <summary>A latency serves only with the compile report of what was measured.</summary>

@@ -103,6 +103,8 @@ public static class MeasureStage
         {
             if (subject.Backend == Backend.Rknn && !spec.IsBoard)
                 return subject with { NotMeasured = Gate.NeedsDevice };
+            if (subject.Backend == Backend.Simulator && spec.IsBoard)
+                return subject with { NotMeasured = "not measured: what stands in for an .rknn file runs on no board" };
             try
             {
                 var latency = await measurement.RunAsync(subject, path, plans, requests[shape], context.Progress, context.Cancellation).ConfigureAwait(false);

@@ -72,6 +72,11 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         };
     }
 
+    /// <summary>Where a variant's scores come from: the validation's device, but what stands in for an .rknn file runs on no board, and is simulated here.</summary>
+    internal DeviceSpec DeviceOf(VariantSpec variant) => manifest.Devices[model.Validation.Device] is var device && device.IsBoard && variant.Backend == Backend.Simulator
+        ? new DeviceSpec { Name = "simulator", Kind = DeviceKind.Simulator }
+        : device;
+
     public string ValidationFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "validation", variant.Name, shape.ToString());
 
     /// <summary>Every variant at every shape, in the order of models.yaml.</summary>

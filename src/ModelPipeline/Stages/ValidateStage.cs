@@ -23,7 +23,7 @@ public static class ValidateStage
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
-        var device = build.Manifest.Devices[spec.Device];
+        var device = build.DeviceOf(variant);
         // Without a board the toolkit's own simulator stands in for it.
         var inToolkit = variant.Backend == Backend.Rknn && device.Kind == DeviceKind.Simulator;
         var simulated = inToolkit || variant.ToolkitSimulator ? await ToolkitScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false) : null;
@@ -40,21 +40,19 @@ public static class ValidateStage
             Artifact = Path.GetFileName(artifact),
             ArtifactDigest = FileDigest.Of(artifact, context.Cancellation),
             ReferenceDigest = new FileDigest(source.Bytes, source.Sha256),
-            Device = spec.Device,
+            Device = device.Name,
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
-        var report = model.Task == ModelTask.Rerank
-            ? ValidationReport.OfReranker(subject, variant.Gates, order.Queries, order.ByQuery(reference), order.ByQuery(scores))
-            : ValidationReport.OfEmbedder(subject, variant.Gates, order.PassageIds, reference, scores);
-        report = ToolkitStage.WithFindings(report, variant, artifact);
+        var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
         if (simulated is not null && !inToolkit)
-        {
-            var other = RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(simulated));
-            report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", other.Figures, other.Queries);
-        }
+            report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
+
+        ValidationReport Validated(IReadOnlyList<float[]> scores) => model.Task == ModelTask.Rerank
+            ? ValidationReport.OfReranker(subject, variant.Gates, order.Queries, order.ByQuery(reference), order.ByQuery(scores))
+            : ValidationReport.OfEmbedder(subject, variant.Gates, order.PassageIds, reference, scores);
     }
 
     /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again with them.</summary>
@@ -94,7 +92,7 @@ public static class ValidateStage
     private static async Task<List<float[]>> ScoresAsync(
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
     {
-        var spec = build.Manifest.Devices[build.Model.Validation.Device];
+        var spec = build.DeviceOf(variant);
         var provenance = variant.Backend == Backend.Onnx ? null : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
         return await KeptAsync<List<float[]>>(
             build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, async () =>
@@ -112,14 +110,9 @@ public static class ValidateStage
     private static async Task<List<float[]>> ToolkitScoresAsync(
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
     {
-        if (build.Model.Task != ModelTask.Rerank)
-            throw new PipelineException($"{build.Model.Name}:{variant.Name}: the toolkit's simulator scores rerankers alone. Name a board in 'validation.device'.", PipelineException.ConfigurationError);
         var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
-        return await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, () =>
-        {
-            string[] names = [.. OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name)];
-            return ToolkitStage.ScoreAsync(build, variant, inputs, artifact, [.. rows.Value.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])], context);
-        }).ConfigureAwait(false);
+        return await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context,
+            () => ToolkitStage.ScoreAsync(build, variant, inputs, artifact, rows.Value, context)).ConfigureAwait(false);
     }
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>

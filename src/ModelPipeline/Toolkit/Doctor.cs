@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 
@@ -20,7 +21,13 @@ public sealed record Finding(string For, string Need, string Found, string? Fix)
 /// <param name="variable">Reads the environment.</param>
 public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, string?> variable)
 {
+    /// <summary>What boards are.</summary>
+    private const string Arm64 = "linux-arm64";
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
+    /// <summary>Where servers lie, which is on the PATH of administrators alone.</summary>
+    private static readonly string[] ServerFolders = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh"];
 
     /// <summary>All findings, backends first. The machine is well if all of them are.</summary>
     public async Task<IReadOnlyList<Finding>> ExamineAsync(CancellationToken cancellation = default)
@@ -110,9 +117,34 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     private async Task<IReadOnlyList<Finding>> DeviceAsync(DeviceSpec device, CancellationToken cancellation) => device.Kind switch
     {
         DeviceKind.Local => [Runtime(device), Board(device)],
-        DeviceKind.Ssh => [HostKey(device), Identity(device), await ReachableAsync(device, cancellation).ConfigureAwait(false)],
+        DeviceKind.Ssh => [Agent(device, Arm64), HostKey(device), Identity(device), await ReachableAsync(device, cancellation).ConfigureAwait(false)],
+        DeviceKind.Loopback => Loopback(device, device.Platform ?? SshSettings.ThisPlatform),
         _ => [],
     };
+
+    /// <summary>An SSH server, what boards run, and an emulator where that is for another kind of processor.</summary>
+    private IReadOnlyList<Finding> Loopback(DeviceSpec device, string platform)
+    {
+        var subject = $"device {device.Name}";
+        Finding[] findings =
+        [
+            Program(subject, "SSH server", "sshd", "apt-get install openssh-server", ServerFolders),
+            Program(subject, "ssh-keygen", "ssh-keygen", "apt-get install openssh-client"),
+            Agent(device, platform),
+        ];
+        return platform == SshSettings.ThisPlatform ? findings :
+        [
+            .. findings,
+            Program(subject, "emulator", "qemu-aarch64-static", "apt-get install qemu-user-static"),
+            Present(subject, "libraries for emulated programs", "/usr/aarch64-linux-gnu/lib", "apt-get install g++-aarch64-linux-gnu"),
+            Program(subject, "SFTP server", "sftp-server", "apt-get install openssh-sftp-server", ServerFolders),
+        ];
+    }
+
+    /// <summary>The agent for a platform, which the build makes where it finds the compiler.</summary>
+    private static Finding Agent(DeviceSpec device, string platform) => Present(
+        $"device {device.Name}", $"agent for {platform}", Path.Combine(AppContext.BaseDirectory, "agents", platform, "rknn-agent"),
+        platform == SshSettings.ThisPlatform ? "dotnet build build" : "apt-get install g++-aarch64-linux-gnu && dotnet build build");
 
     private static Finding Runtime(DeviceSpec device)
     {
@@ -172,11 +204,15 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         ? new Finding("release", "GitHub token", name, null)
         : new Finding("release", "GitHub token", "", "export GITHUB_TOKEN with a fine-grained token: contents, read and write");
 
-    private Finding Program(string subject, string need, string program, string fix)
+    private Finding Program(string subject, string need, string program, string fix, params IEnumerable<string> folders)
     {
-        var path = Path.IsPathRooted(program) ? program : (variable("PATH") ?? "").Split(':').Where(folder => folder.Length > 0).Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
-        return File.Exists(path) ? new Finding(subject, need, path, null) : new Finding(subject, need, "", fix);
+        var path = Path.IsPathRooted(program) ? program
+            : (variable("PATH") ?? "").Split(':').Where(folder => folder.Length > 0).Concat(folders).Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
+        return Present(subject, need, path, fix);
     }
+
+    private static Finding Present(string subject, string need, string? path, string fix) =>
+        Path.Exists(path) ? new Finding(subject, need, path, null) : new Finding(subject, need, "", fix);
 
     private static Finding Try(string subject, string need, Func<string> look, string fix)
     {

@@ -3,10 +3,31 @@ using System.Text.Json.Serialization;
 
 namespace ModelPipeline.Toolkit;
 
-/// <summary>A latency that was measured on a board, with the compile report of what ran.</summary>
-/// <param name="Compile">Of the measured file.</param>
+/// <summary>What one inference costs by its compile report.</summary>
+/// <param name="Cycles">As far as the compiler models them.</param>
+/// <param name="TrafficKb">Memory read and written, KiB.</param>
+public sealed record CompiledWork(long Cycles, long TrafficKb)
+{
+    // Only their ratio matters, as the measurements give the scale: the NPU's clock, and the memory bandwidth that one core gets.
+    private const double CyclesPerMillisecond = 1e6;
+    private const double KbPerMillisecond = 10e9 / 1024 / 1000;
+
+    /// <summary>Null if the log was cut before the end of the report, or has none. Gathers are left out: they read a few rows of the table that the compiler counts as a whole.</summary>
+    public static CompiledWork? Of(CompileReport compile) =>
+        compile is { Complete: true, Cycles: > 0 } ? new(compile.Cycles, compile.Layers.Where(layer => layer.Operator != "Gather").Sum(layer => layer.TrafficKb)) : null;
+
+    /// <summary>Milliseconds that the counted cycles and traffic would take.</summary>
+    [JsonIgnore]
+    public double Modelled => (Cycles / CyclesPerMillisecond) + (TrafficKb / KbPerMillisecond);
+}
+
+/// <summary>A latency that was measured on a board.</summary>
+/// <param name="Source">Device that it was measured on, or models.yaml.</param>
+/// <param name="Target">Platform that the file was built for.</param>
+/// <param name="Artifact">sha256 of the measured file; empty if unknown.</param>
+/// <param name="Work">Of what ran.</param>
 /// <param name="Milliseconds">A passage, on one core.</param>
-public sealed record MeasuredLatency(CompileReport Compile, double Milliseconds);
+public sealed record MeasuredLatency(string Source, string Target, string Artifact, CompiledWork Work, double Milliseconds);
 
 /// <summary>What an inference may take, guessed without a board. Never a measurement: no gate takes it for one.</summary>
 /// <param name="Milliseconds">A passage, on one core.</param>
@@ -19,10 +40,6 @@ public sealed record LatencyEstimate(double Milliseconds, double Low, double Hig
     [JsonIgnore]
     public string Range => string.Create(CultureInfo.InvariantCulture, $"about {Short(Milliseconds)} ({Short(Low)} to {Short(High)})");
 
-    // Only their ratio matters, as the measurements give the scale: the NPU's clock, and the memory bandwidth that one core gets.
-    private const double CyclesPerMillisecond = 1e6;
-    private const double KbPerMillisecond = 10e9 / 1024 / 1000;
-
     // Before any residual is known, estimates are taken to be off by this much (standard deviation of the logarithm), with the weight of so many residuals.
     private const double PriorDeviation = 0.25;
     private const int PriorWeight = 4;
@@ -34,29 +51,27 @@ public sealed record LatencyEstimate(double Milliseconds, double Low, double Hig
     /// Scales the modelled time by the geometric mean of measured over modelled times. The interval is the one for a new observation of a log-normal ratio:
     /// exp(mean ± t s sqrt(1 + 1/n)), s from the residuals and the prior.
     /// </summary>
-    /// <param name="compile">Of the file to estimate.</param>
-    /// <param name="measured">Of other files of the same board.</param>
-    /// <returns>Null if nothing was measured or a report is not complete.</returns>
-    public static LatencyEstimate? Of(CompileReport compile, IReadOnlyList<MeasuredLatency> measured)
+    /// <param name="work">Of the file to estimate.</param>
+    /// <param name="measured">Of files for the same platform.</param>
+    /// <returns>Null if nothing was measured.</returns>
+    public static LatencyEstimate? Of(CompiledWork work, IReadOnlyList<MeasuredLatency> measured)
     {
-        var pairs = measured.Where(pair => pair is { Compile.Complete: true, Milliseconds: > 0 }).ToList();
-        if (!compile.Complete || pairs.Count == 0)
+        if (measured.Count == 0)
             return null;
-        double[] ratios = [.. pairs.Select(pair => Math.Log(pair.Milliseconds / Modelled(pair.Compile)))];
+        double[] ratios = [.. measured.Select(pair => Math.Log(pair.Milliseconds / pair.Work.Modelled))];
         var mean = ratios.Average();
         var freedom = PriorWeight + ratios.Length - 1;
         var variance = ((PriorWeight * PriorDeviation * PriorDeviation) + ratios.Sum(ratio => (ratio - mean) * (ratio - mean))) / freedom;
         var spread = Student[Math.Min(freedom - PriorWeight, Student.Length - 1)] * Math.Sqrt(variance * (1 + (1.0 / ratios.Length)));
-        var modelled = Modelled(compile);
-        double Rounded(double exponent) => Math.Round(modelled * Math.Exp(exponent), 6);
+        double Rounded(double exponent) => Math.Round(work.Modelled * Math.Exp(exponent), 6);
         return new LatencyEstimate(Rounded(mean), Rounded(mean - spread), Rounded(mean + spread), string.Create(CultureInfo.InvariantCulture,
-            $"{compile.Cycles / 1e6:0.0} M cycles and {compile.TrafficKb / 1024.0:0.0} MB of traffic, scaled by {pairs.Count} measured {(pairs.Count == 1 ? "file" : "files")} ({string.Join(", ", pairs.Select(pair => $"{pair.Milliseconds.ToString("0.#", CultureInfo.InvariantCulture)} ms"))})"));
+            $"{work.Cycles / 1e6:0.0} M cycles and {work.TrafficKb / 1024.0:0.0} MB of traffic, scaled by {measured.Count} measured {(measured.Count == 1 ? "file" : "files")} ({Sources(measured)})"));
     }
+
+    /// <summary>models.yaml: 12 ms; board: 11.8, 6 ms</summary>
+    private static string Sources(IEnumerable<MeasuredLatency> measured) => string.Join("; ", measured.GroupBy(pair => pair.Source)
+        .Select(source => $"{source.Key}: {string.Join(", ", source.Select(pair => pair.Milliseconds.ToString("0.#", CultureInfo.InvariantCulture)))} ms"));
 
     /// <summary>Two digits that mean something.</summary>
     private static string Short(double value) => value.ToString(value >= 10 ? "0" : "0.0", CultureInfo.InvariantCulture);
-
-    /// <summary>Milliseconds that counted cycles and traffic would take. Gathers read a few rows of the table that the compiler counts as a whole.</summary>
-    private static double Modelled(CompileReport compile) =>
-        (compile.Cycles / CyclesPerMillisecond) + (compile.Layers.Where(layer => layer.Operator != "Gather").Sum(layer => layer.TrafficKb) / KbPerMillisecond);
 }

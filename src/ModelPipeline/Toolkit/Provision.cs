@@ -32,17 +32,16 @@ public static class Provision
         var folder = ToolkitEnvironment.FolderOf(cache, requirements);
         var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), ToolkitEnvironment.DriverPath);
         var locked = Path.Combine(folder, ToolkitEnvironment.LockFile);
-        if (File.Exists(locked) && File.Exists(environment.Python))
-            return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
-
+        if (Made(reused: true) is { } there)
+            return there;
         if (wheels is not null && !Directory.Exists(wheels))
             throw new PipelineException($"--wheels: there is no folder '{wheels}'. Name a folder that pip download has filled.", PipelineException.ConfigurationError);
         var python = await PythonAsync(cancellation).ConfigureAwait(false);
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         // Environments hold their own path, so it is made in place.
         await using var guard = await LockAsync(folder + ".lock", cancellation).ConfigureAwait(false);
-        if (File.Exists(locked))
-            return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: true);
+        if (Made(reused: true) is { } meanwhile)
+            return meanwhile;
         if (!File.Exists(environment.Python))
         {
             progress?.Report(new StageProgress("provision environment", 0, 1));
@@ -60,7 +59,11 @@ public static class Provision
         }
         progress?.Report(new StageProgress("provision packages", 2, 2));
         ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, [.. packages.OrderBy(package => package.Name, StringComparer.Ordinal)]);
-        return new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), Reused: false);
+        return Made(reused: false)!;
+
+        ProvisionedToolkit? Made(bool reused) => File.Exists(locked) && File.Exists(environment.Python)
+            ? new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), reused)
+            : null;
     }
 
     /// <summary>The toolkit alone without its dependency list, then everything else with theirs.</summary>
@@ -103,14 +106,14 @@ public static class Provision
         throw new PipelineException($"Provision: {Path.GetFileName(program)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {reason.Replace("ERROR: ", "", StringComparison.Ordinal)} Check pip's index and find-links (pip config list), or give a folder of wheels.");
     }
 
-    /// <summary>One provisioning at a time, also among processes.</summary>
+    /// <summary>One provisioning at a time, also among processes. The file stays: whoever waits has it open already.</summary>
     private static async Task<FileStream> LockAsync(string path, CancellationToken cancellation)
     {
         while (true)
         {
             try
             {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException) when (File.Exists(path))
             {

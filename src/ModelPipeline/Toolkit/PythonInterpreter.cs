@@ -8,20 +8,20 @@ namespace ModelPipeline.Toolkit;
 /// <param name="HasVenv">Whether it makes virtual environments with pip.</param>
 public sealed record PythonInterpreter(string Path, Version Version, bool HasVenv)
 {
-    /// <summary>Oldest that the pinned packages take; the toolkit's own wheels begin earlier.</summary>
-    public static readonly Version Oldest = new(3, 10);
+    /// <summary>Oldest that there are pins for; the toolkit's own wheels begin earlier.</summary>
+    public static readonly Version Oldest = new(3, 8);
 
     /// <summary>Newest that the toolkit has wheels for.</summary>
     public static readonly Version Newest = new(3, 12);
 
     public bool IsSupported => Version >= Oldest && Version <= Newest;
 
-    /// <summary>The Pythons on the PATH, best first: supported ones that make environments, 3.11 before others.</summary>
+    /// <summary>The Pythons on the PATH, best first: supported ones that make environments, 3.11 before others, as the pins were seen to work there.</summary>
     /// <param name="searchPath">Folders to look in, as in PATH.</param>
     /// <param name="cancellation">Ends the search.</param>
     public static async Task<IReadOnlyList<PythonInterpreter>> FindAsync(string searchPath, CancellationToken cancellation = default)
     {
-        string[] names = ["python3.11", "python3.12", "python3.10", "python3", "python"];
+        string[] names = ["python3.11", "python3.12", "python3.10", "python3.9", "python3.8", "python3", "python"];
         var paths = from name in names
                     let path = searchPath.Split(':').Where(folder => folder.Length > 0).Select(folder => System.IO.Path.Combine(folder, name)).FirstOrDefault(File.Exists)
                     where path is not null

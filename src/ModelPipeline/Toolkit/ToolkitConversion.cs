@@ -31,8 +31,8 @@ public sealed record ToolkitRequest
     /// <summary>Sequence lengths of a file with several shapes, ascending; empty takes the source's own shape.</summary>
     public IReadOnlyList<InputShape> Shapes { get; init; } = [];
 
-    /// <summary>File that lists samples to run in the toolkit's simulator; null for none.</summary>
-    public string? Score { get; init; }
+    /// <summary>What to run in the toolkit's simulator; null for nothing.</summary>
+    public SimulatorRun? Simulate { get; init; }
 
     /// <summary>Compare every layer with fp32 on the first calibration sample.</summary>
     public bool Analyse { get; init; }
@@ -41,14 +41,16 @@ public sealed record ToolkitRequest
     public ToolkitLimits Limits { get; init; } = new();
 }
 
+/// <param name="Dataset">File that lists the samples.</param>
+/// <param name="Outputs">File to write: the first output of each sample, float32 in little endian, one after the other.</param>
+public sealed record SimulatorRun(string Dataset, string Outputs);
+
 /// <summary>What the toolkit made and said.</summary>
 /// <param name="File">The checked artifact.</param>
 /// <param name="Compile">From its log.</param>
 /// <param name="Hybrid">Spans that stayed in fp16, in the toolkit's names.</param>
-/// <param name="Scores">All outputs of each sample to score.</param>
 /// <param name="Analysis">If it was asked for.</param>
-public sealed record ToolkitArtifact(
-    RknnFile File, CompileReport Compile, IReadOnlyList<HybridSpan> Hybrid, IReadOnlyList<IReadOnlyList<double>> Scores, ErrorAnalysis? Analysis);
+public sealed record ToolkitArtifact(RknnFile File, CompileReport Compile, IReadOnlyList<HybridSpan> Hybrid, ErrorAnalysis? Analysis);
 
 /// <summary>Builds .rknn files with rknn-toolkit2 through the shim.</summary>
 public static partial class ToolkitConversion
@@ -76,7 +78,7 @@ public static partial class ToolkitConversion
             var file = RknnFile.Read(temporary);
             file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
             File.Move(temporary, request.Artifact, overwrite: true);
-            return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.Scores ?? [], said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
+            return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
         finally
         {
@@ -120,8 +122,6 @@ public static partial class ToolkitConversion
             throw new PipelineException($"variant '{variant.Name}': w8a8 needs a calibration set.", PipelineException.ConfigurationError);
         if (variant.Precision == Precision.Fp16 && (variant.Fp16.Count > 0 || variant.AutoHybrid is not null))
             throw new PipelineException($"variant '{variant.Name}': 'fp16' and auto_hybrid choose what a w8a8 variant keeps in fp16; the precision fp16 keeps all.", PipelineException.ConfigurationError);
-        if (request.Shapes.Count > 1 && variant.Toolkit.StartsWith("2.3.", StringComparison.Ordinal))
-            throw new PipelineException($"variant '{variant.Name}': toolkit {variant.Toolkit} cannot build several shapes into one file of a BERT model. Build one file a shape, or set 'toolkit: 2.5.0'.", PipelineException.ConfigurationError);
         return new ToolkitSettings
         {
             Toolkit = variant.Toolkit,
@@ -139,12 +139,12 @@ public static partial class ToolkitConversion
                 : [[.. Fixed(input)]]))],
             Dataset = request.Dataset is { } dataset ? Path.GetFullPath(dataset) : null,
             AutoHybrid = variant.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
-            Score = request.Score is { } samples ? Path.GetFullPath(samples) : null,
+            Simulate = request.Simulate is { } run ? new SimulatorRun(Path.GetFullPath(run.Dataset), Path.GetFullPath(run.Outputs)) : null,
             Analyse = request.Analyse,
         };
     }
 
-    /// <summary>A file for several shapes has no shape of its own.</summary>
+    /// <summary>What the file is to tell of its tensors. Of one for several shapes, only names are known beforehand.</summary>
     private static IReadOnlyList<TensorShape> TensorsOf(ToolkitRequest request, IEnumerable<ValueInfo> values) =>
         [.. values.Select(value => new TensorShape(value.Name, request.Shapes.Count > 0 ? [] : [.. Fixed(value)]))];
 

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;
@@ -36,7 +35,7 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
 
     /// <summary>Where Provision puts a version: named after its requirements, so that other pins make another environment.</summary>
     public static string FolderOf(string cache, string requirements) =>
-        Path.Combine(cache, "toolkit", $"{Path.GetFileNameWithoutExtension(requirements)["requirements-".Length..]}-{Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(requirements)))[..16]}");
+        Path.Combine(cache, "toolkit", $"{Path.GetFileNameWithoutExtension(requirements)["requirements-".Length..]}-{FileDigest.Of(requirements).Sha256[..16]}");
 
     /// <summary>The environment for a version of the toolkit.</summary>
     /// <param name="version">As in models.yaml.</param>

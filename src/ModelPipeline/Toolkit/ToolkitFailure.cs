@@ -21,7 +21,6 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
         ("No module named", "The toolkit's environment is not complete: run the target Provision, or Doctor to see what is missing."),
         ("not exists", "Run Prepare again: the file went away between two stages."),
         ("Error parsing message", "The file is no ONNX model or it was cut: fetch it again and run Prepare."),
-        ("matmul_1", "Toolkit 2.3.2 cannot build dynamic_input for BERT: build one file a shape, or set 'toolkit: 2.5.0'."),
         ("MemoryError", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
         ("Cannot allocate memory", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
         ("signal 9", "The system killed it, most likely for want of memory: close other programs or convert on a larger machine."),

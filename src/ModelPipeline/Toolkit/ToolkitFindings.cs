@@ -29,24 +29,20 @@ public sealed record ToolkitFindings(CompileSummary Compile, ToolkitNotes Notes)
 /// <param name="Changes">Figures that differ.</param>
 public sealed record ReleaseComparison(string Version, IReadOnlyList<CompileChange> Changes);
 
-/// <summary>Scores of the same pairs from somewhere else.</summary>
-/// <param name="Source">Who gave them.</param>
-/// <param name="Ndcg">NDCG@10 of the ranking; null if undefined.</param>
-/// <param name="ToReference">Mean Kendall tau-b to fp32.</param>
-/// <param name="ToVariant">Mean Kendall tau-b to the validated scores.</param>
-public sealed record Opinion(string Source, double? Ndcg, double? ToReference, double? ToVariant)
+/// <summary>How the same texts were scored somewhere else.</summary>
+/// <param name="Source">Who scored them.</param>
+/// <param name="Figures">Accuracy against fp32, by metric name.</param>
+/// <param name="TauToVariant">Rerankers: mean Kendall tau-b to the validated scores, else null.</param>
+public sealed record Opinion(string Source, IReadOnlyDictionary<string, double> Figures, double? TauToVariant)
 {
-    /// <summary>How another's scores compare with those of a report, query by query.</summary>
-    /// <param name="source">Who gave them.</param>
+    /// <summary>Another report of the same texts, beside one of the toolkit's artifact.</summary>
+    /// <param name="source">Who gave the other's scores.</param>
     /// <param name="report">Of the validated variant.</param>
-    /// <param name="figures">The other's.</param>
-    /// <param name="queries">The other's, of the same corpus.</param>
-    public static Opinion Of(string source, ValidationReport report, IReadOnlyDictionary<string, double> figures, IReadOnlyList<QueryFigures> queries)
-    {
-        return new(source, Known(Metric.NdcgAt10), Known(Metric.KendallTau), Figure.Round(report.Queries.Zip(queries, (own, other) => Tau(own.Scores, other.Scores)).Average()));
-
-        double? Known(string metric) => figures.TryGetValue(metric, out var figure) ? figure : null;
-    }
+    /// <param name="other">Of the same corpus.</param>
+    public static Opinion Of(string source, ValidationReport report, ValidationReport other) => new(
+        source,
+        Figure.Set(other.Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
+        Figure.Round(report.Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average()));
 
     private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
         RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;

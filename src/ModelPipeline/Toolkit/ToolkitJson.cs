@@ -20,7 +20,7 @@ internal sealed record ToolkitSettings
     public bool Tensors { get; init; }
     public IReadOnlyList<string[]> Hybrid { get; init; } = [];
     public ToolkitThresholds? AutoHybrid { get; init; }
-    public string? Score { get; init; }
+    public SimulatorRun? Simulate { get; init; }
     public bool Analyse { get; init; }
 }
 
@@ -31,6 +31,5 @@ internal sealed record ToolkitThresholds(double Cos, double? Euc);
 internal sealed record ToolkitOutcome
 {
     public IReadOnlyList<string>? Tensors { get; init; }
-    public IReadOnlyList<IReadOnlyList<double>>? Scores { get; init; }
     public string? ErrorAnalysis { get; init; }
 }

@@ -37,6 +37,20 @@ public sealed class ToolkitSettingsTests
         Assert.Equal(["kendall_tau", "ndcg_at_10"], plain.Gates.Select(gate => gate.Metric));
     }
 
+    [Theory]
+    [InlineData("", "2.3.2")]
+    [InlineData("toolkit: 2.2.0\n    ", "2.2.0")]
+    public void Several_shapes_in_one_file_need_a_toolkit_that_can_build_them(string setting, string version)
+    {
+        const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, dynamic_input: true }";
+
+        var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", setting + Dynamic))));
+        Assert.EndsWith($"models.tiny.variants.npu.dynamic_input: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', or leave dynamic_input out for one file a shape", error);
+
+        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].DynamicInput);
+        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]"))).Models[0].Variants[0].DynamicInput);
+    }
+
     [Fact]
     public void A_measured_latency_needs_a_build_to_be_compared_with()
     {

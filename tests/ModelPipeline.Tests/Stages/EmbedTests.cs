@@ -57,7 +57,7 @@ public sealed class EmbedTests
     }
 
     /// <summary>The reranker without pooler and classifier.</summary>
-    private static OnnxModel Encoder()
+    internal static OnnxModel Encoder()
     {
         var graph = TinyReranker.Source.Graph;
         var tokens = graph.Inputs[0].Shape;

@@ -28,11 +28,11 @@ public sealed class DoctorTests : IDisposable
     public async Task A_machine_without_Python_or_with_one_that_is_too_new_learns_what_to_install()
     {
         variables["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName;
-        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.10 to 3.12", Found: "", Fix: not null });
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.8 to 3.12", Found: "", Fix: not null });
         Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "C++ compiler", Fix: "apt-get install g++" });
 
         RecordedToolkit.Answering(folder.File("bin/python3"), "3 13 0");
-        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.10 to 3.12", Found: "3.13", Fix: not null });
+        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.8 to 3.12", Found: "3.13", Fix: not null });
         Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python's venv module", Fix: "apt-get install python3-venv" });
         Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "rknn-toolkit2", Found: "", Fix: "./build.sh --target=Provision" });
     }
@@ -55,6 +55,22 @@ public sealed class DoctorTests : IDisposable
         var findings = await ExamineAsync(Backend.Simulator, device with { Port = 1, HostKey = null, IdentityFile = folder.File("gone") });
         Assert.Equal(["host key", "key", "reachable"], findings.Where(finding => finding is { For: "device board", IsWell: false }).Select(finding => finding.Need));
         Assert.Contains(findings, finding => finding.Fix == "switch it on and check 'host' and 'port' (127.0.0.1:1)");
+    }
+
+    [Fact]
+    public async Task This_machine_in_a_boards_place_needs_an_SSH_server_and_the_agent_and_says_which_packages_bring_what_is_missing()
+    {
+        var (native, arm64) = (new DeviceSpec { Name = "near", Kind = DeviceKind.Loopback }, new DeviceSpec { Name = "near", Kind = DeviceKind.Loopback, Platform = "linux-arm64" });
+        Assert.Equal(["SSH server", "ssh-keygen", "agent for linux-x64"], (await OfDeviceAsync(native)).Select(finding => finding.Need));
+        Assert.All(await OfDeviceAsync(native), finding => Assert.True(finding.IsWell, finding.ToString()));
+        Assert.All(await OfDeviceAsync(arm64), finding => Assert.True(finding.IsWell, finding.ToString()));
+
+        variables["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName;
+        Assert.Equal(
+            [("ssh-keygen", "apt-get install openssh-client"), ("emulator", "apt-get install qemu-user-static")],
+            (await OfDeviceAsync(arm64)).Where(finding => !finding.IsWell).Select(finding => (finding.Need, finding.Fix)));
+
+        async Task<IEnumerable<Finding>> OfDeviceAsync(DeviceSpec device) => (await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device near");
     }
 
     [Fact]

@@ -96,16 +96,5 @@ public class HybridPlanTests
         Assert.NotEmpty(HybridPlan.Suggest(analysis, Recordings.PreparedGraph, minCosine: 0.9999));
     }
 
-    [Fact]
-    public void The_quantization_config_gives_ranges_and_refuses_what_is_none()
-    {
-        var config = QuantizationConfig.Parse(Recordings.Text("tiny-int8.quantization.cfg"));
-
-        Assert.Equal(new QuantizedTensor("/Mul_output_0", "int8", -30, 0, 0.11764705882352941, 127), config.Tensors.Single(tensor => tensor.Name == "/Mul_output_0"));
-        Assert.Equal(116, config.Tensors.Count);
-        foreach (var text in new[] { "", "a: b", "quantize_parameters: [1", "quantize_parameters:\n  a: 3", "quantize_parameters:\n  a:\n    min: [x]" })
-            Assert.Throws<PipelineException>(() => QuantizationConfig.Parse(text));
-    }
-
     private static IReadOnlyList<HybridSpan> Resolve(string entry) => HybridPlan.Resolve([entry], Recordings.PreparedGraph, Recordings.Tensors);
 }

@@ -8,37 +8,45 @@ public class LatencyEstimateTests
 {
     private static readonly CompileReport Fp16 = CompileReport.Parse(Recordings.Text("tiny-fp16-verbose.log"));
     private static readonly CompileReport Int8 = CompileReport.Parse(Recordings.Text("tiny-int8-verbose.log"));
+    private static readonly CompiledWork Estimated = CompiledWork.Of(Int8)!;
 
     [Fact]
     public void A_measured_file_is_estimated_at_what_was_measured_and_int8_at_about_half_of_fp16()
     {
-        var itself = LatencyEstimate.Of(Fp16, [new(Fp16, 12)])!;
-        var other = LatencyEstimate.Of(Int8, [new(Fp16, 12)])!;
+        var itself = LatencyEstimate.Of(CompiledWork.Of(Fp16)!, [Measured(12)])!;
+        var other = LatencyEstimate.Of(Estimated, [Measured(12)])!;
 
         Assert.Equal(12, itself.Milliseconds, 9);
         Assert.InRange(other.Milliseconds, 5.5, 6.5);
         Assert.InRange(other.High / other.Milliseconds, 2, 2.3);
         Assert.Equal(other.Milliseconds / other.Low, other.High / other.Milliseconds, 6);
-        Assert.Equal("0.1 M cycles and 3.2 MB of traffic, scaled by 1 measured file (12 ms)", other.Basis);
+        Assert.Equal("0.1 M cycles and 2.2 MB of traffic, scaled by 1 measured file (models.yaml: 12 ms)", other.Basis);
     }
 
     [Fact]
     public void More_measurements_that_agree_narrow_the_interval_and_such_that_do_not_widen_it()
     {
-        double Width(params MeasuredLatency[] measured) => LatencyEstimate.Of(Int8, measured) is { } estimate ? estimate.High / estimate.Low : 0;
+        double Width(params MeasuredLatency[] measured) => LatencyEstimate.Of(Estimated, measured) is { } estimate ? estimate.High / estimate.Low : 0;
 
-        var one = Width(new MeasuredLatency(Fp16, 12));
-        Assert.True(Width(new(Fp16, 12), new(Fp16, 12.1), new(Fp16, 11.9)) < one);
-        Assert.True(Width(new(Fp16, 12), new(Fp16, 60)) > one);
+        var one = Width(Measured(12));
+        Assert.True(Width(Measured(12), Measured(12.1), Measured(11.9)) < one);
+        Assert.True(Width(Measured(12), Measured(60)) > one);
     }
 
     [Fact]
     public void Without_a_measurement_or_a_whole_report_there_is_no_estimate()
     {
-        Assert.Null(LatencyEstimate.Of(Int8, []));
-        Assert.Null(LatencyEstimate.Of(Int8 with { Complete = false }, [new(Fp16, 12)]));
-        Assert.Null(LatencyEstimate.Of(Int8, [new(Fp16, 0)]));
+        Assert.Null(LatencyEstimate.Of(Estimated, []));
+        Assert.Null(CompiledWork.Of(Int8 with { Complete = false }));
     }
+
+    [Fact]
+    public void The_basis_tells_what_was_measured_where()
+    {
+        Assert.EndsWith("scaled by 3 measured files (models.yaml: 12 ms; board: 11.8, 6 ms)", LatencyEstimate.Of(Estimated, [Measured(12), Measured(11.8, "board"), Measured(6, "board")])!.Basis);
+    }
+
+    private static MeasuredLatency Measured(double milliseconds, string source = "models.yaml") => new(source, "rk3588", "", CompiledWork.Of(Fp16)!, milliseconds);
 
     [Fact]
     public void Compile_limits_name_the_figure_and_the_limit()

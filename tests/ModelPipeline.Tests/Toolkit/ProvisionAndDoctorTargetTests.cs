@@ -13,7 +13,7 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
     public async Task What_Doctor_misses_Provision_brings_from_a_folder_of_wheels_after_which_all_is_well()
     {
         Assert.True(File.Exists(RecordedToolkit.SystemPython));
-        foreach (var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2")).Select(line => line.Split("==")).Where(pin => pin.Length == 2).Select(pin => (pin[0], pin[1])))
+        foreach (var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2")).Select(line => line.Split(';')[0].Split("==")).Where(pin => pin.Length == 2).Select(pin => (pin[0], pin[1])))
         {
             Wheels.Pack(folder.File("wheels"), name, version, name switch
             {

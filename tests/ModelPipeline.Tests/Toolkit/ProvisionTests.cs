@@ -1,10 +1,11 @@
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
 
 /// <summary>Provisioning with the real pip, from a folder of wheels that the test packs.</summary>
-public sealed class ProvisionTests : IDisposable
+public sealed partial class ProvisionTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
@@ -46,14 +47,40 @@ public sealed class ProvisionTests : IDisposable
         Assert.Equal([(new Version(3, 13), false)], (await Find()).Select(python => (python.Version, python.IsSupported)));
         Fake("python3.12", "3 12 0");
         Fake("python3.10", "3 10 1");
-        Assert.Equal([new Version(3, 10), new Version(3, 12), new Version(3, 13)], (await Find()).Select(python => python.Version));
+        Fake("python3.8", "3 8 20");
+        Assert.Equal([new Version(3, 8), new Version(3, 10), new Version(3, 12), new Version(3, 13)], (await Find()).Select(python => python.Version).Order());
+        Fake("python3.7", "3 7 17");
         Fake("python", "no Python at all");
-        Assert.Equal(3, (await Find()).Count);
+        Assert.Equal(4, (await Find()).Count);
 
         Task<IReadOnlyList<PythonInterpreter>> Find() => PythonInterpreter.FindAsync(bin, TestContext.Current.CancellationToken);
 
         void Fake(string name, string answer) => RecordedToolkit.Answering(Path.Combine(bin, name), answer);
     }
 
+    [Theory]
+    [InlineData("2.3.2")]
+    [InlineData("2.5.0")]
+    public void Each_Python_from_3_8_to_3_12_has_one_pin_of_each_package(string version)
+    {
+        var pins = File.ReadLines(ToolkitEnvironment.Requirements(version)).Select(line => Pin().Match(line)).Where(pin => pin.Success).ToList();
+
+        foreach (var python in Enumerable.Range(8, 5))
+        {
+            var serving = pins.Where(pin => !pin.Groups["minor"].Success
+                || (pin.Groups["than"].Value == "<" ? python < int.Parse(pin.Groups["minor"].Value) : python >= int.Parse(pin.Groups["minor"].Value))).Select(pin => pin.Groups["name"].Value).ToList();
+            Assert.Equal(13, serving.Count);
+            Assert.Equal(serving, serving.Distinct());
+        }
+        Assert.Equal(File.ReadLines(ToolkitEnvironment.Requirements(version)).Count(line => !line.StartsWith('#')), pins.Count);
+    }
+
+    [Fact]
+    public void The_driver_is_Python_3_8() => RecordedToolkit.Run(
+        RecordedToolkit.SystemPython, "-I", "-c", "import ast, sys; ast.parse(open(sys.argv[1], encoding='utf-8').read(), feature_version=(3, 8))", ToolkitEnvironment.DriverPath);
+
     public void Dispose() => folder.Dispose();
+
+    [GeneratedRegex("""^(?<name>[\w.-]+)==[\w.]+(?:; python_version (?<than><|>=) "3\.(?<minor>\d+)")?$""")]
+    private static partial Regex Pin();
 }

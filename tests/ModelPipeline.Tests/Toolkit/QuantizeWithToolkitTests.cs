@@ -1,38 +1,55 @@
-using ModelPipeline.Manifest;
-using ModelPipeline.Sources;
-using ModelPipeline.Stages;
+using System.Text;
+using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
 
-/// <summary>The quantize stage with backend rknn, from models.yaml to the artifact.</summary>
+/// <summary>The target Quantize with backend rknn, from models.yaml to the artifacts.</summary>
 public sealed class QuantizeWithToolkitTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
     private readonly RecordedToolkit toolkit = new();
-    private readonly List<string> warnings = [];
+    private readonly Workspace workspace = new();
 
     [Fact]
-    public async Task The_stage_makes_the_real_file_once_and_again_only_when_something_changed()
+    public async Task Each_shape_is_a_file_that_is_built_again_only_when_something_changed_for_it()
     {
-        Environment.SetEnvironmentVariable(ToolkitEnvironment.PythonVariable, toolkit.Python);
-        var expected = File.ReadAllBytes(Recordings.File("tiny-int8.rknn"));
+        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
+        var (small, large) = (Artifact("1x64"), Artifact("1x128"));
 
-        var artifact = await QuantizeAsync();
-        Assert.Equal(expected, File.ReadAllBytes(artifact));
-        Assert.EndsWith("/variants/int8/1x128/tiny-reranker-0.1.0-rk3588-int8.rknn", artifact);
-        Assert.Contains(warnings, warning => warning.Contains("logits is int8"));
-        var compile = ReportJson.Read<CompileReport>(Path.Combine(Path.GetDirectoryName(artifact)!, "compile.json"));
-        Assert.Equal((103_067, 72, 4855.75), (compile.Cycles, compile.Layers.Count, compile.WeightKb));
+        await QuantizeAsync(toolkit);
+        Assert.Equal(File.ReadAllBytes(Recordings.File("tiny-fp16.rknn")), File.ReadAllBytes(large));
+        Assert.Equal(["input_ids [1,64]", "attention_mask [1,64]", "token_type_ids [1,64]"], RknnFile.Read(small).Inputs.Select(input => input.Shape.ToString()));
+        Assert.Contains("derived by the recorded toolkit of the tests", Encoding.Latin1.GetString(File.ReadAllBytes(small)));
+        var compile = ReportJson.Read<CompileReport>(Path.Combine(Path.GetDirectoryName(large)!, "compile.json"));
+        Assert.Equal((204_953, 72), (compile.Cycles, compile.Layers.Count));
+        var first = Changed(large);
 
-        var first = File.GetLastWriteTimeUtc(artifact);
-        await QuantizeAsync();
-        Assert.Equal(first, File.GetLastWriteTimeUtc(artifact));
-        await QuantizeAsync(forced: true);
-        var second = File.GetLastWriteTimeUtc(artifact);
-        Assert.True(second > first);
-        await QuantizeAsync(fp16: "[head]");
-        Assert.True(File.GetLastWriteTimeUtc(artifact) > second);
+        workspace.Edit(("[[1, 64], [1, 128]] ", "[[1, 32], [1, 128]] "));
+        await QuantizeAsync(toolkit);
+        Assert.Equal(32, RknnFile.Read(Artifact("1x32")).Inputs[0].Shape.Dims[1]);
+        Assert.Equal(first, Changed(large));
+
+        workspace.Edit(("precision: fp16", "precision: fp16\n        optimization_level: 2"));
+        await QuantizeAsync(toolkit);
+        Assert.True(Changed(large) > first);
+    }
+
+    [Fact]
+    public async Task With_dynamic_input_all_shapes_are_one_file_if_the_toolkit_can_build_it()
+    {
+        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"));
+        var refused = await RunAsync(toolkit);
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("variants.npu.dynamic_input: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'", refused.Error);
+
+        workspace.Edit(("dynamic_input: true", "dynamic_input: true\n        toolkit: 2.5.0"));
+        using var newer = new RecordedToolkit(version: "2.5.0");
+        await QuantizeAsync(newer);
+
+        var artifact = workspace.Built("variants/npu/tiny-reranker-0.1.0-rk3588-npu.rknn");
+        Assert.Equal([artifact], Directory.GetFiles(workspace.Built("variants/npu"), "*.rknn", SearchOption.AllDirectories));
+        Assert.Equal("2.5.0", RknnFile.Read(artifact).Compiler);
     }
 
     [Fact]
@@ -58,37 +75,14 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     {
         folder.Dispose();
         toolkit.Dispose();
+        workspace.Dispose();
     }
 
-    private async Task<string> QuantizeAsync(bool forced = false, string fp16 = "[]")
-    {
-        var yaml = folder.Write("models.yaml", $$"""
-            corpora:
-              sample:
-                passages: {{RepositoryFiles.Sample("corpus/passages.jsonl")}}
-                queries: {{RepositoryFiles.Sample("corpus/queries.jsonl")}}
-                qrels: {{RepositoryFiles.Sample("corpus/qrels.tsv")}}
-                candidates: {{RepositoryFiles.Sample("corpus/candidates.jsonl")}}
-            models:
-              tiny-reranker:
-                version: 0.1.0
-                task: rerank
-                source:
-                  file: {{RepositoryFiles.Sample("tiny-reranker/model.onnx")}}
-                  sha256: 3aed8effbc580bf85b1cfbb7bbba8ead57b517b14e04b2e3304ed54abf14f74e
-                tokenizer:
-                  vocab:
-                    file: {{RepositoryFiles.Sample("tiny-reranker/vocab.txt")}}
-                    sha256: fafa0d1f515f7392ce67af721d59b1de5194db32b710a3a157c6041d2af02e60
-                shapes: [[1, 128]]
-                calibration: { corpus: sample, samples: 3 }
-                variants:
-                  int8: { backend: rknn, precision: w8a8, rewrites: [fold-shapes, mask], fp16: {{fp16}} }
-            """);
-        var manifest = ModelsYaml.Load(yaml, new ManifestOverrides { ForceConvert = forced }, _ => null);
-        var model = manifest.Models[0];
-        var build = new ModelBuild(manifest, model, folder.File("artifacts"), new ModelSources(manifest, new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true })));
-        var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
-        return await QuantizeStage.RunAsync(build, model.Variants[0], model.Shapes[0], context);
-    }
+    private static DateTime Changed(string path) => File.GetLastWriteTimeUtc(path);
+
+    private string Artifact(string shape) => workspace.Built($"variants/npu/{shape}/tiny-reranker-0.1.0-rk3588-npu-{shape}.rknn");
+
+    private async Task QuantizeAsync(RecordedToolkit with) => (await RunAsync(with)).Succeeded();
+
+    private Task<HostRun> RunAsync(RecordedToolkit with) => workspace.RunAsync(("RKNN_PYTHON", with.Python), "--target=Quantize", "--model=tiny-reranker", "--variant=npu");
 }

@@ -29,12 +29,22 @@ internal sealed class RecordedToolkit : IDisposable
 
     public ToolkitEnvironment Driver => new(Python, Path.Combine(ToolkitEnvironment.Scripts, "driver.py"));
 
-    /// <summary>A program that answers one line to everything.</summary>
-    public static void Answering(string path, string answer)
+    /// <summary>A program that answers one line to everything. Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.</summary>
+    public static void Answering(string path, string answer) => Run("sh", "-c", """printf '#!/bin/sh\necho %s\n' "$2" > "$1" && chmod +x "$1" """, "sh", path, answer);
+
+    /// <summary>Waits until a toolkit that hangs has told its process and its child's, somewhere below a folder.</summary>
+    public static async Task<IReadOnlyList<int>> HangingAsync(string folder)
     {
-        File.WriteAllText(path, $"#!/bin/sh\necho {answer}\n");
-        Run("chmod", "+x", path);
+        int[] pids = [];
+        await ProcessTable.UntilAsync(
+            () => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines).Select(int.Parse)]).Length == 2,
+            () => $"no two processes of a toolkit have told themselves below {folder}");
+        Assert.All(pids, pid => Assert.True(ProcessTable.IsRunning(pid), $"{pid}"));
+        return pids;
     }
+
+    /// <summary>Waits until processes that were killed are gone, which the system need not do at once.</summary>
+    public static Task EndedAsync(IReadOnlyList<int> pids) => Task.WhenAll(pids.Select(ProcessTable.EndsAsync));
 
     public static void Run(string program, params string[] arguments)
     {

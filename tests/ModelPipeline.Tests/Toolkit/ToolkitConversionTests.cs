@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
@@ -87,11 +88,11 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task Scores_of_the_toolkits_simulator_and_its_error_analysis_come_back()
     {
-        var request = files.Request(Toolkit(), output) with { Score = files.Dataset, Analyse = true };
+        var request = files.Request(Toolkit(), output) with { Simulate = new(files.Dataset, output.File("outputs")), Analyse = true };
 
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
-        Assert.Equal([[0.325279], [-0.650557]], made.Scores);
+        Assert.Equal([0.325279f, -0.650557f], MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(output.File("outputs"))).ToArray());
         Assert.Equal("/layer.0/attention/self/MatMul_1_output_0_sdpa", made.Analysis!.Layers.Single(layer => layer.Operator == "exSDPAttention" && layer.Name.StartsWith("/layer.0", StringComparison.Ordinal)).Name);
     }
 
@@ -156,7 +157,8 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     {
         var failure = await Failure(files.Request(Toolkit("hang"), output) with { Limits = new() { Time = TimeSpan.FromSeconds(2) } });
 
-        Assert.Matches(@"failed in \w+: the time limit of 2 s was reached\. It hangs", failure); // in build, unless a busy machine comes so far only later
+        // On a busy machine Python may not have come further than the import.
+        Assert.Matches("failed in \\w+: the time limit of 2 s was reached. It hangs", failure);
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -165,22 +167,13 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     {
         using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var running = ToolkitConversion.RunAsync(files.Request(Toolkit("hang"), output), cancellation: cancellation.Token);
-        string[] pids = [];
-        while (pids.Length < 2 && !running.IsCompleted)
-        {
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-            pids = [.. Directory.EnumerateFiles(output.Path, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)];
-        }
-        Assert.All(pids, pid => Assert.True(ProcessTable.IsRunning(int.Parse(pid))));
-        var begin = DateTime.UtcNow;
+        var pids = await RecordedToolkit.HangingAsync(output.Path);
 
         await cancellation.CancelAsync();
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
-        Assert.InRange(DateTime.UtcNow - begin, TimeSpan.Zero, TimeSpan.FromSeconds(10));
-        Assert.Equal(2, pids.Length);
-        foreach (var pid in pids)
-            await ProcessTable.EndsAsync(int.Parse(pid));
+        // Left alone it would sleep for ever; the patience is a busy machine's.
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
+        await RecordedToolkit.EndedAsync(pids);
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -219,21 +212,21 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     }
 
     [Fact]
-    public async Task Shapes_that_the_version_cannot_put_into_one_file_are_refused_at_once()
-    {
-        Assert.Contains("Build one file a shape, or set 'toolkit: 2.5.0'", await Failure(files.Request(Toolkit(), output) with { Shapes = [new(1, 64), new(1, 128)] }));
-    }
-
-    [Fact]
-    public async Task A_version_that_can_gets_all_shapes_at_once_and_answers_for_the_file_it_wrote()
+    public async Task A_version_that_can_gets_all_shapes_at_once_and_its_file_may_have_any_of_them()
     {
         toolkits.Add(new RecordedToolkit(version: "2.5.0"));
         var request = files.Request(toolkits[^1], output, Precision.Fp16);
+        OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")).Save(output.File("open.onnx"));
 
-        var failure = await Failure(request with { Variant = request.Variant with { Toolkit = "2.5.0" }, Shapes = [new(1, 64), new(1, 128)], Limits = new() { KeepScratch = true } });
+        var made = await ToolkitConversion.RunAsync(request with
+        {
+            Source = output.File("open.onnx"),
+            Variant = request.Variant with { Toolkit = "2.5.0" },
+            Shapes = [new(1, 64), new(1, 128)],
+            Limits = new() { KeepScratch = true },
+        }, cancellation: TestContext.Current.CancellationToken);
 
-        // What was recorded is 2.3.2's.
-        Assert.Contains("toolkit 2.3.2 wrote it, where models.yaml asks for 2.5.0", failure);
+        Assert.Equal(("2.5.0", "logits [1,1]"), (made.File.Compiler, Assert.Single(made.File.Outputs).Shape.ToString()));
         var calls = File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories)));
         Assert.Contains("\"dynamic_input\": [[[1, 64], [1, 64], [1, 64]], [[1, 128], [1, 128], [1, 128]]]", calls[0]);
         Assert.Equal("""{"call": "load_onnx", "input_size_list": null, "inputs": null}""", calls[1]);

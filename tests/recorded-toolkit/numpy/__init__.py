@@ -11,8 +11,13 @@ class Array:
         self.shape = shape
         self.dtype = dtype
 
-    def flatten(self):
-        return self.values
+    def astype(self, dtype):
+        if dtype != "<f4":
+            raise TypeError(f"no conversion to {dtype}")
+        return Array(array.array("f", self.values), self.shape, dtype)
+
+    def tobytes(self):
+        return self.values.tobytes()
 
 
 def load(path):

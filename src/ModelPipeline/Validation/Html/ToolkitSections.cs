@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using ModelPipeline.Manifest;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Validation.Html;
@@ -46,15 +47,27 @@ internal static class ToolkitSections
         if (toolkit.Notes.Fp16.Count > 0)
             section.Append(List("In fp16, in the toolkit's names", toolkit.Notes.Fp16.Select(span => $"{span.From} -> {span.To}")));
         if (toolkit.Opinions.Count > 0)
-        {
-            section.Append("<h3>Other opinions</h3>\n<div class=\"scroll\"><table>\n<tr><th>Scores of</th><th>NDCG@10</th><th>Tau to fp32</th><th>Tau to this variant</th></tr>\n");
-            foreach (var opinion in toolkit.Opinions)
-                section.Append($"<tr><td>{Plot.Escape(opinion.Source)}</td><td>{Number(opinion.Ndcg, 3)}</td><td>{Number(opinion.ToReference, 3)}</td><td>{Number(opinion.ToVariant, 3)}</td></tr>\n");
-            section.Append("</table></div>\n");
-        }
+            section.Append(Opinions(report, toolkit.Opinions));
         if (toolkit.Notes.Worst.Count > 0)
             section.Append(Worst(toolkit.Notes));
         return section.ToString();
+    }
+
+    /// <summary>The validated scores, and below them those of others for the same texts.</summary>
+    private static string Opinions(ValidationReport report, IReadOnlyList<Opinion> opinions)
+    {
+        string[] names = report.Subject.Task == ModelTask.Rerank ? [Metric.NdcgAt10, Metric.KendallTau] : [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];
+        Metric[] metrics = [.. names.Select(Metric.Named)];
+        var section = new StringBuilder("<h3>Other opinions</h3>\n<div class=\"scroll\"><table>\n<tr><th>Scores of</th>");
+        section.AppendJoin("", metrics.Select(metric => $"<th>{Plot.Escape(metric.Label)}</th>")).Append("<th>Kendall tau to this variant</th></tr>\n");
+        Row($"this variant on {report.Subject.Device}", report.Figures, null);
+        foreach (var opinion in opinions)
+            Row(opinion.Source, opinion.Figures, opinion.TauToVariant);
+        return section.Append("</table></div>\n").ToString();
+
+        void Row(string source, IReadOnlyDictionary<string, double> figures, double? tau) => section.Append($"<tr><td>{Plot.Escape(source)}</td>")
+            .AppendJoin("", metrics.Select(metric => $"<td>{Number(figures.TryGetValue(metric.Name, out var figure) ? figure : null, metric.Decimals)}</td>"))
+            .Append($"<td>{Number(tau, 3)}</td></tr>\n");
     }
 
     private static string Worst(ToolkitNotes notes)
