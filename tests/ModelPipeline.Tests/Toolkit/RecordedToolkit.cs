@@ -38,13 +38,17 @@ internal sealed class RecordedToolkit : IDisposable
         int[] pids = [];
         await ProcessTable.UntilAsync(
             () => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines).Select(int.Parse)]).Length == 2,
-            () => $"no two processes of a toolkit have told themselves below {folder}");
+            () => "the toolkit did not start");
         Assert.All(pids, pid => Assert.True(ProcessTable.IsRunning(pid), $"{pid}"));
         return pids;
     }
 
     /// <summary>Waits until processes that were killed are gone, which the system need not do at once.</summary>
-    public static Task EndedAsync(IReadOnlyList<int> pids) => Task.WhenAll(pids.Select(ProcessTable.EndsAsync));
+    public static async Task EndedAsync(IReadOnlyList<int> pids)
+    {
+        foreach (var pid in pids)
+            await ProcessTable.EndsAsync(pid);
+    }
 
     public static void Run(string program, params string[] arguments)
     {
