@@ -20,7 +20,7 @@ const std::string& folder() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto bytes = std::as_bytes(std::span(data, size));
-    Session session(folder(), folder() + "/lock", [](Kind, std::span<const std::byte> payload) {
+    Session session(folder(), folder() + "/lock", folder(), [](Kind, std::span<const std::byte> payload) {
         if (payload.size() > kMaxMessage)
             __builtin_trap();
     });

@@ -23,7 +23,7 @@ extern "C" {
 #define RKNNSHIM_API __attribute__((visibility("default")))
 
 /* Raised when a caller built against an older header could no longer call the library. */
-#define RKNNSHIM_ABI_VERSION 1
+#define RKNNSHIM_ABI_VERSION 2
 
 typedef enum rknnshim_status {
     RKNNSHIM_OK = 0,
@@ -38,7 +38,8 @@ typedef enum rknnshim_status {
     RKNNSHIM_BUFFER_TOO_SMALL = 9,
     RKNNSHIM_PENDING = 10, /* the job has not ended, or has no event yet */
     RKNNSHIM_END = 11,     /* the job's last event was already delivered */
-    RKNNSHIM_INTERNAL_ERROR = 12
+    RKNNSHIM_INTERNAL_ERROR = 12,
+    RKNNSHIM_BUSY = 13 /* another process has the NPU */
 } rknnshim_status;
 
 /* ---- library ---- */
@@ -51,16 +52,34 @@ RKNNSHIM_API const char* rknnshim_version(void);
 /* JSON array of {"name", "runs": bool, "converts": bool}. */
 RKNNSHIM_API int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length);
 
-/*
- * What this machine is and how it feels, as JSON; "" and 0 where it does not tell:
- *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version, "cores"}
- *   "status"  {"npu_governor", "npu_hertz", "npu_max_hertz", "cpu_governors": {policy: text}, "celsius": {zone: number}, "note"}
- * `rknnrt` is the path of librknnrt.so, or null for where boards have it.
- */
-RKNNSHIM_API int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length);
-
 /* Text of the calling thread's last failure, "" if there was none. Valid until this thread's next call. */
 RKNNSHIM_API const char* rknnshim_last_error(void);
+
+/* ---- this machine ---- */
+
+typedef uint64_t rknnshim_machine;
+
+/*
+ * `options` is null or a JSON object; unknown keys are refused:
+ *   root    stands in front of /proc and /sys (default "")
+ *   rknnrt  path of librknnrt.so (default: where boards have it)
+ *   lock    path of the file that keeps other processes off the NPU, held until the machine is closed (default: none is taken).
+ *           RKNNSHIM_BUSY names the process that holds it.
+ */
+RKNNSHIM_API int32_t rknnshim_machine_open(const char* options, rknnshim_machine* machine);
+
+/*
+ * What the machine is and how it feels, as JSON; "" and 0 where it does not tell:
+ *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version, "cores"}
+ *   "status"  {"npu_governor", "npu_hertz", "npu_max_hertz", "cpu_governors": {policy: text}, "celsius": {zone: number}, "note"}
+ */
+RKNNSHIM_API int32_t rknnshim_machine_describe(rknnshim_machine machine, char* buffer, size_t capacity, size_t* length);
+
+/* Sets the NPU's frequency governor until the machine is closed. RKNNSHIM_UNSUPPORTED says why it stays as it is. */
+RKNNSHIM_API int32_t rknnshim_machine_set_governor(rknnshim_machine machine, const char* npu);
+
+/* Gives back governor and lock. */
+RKNNSHIM_API int32_t rknnshim_machine_close(rknnshim_machine machine);
 
 /* ---- jobs: long work on a thread of its own ---- */
 

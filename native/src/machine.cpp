@@ -1,5 +1,12 @@
 #include "machine.h"
 
+#include "error.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -44,7 +51,55 @@ std::vector<std::string> entries(const std::string& folder) {
 
 Machine::~Machine() {
     if (!governor_before_.empty())
-        std::ofstream(npu_folder() + "/governor") << governor_before_;
+        static_cast<void>(write_governor(governor_before_));
+    if (lock_ < 0)
+        return;
+    note("");
+    close(lock_); // which releases it
+}
+
+std::string Machine::take(const std::string& lock) {
+    if (lock_ >= 0)
+        return "";
+    // In a sticky folder, opening another user's file with O_CREAT is refused: so first without.
+    int file = open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        file = open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        file = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (file < 0)
+        throw Error(RKNNSHIM_IO_ERROR, "the lock file '" + lock + "' on the device cannot be opened; check the permissions of its folder");
+    const bool taken = flock(file, LOCK_EX | LOCK_NB) == 0;
+    std::array<char, 128> text{};
+    const ssize_t length = pread(file, text.data(), text.size() - 1, 0);
+    const std::string said(text.data(), length > 0 ? static_cast<size_t>(length) : 0);
+    const auto number = said.substr(0, said.find('\n'));
+    if (!taken) {
+        close(file);
+        return "process " + (number.empty() ? "unknown" : number) + " holds " + lock;
+    }
+    lock_ = file;
+    struct stat owner {};
+    const bool trusted = fstat(file, &owner) == 0 && (owner.st_uid == 0 || owner.st_uid == geteuid());
+    if (const auto owed = said.find('\n'); trusted && owed != std::string::npos && owed + 1 < said.size() && status()["npu_governor"] == "performance")
+        static_cast<void>(write_governor(said.substr(owed + 1)));
+    note("");
+    return "";
+}
+
+/// Writes into the lock file who holds it, and the governor that the next holder is to give back should this one be killed.
+void Machine::note(const std::string& governor) const {
+    if (lock_ < 0)
+        return;
+    const auto text = std::to_string(getpid()) + (governor.empty() ? "" : "\n" + governor);
+    if (ftruncate(lock_, 0) == 0)
+        static_cast<void>(pwrite(lock_, text.data(), text.size(), 0) < 0); // it only helps others
+}
+
+bool Machine::write_governor(const std::string& name) const {
+    std::ofstream file(npu_folder() + "/governor");
+    file << name << std::flush;
+    return static_cast<bool>(file);
 }
 
 std::string Machine::read(const std::string& path) const {
@@ -117,10 +172,13 @@ std::string Machine::set_npu_governor(const std::string& name) {
     const auto before = read(path.substr(root_.size()));
     if (before == name)
         return "";
-    std::ofstream file(path);
-    file << name << std::flush;
-    if (!file)
+    if (governor_before_.empty())
+        note(before); // first, so that it is known whenever this process is killed
+    if (!write_governor(name)) {
+        if (governor_before_.empty())
+            note("");
         return "the NPU's governor stays '" + before + "': this user may not write " + path + ", or the kernel has no governor '" + name + "'";
+    }
     if (governor_before_.empty())
         governor_before_ = before;
     return "";

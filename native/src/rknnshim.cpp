@@ -20,6 +20,14 @@ struct OpenModel {
     std::mutex run; // one run at a time
 };
 
+struct OpenMachine {
+    OpenMachine(const std::string& root, std::string runtime) : machine(root), rknnrt(std::move(runtime)) {}
+
+    Machine machine;
+    std::string rknnrt;
+    std::mutex mutex; // one call at a time
+};
+
 // Leaked on purpose: a host may call in while static objects are destroyed at exit.
 HandleTable<Job>& jobs() {
     static auto& table = *new HandleTable<Job>(0x4A, "job");
@@ -28,6 +36,11 @@ HandleTable<Job>& jobs() {
 
 HandleTable<OpenModel>& models() {
     static auto& table = *new HandleTable<OpenModel>(0x4D, "model");
+    return table;
+}
+
+HandleTable<OpenMachine>& machines() {
+    static auto& table = *new HandleTable<OpenMachine>(0x48, "machine");
     return table;
 }
 
@@ -124,17 +137,46 @@ int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length) {
     });
 }
 
-int32_t rknnshim_machine(const char* rknnrt, char* buffer, size_t capacity, size_t* length) {
+const char* rknnshim_last_error(void) {
+    return last_error().c_str();
+}
+
+int32_t rknnshim_machine_open(const char* options, rknnshim_machine* machine) {
     return guard([&] {
-        const Machine machine("");
-        auto facts = machine.facts();
-        facts["runtime"] = runtime_version(rknnrt == nullptr ? "" : rknnrt);
-        return give(dump({{"facts", facts}, {"status", machine.status()}}), buffer, capacity, length);
+        required(machine, "machine") = 0;
+        Fields fields(options == nullptr ? "" : options, "machine options");
+        const auto root = fields.text("root", "");
+        auto rknnrt = fields.text("rknnrt", "");
+        const auto lock = fields.text("lock", "");
+        fields.finish();
+        auto open = std::make_shared<OpenMachine>(root, std::move(rknnrt));
+        if (const auto holder = lock.empty() ? "" : open->machine.take(lock); !holder.empty())
+            throw Error(RKNNSHIM_BUSY, holder);
+        *machine = machines().add(std::move(open));
     });
 }
 
-const char* rknnshim_last_error(void) {
-    return last_error().c_str();
+int32_t rknnshim_machine_describe(rknnshim_machine machine, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const auto open = machines().get(machine);
+        const std::lock_guard lock(open->mutex);
+        auto facts = open->machine.facts();
+        facts["runtime"] = runtime_version(open->rknnrt);
+        return give(dump({{"facts", facts}, {"status", open->machine.status()}}), buffer, capacity, length);
+    });
+}
+
+int32_t rknnshim_machine_set_governor(rknnshim_machine machine, const char* npu) {
+    return guard([&] {
+        const auto open = machines().get(machine);
+        const std::lock_guard lock(open->mutex);
+        if (const auto reason = open->machine.set_npu_governor(&required(npu, "npu")); !reason.empty())
+            throw Error(RKNNSHIM_UNSUPPORTED, reason);
+    });
+}
+
+int32_t rknnshim_machine_close(rknnshim_machine machine) {
+    return guard([&] { machines().remove(machine); });
 }
 
 int32_t rknnshim_job_start(const char* json, size_t length, rknnshim_job* job) {

@@ -15,12 +15,33 @@ TEST(the_library_tells_its_versions_and_backends) {
     CHECK_EQUAL(list.dump(), R"([{"converts":false,"name":"onnx","runs":true},{"converts":false,"name":"rknnrt","runs":true},{"converts":true,"name":"simulator","runs":true},{"converts":true,"name":"rknn-toolkit","runs":false}])");
 }
 
-TEST(the_library_tells_what_the_machine_is) {
-    const auto machine = nlohmann::json::parse(test::text([](char* b, size_t c, size_t* l) { return rknnshim_machine("/nowhere", b, c, l); }));
-    CHECK(machine["facts"]["platform"].get<std::string>().starts_with("linux-"));
-    CHECK(machine["facts"]["cores"] > 0);
-    CHECK_EQUAL(machine["facts"]["runtime"], "");
-    CHECK(machine["status"]["celsius"].is_object());
+TEST(the_library_tells_what_the_machine_is_and_keeps_others_off_it) {
+    const test::Folder folder;
+    const auto governor = folder.path("sys/class/devfreq/fdab0000.npu/governor");
+    std::filesystem::create_directories(std::filesystem::path(governor).parent_path());
+    static_cast<void>(folder.write("sys/class/devfreq/fdab0000.npu/governor", "rknpu_ondemand"));
+    const auto options = nlohmann::json{{"root", folder.path("")}, {"rknnrt", "/nowhere"}, {"lock", folder.path("lock")}}.dump();
+    rknnshim_machine machine = 0;
+    rknnshim_machine second = 0;
+    CHECK_EQUAL(rknnshim_machine_open(options.c_str(), &machine), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_machine_open(options.c_str(), &second), RKNNSHIM_BUSY);
+    CHECK(test::error_says("process " + std::to_string(getpid()) + " holds"));
+    const auto described = nlohmann::json::parse(test::text([&](char* b, size_t c, size_t* l) { return rknnshim_machine_describe(machine, b, c, l); }));
+    CHECK(described["facts"]["platform"].get<std::string>().starts_with("linux-"));
+    CHECK(described["facts"]["cores"] > 0);
+    CHECK_EQUAL(described["facts"]["runtime"], "");
+    CHECK_EQUAL(described["status"]["npu_governor"], "rknpu_ondemand");
+    CHECK_EQUAL(rknnshim_machine_set_governor(machine, "performance"), RKNNSHIM_OK);
+    CHECK_EQUAL(test::read(governor), "performance");
+    CHECK_EQUAL(rknnshim_machine_set_governor(machine, nullptr), RKNNSHIM_INVALID_ARGUMENT);
+    CHECK_EQUAL(rknnshim_machine_close(machine), RKNNSHIM_OK);
+    CHECK_EQUAL(test::read(governor), "rknpu_ondemand");
+    CHECK_EQUAL(rknnshim_machine_close(machine), RKNNSHIM_INVALID_HANDLE);
+    CHECK_EQUAL(rknnshim_machine_open(options.c_str(), &second), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_machine_close(second), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_machine_open(nullptr, &machine), RKNNSHIM_OK); // another one, without its lock
+    CHECK_EQUAL(rknnshim_machine_close(machine), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_machine_open(R"({"surprise": 1})", &machine), RKNNSHIM_INVALID_ARGUMENT);
 }
 
 TEST(text_that_does_not_fit_tells_its_length_and_writes_nothing) {
@@ -65,6 +86,7 @@ TEST(handles_that_are_not_open_are_refused_by_every_function) {
         CHECK_EQUAL(rknnshim_model_describe(handle, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_run(handle, nullptr, 0, nullptr, 0, nullptr), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_cancel(handle), RKNNSHIM_INVALID_HANDLE);
+        CHECK_EQUAL(rknnshim_machine_close(handle), RKNNSHIM_INVALID_HANDLE);
         CHECK_EQUAL(rknnshim_model_close(handle), RKNNSHIM_INVALID_HANDLE);
         CHECK(test::error_says("no handle of an open model"));
         CHECK_EQUAL(rknnshim_job_poll(handle, 0, buffer.data(), buffer.size(), &length), RKNNSHIM_INVALID_HANDLE);

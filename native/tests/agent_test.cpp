@@ -133,6 +133,21 @@ TEST(a_machine_tells_what_it_is_and_how_it_feels) {
         CHECK_EQUAL(machine.status()["npu_governor"], "performance");
     }
     CHECK_EQUAL(test::read(root.path("sys/class/devfreq/fdab0000.npu/governor")), "rknpu_ondemand"); // given back
+    // What a killed holder changed, the next one gives back, unless somebody chose another governor meanwhile.
+    const auto lock = root.write("lock", "123\nrknpu_ondemand");
+    for (const char* const now : {"performance", "powersave"}) {
+        write("sys/class/devfreq/fdab0000.npu/governor", now);
+        static_cast<void>(root.write("lock", "123\nrknpu_ondemand"));
+        Machine next(root.path(""));
+        CHECK_EQUAL(next.take(lock), "");
+        CHECK_EQUAL(next.status()["npu_governor"], std::string(now) == "performance" ? "rknpu_ondemand" : now);
+        CHECK_EQUAL(test::read(lock), std::to_string(getpid()));
+        CHECK_EQUAL(next.set_npu_governor("userspace"), "");
+        CHECK(test::read(lock).find('\n') != std::string::npos);
+        Machine other(root.path(""));
+        CHECK(other.take(lock).starts_with("process " + std::to_string(getpid()) + " holds"));
+    }
+    CHECK_EQUAL(test::read(lock), std::to_string(getpid()));
     const test::Folder empty;
     Machine bare(empty.path(""));
     CHECK_EQUAL(bare.facts()["soc"].dump(), "[]");
@@ -145,7 +160,7 @@ TEST(a_machine_tells_what_it_is_and_how_it_feels) {
 TEST(twenty_thousand_mutated_messages_are_answered_or_end_the_stream) {
     const test::Folder folder;
     size_t answers = 0;
-    Session session(folder.path("cache"), folder.path("lock"), [&](Kind, std::span<const std::byte>) { ++answers; });
+    Session session(folder.path("cache"), folder.path("lock"), folder.path(""), [&](Kind, std::span<const std::byte>) { ++answers; });
     const std::string zeros(64, '0');
     const std::vector<std::string> valid{
         framed(Kind::Hello, R"({"protocol": 1})"), framed(Kind::Status, ""),

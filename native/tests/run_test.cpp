@@ -133,7 +133,7 @@ TEST(a_run_is_cancelled_from_another_thread_and_the_next_one_is_not) {
         CHECK_EQUAL(run(slow.handle, ids, kSlowOutput).status, RKNNSHIM_CANCELLED);
         const auto took = std::chrono::steady_clock::now() - begin;
         CHECK(took > 90ms); // the cancellation of the round before did not stick
-        CHECK(took < 5s);
+        CHECK(took < 30s);
     }
 }
 
@@ -162,16 +162,24 @@ TEST(many_threads_may_share_load_and_close_models) {
 
 TEST(a_model_closed_during_a_run_ends_that_run_properly) {
     const test::Folder folder;
-    rknnshim_model handle = 0;
-    CHECK_EQUAL(rknnshim_model_load("onnx", folder.write("slow.onnx", onnx::slow(100)).c_str(), test::options().c_str(), &handle), RKNNSHIM_OK);
-    std::jthread closer([&] {
-        std::this_thread::sleep_for(20ms);
-        rknnshim_model_close(handle);
-    });
+    const auto path = folder.write("slow.onnx", onnx::slow(100));
     const std::vector<int64_t> ids(512);
-    CHECK_EQUAL(run(handle, ids, kSlowOutput).status, RKNNSHIM_OK);
-    closer.join();
-    CHECK_EQUAL(run(handle, ids, kSlowOutput).status, RKNNSHIM_INVALID_HANDLE);
+    // Nothing tells when a run has begun: a close that came before it is tried again.
+    for (auto wait = 20ms; wait < 30s; wait *= 2) {
+        rknnshim_model handle = 0;
+        CHECK_EQUAL(rknnshim_model_load("onnx", path.c_str(), test::options().c_str(), &handle), RKNNSHIM_OK);
+        std::jthread closer([&] {
+            std::this_thread::sleep_for(wait);
+            rknnshim_model_close(handle);
+        });
+        const auto status = run(handle, ids, kSlowOutput).status;
+        closer.join();
+        CHECK_EQUAL(run(handle, ids, kSlowOutput).status, RKNNSHIM_INVALID_HANDLE);
+        if (status == RKNNSHIM_OK)
+            return;
+        CHECK_EQUAL(status, RKNNSHIM_INVALID_HANDLE);
+    }
+    CHECK(false);
 }
 
 } // namespace

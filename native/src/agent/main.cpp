@@ -76,7 +76,7 @@ void write_all(int file, std::span<const std::byte> bytes) {
     for (size_t done = 0; done < bytes.size();) {
         const ssize_t n = write(file, bytes.data() + done, bytes.size() - done);
         if (n < 0 && errno != EINTR)
-            _exit(1); // nobody listens any more
+            return; // nobody listens any more: the end of input says so too, and ends the session in order
         done += n > 0 ? static_cast<size_t>(n) : 0;
     }
 }
@@ -92,7 +92,7 @@ void send(int file, Kind kind, std::span<const std::byte> payload) {
 }
 
 /// Reads to the end of input, or of what can be understood. Returns the exit code.
-int read_requests(int in, int out, const std::weak_ptr<Session>& session, Queue& queue) {
+int read_requests(int in, int out, Queue& queue) {
     MessageReader reader;
     std::vector<std::byte> block(size_t{256} << 10U);
     try {
@@ -103,12 +103,8 @@ int read_requests(int in, int out, const std::weak_ptr<Session>& session, Queue&
             if (n <= 0)
                 return 0;
             reader.feed(std::span(block).first(static_cast<size_t>(n)));
-            while (auto message = reader.next()) {
-                if (message->kind != Kind::Cancel)
-                    queue.push(std::move(*message));
-                else if (const auto open = session.lock())
-                    open->cancel();
-            }
+            while (auto message = reader.next())
+                queue.push(std::move(*message));
         }
     } catch (const std::exception& e) {
         const auto text = shim::dump({{"status", RKNNSHIM_INVALID_ARGUMENT}, {"message", e.what()}});
@@ -118,11 +114,11 @@ int read_requests(int in, int out, const std::weak_ptr<Session>& session, Queue&
 }
 
 /// Answers requests while another thread reads them. A client that is gone ends the work; a run that does not end is left behind.
-int serve(int in, int out, const std::string& folder, const std::string& lock) {
+int serve(int in, int out, const std::string& folder, const std::string& lock, const std::string& root) {
     Queue queue;
-    auto session = std::make_shared<Session>(folder, lock, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
+    auto session = std::make_shared<Session>(folder, lock, root, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
     std::jthread reader([&queue, in, out, client = std::weak_ptr(session)] {
-        const int code = read_requests(in, out, client, queue);
+        const int code = read_requests(in, out, queue);
         queue.close(code);
         if (const auto open = client.lock())
             open->cancel();
@@ -145,7 +141,8 @@ int main(int argc, char** argv) {
     }
     if (argc != 2) {
         std::cerr << "usage: rknn-agent FOLDER     serves one client on standard input and output; FOLDER keeps models\n"
-                     "environment: MODELPIPELINE_LOCK  lock file, default /tmp/modelpipeline-npu.lock\n";
+                     "environment: MODELPIPELINE_LOCK  lock file, default /tmp/modelpipeline-npu.lock\n"
+                     "             MODELPIPELINE_ROOT  stands in front of /proc and /sys\n";
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -156,9 +153,12 @@ int main(int argc, char** argv) {
         std::cerr << "rknn-agent: standard input, output and error must be open\n";
         return 2;
     }
-    const char* const lock = std::getenv("MODELPIPELINE_LOCK"); // NOLINT(concurrency-mt-unsafe): nothing sets it
+    const auto environment = [](const char* name, const char* otherwise) {
+        const char* const value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nothing sets it
+        return value == nullptr ? otherwise : value;
+    };
     try {
-        return serve(STDIN_FILENO, out, argv[1], lock == nullptr ? "/tmp/modelpipeline-npu.lock" : lock);
+        return serve(STDIN_FILENO, out, argv[1], environment("MODELPIPELINE_LOCK", "/tmp/modelpipeline-npu.lock"), environment("MODELPIPELINE_ROOT", ""));
     } catch (const std::exception& e) {
         std::cerr << "rknn-agent: " << e.what() << '\n';
         return 1;

@@ -11,7 +11,8 @@
 #include <vector>
 
 /// What goes over the agent's standard input and output. A message is a 32-bit length, then as many bytes: one of kind and
-/// the rest as below. Numbers are little endian. Requests are answered in order; only Cancel is acted on at once.
+/// the rest as below. Numbers are little endian. Requests are answered in order. Whoever hangs up
+/// ends the run in progress.
 namespace agent {
 
 inline constexpr int kProtocol = 1;
@@ -28,9 +29,8 @@ enum class Kind : uint8_t {
     Chunk = 4,  ///< bytes of a file
     Run = 5,    ///< see RunRequest: a Result for each passage, in the order in which they end, then Done
     Status = 6, ///< empty: Status
-    Cancel = 7, ///< empty: the run in progress ends with Error; no answer of its own
-    Quit = 8,   ///< empty: the agent ends
-    Governor = 9, ///< JSON {"npu": name}: sets the NPU's frequency governor until the agent ends: Status
+    Quit = 7,   ///< empty: the agent ends
+    Governor = 8, ///< JSON {"npu": name}: sets the NPU's frequency governor until the agent ends: Status
     // answers
     HelloReply = 0x81,   ///< JSON
     Loaded = 0x82,       ///< JSON as rknnshim_model_describe

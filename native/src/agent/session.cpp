@@ -2,13 +2,7 @@
 
 #include "batch.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <limits>
 
 namespace agent {
@@ -16,13 +10,8 @@ namespace agent {
 using shim::Error;
 using shim::Fields;
 
-Session::Session(std::string folder, std::string lock, std::function<void(Kind, std::span<const std::byte>)> send)
-    : lock_path_(std::move(lock)), send_(std::move(send)), store_(std::move(folder)) {}
-
-Session::~Session() {
-    if (lock_ >= 0)
-        close(lock_); // which releases it
-}
+Session::Session(std::string folder, std::string lock, const std::string& root, std::function<void(Kind, std::span<const std::byte>)> send)
+    : lock_path_(std::move(lock)), send_(std::move(send)), machine_(root), store_(std::move(folder)) {}
 
 bool Session::handle(const Message& message) {
     try {
@@ -55,6 +44,7 @@ bool Session::handle(const Message& message) {
 
 void Session::cancel() {
     const std::lock_guard lock(mutex_);
+    cancelled_ = true;
     if (batch_ != nullptr)
         batch_->cancel();
 }
@@ -68,35 +58,14 @@ void Session::hello(std::string_view json) {
     reply["protocol"] = kProtocol;
     reply["version"] = RKNNSHIM_VERSION;
     reply["runtime"] = shim::runtime_version(runtime);
-    const std::string busy = protocol == kProtocol ? take_lock() : "";
+    const std::string busy = protocol == kProtocol ? machine_.take(lock_path_) : "";
     reply["busy"] = busy;
-    greeted_ = protocol == kProtocol && busy.empty();
-    send(Kind::HelloReply, reply);
-}
-
-std::string Session::take_lock() {
-    if (lock_ >= 0)
-        return "";
-    // In a sticky folder, opening another user's file with O_CREAT is refused: so first without.
-    int file = open(lock_path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (file < 0)
-        file = open(lock_path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (file < 0)
-        file = open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (file < 0)
-        throw Error(RKNNSHIM_IO_ERROR, "the lock file '" + lock_path_ + "' on the device cannot be opened; check the permissions of its folder");
-    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        std::array<char, 32> holder{};
-        const ssize_t length = pread(file, holder.data(), holder.size() - 1, 0);
-        close(file);
-        return "process " + (length > 0 ? std::string(holder.data(), static_cast<size_t>(length)) : "unknown") + " holds " + lock_path_;
+    if (protocol == kProtocol && busy.empty()) {
+        if (!greeted_)
+            store_.tidy();
+        greeted_ = true;
     }
-    lock_ = file;
-    store_.tidy();
-    const auto id = std::to_string(getpid());
-    if (ftruncate(file, 0) == 0 && pwrite(file, id.data(), id.size(), 0) < 0)
-        return ""; // the number only helps a reader
-    return "";
+    send(Kind::HelloReply, reply);
 }
 
 void Session::load(std::string_view json) {
@@ -178,6 +147,8 @@ void Session::run(const RunRequest& request) {
     Batch batch(request, contexts(request.core_masks), output_elements_, [this](const std::vector<std::byte>& result) { send_(Kind::Result, result); });
     {
         const std::lock_guard lock(mutex_);
+        if (cancelled_)
+            throw Error(RKNNSHIM_CANCELLED, "the run was cancelled");
         batch_ = &batch;
     }
     int64_t microseconds = 0;

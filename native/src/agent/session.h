@@ -15,15 +15,13 @@ namespace agent {
 /// One client's session: answers its requests. `cancel` comes from any thread, everything else from one.
 class Session {
 public:
-    /// `send` takes one answer at a time; `lock` is the file that keeps a second agent off the NPU.
-    Session(std::string folder, std::string lock, std::function<void(Kind, std::span<const std::byte>)> send);
-    ~Session();
-    Session(const Session&) = delete;
-    Session& operator=(const Session&) = delete;
+    /// `send` takes one answer at a time; `lock` is the file that keeps a second process off the NPU; `root` stands in front of /proc and /sys.
+    Session(std::string folder, std::string lock, const std::string& root, std::function<void(Kind, std::span<const std::byte>)> send);
 
     /// Answers one request; what is wrong with it becomes an Error. False after Quit.
     bool handle(const Message& message);
 
+    /// The client is gone: the run in progress ends, and so does any that begins.
     void cancel();
 
 private:
@@ -41,17 +39,14 @@ private:
     void governor(std::string_view json);
     void status(const std::string& note);
 
-    /// Whoever holds the lock, "" if it is now this process.
-    [[nodiscard]] std::string take_lock();
     [[nodiscard]] std::vector<shim::Model*> contexts(std::span<const int32_t> core_masks);
     void send(Kind kind, const nlohmann::json& json);
     void fail(rknnshim_status status, const char* message);
 
     std::string lock_path_;
     std::function<void(Kind, std::span<const std::byte>)> send_;
-    shim::Machine machine_{""};
+    shim::Machine machine_;
     Store store_;
-    int lock_ = -1;
     bool greeted_ = false;
     bool upload_refused_ = false;
     std::unique_ptr<shim::Model> model_;
@@ -59,6 +54,7 @@ private:
     std::vector<Context> contexts_;
     std::mutex mutex_;
     Batch* batch_ = nullptr; // the one in progress; under mutex_
+    bool cancelled_ = false; // under mutex_
 };
 
 } // namespace agent

@@ -1,7 +1,9 @@
 // librknnrt-sim.so: a stand-in for the vendor's librknnrt.so with its ABI, so that what is written for the board runs without
 // one. It runs simulated artifacts on ONNX Runtime, one thread a context, and says so in its version.
 //
-// RKNNRT_SIM_PLATFORM in the environment is the platform it stands for (default rk3588).
+// RKNNRT_SIM_PLATFORM in the environment is the platform it stands for (default rk3588). A model whose metadata has the key
+// rknnrt_sim.fault, "RUN MILLISECONDS STATUS", takes so long for that run of it (counted from 1, over all contexts) and then
+// returns that code: how boards hang and fail.
 #include "files.h"
 #include "handle_table.h"
 #include "rknnrt/abi.h"
@@ -10,11 +12,15 @@
 #include "simulator/simulator.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <sstream>
+#include <thread>
 
 namespace {
 
@@ -28,8 +34,16 @@ constexpr size_t kMaxModelBytes = (size_t{2} << 30U) - 1;
 /// Where the vendor's library can be searched for its version, so can this one.
 [[gnu::used]] const char* const kVersionMark = "librknnrt version: 2.3.2 (simulator, no NPU)";
 
+struct Fault {
+    int64_t run = 0;
+    int64_t milliseconds = 0;
+    int32_t status = 0;
+    std::atomic<int64_t> runs = 0;
+};
+
 struct SimContext {
     std::shared_ptr<const simulator::Session> session;
+    std::shared_ptr<Fault> fault; // null if there is none
     uint64_t bytes = 0;
     bool profiled = false;
     std::mutex mutex; // one call at a time
@@ -84,8 +98,20 @@ std::string platform() {
     return name == nullptr ? "rk3588" : name;
 }
 
-std::shared_ptr<SimContext> make(std::shared_ptr<const simulator::Session> session, uint64_t bytes, bool profiled) {
+std::shared_ptr<Fault> fault_of(const simulator::Session& session) {
+    const auto text = session.metadata("rknnrt_sim.fault");
+    if (!text)
+        return nullptr;
+    auto fault = std::make_shared<Fault>();
+    std::istringstream words(*text);
+    words >> fault->run >> fault->milliseconds >> fault->status;
+    require(!words.fail(), Status::ModelInvalid, "rknnrt_sim.fault must be three numbers");
+    return fault;
+}
+
+std::shared_ptr<SimContext> make(std::shared_ptr<const simulator::Session> session, std::shared_ptr<Fault> fault, uint64_t bytes, bool profiled) {
     auto context = std::make_shared<SimContext>();
+    context->fault = std::move(fault);
     for (const auto& input : session->inputs())
         context->inputs.emplace_back(input.count());
     for (const auto& output : session->outputs())
@@ -115,7 +141,8 @@ std::shared_ptr<SimContext> load(const void* model, uint32_t size, bool profiled
         for (const auto& tensor : *tensors)
             require(tensor.fixed() && tensor.dims.size() <= abi::kMaxDims && tensor.count() <= UINT32_MAX / sizeof(int64_t), Status::ModelInvalid,
                     "the model has a tensor of no fixed shape");
-    return make(std::move(session), bytes.size(), profiled);
+    auto fault = fault_of(*session);
+    return make(std::move(session), std::move(fault), bytes.size(), profiled);
 }
 
 template <size_t N>
@@ -197,6 +224,10 @@ void set_inputs(SimContext& context, std::span<const abi::Input> inputs) {
 }
 
 void run(SimContext& context) {
+    if (auto* const fault = context.fault.get(); fault != nullptr && ++fault->runs == fault->run) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(fault->milliseconds));
+        require(fault->status == 0, Status{fault->status}, "so the model's metadata has it");
+    }
     std::vector<rknnshim_input> inputs;
     std::ranges::transform(context.inputs, std::back_inserter(inputs), [](const auto& room) { return rknnshim_input{room.data(), room.size()}; });
     std::vector<rknnshim_output> outputs;
@@ -260,7 +291,7 @@ RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) {
     return guard("rknn_dup_context", [&] {
         require(source != nullptr && copy != nullptr, Status::ParamInvalid, "null");
         const auto origin = contexts().get(*source);
-        *copy = contexts().add(make(origin->session, origin->bytes, origin->profiled));
+        *copy = contexts().add(make(origin->session, origin->fault, origin->bytes, origin->profiled));
     });
 }
 

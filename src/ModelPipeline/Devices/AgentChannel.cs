@@ -12,7 +12,7 @@ internal sealed class LinkLostException(string message, Exception? inner = null)
 /// <summary>Kinds of messages, as native/src/agent/message.h has them.</summary>
 internal enum AgentMessageKind : byte
 {
-    Hello = 1, Load, Store, Chunk, Run, Status, Cancel, Quit, Governor,
+    Hello = 1, Load, Store, Chunk, Run, Status, Quit, Governor,
     HelloReply = 0x81, Loaded, Missing, Stored, Result, Done, StatusReply,
     Error = 0xFF
 }

@@ -15,6 +15,7 @@ namespace ModelPipeline.Devices;
 [JsonSerializable(typeof(StoreRequest))]
 [JsonSerializable(typeof(GovernorRequest))]
 [JsonSerializable(typeof(AgentFailure))]
+[JsonSerializable(typeof(MachineOptions))]
 [JsonSerializable(typeof(MachineReport))]
 [JsonSerializable(typeof(DeviceStatus))]
 [JsonSerializable(typeof(ModelDescription))]
@@ -32,5 +33,8 @@ internal sealed record GovernorRequest(string Npu);
 
 internal sealed record AgentFailure(NativeShim.Status Status, string Message);
 
-/// <summary>Of the shim's machine function.</summary>
+/// <summary>Of this machine, for the shim.</summary>
+internal sealed record MachineOptions(string Root, [property: JsonPropertyName("rknnrt")] string? RknnRuntime, string? Lock);
+
+/// <summary>What the shim says of it.</summary>
 internal sealed record MachineReport(DeviceFacts Facts, DeviceStatus Status);

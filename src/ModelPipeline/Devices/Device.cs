@@ -31,7 +31,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         {
             DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
             DeviceKind.Loopback => await SshDevice.ConnectAsync(await LoopbackBoard.StartAsync(spec, cancellation).ConfigureAwait(false), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
-            _ => await InProcessDevice.OpenAsync(spec, limits, cancellation).ConfigureAwait(false),
+            _ => await InProcessDevice.OpenAsync(spec, new LocalSettings(), limits, cancellation).ConfigureAwait(false),
         };
     }
 

@@ -10,36 +10,54 @@ namespace ModelPipeline.Devices;
 /// <summary>The shim in this process: the simulator anywhere, the NPU on the board itself.</summary>
 internal sealed class InProcessDevice : Device
 {
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500);
+
     private readonly DeviceLimits limits;
-    private readonly BoardLock? boardLock;
+    private readonly NativeShim.MachineHandle machine;
     private readonly Dictionary<(NpuCores Cores, int Ordinal), NpuModel> contexts = [];
     private NpuModel? model;
 
-    private InProcessDevice(DeviceSpec spec, DeviceLimits limits, BoardLock? boardLock)
+    private InProcessDevice(DeviceSpec spec, DeviceLimits limits, NativeShim.MachineHandle machine)
         : base(spec)
     {
-        (this.limits, this.boardLock) = (limits, boardLock);
-        Facts = Machine().Facts;
+        (this.limits, this.machine) = (limits, machine);
+        Facts = Report().Facts;
     }
 
     public override DeviceFacts Facts { get; }
 
-    public static async Task<InProcessDevice> OpenAsync(DeviceSpec spec, DeviceLimits limits, CancellationToken cancellation) =>
-        new(spec, limits, spec.Kind == DeviceKind.Local ? await BoardLock.TakeAsync(limits.Busy, cancellation).ConfigureAwait(false) : null);
-
-    public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) => Task.FromResult(Machine().Status);
-
-    public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default) => Task.FromResult(Machine().Status with
+    /// <inheritdoc cref="Device.OpenAsync"/>
+    public static async Task<InProcessDevice> OpenAsync(DeviceSpec spec, LocalSettings settings, DeviceLimits limits, CancellationToken cancellation)
     {
-        Note = Spec.Kind == DeviceKind.Local ? "the governor of this machine's NPU is left as it is: a device of kind ssh can set it for the time of a run" : "",
-    });
+        NativeShim.Require();
+        var options = JsonSerializer.Serialize(
+            new(settings.Root, spec.RuntimeLibrary, spec.Kind == DeviceKind.Local ? settings.Lock : null), AgentJson.Default.MachineOptions);
+        for (var waited = Stopwatch.StartNew(); ; await Task.Delay(Poll, cancellation).ConfigureAwait(false))
+        {
+            var status = NativeShim.OpenMachine(options, out var machine);
+            if (status == NativeShim.Status.Ok)
+                return new InProcessDevice(spec, limits, machine);
+            if (status != NativeShim.Status.Busy)
+                throw new PipelineException($"device '{spec.Name}': {NativeShim.LastError()}");
+            if (waited.Elapsed > limits.Busy)
+                throw new PipelineException($"device '{spec.Name}' is in use: {NativeShim.LastError()}. Wait for it, or end that process.");
+        }
+    }
+
+    public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) => Task.FromResult(Report().Status);
+
+    public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default)
+    {
+        var note = Spec.Kind != DeviceKind.Local || NativeShim.SetGovernor(machine, "performance") == NativeShim.Status.Ok ? "" : NativeShim.LastError();
+        return Task.FromResult(Report().Status with { Note = note });
+    }
 
     public override Task<int> CleanAsync(CancellationToken cancellation = default) => Task.FromResult(0);
 
     public override ValueTask DisposeAsync()
     {
         Unload();
-        boardLock?.Dispose();
+        machine.Dispose();
         return ValueTask.CompletedTask;
     }
 
@@ -54,7 +72,9 @@ internal sealed class InProcessDevice : Device
     private protected override async Task<DeviceRun> RunModelAsync(
         IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation)
     {
-        NpuModel[] workers = [.. plan.Contexts.Select((cores, index) => Context(cores, plan.Contexts.Take(index).Count(other => other == cores)))];
+        List<NpuModel> workers = [];
+        foreach (var (index, cores) in plan.Contexts.Index())
+            workers.Add(await ContextAsync(cores, plan.Contexts.Take(index).Count(other => other == cores), cancellation).ConfigureAwait(false));
         var runs = new PassageRun[rows.Count];
         var waiting = new ConcurrentQueue<int>(Enumerable.Range(0, rows.Count));
         var last = Stopwatch.GetTimestamp();
@@ -67,6 +87,11 @@ internal sealed class InProcessDevice : Device
                 try
                 {
                     runs[index] = new PassageRun(worker.Run(Inputs(rows[index]), stop.Token), worker.LastRun);
+                }
+                catch (PipelineException e)
+                {
+                    waiting.Clear();
+                    throw Named(e);
                 }
                 catch
                 {
@@ -81,7 +106,7 @@ internal sealed class InProcessDevice : Device
         var all = Task.WhenAll(workers.Select(worker => Task.Factory.StartNew(() => Work(worker), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
         try
         {
-            while (await Task.WhenAny(all, Task.Delay(TimeSpan.FromMilliseconds(500), stop.Token)).ConfigureAwait(false) != all && !cancellation.IsCancellationRequested)
+            while (await Task.WhenAny(all, Task.Delay(Poll, stop.Token)).ConfigureAwait(false) != all && !cancellation.IsCancellationRequested)
             {
                 if (Stopwatch.GetElapsedTime(Volatile.Read(ref last)) > limits.Answer)
                     throw new PipelineException($"device '{Spec.Name}': no passage ended within {limits.Answer.TotalSeconds:0} s: the run hangs. Restart the board if it repeats.");
@@ -98,15 +123,18 @@ internal sealed class InProcessDevice : Device
     }
 
     /// <summary>Contexts are kept for the next run of their plan.</summary>
-    private NpuModel Context(NpuCores cores, int ordinal) => cores == NpuCores.Auto && ordinal == 0
-        ? model!
-        : contexts.TryGetValue((cores, ordinal), out var context) ? context : contexts[(cores, ordinal)] = model!.Duplicate(cores);
-
-    private unsafe MachineReport Machine()
+    private async Task<NpuModel> ContextAsync(NpuCores cores, int ordinal, CancellationToken cancellation)
     {
-        NativeShim.Require();
-        var (status, text) = NativeShim.Read(
-            (byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(Spec.RuntimeLibrary, buffer, capacity, out length));
+        if (cores == NpuCores.Auto && ordinal == 0)
+            return model!;
+        if (!contexts.TryGetValue((cores, ordinal), out var context))
+            contexts[(cores, ordinal)] = context = await Limited(() => model!.Duplicate(cores), limits.Load, "making a context", cancellation).ConfigureAwait(false);
+        return context;
+    }
+
+    private unsafe MachineReport Report()
+    {
+        var (status, text) = NativeShim.Read((byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(machine, buffer, capacity, out length));
         NativeShim.Check(status);
         return JsonSerializer.Deserialize(text, AgentJson.Default.MachineReport)!;
     }
@@ -126,9 +154,15 @@ internal sealed class InProcessDevice : Device
         {
             return await Task.Run(work, cancellation).WaitAsync(limit, cancellation).ConfigureAwait(false);
         }
+        catch (PipelineException e)
+        {
+            throw Named(e);
+        }
         catch (TimeoutException e)
         {
             throw new PipelineException($"device '{Spec.Name}': {activity} did not end within {limit.TotalSeconds:0} s. Restart the board if it repeats.", inner: e);
         }
     }
+
+    private PipelineException Named(PipelineException e) => new($"device '{Spec.Name}': {e.Message}", inner: e);
 }

@@ -8,26 +8,26 @@ namespace ModelPipeline.Devices;
 
 /// <summary>
 /// This machine in the place of a board: an SSH server on 127.0.0.1 with keys and settings of its own, and beside the agent the library that
-/// stands in for the vendor's runtime. All of it lies in a temporary folder, and ends with this process however that ends.
+/// stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files that a killed one
+/// leaves are removed by the next.
 /// </summary>
 internal sealed class LoopbackBoard : IAsyncDisposable
 {
     private const int Attempts = 3;
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
     private static readonly string[] SystemFolders = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
     /// <summary>Runs a program until its own input ends, which it does when this process is gone.</summary>
     private const string UntilInputEnds = """exec 3<&0; "$@" </dev/null & p=$!; (cat <&3; kill "$p") >/dev/null 2>&1 & wait "$p" """;
 
-    private readonly DirectoryInfo folder;
+    private readonly OwnedFolder folder = new("modelpipeline-loopback-");
     private readonly List<string> log = [];
     private Process? server;
 
     private LoopbackBoard(DeviceSpec spec)
     {
-        folder = Directory.CreateTempSubdirectory("modelpipeline-loopback-");
         Spec = spec;
-        Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(In("board")).FullName, KnownHosts = [], AgentSocket = null };
+        Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(folder["board"]).FullName, KnownHosts = [], AgentSocket = null };
     }
 
     /// <summary>As declared, with where and how to log in.</summary>
@@ -36,7 +36,10 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     public SshSettings Settings { get; }
 
     /// <summary>What the agent locks instead of this machine's own board lock.</summary>
-    public string LockFile => In("lock");
+    public string LockFile => folder["lock"];
+
+    /// <summary>Where the agent looks for /proc and /sys: an empty folder, so that it leaves this machine's own alone.</summary>
+    public string Root => folder["machine"];
 
     /// <summary>Starts the server. sshd, ssh-keygen and for linux-arm64 qemu-aarch64-static must be installed.</summary>
     public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation)
@@ -57,7 +60,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
-        folder.Delete(recursive: true);
+        await folder.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Ends the server; connections that are open stay so.</summary>
@@ -78,17 +81,17 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         Populate(platform);
         await KeyAsync("host_key", cancellation).ConfigureAwait(false);
         await KeyAsync("user_key", cancellation).ConfigureAwait(false);
-        File.Copy(In("user_key.pub"), In("authorized_keys"));
+        File.Copy(folder["user_key.pub"], folder["authorized_keys"]);
         if (Environment.IsPrivilegedProcess)
             Directory.CreateDirectory("/run/sshd"); // its own folder for the part without rights; the package makes it at boot
         var programs = platform == SshSettings.ThisPlatform
             ? "Subsystem sftp internal-sftp"
             : $"Subsystem sftp {Find("sftp-server", "openssh-sftp-server", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh")}\n"
-                + $"ForceCommand {Emulation.Prepare(folder.FullName, Find("qemu-aarch64-static", "qemu-user-static"))}";
+                + $"ForceCommand {Emulation.Prepare(folder.Path, Find("qemu-aarch64-static", "qemu-user-static"))}";
         for (var attempt = 1; ; attempt++)
         {
             var port = FreePort();
-            AtomicFile.WriteText(In("sshd_config"), Configuration(port, programs));
+            AtomicFile.WriteText(folder["sshd_config"], Configuration(port, programs));
             if (await ListensAsync(sshd, cancellation).ConfigureAwait(false))
             {
                 Spec = Spec with
@@ -96,9 +99,9 @@ internal sealed class LoopbackBoard : IAsyncDisposable
                     Host = IPAddress.Loopback.ToString(),
                     Port = port,
                     User = Environment.UserName,
-                    HostKey = KnownHosts.Fingerprint(Convert.FromBase64String((await File.ReadAllTextAsync(In("host_key.pub"), cancellation).ConfigureAwait(false)).Split(' ')[1])),
-                    IdentityFile = In("user_key"),
-                    RuntimeLibrary = In("board/librknnrt-sim.so"),
+                    HostKey = KnownHosts.Fingerprint(Convert.FromBase64String((await File.ReadAllTextAsync(folder["host_key.pub"], cancellation).ConfigureAwait(false)).Split(' ')[1])),
+                    IdentityFile = folder["user_key"],
+                    RuntimeLibrary = folder["board/librknnrt-sim.so"],
                 };
                 return;
             }
@@ -118,14 +121,14 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         {
             if (!File.Exists(library))
                 throw new PipelineException($"device '{Spec.Name}': '{library}' is missing: {SshSettings.AgentHint}.");
-            File.CreateSymbolicLink(In(Path.Combine("board", Path.GetFileName(library))), library);
+            File.CreateSymbolicLink(folder[Path.Combine("board", Path.GetFileName(library))], library);
         }
     }
 
     private string Configuration(int port, string programs) => $"""
         ListenAddress 127.0.0.1:{port}
-        HostKey {In("host_key")}
-        AuthorizedKeysFile {In("authorized_keys")}
+        HostKey {folder["host_key"]}
+        AuthorizedKeysFile {folder["authorized_keys"]}
         AllowUsers {Environment.UserName}
         AuthenticationMethods publickey
         PermitRootLogin prohibit-password
@@ -135,7 +138,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         PrintMotd no
         AllowTcpForwarding no
         X11Forwarding no
-        SetEnv MODELPIPELINE_LOCK={LockFile}
+        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}
         {programs}
 
         """;
@@ -143,7 +146,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private async Task KeyAsync(string name, CancellationToken cancellation)
     {
         using var process = Process.Start(new ProcessStartInfo(
-            Find("ssh-keygen", "openssh-client"), ["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", In(name)])
+            Find("ssh-keygen", "openssh-client"), ["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", folder[name]])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,
@@ -159,19 +162,26 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private async Task<bool> ListensAsync(string sshd, CancellationToken cancellation)
     {
         log.Clear();
-        server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", sshd, "-D", "-e", "-f", In("sshd_config")])
+        server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", sshd, "-D", "-e", "-f", folder["sshd_config"]])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,
         })!;
         var errors = server.StandardError;
-        while (await errors.ReadLineAsync(cancellation).AsTask().WaitAsync(StartLimit, cancellation).ConfigureAwait(false) is { } line)
+        try
         {
-            log.Add(line);
-            if (!line.StartsWith("Server listening", StringComparison.Ordinal))
-                continue;
-            _ = DrainAsync(errors);
-            return true;
+            while (await errors.ReadLineAsync(cancellation).AsTask().WaitAsync(StartLimit, cancellation).ConfigureAwait(false) is { } line)
+            {
+                log.Add(line);
+                if (!line.StartsWith("Server listening", StringComparison.Ordinal))
+                    continue;
+                _ = DrainAsync(errors);
+                return true;
+            }
+        }
+        catch (TimeoutException)
+        {
+            log.Add($"it says no more for {StartLimit.TotalSeconds:0} s");
         }
         await StopAsync().ConfigureAwait(false);
         return false;
@@ -203,6 +213,4 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
-
-    private string In(string name) => Path.Combine(folder.FullName, name);
 }

@@ -19,6 +19,7 @@ internal sealed partial class SshDevice : Device
     private SshLink? link;
     private DeviceFacts? facts;
     private (Backend Runtime, string Path, FileDigest Digest)? loaded;
+    private bool frequencyFixed;
 
     private SshDevice(DeviceSpec spec, SshSettings settings, DeviceLimits limits, Action<string> warning)
         : base(spec)
@@ -54,11 +55,17 @@ internal sealed partial class SshDevice : Device
     }
 
     public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) =>
-        OnLinkAsync(link => AskStatusAsync(link, AgentMessageKind.Status, default, cancellation), cancellation);
+        OnLinkAsync(async link =>
+        {
+            await link.Channel.SendAsync(AgentMessageKind.Status, default, limits.Answer, cancellation).ConfigureAwait(false);
+            return await StatusOfAsync(link, cancellation).ConfigureAwait(false);
+        }, cancellation);
 
-    public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default) => OnLinkAsync(
-        link => AskStatusAsync(link, AgentMessageKind.Governor, System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(new("performance"), AgentJson.Default.GovernorRequest), cancellation),
-        cancellation);
+    public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default)
+    {
+        frequencyFixed = true;
+        return OnLinkAsync(link => FixFrequencyAsync(link, cancellation), cancellation);
+    }
 
     public override async Task<int> CleanAsync(CancellationToken cancellation = default)
     {
@@ -174,11 +181,14 @@ internal sealed partial class SshDevice : Device
         link.Channel.Expect(AgentMessageKind.Stored, await link.Channel.ReceiveAsync(limits.Answer, cancellation).ConfigureAwait(false));
     }
 
-    private async Task<DeviceStatus> AskStatusAsync(SshLink link, AgentMessageKind kind, ReadOnlyMemory<byte> request, CancellationToken cancellation)
+    private async Task<DeviceStatus> FixFrequencyAsync(SshLink link, CancellationToken cancellation)
     {
-        await link.Channel.SendAsync(kind, request, limits.Answer, cancellation).ConfigureAwait(false);
-        return await link.Channel.ReceiveAsync(AgentMessageKind.StatusReply, AgentJson.Default.DeviceStatus, limits.Answer, cancellation).ConfigureAwait(false);
+        await link.Channel.SendAsync(AgentMessageKind.Governor, new("performance"), AgentJson.Default.GovernorRequest, limits.Answer, cancellation).ConfigureAwait(false);
+        return await StatusOfAsync(link, cancellation).ConfigureAwait(false);
     }
+
+    private Task<DeviceStatus> StatusOfAsync(SshLink link, CancellationToken cancellation) =>
+        link.Channel.ReceiveAsync(AgentMessageKind.StatusReply, AgentJson.Default.DeviceStatus, limits.Answer, cancellation);
 
     /// <summary>Does an operation, once more on a new link if the first one drops. A link in an unknown state is dropped.</summary>
     private async Task<T> OnLinkAsync<T>(Func<SshLink, Task<T>> operation, CancellationToken cancellation)
@@ -191,6 +201,8 @@ internal sealed partial class SshDevice : Device
                 if (current is null)
                 {
                     current = await ConnectAsync(cancellation).ConfigureAwait(false);
+                    if (frequencyFixed)
+                        await FixFrequencyAsync(current, cancellation).ConfigureAwait(false);
                     if (Model is not null)
                         await LoadAsync(current, null, cancellation).ConfigureAwait(false);
                 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Renci.SshNet;
 using Renci.SshNet.Common;
@@ -132,7 +131,7 @@ internal sealed class SshLink : IDisposable
     private static string Digest(SftpClient sftp, string path)
     {
         using var stream = sftp.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
+        return FileDigest.Copy(stream, Stream.Null).Sha256;
     }
 
     private void ReadErrors()

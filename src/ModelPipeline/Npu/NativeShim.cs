@@ -7,7 +7,7 @@ namespace ModelPipeline.Npu;
 internal static unsafe partial class NativeShim
 {
     private const string Library = "rknnshim";
-    private const uint AbiVersion = 1;
+    private const uint AbiVersion = 2;
 
     private static readonly Lazy<bool> Compatible = new(() =>
     {
@@ -26,7 +26,7 @@ internal static unsafe partial class NativeShim
 
     public enum Status
     {
-        Ok = 0, InvalidArgument, InvalidHandle, Unsupported, NotFound, InvalidModel, RuntimeError, IoError, Cancelled, BufferTooSmall, Pending, End, InternalError
+        Ok = 0, InvalidArgument, InvalidHandle, Unsupported, NotFound, InvalidModel, RuntimeError, IoError, Cancelled, BufferTooSmall, Pending, End, InternalError, Busy
     }
 
     public struct Input
@@ -78,7 +78,8 @@ internal static unsafe partial class NativeShim
         }
     }
 
-    private static string LastError() => Marshal.PtrToStringUTF8((nint)GetLastError()) ?? "";
+    /// <summary>Of this thread's last failure.</summary>
+    public static string LastError() => Marshal.PtrToStringUTF8((nint)GetLastError()) ?? "";
 
     [LibraryImport(Library, EntryPoint = "rknnshim_abi_version")]
     private static partial uint GetAbiVersion();
@@ -86,8 +87,17 @@ internal static unsafe partial class NativeShim
     [LibraryImport(Library, EntryPoint = "rknnshim_last_error")]
     private static partial byte* GetLastError();
 
-    [LibraryImport(Library, EntryPoint = "rknnshim_machine", StringMarshalling = StringMarshalling.Utf8)]
-    public static partial Status DescribeMachine(string? runtimeLibrary, byte* buffer, nuint capacity, out nuint length);
+    [LibraryImport(Library, EntryPoint = "rknnshim_machine_open", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial Status OpenMachine(string options, out MachineHandle machine);
+
+    [LibraryImport(Library, EntryPoint = "rknnshim_machine_describe")]
+    public static partial Status DescribeMachine(MachineHandle machine, byte* buffer, nuint capacity, out nuint length);
+
+    [LibraryImport(Library, EntryPoint = "rknnshim_machine_set_governor", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial Status SetGovernor(MachineHandle machine, string npu);
+
+    [LibraryImport(Library, EntryPoint = "rknnshim_machine_close")]
+    private static partial Status CloseMachine(nint machine);
 
     [LibraryImport(Library, EntryPoint = "rknnshim_job_start")]
     public static partial Status StartJob(ReadOnlySpan<byte> json, nuint length, out JobHandle job);
@@ -121,6 +131,14 @@ internal static unsafe partial class NativeShim
 
     [LibraryImport(Library, EntryPoint = "rknnshim_model_close")]
     private static partial Status CloseModel(nint model);
+
+    /// <summary>Releasing it gives back governor and lock.</summary>
+    public sealed class MachineHandle() : SafeHandle(0, ownsHandle: true)
+    {
+        public override bool IsInvalid => handle == 0;
+
+        protected override bool ReleaseHandle() => CloseMachine(handle) == Status.Ok;
+    }
 
     /// <summary>Zero is no handle; releasing a job cancels it and waits for its thread.</summary>
     public sealed class JobHandle() : SafeHandle(0, ownsHandle: true)

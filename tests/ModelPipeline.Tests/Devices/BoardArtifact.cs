@@ -1,7 +1,9 @@
+using Google.Protobuf;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Devices;
@@ -26,6 +28,13 @@ public sealed class BoardArtifact : IAsyncLifetime
         PinShapes.Apply(OnnxModel.Load(Onnx), new InputShape(1, Tokens)).Save(source);
         var request = new ConversionRequest { Backend = Backend.Simulator, Source = source, Artifact = folder.File($"{target}.sim.onnx"), Target = target };
         return (await ConversionJob.RunAsync(request, cancellation: TestContext.Current.CancellationToken)).Artifact;
+    }
+
+    /// <summary>A copy that fails: its run of this number, over all contexts, takes so long and then returns this code of the vendor's.</summary>
+    public string WithFault(int run, TimeSpan takes, int status)
+    {
+        var fault = new ModelProto { MetadataProps = { new StringStringEntryProto { Key = "rknnrt_sim.fault", Value = $"{run} {takes.TotalMilliseconds:0} {status}" } } };
+        return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. fault.ToByteArray()]); // protobuf messages merge
     }
 
     /// <summary>Rows of different token ids and lengths.</summary>

@@ -26,13 +26,13 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         {
             done.Add(count);
             if (count == 70)
-                Signal("KILL", victim == "agent" ? agent : Parent(agent));
+                Signal("KILL", victim == "agent" ? agent : ProcessTable.Parent(agent));
         }, Cancellation);
 
         Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, Rows), run.Passages.Select(passage => passage.Outputs[0][0]));
         Assert.Equal(Enumerable.Range(1, Rows.Count), done);
         Assert.Contains("was lost", Assert.Single(Warnings));
-        await AssertEndsAsync(agent);
+        await ProcessTable.EndsAsync(agent);
         Assert.NotEqual(agent, Agent);
     }
 
@@ -40,7 +40,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task An_upload_begins_again_when_the_connection_is_cut()
     {
         await using var device = await ConnectAsync();
-        var connection = Parent(Agent);
+        var connection = ProcessTable.Parent(Agent);
         var cut = false;
 
         await device.LoadAsync(Backend.Simulator, Artifact.Path, new Reports(_ =>
@@ -67,18 +67,18 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
             if (count != 20)
                 return;
             Board.StopAsync().Wait(Cancellation);
-            Signal("KILL", Parent(agent));
+            Signal("KILL", ProcessTable.Parent(agent));
         }, Cancellation));
 
         Assert.Contains("cannot be reached", error.Message);
         Assert.Contains($"127.0.0.1:{Board.Spec.Port}", error.Message);
-        await AssertEndsAsync(agent);
+        await ProcessTable.EndsAsync(agent);
     }
 
     [Fact]
     public async Task A_run_that_hangs_is_given_up_and_its_agent_goes_with_the_connection()
     {
-        await using var device = await LoadedAsync(Short with { Answer = TimeSpan.FromSeconds(2) });
+        await using var device = await LoadedAsync(Limits with { Answer = TimeSpan.FromSeconds(5) });
         var agent = Agent;
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
@@ -87,9 +87,40 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
                 Signal("STOP", agent);
         }, Cancellation));
 
-        Assert.Contains("no answer within 2 s", error.Message);
-        await AssertEndsAsync(agent);
+        Assert.Contains("no answer within 5 s", error.Message);
+        await ProcessTable.EndsAsync(agent);
         await using var next = await ConnectAsync();
+    }
+
+    [Fact]
+    public async Task A_run_that_the_runtime_fails_is_an_error_after_which_the_session_goes_on()
+    {
+        await using var device = await ConnectAsync();
+        await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, TimeSpan.Zero, -3), cancellation: Cancellation);
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.ThreeContexts, cancellation: Cancellation));
+
+        Assert.StartsWith("device 'board': ", error.Message);
+        Assert.Contains("RKNN_ERR_DEVICE_UNAVAILABLE", error.Message);
+        Assert.Equal(Rows.Count, (await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation)).Passages.Count);
+        Assert.Empty(Warnings);
+    }
+
+    [Fact]
+    public async Task A_fixed_frequency_stays_so_on_a_new_connection_and_is_given_back()
+    {
+        var governor = FakeNpu.In(Board.Root);
+        await using (var device = await LoadedAsync())
+        {
+            Assert.Equal(("performance", ""), (await device.FixFrequencyAsync(Cancellation)) is var status ? (status.NpuGovernor, status.Note) : default);
+            Signal("KILL", Agent);
+
+            await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation);
+
+            Assert.Single(Warnings);
+            Assert.Equal("performance", (await device.StatusAsync(Cancellation)).NpuGovernor);
+        }
+        Assert.Equal(FakeNpu.Governor, await File.ReadAllTextAsync(governor, Cancellation));
     }
 
     [Fact]
@@ -121,7 +152,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         mute.Start();
 
         var error = await Assert.ThrowsAsync<PipelineException>(
-            () => ConnectAsync(Short with { Connect = TimeSpan.FromSeconds(1) }, spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }));
+            () => ConnectAsync(Limits with { Connect = TimeSpan.FromSeconds(1) }, spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }));
 
         Assert.Contains("does not answer within 1 s", error.Message);
     }
@@ -277,8 +308,6 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         folder.Write($"{SshSettings.ThisPlatform}/rknn-agent", $"#!/bin/sh\n{script}\n");
         return ConnectAsync(settings: settings => settings with { Agents = folder.Path });
     }
-
-    private static void Signal(string name, int process) => Assert.True(Run("kill", $"-{name}", $"{process}"));
 
     private static bool Run(string program, params IEnumerable<string> arguments)
     {

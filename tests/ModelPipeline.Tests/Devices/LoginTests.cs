@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using ModelPipeline.Devices;
 
 namespace ModelPipeline.Tests.Devices;
@@ -46,8 +47,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         using var agent = Process.Start("ssh-agent", ["-D", "-a", socket])!;
         try
         {
-            while (!File.Exists(socket))
-                await Task.Delay(10, Cancellation);
+            await ProcessTable.UntilAsync(() => Listens(socket), () => "the SSH agent does not listen");
             var empty = await Assert.ThrowsAsync<PipelineException>(WithAgentAsync);
             OpenSsh.Run("env", $"SSH_AUTH_SOCK={socket}", "ssh-add", "-q", Board.Spec.IdentityFile!);
             await using var device = await WithAgentAsync();
@@ -58,6 +58,21 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         finally
         {
             agent.Kill();
+        }
+
+        // The socket is there a moment before it is listened to.
+        static bool Listens(string socket)
+        {
+            try
+            {
+                using var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                connection.Connect(new UnixDomainSocketEndPoint(socket));
+                return true;
+            }
+            catch (SocketException)
+            {
+                return false;
+            }
         }
 
         Task<SshDevice> WithAgentAsync() => ConnectAsync(spec: spec => spec with { IdentityFile = null }, settings: settings => settings with { AgentSocket = socket });

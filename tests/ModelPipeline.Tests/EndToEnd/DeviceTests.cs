@@ -43,41 +43,51 @@ public sealed class DeviceTests(QuickRun finished)
         workspace.Edit(("queries: 10", "queries: 100"));
         var temporary = Directory.CreateDirectory(Path.Combine(workspace.Folder, "tmp")).FullName;
         using var host = new HostProcess(workspace.Folder, ["--target=Validate:tiny-reranker:cpu-int8", "--device=loopback"], new Dictionary<string, string> { ["TMPDIR"] = temporary });
-        while (!Processes(temporary).Any(line => line.Contains("rknn-agent-")))
-            await Task.Delay(5, TestContext.Current.CancellationToken);
+        await host.UntilAsync(() => Processes(temporary).Any(line => line.Contains("rknn-agent-")), "starting an agent");
 
         var stopping = Stopwatch.StartNew();
         host.Interrupt();
         var run = await host.EndAsync();
 
         Assert.Equal(130, run.ExitCode);
-        Assert.True(stopping.Elapsed < TimeSpan.FromSeconds(2.5), $"{stopping.Elapsed}");
-        while (Processes(temporary).Any())
-        {
-            Assert.True(stopping.Elapsed < TimeSpan.FromSeconds(10), string.Join('\n', Processes(temporary)));
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-        }
+        Assert.True(stopping.Elapsed < TimeSpan.FromSeconds(20), $"{stopping.Elapsed}");
+        await ProcessTable.UntilAsync(() => !Processes(temporary).Any(), () => string.Join('\n', Processes(temporary)));
         Assert.Empty(Directory.GetDirectories(temporary, "modelpipeline-loopback-*"));
+    }
+
+    [Fact]
+    public async Task Killed_in_a_run_the_host_leaves_no_process_and_the_next_one_removes_its_files()
+    {
+        using var workspace = finished.Copy();
+        workspace.Edit(("queries: 10", "queries: 100"));
+        var temporary = Directory.CreateDirectory(Path.Combine(workspace.Folder, "tmp")).FullName;
+        var environment = new Dictionary<string, string> { ["TMPDIR"] = temporary };
+        string[] arguments = ["--target=Validate:tiny-reranker:cpu-int8", "--device=loopback"];
+        using (var killed = new HostProcess(workspace.Folder, arguments, environment))
+        {
+            await killed.UntilAsync(() => Processes(temporary).Any(line => line.Contains("rknn-agent-")), "starting an agent");
+            killed.Kill();
+            await killed.EndAsync();
+        }
+        await ProcessTable.UntilAsync(() => !Processes(temporary).Any(), () => string.Join('\n', Processes(temporary)));
+        var left = Assert.Single(Directory.GetDirectories(temporary, "modelpipeline-loopback-*"));
+        Directory.SetLastWriteTimeUtc(left, DateTime.UtcNow.AddMinutes(-2)); // younger ones are not touched
+        var foreign = Directory.CreateDirectory(Path.Combine(temporary, "modelpipeline-loopback-of-nobody")).FullName;
+        Directory.SetLastWriteTimeUtc(foreign, DateTime.UtcNow.AddMinutes(-2));
+
+        using var next = new HostProcess(workspace.Folder, arguments, environment);
+        await next.UntilAsync(() => Processes(temporary).Any(line => line.Contains("rknn-agent-")), "starting an agent");
+
+        Assert.False(Directory.Exists(left));
+        Assert.True(Directory.Exists(foreign));
+        next.Interrupt();
+        Assert.Equal(130, (await next.EndAsync()).ExitCode);
+        Assert.Equal([foreign], Directory.GetDirectories(temporary, "modelpipeline-loopback-*"));
     }
 
     private static ValidationReport Report(Workspace workspace) => ReportJson.Read<ValidationReport>(workspace.Built("validation/fp16/1x128/validation.json"));
 
-    /// <summary>Command lines of processes that name this folder, but for the host's own.</summary>
-    private static IEnumerable<string> Processes(string folder)
-    {
-        foreach (var process in Directory.EnumerateDirectories("/proc").Where(path => char.IsAsciiDigit(Path.GetFileName(path)[0])))
-        {
-            string line;
-            try
-            {
-                line = File.ReadAllText(Path.Combine(process, "cmdline"));
-            }
-            catch (IOException)
-            {
-                continue; // gone between two looks
-            }
-            if (line.Contains(folder, StringComparison.Ordinal))
-                yield return line.Replace('\0', ' ');
-        }
-    }
+    /// <summary>Command lines of processes that name this folder.</summary>
+    private static IEnumerable<string> Processes(string folder) =>
+        ProcessTable.Running().Select(process => process.CommandLine).Where(line => line.Contains(folder, StringComparison.Ordinal));
 }

@@ -64,20 +64,28 @@ internal sealed class HostProcess : IDisposable
     }
 
     /// <summary>Waits until the host has printed <paramref name="text"/>.</summary>
-    public async Task PrintsAsync(string text)
+    public Task PrintsAsync(string text) => UntilAsync(() => Text(output).Contains(text, StringComparison.Ordinal), $"printing '{text}'");
+
+    /// <summary>Waits until something holds while the host runs.</summary>
+    public async Task UntilAsync(Func<bool> condition, string what)
     {
         using var patience = new CancellationTokenSource(Patience);
-        while (!Text(output).Contains(text, StringComparison.Ordinal))
+        while (!condition())
         {
-            Assert.False(process.HasExited, $"The host ended without printing '{text}':\n{Text(output)}\n{Text(error)}");
+            Assert.False(process.HasExited, $"The host ended without {what}:\n{Text(output)}\n{Text(error)}");
             await Task.Delay(5, patience.Token);
         }
     }
 
     /// <summary>What Ctrl-C does.</summary>
-    public void Interrupt()
+    public void Interrupt() => Signal("INT");
+
+    /// <summary>Ends the host alone, at once; what it started is left to itself.</summary>
+    public void Kill() => Signal("KILL");
+
+    private void Signal(string name)
     {
-        using var kill = Process.Start("kill", ["-INT", $"{process.Id}"]);
+        using var kill = Process.Start("kill", [$"-{name}", $"{process.Id}"]);
         kill.WaitForExit();
         Assert.Equal(0, kill.ExitCode);
     }
@@ -93,6 +101,7 @@ internal sealed class HostProcess : IDisposable
     {
         if (!process.HasExited)
             process.Kill(entireProcessTree: true);
+        process.WaitForExit(); // a killed process may still write
         process.Dispose();
     }
 

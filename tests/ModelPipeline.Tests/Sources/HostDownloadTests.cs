@@ -19,10 +19,11 @@ public sealed class HostDownloadTests : IDisposable
     {
         var file = new ServedFile(1, 24_000_000);
         var random = new Random(77);
-        var (limit, sent) = (0L, 0L);
+        var (limit, sent, answering) = (0L, 0L, 0);
         var reached = new TaskCompletionSource();
-        await using var server = await LoopbackServer.StartAsync(context =>
+        await using var server = await LoopbackServer.StartAsync(async context =>
         {
+            Interlocked.Increment(ref answering);
             context.Response.Body = new BodyStream(context.Response.Body, async (_, bytes, body, token) =>
             {
                 if (Interlocked.Add(ref sent, bytes.Length) > Interlocked.Read(ref limit))
@@ -32,7 +33,14 @@ public sealed class HostDownloadTests : IDisposable
                 }
                 await body.WriteAsync(bytes, token);
             });
-            return file.SendAsync(context);
+            try
+            {
+                await file.SendAsync(context);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref answering);
+            }
         });
         Manifest(server.At("/model.onnx"), file.Sha256);
         var kept = 0L;
@@ -46,6 +54,8 @@ public sealed class HostDownloadTests : IDisposable
                 await Task.Delay(random.Next(100), TestContext.Current.CancellationToken);
                 // What ends the process here is SIGKILL.
             }
+            // Answers to the dead count until the server has noticed.
+            await ProcessTable.UntilAsync(() => Volatile.Read(ref answering) == 0, () => "the server goes on answering a killed client");
             Assert.False(Directory.Exists(_folder.File("cache/sha256")));
             var partial = File.ReadAllBytes(_folder.File($"cache/partial/sha256-{file.Sha256}"));
             Assert.True(partial.AsSpan().SequenceEqual(file.Content.AsSpan(0, partial.Length)), $"kill {kill}: not a beginning of the file");

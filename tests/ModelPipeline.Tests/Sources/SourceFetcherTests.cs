@@ -160,7 +160,7 @@ public sealed class SourceFetcherTests : IDisposable
         });
         using var fetcher = new SourceFetcher(Settings());
         var source = new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fetcher.FetchAsync(source, null, cancellation.Token).WaitAsync(TimeSpan.FromSeconds(2), TestContext.Current.CancellationToken));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fetcher.FetchAsync(source, null, cancellation.Token).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
         Assert.Empty(Files());
     }
 
@@ -216,10 +216,10 @@ public sealed class SourceFetcherTests : IDisposable
         await using var server = await LoopbackServer.StartAsync(context => SendAsync(context, Content), certificate);
         Assert.Contains("no secure connection to 127.0.0.1", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }));
 
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        listener.Stop();
+        // A port that is taken and not listened to: nobody else can come to listen there.
+        using var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
         Assert.Contains($"cannot connect to 127.0.0.1:{port}", await FailsAsync(new SourceSpec { Url = new Uri($"http://127.0.0.1:{port}/m"), Sha256 = Sha256 }));
     }
 

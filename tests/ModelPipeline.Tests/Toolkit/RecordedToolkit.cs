@@ -33,37 +33,21 @@ internal sealed class RecordedToolkit : IDisposable
     public static void Answering(string path, string answer) => Run("sh", "-c", """printf '#!/bin/sh\necho %s\n' "$2" > "$1" && chmod +x "$1" """, "sh", path, answer);
 
     /// <summary>Waits until a toolkit that hangs has told its process and its child's, somewhere below a folder.</summary>
-    public static async Task<IReadOnlyList<string>> HangingAsync(string folder)
+    public static async Task<IReadOnlyList<int>> HangingAsync(string folder)
     {
-        string[] pids = [];
-        await UntilAsync(() => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines)]).Length == 2);
-        Assert.All(pids, pid => Assert.True(IsRunning(pid), pid));
+        int[] pids = [];
+        await ProcessTable.UntilAsync(
+            () => (pids = !Directory.Exists(folder) ? [] : [.. Directory.EnumerateFiles(folder, "pids", SearchOption.AllDirectories).SelectMany(File.ReadAllLines).Select(int.Parse)]).Length == 2,
+            () => "the toolkit did not start");
+        Assert.All(pids, pid => Assert.True(ProcessTable.IsRunning(pid), $"{pid}"));
         return pids;
     }
 
     /// <summary>Waits until processes that were killed are gone, which the system need not do at once.</summary>
-    public static Task EndedAsync(IReadOnlyList<string> pids) => UntilAsync(() => !pids.Any(IsRunning));
-
-    /// <summary>Gives up only after what a busy machine may take.</summary>
-    private static async Task UntilAsync(Func<bool> condition)
+    public static async Task EndedAsync(IReadOnlyList<int> pids)
     {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        patience.CancelAfter(TimeSpan.FromMinutes(3));
-        while (!condition())
-            await Task.Delay(20, patience.Token);
-    }
-
-    /// <summary>A zombie is not running: it only waits for init to take note of it.</summary>
-    private static bool IsRunning(string pid)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{pid}/stat") is var stat && stat[(stat.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
-        }
-        catch (IOException)
-        {
-            return false; // gone, maybe between opening and reading
-        }
+        foreach (var pid in pids)
+            await ProcessTable.EndsAsync(pid);
     }
 
     public static void Run(string program, params string[] arguments)
