@@ -20,7 +20,7 @@ public sealed class Provision : AsyncFrostingTask<BuildContext>
                 ToolkitEnvironment.Requirements(version), context.Cache, context.Argument<string?>("wheels", null), stage.Progress, stage.Cancellation));
             context.Log.Information("rknn-toolkit2 {0}: {1} packages {2} {3}", version, made.Packages.Count, made.Reused ? "are there already:" : "installed:", made.Environment.Python);
             foreach (var package in made.Packages)
-                context.Log.Verbose("  {0} {1} {2}", package.Name, package.Version, package.Sha256 ?? "");
+                context.Log.Verbose("  {0} {1} {2}", package.Name, package.Version, package.Sha256);
         }
         if (Environment.GetEnvironmentVariable(ToolkitEnvironment.PythonVariable) is { Length: > 0 } own)
             context.Log.Warning("{0} is set: conversions use {1} instead.", ToolkitEnvironment.PythonVariable, own);

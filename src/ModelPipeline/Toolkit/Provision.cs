@@ -1,12 +1,16 @@
-using System.Text.Json;
-
 namespace ModelPipeline.Toolkit;
 
 /// <summary>A package of a provisioned environment.</summary>
-/// <param name="Name">As its wheel says.</param>
+/// <param name="Name">With '-' for '_'.</param>
 /// <param name="Version">As its wheel says.</param>
-/// <param name="Sha256">Of the file it was installed from; null if the index gave none.</param>
-public sealed record LockedPackage(string Name, string Version, string? Sha256);
+/// <param name="Sha256">Of the wheel it was installed from.</param>
+public sealed record LockedPackage(string Name, string Version, string Sha256)
+{
+    /// <summary>By the name of the file: distribution-version-tags.whl.</summary>
+    internal static LockedPackage OfWheel(string path, CancellationToken cancellation) => Path.GetFileName(path).Split('-') is [var name, var version, ..]
+        ? new(name.Replace('_', '-'), version, FileDigest.Of(path, cancellation).Sha256)
+        : throw new PipelineException($"'{path}' is not named as wheels are: expected distribution-version-tags.whl.");
+}
 
 /// <summary>What Provision made.</summary>
 /// <param name="Environment">Ready to use.</param>
@@ -48,25 +52,39 @@ public static class Provision
             await CallAsync(python.Path, ["-I", "-m", "venv", "--clear", folder], cancellation).ConfigureAwait(false);
             progress?.Report(new StageProgress("provision environment", 1, 1));
         }
-        var packages = new List<LockedPackage>();
-        foreach (var (index, arguments) in Installs(requirements, wheels).Index())
+        // By way of wheels in a folder: an older Python's pip tells no hashes of what it installs.
+        var wheelhouse = Path.Combine(folder, "wheels");
+        if (Directory.Exists(wheelhouse))
+            Directory.Delete(wheelhouse, recursive: true); // an interrupted run's
+        Directory.CreateDirectory(wheelhouse);
+        try
         {
-            progress?.Report(new StageProgress("provision packages", index, 2));
-            var report = Path.Combine(folder, "pip-report.json");
-            // What an interrupted run installed is installed again, so that the report lists all.
-            await CallAsync(environment.Python, ["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--force-reinstall", "--report", report, .. arguments], cancellation).ConfigureAwait(false);
-            packages.AddRange(Installed(report));
+            foreach (var (index, arguments) in Installs(requirements, wheels).Index())
+            {
+                progress?.Report(new StageProgress("provision packages", index, 3));
+                await PipAsync("wheel", ["--wheel-dir", wheelhouse, .. arguments]).ConfigureAwait(false);
+            }
+            progress?.Report(new StageProgress("provision packages", 2, 3));
+            var files = Directory.GetFiles(wheelhouse, "*.whl");
+            await PipAsync("install", ["--no-index", "--no-deps", "--force-reinstall", .. files]).ConfigureAwait(false);
+            ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, [.. files.Select(file => LockedPackage.OfWheel(file, cancellation)).OrderBy(package => package.Name, StringComparer.Ordinal)]);
+            progress?.Report(new StageProgress("provision packages", 3, 3));
         }
-        progress?.Report(new StageProgress("provision packages", 2, 2));
-        ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, [.. packages.OrderBy(package => package.Name, StringComparer.Ordinal)]);
+        finally
+        {
+            Directory.Delete(wheelhouse, recursive: true);
+        }
         return Made(reused: false)!;
+
+        Task PipAsync(string command, IReadOnlyList<string> arguments) =>
+            CallAsync(environment.Python, ["-I", "-m", "pip", command, "--no-input", "--disable-pip-version-check", .. arguments], cancellation);
 
         ProvisionedToolkit? Made(bool reused) => File.Exists(locked) && File.Exists(environment.Python)
             ? new ProvisionedToolkit(environment, ReportJson.Read<IReadOnlyList<LockedPackage>>(locked), reused)
             : null;
     }
 
-    /// <summary>The toolkit alone without its dependency list, then everything else with theirs.</summary>
+    /// <summary>Everything but the toolkit with what it depends on, and the toolkit without its dependency list.</summary>
     private static IEnumerable<string[]> Installs(string requirements, string? wheels)
     {
         string[] source = wheels is null ? [] : ["--no-index", "--find-links", Path.GetFullPath(wheels)];
@@ -74,18 +92,6 @@ public static class Provision
         if (lines[false].Any())
             yield return [.. source, .. lines[false]];
         yield return [.. source, "--no-deps", .. lines[true]];
-    }
-
-    private static IEnumerable<LockedPackage> Installed(string report)
-    {
-        using var document = JsonDocument.Parse(File.ReadAllBytes(report));
-        return [.. document.RootElement.GetProperty("install").EnumerateArray().Select(package =>
-        {
-            var metadata = package.GetProperty("metadata");
-            var hash = package.GetProperty("download_info").TryGetProperty("archive_info", out var archive)
-                && archive.TryGetProperty("hashes", out var hashes) && hashes.TryGetProperty("sha256", out var sha256) ? sha256.GetString() : null;
-            return new LockedPackage(metadata.GetProperty("name").GetString()!, metadata.GetProperty("version").GetString()!, hash);
-        })];
     }
 
     private static async Task<PythonInterpreter> PythonAsync(CancellationToken cancellation)

@@ -1,6 +1,7 @@
 using System.Text;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
+using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
 
@@ -9,7 +10,7 @@ public sealed class QuantizeWithToolkitTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
     private readonly RecordedToolkit toolkit = new();
-    private readonly Workspace workspace = new();
+    private readonly Workspace workspace = new(Workspace.TenQueries);
 
     [Fact]
     public async Task Each_shape_is_a_file_that_is_built_again_only_when_something_changed_for_it()
@@ -38,18 +39,21 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     [Fact]
     public async Task With_dynamic_input_all_shapes_are_one_file_if_the_toolkit_can_build_it()
     {
-        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"));
+        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"), ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: -1 }"));
         var refused = await RunAsync(toolkit);
         Assert.Equal(2, refused.ExitCode);
         Assert.Contains("variants.npu.dynamic_input: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'", refused.Error);
 
         workspace.Edit(("dynamic_input: true", "dynamic_input: true\n        toolkit: 2.5.0"));
         using var newer = new RecordedToolkit(version: "2.5.0");
-        await QuantizeAsync(newer);
+        (await RunAsync(newer, "Validate")).Succeeded();
 
         var artifact = workspace.Built("variants/npu/tiny-reranker-0.1.0-rk3588-npu.rknn");
         Assert.Equal([artifact], Directory.GetFiles(workspace.Built("variants/npu"), "*.rknn", SearchOption.AllDirectories));
         Assert.Equal("2.5.0", RknnFile.Read(artifact).Compiler);
+        var reports = Array.ConvertAll(["1x64", "1x128"], shape => ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json")));
+        Assert.All(reports, report => Assert.Equal((FileDigest.Of(artifact, TestContext.Current.CancellationToken), 10, true), (report.Subject.ArtifactDigest, report.Queries.Count, report.Subject.Simulated)));
+        Assert.NotEqual(reports[0].Queries[0].Scores, reports[1].Queries[0].Scores);
     }
 
     [Fact]
@@ -84,5 +88,6 @@ public sealed class QuantizeWithToolkitTests : IDisposable
 
     private async Task QuantizeAsync(RecordedToolkit with) => (await RunAsync(with)).Succeeded();
 
-    private Task<HostRun> RunAsync(RecordedToolkit with) => workspace.RunAsync(("RKNN_PYTHON", with.Python), "--target=Quantize", "--model=tiny-reranker", "--variant=npu");
+    private Task<HostRun> RunAsync(RecordedToolkit with, string target = "Quantize") =>
+        workspace.RunAsync(("RKNN_PYTHON", with.Python), $"--target={target}", "--model=tiny-reranker", "--variant=npu");
 }

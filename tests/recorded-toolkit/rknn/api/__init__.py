@@ -63,7 +63,8 @@ class RKNN:
         self.model = model
         with open(model, "rb") as file:
             self.content = file.read()
-        self.sides = derived.tensors(self.content, input_size_list or self.settings["dynamic_input"][-1])
+        self.shapes = self.settings.get("dynamic_input") or [input_size_list]
+        self.sides = derived.tensors(self.content, self.shapes[-1])
         recording.chatter(self._log(), "load")
         return 0
 
@@ -124,9 +125,9 @@ class RKNN:
         """The recorded scores of the sample pairs, in their order, or derived ones."""
         import numpy
 
-        for value, (_, dims) in zip(inputs, self.sides[0]):
-            if value.dtype != "int64" or list(value.shape) != dims:
-                recording.fail("inference", f"The input(ndim={len(value.shape)}) shape {value.shape} is wrong")
+        shapes = [list(value.shape) for value in inputs]
+        if shapes not in self.shapes or any(value.dtype != "int64" for value in inputs):
+            recording.fail("inference", f"The input(ndim={len(shapes[0])}) shape {shapes[0]} is wrong")
         if not derived.fits(recording.content(self.built), self.sides, self.version):
             _, dims = self.sides[1][0]
             return [numpy.Array(derived.scores(inputs[0].values, dims), tuple(dims), "float32")]

@@ -55,8 +55,8 @@ def file(recorded, model, sides, version, target, custom_string):
     payload = MARK + model + b"".join(
         metadata(f"modelpipeline.{key}", value) for key, value in (("simulated", "true"), ("target", target), ("custom_string", custom_string or ""))
     )
-    text_ = json.dumps(description).encode()
-    return recorded[:16] + struct.pack("<Q", len(payload)) + recorded[24:64] + payload + struct.pack("<Q", len(text_)) + text_
+    end = json.dumps(description).encode()
+    return recorded[:16] + struct.pack("<Q", len(payload)) + recorded[24:64] + payload + struct.pack("<Q", len(end)) + end
 
 
 def scores(ids, dims):
