@@ -144,7 +144,7 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     /// <summary>The agent for a platform, which the build makes where it finds the compiler.</summary>
     private static Finding Agent(DeviceSpec device, string platform) => Present(
         $"device {device.Name}", $"agent for {platform}", Path.Combine(AppContext.BaseDirectory, "agents", platform, "rknn-agent"),
-        platform == SshSettings.ThisPlatform ? "dotnet build build" : "apt-get install g++-aarch64-linux-gnu && dotnet build build");
+        platform == SshSettings.ThisPlatform ? "dotnet build build" : "apt-get install g++-aarch64-linux-gnu");
 
     private static Finding Runtime(DeviceSpec device)
     {
