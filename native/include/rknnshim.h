@@ -167,21 +167,22 @@ RKNNSHIM_API int32_t rknnshim_model_load(const char* backend, const char* path, 
  * JSON: {"backend", "simulated": bool, "sdk_version", "target", "custom_string", "inputs": [tensor], "outputs": [tensor]}
  * and from rknnrt also "memory": {"weights", "internal", "dma_allocated"} in bytes,
  * with tensor {"name", "type", "dims": [n], "quantization": {"type": "none" | "affine", "scale", "zero_point"}}; -1 is a
- * dimension that is not fixed.
+ * dimension that is not fixed. Of an .rknn for several shapes, dimensions are those of the one that it loads with.
  */
 RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer, size_t capacity, size_t* length);
 
 /*
  * Runs the model once on inputs and into outputs in the model's order. Of an input's dimensions that are not fixed, all but
- * the last are 1 and the last follows from `count`. *microseconds (may be null) is the run's time without copies.
+ * the last are 1 and the last follows from `count`. An .rknn for several shapes runs at the one whose inputs have these
+ * counts. *microseconds (may be null) is the run's time without copies.
  * RKNNSHIM_BUFFER_TOO_SMALL: the `count` of an output above its `capacity` says what is needed; contents are undefined.
  */
 RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count,
                                         rknnshim_output* outputs, uint32_t output_count, int64_t* microseconds);
 
 /*
- * A second handle on the same model, which may run at the same time as the first: weights are shared, and each is closed by
- * itself. `core_mask` as in rknnshim_model_load.
+ * A second handle on the same model, which may run at the same time as the first: weights are shared (but for those of an
+ * .rknn for several shapes), and each is closed by itself. `core_mask` as in rknnshim_model_load.
  */
 RKNNSHIM_API int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy);
 

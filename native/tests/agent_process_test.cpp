@@ -3,6 +3,7 @@
 #include "agent/sha256.h"
 #include "fixture.h"
 #include "onnx_bytes.h"
+#include "simulator/metadata.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -215,6 +216,31 @@ TEST(the_agent_takes_a_model_once_and_runs_batches_under_each_plan) {
     again.hello();
     again.request(Kind::Load, load(sha256(model)));
     again.expect(Kind::Loaded); // without another upload
+}
+
+TEST(a_model_for_several_shapes_runs_batches_of_each) {
+    using shim::simulator::metadata_entry;
+    const test::Folder folder;
+    const auto model = onnx::echo(0) + metadata_entry("modelpipeline.simulated", "true") + metadata_entry("modelpipeline.target", "rk3588") +
+                       metadata_entry("rknnrt_sim.sequences", "3 5");
+    Agent agent(folder);
+    agent.hello();
+    upload(agent, model);
+    agent.request(Kind::Load, load(sha256(model)));
+    CHECK_EQUAL(agent.expect(Kind::Loaded)["outputs"][0]["dims"].dump(), "[1,5]");
+    for (const uint32_t elements : {3U, 5U, 3U}) {
+        agent.send(Kind::Run, batch({1, 2, 4}, 9, elements));
+        for (int i = 0; i < 9; ++i) {
+            const auto result = agent.receive();
+            CHECK(result.kind == Kind::Result);
+            CHECK_EQUAL(number<uint32_t>(result, 20), elements);
+            for (uint32_t e = 0; e < elements; ++e)
+                CHECK_EQUAL(number<float>(result, 24 + e * sizeof(float)), static_cast<float>(number<uint32_t>(result, 0) * elements + e));
+        }
+        CHECK(agent.receive().kind == Kind::Done);
+        agent.send(Kind::Run, batch({1, 2, 4}, 9, 4));
+        CHECK(std::string(agent.expect(Kind::Error)["message"]).find("was built for inputs of [1,3] or [1,5]") != std::string::npos);
+    }
 }
 
 TEST(an_upload_that_is_damaged_is_refused_and_leaves_nothing) {

@@ -1,6 +1,5 @@
 // The backend rknnrt over the stand-in runtime, through dlopen and the vendor's ABI.
-#include "fixture.h"
-#include "onnx_bytes.h"
+#include "board.h"
 #include "rknnrt/abi.h"
 #include "rknnrt/library.h"
 
@@ -12,49 +11,12 @@
 namespace {
 
 namespace abi = shim::rknnrt::abi;
-
-std::string runtime() {
-    const char* const path = std::getenv("RKNNRT_LIBRARY"); // NOLINT(concurrency-mt-unsafe): nothing sets it
-    return path == nullptr ? "" : path;
-}
-
-std::string options(int core_mask = 0, int profile = 0) {
-    return nlohmann::json{{"rknnrt", runtime()}, {"core_mask", core_mask}, {"profile", profile}}.dump();
-}
-
-std::string artifact(const test::Folder& folder, const std::string& onnx, const char* target = "rk3588") {
-    auto job = nlohmann::json::parse(test::job(folder.write("m.onnx", onnx), folder.path("a.sim.onnx")));
-    job["target"] = target;
-    if (test::convert(job.dump()) != RKNNSHIM_OK)
-        test::fail(__FILE__, __LINE__, rknnshim_last_error());
-    return folder.path("a.sim.onnx");
-}
-
-struct Board {
-    explicit Board(const std::string& path, int core_mask = 0, int profile = 0) {
-        if (rknnshim_model_load("rknnrt", path.c_str(), options(core_mask, profile).c_str(), &handle) != RKNNSHIM_OK)
-            test::fail(__FILE__, __LINE__, rknnshim_last_error());
-    }
-    ~Board() { rknnshim_model_close(handle); }
-    Board(const Board&) = delete;
-    Board& operator=(const Board&) = delete;
-
-    rknnshim_model handle = 0;
-};
-
-int32_t run(rknnshim_model model, const std::vector<int64_t>& ids, float* value, int64_t* microseconds = nullptr) { // NOLINT(readability-non-const-parameter): the output is written through it
-    const rknnshim_input input{ids.data(), ids.size()};
-    rknnshim_output output{value, 1, 0};
-    return rknnshim_model_run(model, &input, 1, &output, 1, microseconds);
-}
-
-void refused(const std::string& path, const std::string& load_options, int32_t status, const std::string& reason) {
-    rknnshim_model handle = 0;
-    CHECK_EQUAL(rknnshim_model_load("rknnrt", path.c_str(), load_options.c_str(), &handle), status);
-    if (!test::error_says(reason))
-        test::fail(__FILE__, __LINE__, std::string("'") + rknnshim_last_error() + "' does not say " + reason);
-    CHECK_EQUAL(handle, 0U);
-}
+using test::board::artifact;
+using test::board::Board;
+using test::board::options;
+using test::board::refused;
+using test::board::run;
+using test::board::runtime;
 
 // First in its process by its own CTest entry; a process keeps the runtime that it has.
 TEST(an_RKNN_runtime_that_is_missing_or_unfit_is_named) {
@@ -221,6 +183,12 @@ TEST(the_stand_in_checks_what_its_callers_give_it) {
     CHECK_EQUAL(output.size, sizeof(float));
     CHECK_EQUAL(*static_cast<float*>(output.data), 10.0F);
     CHECK_EQUAL(outputs_release(context, 1, &output), 0);
+    auto* const set_shapes = reinterpret_cast<abi::SetInputShapes*>(dlsym(library, "rknn_set_input_shapes"));
+    attr.index = 0;
+    CHECK_EQUAL(query(context, abi::Query::InputAttr, &attr, sizeof attr), 0);
+    CHECK_EQUAL(set_shapes(context, 1, &attr), code(abi::Status::InputInvalid));
+    abi::InputRange range{};
+    CHECK_EQUAL(query(context, abi::Query::InputDynamicRange, &range, sizeof range), code(abi::Status::ModelInvalid));
     CHECK_EQUAL(destroy(context), 0);
     CHECK_EQUAL(destroy(context), code(abi::Status::CtxInvalid));
     CHECK_EQUAL(execute(context, nullptr), code(abi::Status::CtxInvalid));

@@ -28,10 +28,11 @@ void Session::Batch::cancel() {
 
 void Session::Batch::work(uint32_t context) {
     try {
+        auto output_elements = output_elements_; // grow where they follow from the inputs
         for (uint32_t index = next_++; index < request_.passages; index = next_++) {
             if (cancelled_)
                 throw Error(RKNNSHIM_CANCELLED, "the run was cancelled");
-            const auto result = passage(index, context);
+            const auto result = passage(index, context, output_elements);
             const std::lock_guard lock(mutex_);
             if (!failure_)
                 send_(result);
@@ -44,13 +45,13 @@ void Session::Batch::work(uint32_t context) {
     }
 }
 
-std::vector<std::byte> Session::Batch::passage(uint32_t index, uint32_t context) const {
+std::vector<std::byte> Session::Batch::passage(uint32_t index, uint32_t context, std::vector<uint64_t>& output_elements) const {
     std::vector<rknnshim_input> inputs(request_.inputs);
     for (uint32_t i = 0; i < request_.inputs; ++i)
         inputs[i] = {request_.values.data() + (size_t{index} * request_.inputs + i) * request_.elements, request_.elements};
     std::vector<std::vector<float>> room;
-    room.reserve(output_elements_.size());
-    for (const auto elements : output_elements_)
+    room.reserve(output_elements.size());
+    for (const auto elements : output_elements)
         room.emplace_back(elements);
     std::vector<rknnshim_output> outputs;
     const auto bind = [&] {
@@ -65,10 +66,11 @@ std::vector<std::byte> Session::Batch::passage(uint32_t index, uint32_t context)
     } catch (const Error& e) {
         if (e.status() != RKNNSHIM_BUFFER_TOO_SMALL)
             throw;
-        for (size_t i = 0; i < room.size(); ++i) { // outputs whose size follows from the input's
+        for (size_t i = 0; i < room.size(); ++i) {
             if (outputs[i].count > kMaxMessage / sizeof(float))
                 throw Error(RKNNSHIM_RUNTIME_ERROR, "an output of " + std::to_string(outputs[i].count) + " elements is too large to send");
-            room[i].resize(std::max<uint64_t>(outputs[i].count, room[i].size()));
+            output_elements[i] = std::max(outputs[i].count, output_elements[i]);
+            room[i].resize(output_elements[i]);
         }
         bind();
         microseconds = contexts_[context]->run(inputs, outputs);

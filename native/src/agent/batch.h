@@ -21,7 +21,7 @@ public:
 
 private:
     void work(uint32_t context);
-    [[nodiscard]] std::vector<std::byte> passage(uint32_t index, uint32_t context) const;
+    [[nodiscard]] std::vector<std::byte> passage(uint32_t index, uint32_t context, std::vector<uint64_t>& output_elements) const;
 
     const RunRequest& request_;
     std::vector<shim::Model*> contexts_;

@@ -191,6 +191,7 @@ using Init = int32_t(Context* context, void* model, uint32_t size, uint32_t flag
 using DupContext = int32_t(Context* source, Context* copy);
 using Destroy = int32_t(Context context);
 using QueryInfo = int32_t(Context context, Query query, void* info, uint32_t size);
+using SetInputShapes = int32_t(Context context, uint32_t count, TensorAttr* inputs);
 using InputsSet = int32_t(Context context, uint32_t count, Input* inputs);
 using SetCoreMask = int32_t(Context context, CoreMask mask);
 using Run = int32_t(Context context, RunExtend* extend);

@@ -56,6 +56,7 @@ Loaded load(const std::string& path) {
     get("rknn_run", library.run);
     get("rknn_outputs_get", library.outputs_get);
     get("rknn_outputs_release", library.outputs_release);
+    library.set_input_shapes = reinterpret_cast<abi::SetInputShapes*>(dlsym(result.handle, "rknn_set_input_shapes"));
     Dl_info info{};
     if (dladdr(reinterpret_cast<const void*>(library.init), &info) != 0 && info.dli_fname != nullptr)
         library.path = info.dli_fname;
@@ -80,7 +81,7 @@ constexpr Meaning kMeanings[] = { // NOLINT(cppcoreguidelines-avoid-c-arrays, mo
     {"RKNN_ERR_MALLOC_FAIL", abi::Status::MallocFail, RKNNSHIM_RUNTIME_ERROR,
      "out of memory on the board; stop other programs that use the NPU, use fewer contexts, or a smaller shape or precision"},
     {"RKNN_ERR_PARAM_INVALID", abi::Status::ParamInvalid, RKNNSHIM_RUNTIME_ERROR,
-     "the runtime does not accept a parameter: it knows no such core mask or query; choose other cores, or install runtime 2.3.2 or later"},
+     "the runtime does not accept a parameter: it knows no such core mask, query or shape; choose other cores, or install runtime 2.3.2 or later"},
     {"RKNN_ERR_MODEL_INVALID", abi::Status::ModelInvalid, RKNNSHIM_INVALID_MODEL,
      "the file is not a model of this runtime: it is damaged, built by a newer toolkit, or a simulated artifact on a real board; build it again as backend "
      "rknn with a toolkit no newer than the runtime"},

@@ -1,58 +1,17 @@
 #include "model.h"
 
-#include "library.h"
+#include "context.h"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <filesystem>
-#include <limits>
-#include <vector>
+#include <functional>
+#include <iterator>
 
 namespace shim::rknnrt {
 
 namespace {
-
-constexpr uint32_t kMaxTensors = 64;
-
-/// One context of the runtime. A duplicate keeps the context whose weights it shares.
-class Context {
-public:
-    Context(const Library& library, const std::string& path, uint32_t flags) : library_(library), name_(path) {
-        std::string copy = path; // the runtime takes a pointer that is not const
-        check(library.init(&context_, copy.data(), 0, flags, nullptr), "'" + path + "' cannot be loaded");
-    }
-
-    explicit Context(std::shared_ptr<Context> origin) : library_(origin->library_), name_(origin->name_), origin_(std::move(origin)) {
-        check(library_.dup_context(&origin_->context_, &context_), "'" + name_ + "': a second context");
-    }
-
-    ~Context() { library_.destroy(context_); }
-    Context(const Context&) = delete;
-    Context& operator=(const Context&) = delete;
-
-    template <typename T>
-    T query(abi::Query what, const char* noun, T info = {}) const {
-        check(library_.query(context_, what, &info, sizeof info), "'" + name_ + "': its " + noun);
-        return info;
-    }
-
-    [[nodiscard]] const Library& library() const { return library_; }
-    [[nodiscard]] const std::string& name() const { return name_; }
-    [[nodiscard]] abi::Context get() const { return context_; }
-
-private:
-    const Library& library_;
-    std::string name_;
-    std::shared_ptr<Context> origin_;
-    abi::Context context_ = 0;
-};
-
-template <size_t N>
-std::string bounded(const char (&text)[N]) { // NOLINT(cppcoreguidelines-avoid-c-arrays, modernize-avoid-c-arrays)
-    return {text, strnlen(text, N)};
-}
 
 const char* type_name(abi::TensorType type) {
     constexpr std::array kNames{"float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "int4", "bfloat16"};
@@ -60,47 +19,53 @@ const char* type_name(abi::TensorType type) {
     return index < kNames.size() ? kNames.at(index) : "unknown";
 }
 
-std::vector<abi::TensorAttr> tensors(const Context& context, abi::Query what, uint32_t count, const char* noun) {
-    if (count == 0 || count > kMaxTensors)
-        throw Error(RKNNSHIM_INVALID_MODEL, "'" + context.name() + "': the runtime tells of " + std::to_string(count) + " " + noun + "; 1 to " +
-                                                std::to_string(kMaxTensors) + " are possible");
-    std::vector<abi::TensorAttr> result(count);
-    for (uint32_t i = 0; i < count; ++i) {
-        abi::TensorAttr attr{};
-        attr.index = i;
-        result[i] = context.query(what, noun, attr);
-        uint64_t product = 1;
-        for (uint32_t d = 0; d < std::min(result[i].dim_count, abi::kMaxDims); ++d)
-            product = std::min<uint64_t>(product * result[i].dims[d], std::numeric_limits<uint32_t>::max());
-        if (result[i].dim_count > abi::kMaxDims || product != result[i].elements || product == 0 ||
-            product > std::numeric_limits<uint32_t>::max() / sizeof(int64_t))
-            throw Error(RKNNSHIM_INVALID_MODEL, "'" + context.name() + "': " + noun + ": tensor " + std::to_string(i) + " '" + bounded(result[i].name) +
-                                                    "' has dimensions that cannot be; the file or the runtime is damaged");
+nlohmann::json to_json(const Tensors& attrs) {
+    auto result = nlohmann::json::array();
+    for (const auto& attr : attrs) {
+        const bool affine = attr.quantization == abi::QuantizationType::AffineAsymmetric;
+        result.push_back({{"name", bounded(attr.name)},
+                          {"type", type_name(attr.type)},
+                          {"dims", dims(attr)},
+                          {"quantization", {{"type", affine ? "affine" : "none"}, {"scale", affine ? attr.scale : 1.0F}, {"zero_point", affine ? attr.zero_point : 0}}}});
     }
     return result;
 }
 
-nlohmann::json to_json(const std::vector<abi::TensorAttr>& attrs) {
-    auto result = nlohmann::json::array();
-    for (const auto& attr : attrs) {
-        const bool affine = attr.quantization == abi::QuantizationType::AffineAsymmetric;
-        auto dims = nlohmann::json::array();
-        for (uint32_t d = 0; d < attr.dim_count; ++d)
-            dims.push_back(attr.dims[d]);
-        result.push_back({{"name", bounded(attr.name)},
-                          {"type", type_name(attr.type)},
-                          {"dims", std::move(dims)},
-                          {"quantization", {{"type", affine ? "affine" : "none"}, {"scale", affine ? attr.scale : 1.0F}, {"zero_point", affine ? attr.zero_point : 0}}}});
+/// One for all inputs if they are the same, else each.
+std::string joined(std::vector<std::string> inputs) {
+    if (std::ranges::adjacent_find(inputs, std::ranges::not_equal_to()) == inputs.end())
+        inputs.resize(1);
+    std::string result;
+    for (const auto& input : inputs)
+        result.append(result.empty() ? "" : " ").append(input);
+    return result;
+}
+
+/// As [1,64] or [1,128].
+std::string text(const std::vector<Tensors>& shapes) {
+    std::string result;
+    for (const auto& shape : shapes) {
+        std::vector<std::string> inputs;
+        std::ranges::transform(shape, std::back_inserter(inputs), [](const auto& attr) { return nlohmann::json(dims(attr)).dump(); });
+        result.append(result.empty() ? "" : " or ").append(joined(std::move(inputs)));
     }
     return result;
+}
+
+std::string text(std::span<const rknnshim_input> inputs) {
+    std::vector<std::string> counts;
+    std::ranges::transform(inputs, std::back_inserter(counts), [](const auto& input) { return std::to_string(input.count); });
+    return joined(std::move(counts)) + " elements";
 }
 
 class RknnModel final : public Model {
 public:
     RknnModel(std::shared_ptr<Context> context, int core_mask, bool profiled)
         : context_(std::move(context)), count_(context_->query<abi::InputOutputNum>(abi::Query::InOutNum, "number of inputs and outputs")),
-          inputs_(tensors(*context_, abi::Query::InputAttr, count_.inputs, "inputs")),
-          outputs_(tensors(*context_, abi::Query::OutputAttr, count_.outputs, "outputs")), profiled_(profiled) {
+          inputs_(context_->tensors(abi::Query::InputAttr, count_.inputs, "inputs")),
+          outputs_(context_->tensors(abi::Query::OutputAttr, count_.outputs, "outputs")), shapes_(context_->shapes(inputs_)), profiled_(profiled) {
+        if (shapes_.empty() || context_->library().set_input_shapes == nullptr)
+            current_ = {inputs_, outputs_};
         if (core_mask != 0) // single-core chips do not know masks
             check(context_->library().set_core_mask(context_->get(), static_cast<abi::CoreMask>(core_mask)),
                   "'" + context_->name() + "': core mask " + std::to_string(core_mask));
@@ -122,6 +87,7 @@ public:
 
     int64_t run(std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) override {
         const Library& library = context_->library();
+        take_shape(inputs);
         const auto in = bind(inputs);
         auto out = bind(outputs);
         cancelled_ = false;
@@ -139,8 +105,10 @@ public:
     /// The vendor's runtime has no way to stop the NPU: a run ends in its own time and is then reported as cancelled.
     void cancel() override { cancelled_ = true; }
 
+    /// The runtime shares no weights of a file for several shapes: each context then loads it.
     [[nodiscard]] std::unique_ptr<Model> duplicate(int core_mask) const override {
-        return std::make_unique<RknnModel>(std::make_shared<Context>(context_), core_mask, profiled_);
+        auto copy = shapes_.empty() ? std::make_shared<Context>(context_) : std::make_shared<Context>(context_->library(), context_->name(), context_->flags());
+        return std::make_unique<RknnModel>(std::move(copy), core_mask, profiled_);
     }
 
     [[nodiscard]] std::string profile() const override {
@@ -152,13 +120,32 @@ public:
     }
 
 private:
+    /// Of a file for several shapes: sets the one whose inputs have these sizes, unless it is set.
+    void take_shape(std::span<const rknnshim_input> inputs) {
+        const auto fits = [&](const Tensors& shape) { return std::ranges::equal(inputs, shape, {}, &rknnshim_input::count, &abi::TensorAttr::elements); };
+        if (shapes_.empty() || inputs.size() != inputs_.size() || fits(current_.inputs))
+            return;
+        const auto found = std::ranges::find_if(shapes_, fits);
+        if (found == shapes_.end())
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' was built for inputs of " + text(shapes_) + " and got " + text(inputs) +
+                                                       "; pad to one of these shapes, or build the model for another one too");
+        const Library& library = context_->library();
+        if (library.set_input_shapes == nullptr)
+            throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + context_->name() + "' runs only at " + text({inputs_}) + " here and is to run at " + text({*found}) +
+                                                    ": '" + library.path + "' has no function rknn_set_input_shapes; install version 2.3.2 or later");
+        current_ = {}; // unknown if this fails
+        auto attrs = *found;
+        check(library.set_input_shapes(context_->get(), count_.inputs, attrs.data()), "'" + context_->name() + "' does not take the shape " + text({*found}));
+        current_ = {*found, context_->tensors(abi::Query::CurrentOutputAttr, count_.outputs, "outputs")};
+    }
+
     [[nodiscard]] std::vector<abi::Input> bind(std::span<const rknnshim_input> inputs) const {
         if (inputs.size() != inputs_.size())
             throw Error(RKNNSHIM_INVALID_ARGUMENT,
                         "'" + context_->name() + "' has " + std::to_string(inputs_.size()) + " inputs and got " + std::to_string(inputs.size()));
         std::vector<abi::Input> bound(inputs.size());
         for (uint32_t i = 0; i < inputs.size(); ++i) {
-            const auto& attr = inputs_[i];
+            const auto& attr = current_.inputs[i];
             if (inputs[i].count != attr.elements)
                 throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "': input '" + bounded(attr.name) + "' has " + std::to_string(attr.elements) +
                                                            " elements and got " + std::to_string(inputs[i].count));
@@ -174,7 +161,7 @@ private:
                         "'" + context_->name() + "' has " + std::to_string(outputs_.size()) + " outputs and got room for " + std::to_string(outputs.size()));
         std::vector<abi::Output> bound(outputs.size());
         for (uint32_t i = 0; i < outputs.size(); ++i) {
-            outputs[i].count = outputs_[i].elements;
+            outputs[i].count = current_.outputs[i].elements;
             if (outputs[i].count > outputs[i].capacity)
                 throw Error(RKNNSHIM_BUFFER_TOO_SMALL, "'" + context_->name() + "': output '" + bounded(outputs_[i].name) + "' has " +
                                                            std::to_string(outputs[i].count) + " elements and got room for " +
@@ -186,8 +173,13 @@ private:
 
     std::shared_ptr<Context> context_;
     abi::InputOutputNum count_;
-    std::vector<abi::TensorAttr> inputs_;
-    std::vector<abi::TensorAttr> outputs_;
+    Tensors inputs_; // as loaded
+    Tensors outputs_;
+    std::vector<Tensors> shapes_;
+    struct {
+        Tensors inputs;
+        Tensors outputs;
+    } current_; // of the next run; empty until a shape is set
     bool profiled_;
     std::atomic<bool> cancelled_ = false;
 };

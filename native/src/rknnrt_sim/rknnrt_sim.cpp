@@ -3,50 +3,37 @@
 //
 // RKNNRT_SIM_PLATFORM in the environment is the platform it stands for (default rk3588). A model whose metadata has the key
 // rknnrt_sim.fault, "RUN MILLISECONDS STATUS", takes so long for that run of it (counted from 1, over all contexts) and then
-// returns that code: how boards hang and fail.
-#include "files.h"
+// returns that code: how boards hang and fail. One with the key rknnrt_sim.sequences is for several shapes; see sim_model.h.
 #include "handle_table.h"
 #include "rknnrt/abi.h"
 #include "rknnrt/model.h"
-#include "simulator/session.h"
+#include "sim_model.h"
 #include "simulator/simulator.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <iostream>
+#include <mutex>
 #include <new>
-#include <sstream>
 #include <thread>
 
 namespace {
 
 using namespace shim;
 using namespace shim::rknnrt;
-using abi::Status;
 
 constexpr const char* kVersion = "2.3.2 (simulator, no NPU; modelpipeline " RKNNSHIM_VERSION ")";
-constexpr size_t kMaxModelBytes = (size_t{2} << 30U) - 1;
 
 /// Where the vendor's library can be searched for its version, so can this one.
 [[gnu::used]] const char* const kVersionMark = "librknnrt version: 2.3.2 (simulator, no NPU)";
 
-struct Fault {
-    int64_t run = 0;
-    int64_t milliseconds = 0;
-    int32_t status = 0;
-    std::atomic<int64_t> runs = 0;
-};
-
 struct SimContext {
-    std::shared_ptr<const simulator::Session> session;
-    std::shared_ptr<Fault> fault; // null if there is none
-    uint64_t bytes = 0;
-    bool profiled = false;
+    std::shared_ptr<const SimModel> model;
     std::mutex mutex; // one call at a time
+    const Shape* shape = nullptr; // the current one
+    bool shape_set = false;
     std::vector<std::vector<int64_t>> inputs;
     std::vector<std::vector<float>> outputs;
     int64_t microseconds = -1;
@@ -58,16 +45,11 @@ HandleTable<SimContext>& contexts() {
     return table;
 }
 
-/// A failure in the vendor's terms; the reason goes where the vendor's library writes its own.
-struct Refusal {
-    Status status;
-    std::string reason;
-};
-
 template <typename Body>
 int32_t guard(const char* function, Body body) noexcept {
     const auto failed = [&](Status status, const char* reason) {
-        std::cerr << "E RKNN simulator: " << function << ": " << reason << '\n';
+        if (*reason != '\0')
+            std::cerr << "E RKNN simulator: " << function << ": " << reason << '\n';
         return static_cast<int32_t>(status);
     };
     try {
@@ -88,61 +70,22 @@ int32_t guard(const char* function, Body body) noexcept {
     }
 }
 
-void require(bool condition, Status status, const char* reason) {
-    if (!condition)
-        throw Refusal{status, reason};
+void take_shape(SimContext& context, const Shape& shape) {
+    context.shape = &shape;
+    context.inputs.clear();
+    for (const auto& input : shape.inputs)
+        context.inputs.emplace_back(input.count());
+    context.outputs.clear();
+    for (const auto& output : shape.outputs)
+        context.outputs.emplace_back(output.count());
+    context.microseconds = -1;
 }
 
-std::string platform() {
-    const char* const name = std::getenv("RKNNRT_SIM_PLATFORM"); // NOLINT(concurrency-mt-unsafe): nothing sets it
-    return name == nullptr ? "rk3588" : name;
-}
-
-std::shared_ptr<Fault> fault_of(const simulator::Session& session) {
-    const auto text = session.metadata("rknnrt_sim.fault");
-    if (!text)
-        return nullptr;
-    auto fault = std::make_shared<Fault>();
-    std::istringstream words(*text);
-    words >> fault->run >> fault->milliseconds >> fault->status;
-    require(!words.fail(), Status::ModelInvalid, "rknnrt_sim.fault must be three numbers");
-    return fault;
-}
-
-std::shared_ptr<SimContext> make(std::shared_ptr<const simulator::Session> session, std::shared_ptr<Fault> fault, uint64_t bytes, bool profiled) {
+std::shared_ptr<SimContext> make(std::shared_ptr<const SimModel> model) {
     auto context = std::make_shared<SimContext>();
-    context->fault = std::move(fault);
-    for (const auto& input : session->inputs())
-        context->inputs.emplace_back(input.count());
-    for (const auto& output : session->outputs())
-        context->outputs.emplace_back(output.count());
-    context->session = std::move(session);
-    context->bytes = bytes;
-    context->profiled = profiled;
+    take_shape(*context, model->loaded());
+    context->model = std::move(model);
     return context;
-}
-
-std::shared_ptr<SimContext> load(const void* model, uint32_t size, bool profiled) {
-    std::vector<std::byte> bytes;
-    std::string name = "model in memory";
-    if (size == 0) {
-        name = static_cast<const char*>(model);
-        bytes = read_file(name, kMaxModelBytes);
-    } else {
-        const auto* const first = static_cast<const std::byte*>(model);
-        bytes.assign(first, first + size);
-    }
-    const auto& runtime = ort::runtime("");
-    auto session = std::make_shared<const simulator::Session>(
-        simulator::Session::from_bytes(runtime, bytes, {name, simulator::Optimization::QuantizeAsWritten, 1}, std::stop_token()));
-    require(session->metadata(simulator::kSimulatedKey) == "true", Status::ModelInvalid, "the model is not marked as simulated; a real .rknn needs a board");
-    require(session->metadata(simulator::kTargetKey) == platform(), Status::TargetPlatformUnmatch, "the model was converted for another platform");
-    for (const auto* tensors : {&session->inputs(), &session->outputs()})
-        for (const auto& tensor : *tensors)
-            require(tensor.fixed() && tensor.dims.size() <= abi::kMaxDims && tensor.count() <= UINT32_MAX / sizeof(int64_t), Status::ModelInvalid,
-                    "the model has a tensor of no fixed shape");
-    auto fault = fault_of(*session);
-    return make(std::move(session), std::move(fault), bytes.size(), profiled);
 }
 
 template <size_t N>
@@ -176,22 +119,46 @@ T& answer(void* info, uint32_t size) {
     return *static_cast<T*>(info);
 }
 
+/// Dimensions of one input in all shapes.
+void describe(const SimModel& model, abi::InputRange& range) {
+    if (!model.dynamic)
+        throw Refusal{Status::ModelInvalid, ""}; // as asked; nothing failed
+    require(range.index < model.session.inputs().size(), Status::ParamInvalid, "there is no tensor of this index");
+    const auto index = range.index;
+    range = {};
+    range.index = index;
+    range.shapes = static_cast<uint32_t>(model.shapes.size());
+    range.format = abi::TensorFormat::Undefined;
+    put(range.name, model.session.inputs()[index].name);
+    range.dim_count = static_cast<uint32_t>(model.session.inputs()[index].dims.size());
+    for (size_t s = 0; s < model.shapes.size(); ++s)
+        std::ranges::transform(model.shapes[s].inputs[index].dims, std::begin(range.dims[s]), [](int64_t dim) { return static_cast<uint32_t>(dim); });
+}
+
+/// What is current is known only once it was set, where it can be.
+const Shape& current(const SimContext& context) {
+    require(!context.model->dynamic || context.shape_set, Status::Fail, "no shape was set yet");
+    return *context.shape;
+}
+
 void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
-    const auto& session = *context.session;
+    const auto& model = *context.model;
+    const auto& session = model.session;
     switch (what) {
     case abi::Query::InOutNum:
         answer<abi::InputOutputNum>(info, size) = {static_cast<uint32_t>(session.inputs().size()), static_cast<uint32_t>(session.outputs().size())};
         break;
-    case abi::Query::InputAttr:
-    case abi::Query::CurrentInputAttr: describe(session.inputs(), abi::TensorType::Int64, answer<abi::TensorAttr>(info, size)); break;
-    case abi::Query::OutputAttr:
-    case abi::Query::CurrentOutputAttr: describe(session.outputs(), abi::TensorType::Float32, answer<abi::TensorAttr>(info, size)); break;
+    case abi::Query::InputAttr: describe(model.loaded().inputs, abi::TensorType::Int64, answer<abi::TensorAttr>(info, size)); break;
+    case abi::Query::OutputAttr: describe(model.loaded().outputs, abi::TensorType::Float32, answer<abi::TensorAttr>(info, size)); break;
+    case abi::Query::InputDynamicRange: describe(model, answer<abi::InputRange>(info, size)); break;
+    case abi::Query::CurrentInputAttr: describe(current(context).inputs, abi::TensorType::Int64, answer<abi::TensorAttr>(info, size)); break;
+    case abi::Query::CurrentOutputAttr: describe(current(context).outputs, abi::TensorType::Float32, answer<abi::TensorAttr>(info, size)); break;
     case abi::Query::PerfRun:
         require(context.microseconds >= 0, Status::Fail, "nothing ran yet");
         answer<abi::PerfRun>(info, size) = {context.microseconds};
         break;
     case abi::Query::PerfDetail:
-        require(context.profiled, Status::Fail, "the context was made without the flag that collects times");
+        require(model.profiled, Status::Fail, "the context was made without the flag that collects times");
         context.table = "simulated, no layers: " + std::to_string(context.microseconds) + " us\n";
         answer<abi::PerfDetail>(info, size) = {context.table.data(), context.table.size()};
         break;
@@ -204,12 +171,24 @@ void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
     case abi::Query::MemSize: {
         auto& memory = answer<abi::MemSize>(info, size);
         memory = {};
-        memory.weights = static_cast<uint32_t>(context.bytes);
+        memory.weights = static_cast<uint32_t>(model.bytes);
         break;
     }
     case abi::Query::CustomString: put(answer<abi::CustomString>(info, size).text, session.metadata(simulator::kCustomStringKey).value_or("")); break;
     default: throw Refusal{Status::ParamInvalid, "this query is not simulated"};
     }
+}
+
+void set_shape(SimContext& context, std::span<const abi::TensorAttr> inputs) {
+    require(context.model->dynamic && inputs.size() == context.inputs.size(), Status::InputInvalid, "the model has one shape or another number of inputs");
+    const auto same = [](const simulator::Tensor& tensor, const abi::TensorAttr& attr) {
+        return attr.format == abi::TensorFormat::Undefined && attr.dim_count <= abi::kMaxDims &&
+               std::ranges::equal(tensor.dims, std::span(attr.dims).first(attr.dim_count));
+    };
+    const auto found = std::ranges::find_if(context.model->shapes, [&](const Shape& shape) { return std::ranges::equal(shape.inputs, inputs, same); });
+    require(found != context.model->shapes.end(), Status::InputInvalid, "the model was not built for this shape");
+    take_shape(context, *found);
+    context.shape_set = true;
 }
 
 void set_inputs(SimContext& context, std::span<const abi::Input> inputs) {
@@ -224,7 +203,7 @@ void set_inputs(SimContext& context, std::span<const abi::Input> inputs) {
 }
 
 void run(SimContext& context) {
-    if (auto* const fault = context.fault.get(); fault != nullptr && ++fault->runs == fault->run) {
+    if (auto* const fault = context.model->fault.get(); fault != nullptr && ++fault->runs == fault->run) {
         std::this_thread::sleep_for(std::chrono::milliseconds(fault->milliseconds));
         require(fault->status == 0, Status{fault->status}, "so the model's metadata has it");
     }
@@ -232,7 +211,7 @@ void run(SimContext& context) {
     std::ranges::transform(context.inputs, std::back_inserter(inputs), [](const auto& room) { return rknnshim_input{room.data(), room.size()}; });
     std::vector<rknnshim_output> outputs;
     std::ranges::transform(context.outputs, std::back_inserter(outputs), [](auto& room) { return rknnshim_output{room.data(), room.size(), 0}; });
-    context.microseconds = context.session->run(nullptr, inputs, outputs);
+    context.microseconds = context.model->session.run(nullptr, inputs, outputs);
 }
 
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): the caller's side of this ABI frees through this library
@@ -283,7 +262,7 @@ extern "C" {
 RKNN_EXPORT int32_t rknn_init(abi::Context* context, void* model, uint32_t size, uint32_t flags, abi::InitExtend* /*extend*/) {
     return guard("rknn_init", [&] {
         require(context != nullptr && model != nullptr, Status::ParamInvalid, "null");
-        *context = contexts().add(load(model, size, (flags & abi::kFlagCollectPerf) != 0));
+        *context = contexts().add(make(load_model(model, size, (flags & abi::kFlagCollectPerf) != 0)));
     });
 }
 
@@ -291,7 +270,8 @@ RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) {
     return guard("rknn_dup_context", [&] {
         require(source != nullptr && copy != nullptr, Status::ParamInvalid, "null");
         const auto origin = contexts().get(*source);
-        *copy = contexts().add(make(origin->session, origin->fault, origin->bytes, origin->profiled));
+        require(!origin->model->dynamic, Status::Fail, "contexts of a model for several shapes share no weights");
+        *copy = contexts().add(make(origin->model));
     });
 }
 
@@ -301,6 +281,13 @@ RKNN_EXPORT int32_t rknn_destroy(abi::Context context) {
 
 RKNN_EXPORT int32_t rknn_query(abi::Context context, abi::Query what, void* info, uint32_t size) {
     return with_context("rknn_query", context, [&](SimContext& found) { query(found, what, info, size); });
+}
+
+RKNN_EXPORT int32_t rknn_set_input_shapes(abi::Context context, uint32_t count, abi::TensorAttr* inputs) {
+    return with_context("rknn_set_input_shapes", context, [&](SimContext& found) {
+        require(inputs != nullptr, Status::ParamInvalid, "null");
+        set_shape(found, {inputs, count});
+    });
 }
 
 RKNN_EXPORT int32_t rknn_inputs_set(abi::Context context, uint32_t count, abi::Input* inputs) {

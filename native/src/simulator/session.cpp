@@ -63,6 +63,19 @@ std::string Tensor::shape() const {
     return result + "]";
 }
 
+Tensor Tensor::resolved(uint64_t count) const {
+    Tensor result = *this;
+    const auto last = std::find(result.dims.rbegin(), result.dims.rend(), -1);
+    if (last == result.dims.rend())
+        return result;
+    *last = 1;
+    std::ranges::replace(result.dims, -1, 1);
+    const uint64_t rest = result.count();
+    if (rest != 0 && count % rest == 0 && count / rest <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+        *last = static_cast<int64_t>(count / rest);
+    return result;
+}
+
 Session::Session(const ort::Runtime& runtime, Settings settings, ort::Session session)
     : runtime_(&runtime), settings_(std::move(settings)), session_(std::move(session)), inputs_(read(true)), outputs_(read(false)) {}
 
@@ -142,20 +155,12 @@ std::optional<std::string> Session::metadata(const char* key) const {
     return result;
 }
 
-std::vector<int64_t> Session::resolve(const Tensor& tensor, const rknnshim_input& input) const {
-    Tensor resolved = tensor;
-    const auto last = std::find(resolved.dims.rbegin(), resolved.dims.rend(), -1);
-    if (last != resolved.dims.rend()) {
-        *last = 1;
-        std::ranges::replace(resolved.dims, -1, 1);
-        const uint64_t rest = resolved.count();
-        if (rest != 0 && input.count % rest == 0 && input.count / rest <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-            *last = static_cast<int64_t>(input.count / rest);
-    }
-    if (resolved.count() != input.count)
+Tensor Session::resolve(const Tensor& tensor, const rknnshim_input& input) const {
+    auto result = tensor.resolved(input.count);
+    if (result.count() != input.count)
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "': input '" + tensor.name + "' is " + tensor.shape() + " and got " +
                                                    std::to_string(input.count) + " elements");
-    return resolved.dims;
+    return result;
 }
 
 ort::Value Session::wrap(void* data, uint64_t bytes, std::span<const int64_t> dims, ONNXTensorElementDataType type) const {
@@ -171,7 +176,7 @@ Session::Bound Session::bind(std::span<const rknnshim_input> inputs) const {
                                                    std::to_string(inputs.size()));
     Bound bound(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
-        const auto dims = resolve(inputs_[i], inputs[i]);
+        const auto dims = resolve(inputs_[i], inputs[i]).dims;
         // ONNX Runtime does not write to inputs; its C API just has no const.
         auto* const data = const_cast<int64_t*>(inputs[i].data); // NOLINT(cppcoreguidelines-pro-type-const-cast)
         bound.set(i, inputs_[i], wrap(data, inputs[i].count * sizeof(int64_t), dims, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64));

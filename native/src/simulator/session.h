@@ -23,6 +23,9 @@ struct Tensor {
     [[nodiscard]] bool fixed() const;
     [[nodiscard]] uint64_t count() const; ///< elements, when fixed
     [[nodiscard]] std::string shape() const;
+
+    /// With `count` elements, if it can have so many: of the dimensions that are not fixed, all but the last become 1.
+    [[nodiscard]] Tensor resolved(uint64_t count) const;
 };
 
 /// An ONNX model in ONNX Runtime: int64 inputs, float32 outputs.
@@ -65,7 +68,7 @@ private:
     [[nodiscard]] std::vector<Tensor> read(bool inputs) const;
     [[nodiscard]] Bound bind(std::span<const rknnshim_input> inputs) const;
     [[nodiscard]] Bound bind(std::span<rknnshim_output> outputs) const;
-    [[nodiscard]] std::vector<int64_t> resolve(const Tensor& tensor, const rknnshim_input& input) const;
+    [[nodiscard]] Tensor resolve(const Tensor& tensor, const rknnshim_input& input) const;
     [[nodiscard]] ort::Value wrap(void* data, uint64_t bytes, std::span<const int64_t> dims, ONNXTensorElementDataType type) const;
     void require_room(std::span<const rknnshim_output> outputs) const;
     [[nodiscard]] uint64_t element_count(const OrtValue* value) const;

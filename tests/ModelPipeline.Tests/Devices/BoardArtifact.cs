@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
@@ -22,12 +23,20 @@ public sealed class BoardArtifact : IAsyncLifetime
 
     public async ValueTask InitializeAsync() => Path = await BuildAsync("rk3588");
 
-    public async Task<string> BuildAsync(string target)
+    public async Task<string> BuildAsync(string target, int tokens = Tokens)
     {
         var source = folder.File("prepared.onnx");
-        PinShapes.Apply(OnnxModel.Load(Onnx), new InputShape(1, Tokens)).Save(source);
-        var request = new ConversionRequest { Backend = Backend.Simulator, Source = source, Artifact = folder.File($"{target}.sim.onnx"), Target = target };
+        PinShapes.Apply(OnnxModel.Load(Onnx), new InputShape(1, tokens)).Save(source);
+        var request = new ConversionRequest { Backend = Backend.Simulator, Source = source, Artifact = folder.File($"{target}-{tokens}.sim.onnx"), Target = target };
         return (await ConversionJob.RunAsync(request, cancellation: TestContext.Current.CancellationToken)).Artifact;
+    }
+
+    /// <summary>One file for several lengths, which the stand-in runs as a board runs an .rknn with dynamic input.</summary>
+    public string ForLengths(params IEnumerable<int> tokens)
+    {
+        var path = folder.File($"{Guid.NewGuid():N}.sim.onnx");
+        OnnxModel.Load(Onnx).WithMetadata(("modelpipeline.simulated", "true"), ("modelpipeline.target", "rk3588"), ("rknnrt_sim.sequences", string.Join(' ', tokens))).Save(path);
+        return path;
     }
 
     /// <summary>A copy that fails: its run of this number, over all contexts, takes so long and then returns this code of the vendor's.</summary>
@@ -53,6 +62,10 @@ public sealed class BoardArtifact : IAsyncLifetime
         using var model = NpuModel.Load(backend, artifact);
         return [.. rows.Select(row => model.Run([.. model.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])])[0][0])];
     }
+
+    /// <summary>Outputs of one file for several shapes and those of files for one. ONNX Runtime fuses a graph of fixed shapes otherwise: the last digits differ.</summary>
+    public static void Same(IEnumerable<float> expected, DeviceRun run) =>
+        Assert.Equal(expected, run.Passages.Select(passage => passage.Outputs[0][0]), (one, other) => Math.Abs(one - other) < 1e-5 * Math.Max(1, Math.Abs(one)));
 
     public ValueTask DisposeAsync()
     {

@@ -35,6 +35,20 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
     }
 
     [Fact]
+    public async Task One_file_for_several_shapes_gives_under_every_plan_the_outputs_of_a_file_for_each()
+    {
+        await using var device = await OpenAsync();
+        var model = await device.LoadAsync(Backend.Simulator, Artifact.ForLengths(32, 48), cancellation: Cancellation);
+        Assert.All(model.Inputs, input => Assert.Equal([1, 48], input.Dims));
+
+        foreach (var (plan, tokens) in CorePlan.All.SelectMany(plan => new[] { (plan, 48), (plan, 32) }))
+        {
+            var rows = BoardArtifact.Rows(10, tokens);
+            BoardArtifact.Same(BoardArtifact.Expected(await Artifact.BuildAsync("rk3588", tokens), Backend.Simulator, rows), await device.RunAsync(rows, plan, cancellation: Cancellation));
+        }
+    }
+
+    [Fact]
     public async Task The_governor_is_fixed_while_the_device_is_open_and_given_back()
     {
         var governor = FakeNpu.In(Folder.Path);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
+using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Devices;
 
@@ -39,6 +40,23 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
             Assert.Equal(expected, run.Passages.Select(passage => passage.Outputs[0][0]));
             Assert.Equal(Enumerable.Range(1, rows.Count), done);
         }
+    }
+
+    [Fact]
+    public async Task One_file_for_several_shapes_gives_the_outputs_of_a_file_for_each()
+    {
+        var several = Artifact.ForLengths(32, 48);
+        TokenizedInput[] rows = [.. BoardArtifact.Rows(5, 48), .. BoardArtifact.Rows(9), .. BoardArtifact.Rows(7, 48)];
+        var single = new Dictionary<int, string> { [32] = Artifact.Path, [48] = await Artifact.BuildAsync("rk3588", 48) };
+        float[] expected = [.. rows.Select(row => BoardArtifact.Expected(single[row.InputIds.Length], Backend.Simulator, [row])[0])];
+        await using var device = await ConnectAsync();
+        await device.LoadAsync(Backend.Simulator, several, cancellation: Cancellation);
+
+        foreach (var plan in CorePlan.All)
+            BoardArtifact.Same(expected, await device.RunAsync(rows, plan, cancellation: Cancellation));
+
+        var none = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(BoardArtifact.Rows(1, 40), CorePlan.Sequence, cancellation: Cancellation));
+        Assert.Contains("was built for inputs of [1,32] or [1,48] and got 40 elements; pad to one of these shapes", none.Message);
     }
 
     [Fact]

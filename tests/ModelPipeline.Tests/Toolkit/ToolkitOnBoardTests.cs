@@ -67,7 +67,7 @@ public sealed partial class ToolkitOnBoardRun : IAsyncLifetime
 
     /// <summary>The variants of the first model.</summary>
     [GeneratedRegex(@"(?<=\n)    variants:\n(?:      .*\n|\s*\n)+")]
-    private static partial Regex SampleVariants();
+    internal static partial Regex SampleVariants();
 }
 
 public sealed class ToolkitOnBoardTests(ToolkitOnBoardRun finished) : IClassFixture<ToolkitOnBoardRun>

@@ -113,7 +113,8 @@ class RKNN:
             return recording.refuse("export_rknn", "RKNN model does not exist, please load & build model first!")
         content = recording.content(self.built)
         if FAULT == "runnable" or not derived.fits(content, self.sides, self.version):
-            content = derived.file(content, self.content, self.sides, self.version, self.settings["target_platform"], self.settings["custom_string"])
+            lengths = [shapes[0][-1] for shapes in self.settings.get("dynamic_input", [])]
+            content = derived.file(content, self.content, self.sides, self.version, self.settings["target_platform"], self.settings["custom_string"], lengths)
         with open(export_path, "wb") as file:
             file.write(content[: len(content) // 2] if FAULT == "cut" else content)
         return 0

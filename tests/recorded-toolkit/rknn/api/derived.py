@@ -33,7 +33,8 @@ def fits(recorded, sides, version):
     return found["version"] == version and [(tensor["url"], tensor["size"]) for tensor in found["norm_tensor"]] == sides[0] + sides[1]
 
 
-def file(recorded, model, sides, version, target, custom_string):
+def file(recorded, model, sides, version, target, custom_string, lengths):
+    """`lengths` are those of the inputs where the file is for several shapes, else none."""
     length = struct.unpack_from("<Q", recorded, 16)[0]
     description = trailer(recorded)
     types = {tensor["url"]: tensor["dtype"] for tensor in description["norm_tensor"]}
@@ -52,9 +53,10 @@ def file(recorded, model, sides, version, target, custom_string):
             for position in range(len(found))
         ],
     )
-    payload = MARK + model + b"".join(
-        metadata(f"modelpipeline.{key}", value) for key, value in (("simulated", "true"), ("target", target), ("custom_string", custom_string or ""))
-    )
+    marks = {"modelpipeline.simulated": "true", "modelpipeline.target": target, "modelpipeline.custom_string": custom_string or ""}
+    if lengths:
+        marks["rknnrt_sim.sequences"] = " ".join(map(str, lengths))
+    payload = MARK + model + b"".join(metadata(key, value) for key, value in marks.items())
     end = json.dumps(description).encode()
     return recorded[:16] + struct.pack("<Q", len(payload)) + recorded[24:64] + payload + struct.pack("<Q", len(end)) + end
 
