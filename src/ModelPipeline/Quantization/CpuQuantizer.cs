@@ -30,7 +30,11 @@ public enum CpuWeightForm
 public sealed record CpuWeightReport(string Node, string Weight, IReadOnlyList<long> Shape, CpuWeightForm Form);
 
 /// <summary>A quantized model and what became of each weight, in graph order.</summary>
-public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights);
+public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights)
+{
+    /// <summary>Share of the error on samples that chose nothing which the weights kept by a search remove, (0, 1]; 0 if it kept none, or there was none.</summary>
+    public double Gain { get; init; }
+}
 
 /// <summary>
 /// int8 weights and dynamically quantized activations with standard operators only (DynamicQuantizeLinear and MatMulInteger, opset 11), so that
@@ -51,29 +55,31 @@ public static class CpuQuantizer
 
     /// <summary>
     /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized together; what
-    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit.
+    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other samples judge the choice.
     /// </summary>
     /// <param name="extraBytes">What the file may grow by.</param>
-    /// <param name="outputs">Outputs of a model on the samples that decide, in one row.</param>
-    /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does.</returns>
+    /// <param name="outputs">Outputs of a model on the samples that choose, in one row.</param>
+    /// <param name="heldOut">The same on the samples that judge.</param>
+    /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does on the samples that judge.</returns>
     /// <exception cref="PipelineException">As <see cref="Quantize"/>.</exception>
     public static CpuQuantization Search(
-        OnnxModel model, CpuQuantizationSettings settings, long extraBytes, Func<OnnxModel, float[]> outputs,
+        OnnxModel model, CpuQuantizationSettings settings, long extraBytes, Func<OnnxModel, float[]> outputs, Func<OnnxModel, float[]> heldOut,
         IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
         Require(model, settings);
         var slim = CpuSlimming.Apply(model);
         var plain = new CpuRewriting(slim, settings);
         plain.QuantizeWeights(cancellation);
-        var (reference, quantized) = (outputs(model), Finish(plain));
-        var error = Error(quantized);
+        var quantized = Finish(plain);
+        var choosing = ErrorOn(outputs);
+        var error = choosing(quantized);
         var groups = plain.IntegerGroups.Where(group => group.Bytes <= extraBytes).ToList();
         var gains = new List<double>(groups.Count);
         foreach (var (nodes, _) in groups)
         {
             progress?.Report(new StageProgress("searching weights to keep in fp32", gains.Count, groups.Count));
             cancellation.ThrowIfCancellationRequested();
-            gains.Add(error - Error(Keeping(nodes)));
+            gains.Add(error - choosing(Keeping(nodes)));
         }
         progress?.Report(new StageProgress("searching weights to keep in fp32", groups.Count, groups.Count));
         var (kept, room) = (new List<string>(), extraBytes);
@@ -84,17 +90,30 @@ public static class CpuQuantizer
             kept.AddRange(nodes);
             room -= bytes;
         }
-        return kept.Count > 0 && Keeping(kept) is var better && Error(better) < error ? better : quantized;
+        if (kept.Count == 0)
+            return quantized;
+        var (better, judging) = (Keeping(kept), ErrorOn(heldOut));
+        better = better with { Gain = 1 - (judging(better) / judging(quantized)) };
+        return better.Gain > 0 ? better : quantized;
 
         CpuQuantization Keeping(IEnumerable<string> nodes) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. nodes] }, plain));
 
-        // Variances of independent errors add up; what shifts all outputs alike changes no order.
-        double Error(CpuQuantization candidate)
+        // Variances of independent errors add up; what shifts or stretches all outputs alike changes no order, and is none.
+        Func<CpuQuantization, double> ErrorOn(Func<OnnxModel, float[]> samples)
         {
-            double[] errors = [.. reference.Zip(outputs(candidate.Model), (x, y) => (double)x - y)];
-            var shift = errors.Average();
-            return errors.Average(error => (error - shift) * (error - shift));
+            var reference = samples(model);
+            return candidate => 1 - Math.Pow(Correlation(reference, samples(candidate.Model)), 2);
         }
+    }
+
+    /// <summary>Pearson's, [-1, 1].</summary>
+    private static double Correlation(float[] x, float[] y)
+    {
+        var (xMean, yMean) = (x.Average(value => (double)value), y.Average(value => (double)value));
+        var (xx, yy, xy) = (0.0, 0.0, 0.0);
+        foreach (var (a, b) in x.Zip(y, (a, b) => (a - xMean, b - yMean)))
+            (xx, yy, xy) = (xx + (a * a), yy + (b * b), xy + (a * b));
+        return xy / Math.Sqrt(xx * yy);
     }
 
     private static void Require(OnnxModel model, CpuQuantizationSettings settings)

@@ -22,7 +22,7 @@ public sealed record StageContext(IProgress<StageProgress> Progress, Action<stri
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 3;
+    internal const int Version = 4;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];

@@ -12,8 +12,10 @@ public sealed class CpuSearchTests
 
     private static float[] Outputs(OnnxModel model) => TinyReranker.Scores(model, Pairs);
 
+    private static float[] HeldOut(OnnxModel model) => TinyReranker.Scores(model, 2 * Pairs)[Pairs..];
+
     private static CpuQuantization Search(OnnxModel model, long bytes) =>
-        CpuQuantizer.Search(model, new CpuQuantizationSettings(), bytes, Outputs, cancellation: TestContext.Current.CancellationToken);
+        CpuQuantizer.Search(model, new CpuQuantizationSettings(), bytes, Outputs, HeldOut, cancellation: TestContext.Current.CancellationToken);
 
     [Fact]
     public void The_model_comes_closer_to_fp32_and_grows_by_no_more_than_the_budget()
@@ -22,6 +24,7 @@ public sealed class CpuSearchTests
         var chosen = Search(TinyReranker.Source, Budget);
 
         Assert.InRange(Error(chosen), 0, 0.9 * Error(Plain));
+        Assert.InRange(chosen.Gain, 0.01, 0.99);
         // Names and nodes of what is no longer quantized go, too.
         Assert.InRange(chosen.Model.ToBytes().Length - Plain.Model.ToBytes().Length, 1, Budget);
         // What shifts all scores alike changes no ranking.
@@ -35,6 +38,17 @@ public sealed class CpuSearchTests
     [Fact]
     public void Without_room_for_any_weight_it_is_the_plain_quantization() =>
         Assert.Equal(Plain.Model.ToBytes(), Search(TinyReranker.Source, 1000).Model.ToBytes());
+
+    [Fact]
+    public void A_choice_that_other_samples_do_not_confirm_is_dropped()
+    {
+        var found = CpuQuantizer.Search(
+            TinyReranker.Source, new CpuQuantizationSettings(), 400_000, Outputs, model => model == TinyReranker.Source || model.ToBytes().Length == Plain.Model.ToBytes().Length ? HeldOut(model) : [.. HeldOut(model).Select((score, i) => score + i)],
+            cancellation: TestContext.Current.CancellationToken);
+
+        Assert.Equal(0, found.Gain);
+        Assert.Equal(Plain.Model.ToBytes(), found.Model.ToBytes());
+    }
 
     [Fact]
     public void The_projections_that_read_one_value_stay_together()
