@@ -109,7 +109,7 @@ public static class Provision
         if (code == 0)
             return;
         var reason = output.Split('\n').LastOrDefault(line => line.StartsWith("ERROR:", StringComparison.Ordinal)) ?? output.Split('\n').LastOrDefault(line => line.Length > 0) ?? "it gave no reason";
-        throw new PipelineException($"Provision: {Path.GetFileName(program)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {reason.Replace("ERROR: ", "", StringComparison.Ordinal)} Check pip's index and find-links (pip config list), or give a folder of wheels.");
+        throw new PipelineException($"Provision: {Path.GetFileName(program)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {reason.Replace("ERROR: ", "", StringComparison.Ordinal).TrimEnd('.')}. Check pip's index and find-links (pip config list), or give a folder of wheels.");
     }
 
     /// <summary>One provisioning at a time, also among processes. The file stays: whoever waits has it open already.</summary>

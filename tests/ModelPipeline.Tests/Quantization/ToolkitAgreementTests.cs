@@ -41,7 +41,7 @@ public sealed partial class ToolkitAgreementTests
     public void Ranges_equal_the_toolkits_for_every_tensor()
     {
         var toolkit = new DeserializerBuilder().Build().Deserialize<Dictionary<string, Dictionary<string, Dictionary<string, object>>>>(
-            File.ReadAllText(RepositoryFiles.Fixture("tiny-int8.quantization.cfg")))["quantize_parameters"];
+            File.ReadAllText(RepositoryFiles.Fixture("rknn/tiny-int8.quantization.cfg")))["quantize_parameters"];
         var model = TinyReranker.Prepared;
         var values = model.Graph.Nodes.Select(node => node.Output).ToHashSet();
         var expected = toolkit.Select(entry => (Name: OnnxName(entry.Key), Range: new ActivationRange(Number(entry.Value["ori_min"]), Number(entry.Value["ori_max"]))))
