@@ -81,7 +81,7 @@ std::string Machine::take(const std::string& lock) {
     lock_ = file;
     struct stat owner {};
     const bool trusted = fstat(file, &owner) == 0 && (owner.st_uid == 0 || owner.st_uid == geteuid());
-    if (const auto owed = said.find('\n'); trusted && owed != std::string::npos && owed + 1 < said.size() && status()["npu_governor"] == "performance")
+    if (const auto owed = said.find('\n'); trusted && owed != std::string::npos && owed + 1 < said.size() && npu_governor() == "performance")
         static_cast<void>(write_governor(said.substr(owed + 1)));
     note("");
     return "";
@@ -97,7 +97,7 @@ void Machine::note(const std::string& governor) const {
 }
 
 bool Machine::write_governor(const std::string& name) const {
-    std::ofstream file(npu_folder() + "/governor");
+    std::ofstream file(root_ + npu_folder() + "/governor");
     file << name << std::flush;
     return static_cast<bool>(file);
 }
@@ -134,15 +134,20 @@ nlohmann::json Machine::facts() const {
 }
 
 std::string Machine::npu_folder() const {
-    const std::string folder = root_ + "/sys/class/devfreq";
-    const auto names = entries(folder);
+    const std::string folder = "/sys/class/devfreq";
+    const auto names = entries(root_ + folder);
     const auto found = std::ranges::find_if(names, [](const auto& name) { return name.ends_with("npu"); });
     return found == names.end() ? "" : folder + "/" + *found;
 }
 
+std::string Machine::npu_governor() const {
+    const auto npu = npu_folder();
+    return npu.empty() ? "" : read(npu + "/governor");
+}
+
 nlohmann::json Machine::status() const {
     const auto npu = npu_folder();
-    const auto of_npu = [&](const char* file) { return npu.empty() ? "" : read(npu.substr(root_.size()) + file); };
+    const auto of_npu = [&](const char* file) { return npu.empty() ? "" : read(npu + file); };
     auto cpu = nlohmann::json::object();
     for (const auto& policy : entries(root_ + "/sys/devices/system/cpu/cpufreq"))
         if (policy.starts_with("policy"))
@@ -168,8 +173,7 @@ std::string Machine::set_npu_governor(const std::string& name) {
     const auto npu = npu_folder();
     if (npu.empty())
         return "this machine has no NPU under /sys/class/devfreq";
-    const auto path = npu + "/governor";
-    const auto before = read(path.substr(root_.size()));
+    const auto before = npu_governor();
     if (before == name)
         return "";
     if (governor_before_.empty())
@@ -177,7 +181,7 @@ std::string Machine::set_npu_governor(const std::string& name) {
     if (!write_governor(name)) {
         if (governor_before_.empty())
             note("");
-        return "the NPU's governor stays '" + before + "': this user may not write " + path + ", or the kernel has no governor '" + name + "'";
+        return "the NPU's governor stays '" + before + "': this user may not write " + root_ + npu + "/governor, or the kernel has no governor '" + name + "'";
     }
     if (governor_before_.empty())
         governor_before_ = before;

@@ -29,7 +29,9 @@ public:
     [[nodiscard]] std::string set_npu_governor(const std::string& name);
 
 private:
+    /// Without the root; "" if there is no NPU.
     [[nodiscard]] std::string npu_folder() const;
+    [[nodiscard]] std::string npu_governor() const;
     [[nodiscard]] std::string read(const std::string& path) const;
     [[nodiscard]] bool write_governor(const std::string& name) const;
     void note(const std::string& governor) const;

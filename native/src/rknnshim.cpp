@@ -21,10 +21,10 @@ struct OpenModel {
 };
 
 struct OpenMachine {
-    OpenMachine(const std::string& root, std::string runtime) : machine(root), rknnrt(std::move(runtime)) {}
+    OpenMachine(const std::string& root, const std::string& rknnrt) : machine(root), runtime(runtime_version(rknnrt)) {}
 
     Machine machine;
-    std::string rknnrt;
+    std::string runtime; // version
     std::mutex mutex; // one call at a time
 };
 
@@ -146,10 +146,10 @@ int32_t rknnshim_machine_open(const char* options, rknnshim_machine* machine) {
         required(machine, "machine") = 0;
         Fields fields(options == nullptr ? "" : options, "machine options");
         const auto root = fields.text("root", "");
-        auto rknnrt = fields.text("rknnrt", "");
+        const auto rknnrt = fields.text("rknnrt", "");
         const auto lock = fields.text("lock", "");
         fields.finish();
-        auto open = std::make_shared<OpenMachine>(root, std::move(rknnrt));
+        auto open = std::make_shared<OpenMachine>(root, rknnrt);
         if (const auto holder = lock.empty() ? "" : open->machine.take(lock); !holder.empty())
             throw Error(RKNNSHIM_BUSY, holder);
         *machine = machines().add(std::move(open));
@@ -161,7 +161,7 @@ int32_t rknnshim_machine_describe(rknnshim_machine machine, char* buffer, size_t
         const auto open = machines().get(machine);
         const std::lock_guard lock(open->mutex);
         auto facts = open->machine.facts();
-        facts["runtime"] = runtime_version(open->rknnrt);
+        facts["runtime"] = open->runtime;
         return give(dump({{"facts", facts}, {"status", open->machine.status()}}), buffer, capacity, length);
     });
 }

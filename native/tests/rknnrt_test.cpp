@@ -11,12 +11,7 @@
 namespace {
 
 namespace abi = shim::rknnrt::abi;
-using test::board::artifact;
-using test::board::Board;
-using test::board::options;
-using test::board::refused;
-using test::board::run;
-using test::board::runtime;
+using namespace test::board;
 
 // First in its process by its own CTest entry; a process keeps the runtime that it has.
 TEST(an_RKNN_runtime_that_is_missing_or_unfit_is_named) {

@@ -13,12 +13,7 @@
 namespace {
 
 namespace abi = shim::rknnrt::abi;
-using test::board::artifact;
-using test::board::Board;
-using test::board::options;
-using test::board::refused;
-using test::board::run;
-using test::board::runtime;
+using namespace test::board;
 
 /// One for several shapes, as the stand-in knows them.
 std::string several_shapes(const test::Folder& folder, const std::string& onnx, const std::string& sequences) {

@@ -155,12 +155,12 @@ std::optional<std::string> Session::metadata(const char* key) const {
     return result;
 }
 
-Tensor Session::resolve(const Tensor& tensor, const rknnshim_input& input) const {
+std::vector<int64_t> Session::resolve(const Tensor& tensor, const rknnshim_input& input) const {
     auto result = tensor.resolved(input.count);
     if (result.count() != input.count)
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "': input '" + tensor.name + "' is " + tensor.shape() + " and got " +
                                                    std::to_string(input.count) + " elements");
-    return result;
+    return result.dims;
 }
 
 ort::Value Session::wrap(void* data, uint64_t bytes, std::span<const int64_t> dims, ONNXTensorElementDataType type) const {
@@ -176,7 +176,7 @@ Session::Bound Session::bind(std::span<const rknnshim_input> inputs) const {
                                                    std::to_string(inputs.size()));
     Bound bound(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
-        const auto dims = resolve(inputs_[i], inputs[i]).dims;
+        const auto dims = resolve(inputs_[i], inputs[i]);
         // ONNX Runtime does not write to inputs; its C API just has no const.
         auto* const data = const_cast<int64_t*>(inputs[i].data); // NOLINT(cppcoreguidelines-pro-type-const-cast)
         bound.set(i, inputs_[i], wrap(data, inputs[i].count * sizeof(int64_t), dims, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64));

@@ -68,7 +68,7 @@ private:
     [[nodiscard]] std::vector<Tensor> read(bool inputs) const;
     [[nodiscard]] Bound bind(std::span<const rknnshim_input> inputs) const;
     [[nodiscard]] Bound bind(std::span<rknnshim_output> outputs) const;
-    [[nodiscard]] Tensor resolve(const Tensor& tensor, const rknnshim_input& input) const;
+    [[nodiscard]] std::vector<int64_t> resolve(const Tensor& tensor, const rknnshim_input& input) const;
     [[nodiscard]] ort::Value wrap(void* data, uint64_t bytes, std::span<const int64_t> dims, ONNXTensorElementDataType type) const;
     void require_room(std::span<const rknnshim_output> outputs) const;
     [[nodiscard]] uint64_t element_count(const OrtValue* value) const;

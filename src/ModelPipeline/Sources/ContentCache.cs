@@ -6,8 +6,6 @@ namespace ModelPipeline.Sources;
 /// </summary>
 internal sealed class ContentCache(string folder, long limit) : IDisposable
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
-
     /// <summary>An unfinished download that nobody went on with for so long is dropped.</summary>
     private static readonly TimeSpan Abandoned = TimeSpan.FromDays(7);
 
@@ -49,15 +47,10 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
     }
 
     /// <summary>Waits until no other process or thread downloads this content.</summary>
-    public async Task<IDisposable> LockAsync(ContentDigest digest, CancellationToken cancellation)
+    public Task<FileStream> LockAsync(ContentDigest digest, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Partials);
-        while (true)
-        {
-            if (TryOpenAlone(PartialPathOf(digest) + ".lock", FileMode.OpenOrCreate) is { } file)
-                return file;
-            await Task.Delay(Poll, cancellation).ConfigureAwait(false);
-        }
+        return FileLock.TakeAsync(PartialPathOf(digest) + ".lock", cancellation);
     }
 
     /// <summary>Deletes what was not used for longest until the limit is kept, and abandoned downloads. What any process uses stays.</summary>
@@ -83,7 +76,7 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
 
     private static long DeleteContent(FileInfo file)
     {
-        using var alone = TryOpenAlone(file.FullName, FileMode.Open);
+        using var alone = FileLock.TryTake(file.FullName, FileMode.Open);
         if (alone is null)
             return 0;
         var bytes = file.Length;
@@ -101,7 +94,7 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
 
     private static long DeletePartial(FileInfo file)
     {
-        using var alone = TryOpenAlone(file.FullName + ".lock", FileMode.OpenOrCreate);
+        using var alone = FileLock.TryTake(file.FullName + ".lock");
         if (alone is null)
             return 0;
         var bytes = file.Length;
@@ -120,17 +113,5 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
             file.Refresh();
             return file.Exists;
         })];
-    }
-
-    private static FileStream? TryOpenAlone(string path, FileMode mode)
-    {
-        try
-        {
-            return new FileStream(path, mode, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException) when (File.Exists(path) || mode == FileMode.Open)
-        {
-            return null;
-        }
     }
 }

@@ -42,8 +42,8 @@ public static class Provision
             throw new PipelineException($"--wheels: there is no folder '{wheels}'. Name a folder that pip download has filled.", PipelineException.ConfigurationError);
         var python = await PythonAsync(cancellation).ConfigureAwait(false);
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
-        // Environments hold their own path, so it is made in place.
-        await using var guard = await LockAsync(folder + ".lock", cancellation).ConfigureAwait(false);
+        // Environments hold their own path, so it is made in place; by one at a time, also among processes.
+        await using var guard = await FileLock.TakeAsync(folder + ".lock", cancellation).ConfigureAwait(false);
         if (Made(reused: true) is { } meanwhile)
             return meanwhile;
         if (!File.Exists(environment.Python))
@@ -110,21 +110,5 @@ public static class Provision
             return;
         var reason = output.Split('\n').LastOrDefault(line => line.StartsWith("ERROR:", StringComparison.Ordinal)) ?? output.Split('\n').LastOrDefault(line => line.Length > 0) ?? "it gave no reason";
         throw new PipelineException($"Provision: {Path.GetFileName(program)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {reason.Replace("ERROR: ", "", StringComparison.Ordinal).TrimEnd('.')}. Check pip's index and find-links (pip config list), or give a folder of wheels.");
-    }
-
-    /// <summary>One provisioning at a time, also among processes. The file stays: whoever waits has it open already.</summary>
-    private static async Task<FileStream> LockAsync(string path, CancellationToken cancellation)
-    {
-        while (true)
-        {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (File.Exists(path))
-            {
-                await Task.Delay(200, cancellation).ConfigureAwait(false);
-            }
-        }
     }
 }
