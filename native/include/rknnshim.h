@@ -23,7 +23,7 @@ extern "C" {
 #define RKNNSHIM_API __attribute__((visibility("default")))
 
 /* Raised when a caller built against an older header could no longer call the library. */
-#define RKNNSHIM_ABI_VERSION 2
+#define RKNNSHIM_ABI_VERSION 3
 
 typedef enum rknnshim_status {
     RKNNSHIM_OK = 0,
@@ -46,12 +46,6 @@ typedef enum rknnshim_status {
 
 RKNNSHIM_API uint32_t rknnshim_abi_version(void);
 
-/* Semantic version of the library. Static. */
-RKNNSHIM_API const char* rknnshim_version(void);
-
-/* JSON array of {"name", "runs": bool, "converts": bool}. */
-RKNNSHIM_API int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length);
-
 /* Text of the calling thread's last failure, "" if there was none. Valid until this thread's next call. */
 RKNNSHIM_API const char* rknnshim_last_error(void);
 
@@ -70,7 +64,8 @@ RKNNSHIM_API int32_t rknnshim_machine_open(const char* options, rknnshim_machine
 
 /*
  * What the machine is and how it feels, as JSON; "" and 0 where it does not tell:
- *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version, "cores"}
+ *   "facts"   {"platform", "soc": [text of /proc/device-tree/compatible], "driver" of the NPU, "runtime" version,
+ *              "runtime_library": its path, "cores"}
  *   "status"  {"npu_governor", "npu_hertz", "npu_max_hertz", "cpu_governors": {policy: text}, "celsius": {zone: number}, "note"}
  */
 RKNNSHIM_API int32_t rknnshim_machine_describe(rknnshim_machine machine, char* buffer, size_t capacity, size_t* length);
@@ -159,13 +154,12 @@ typedef struct rknnshim_output {
  *   onnxruntime  path of libonnxruntime.so. Default: the one already loaded in this process, else the one beside this
  *                library, else the loader's. A process uses one: naming a second is an error.
  *   rknnrt       path of librknnrt.so (default: the loader's). A process uses one.
- *   profile      1 lets rknnrt keep times of each layer, which slows it down (default 0)
  */
 RKNNSHIM_API int32_t rknnshim_model_load(const char* backend, const char* path, const char* options, rknnshim_model* model);
 
 /*
  * JSON: {"backend", "simulated": bool, "sdk_version", "target", "custom_string", "inputs": [tensor], "outputs": [tensor]}
- * and from rknnrt also "memory": {"weights", "internal", "dma_allocated"} in bytes,
+ * and from rknnrt also "driver", the kernel driver's version, and "memory": {"weights", "internal"}, the file's in bytes,
  * with tensor {"name", "type", "dims": [n], "quantization": {"type": "none" | "affine", "scale", "zero_point"}}; -1 is a
  * dimension that is not fixed. Of an .rknn for several shapes, dimensions are those of the one that it loads with.
  */
@@ -181,13 +175,10 @@ RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_inp
                                         rknnshim_output* outputs, uint32_t output_count, int64_t* microseconds);
 
 /*
- * A second handle on the same model, which may run at the same time as the first: weights are shared (but for those of an
- * .rknn for several shapes), and each is closed by itself. `core_mask` as in rknnshim_model_load.
+ * A second handle on the same model, which may run at the same time as the first: weights are shared, and each is closed by
+ * itself. `core_mask` as in rknnshim_model_load.
  */
 RKNNSHIM_API int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy);
-
-/* The runtime's own table of layers of the last run; of a model that rknnrt loaded with the option `profile`. */
-RKNNSHIM_API int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length);
 
 /* Ends the run in progress (on an NPU only after it finished by itself), which then returns RKNNSHIM_CANCELLED. Without effect when none is. */
 RKNNSHIM_API int32_t rknnshim_model_cancel(rknnshim_model model);

@@ -65,16 +65,11 @@ public:
 /// Throws unless it is 0 (automatic), 1 to 7 (bits of three cores) or 65535 (all).
 void check_core_mask(int64_t mask);
 
-/// One row of the table of backends. A null function: the backend cannot do that.
+/// What a backend can do; null for what it cannot. registry.h has them all.
 struct Backend {
     const char* name;
     std::unique_ptr<Model> (*load)(const std::string& path, const ModelOptions& options);
     nlohmann::json (*convert)(ConversionRequest& request, JobContext& context);
 };
-
-[[nodiscard]] std::span<const Backend> backends();
-
-/// Throws RKNNSHIM_UNSUPPORTED and lists the known ones.
-[[nodiscard]] const Backend& find_backend(std::string_view name);
 
 } // namespace shim

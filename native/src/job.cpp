@@ -10,13 +10,6 @@ namespace {
 constexpr size_t kMaxEvents = 4096;
 constexpr size_t kMaxCustomString = 1023; // what the vendor's runtime can give back
 
-const Backend& converter(Fields& fields) {
-    const Backend& backend = find_backend(fields.text("backend"));
-    if (backend.convert == nullptr)
-        throw Error(RKNNSHIM_UNSUPPORTED, std::string("backend '") + backend.name + "' runs models but converts none");
-    return backend;
-}
-
 } // namespace
 
 ConversionRequest parse_job(std::string_view json) {
@@ -33,7 +26,7 @@ ConversionRequest parse_job(std::string_view json) {
     return {std::move(source), std::move(artifact), std::move(target), std::move(custom_string), std::move(fields)};
 }
 
-Job::Job(std::string_view json) : request_(parse_job(json)), backend_(converter(request_.fields)), thread_([this] { work(); }) {}
+Job::Job(ConversionRequest request, const Backend& backend) : request_(std::move(request)), backend_(backend), thread_([this] { work(); }) {}
 
 void Job::work() {
     try {

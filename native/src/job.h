@@ -19,8 +19,8 @@ namespace shim {
 /// One conversion on its own thread. The destructor cancels it and waits.
 class Job final : private JobContext {
 public:
-    /// Checks the request before the thread starts, so that a malformed one fails at once.
-    explicit Job(std::string_view json);
+    /// The backend converts.
+    Job(ConversionRequest request, const Backend& backend);
 
     /// Waits for an event and gives it to `take`, which keeps it in the queue by
     /// returning anything but RKNNSHIM_OK. RKNNSHIM_PENDING or RKNNSHIM_END when there is none.

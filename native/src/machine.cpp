@@ -188,28 +188,4 @@ std::string Machine::set_npu_governor(const std::string& name) {
     return "";
 }
 
-std::string runtime_version(const std::string& path) {
-    constexpr std::array kPlaces{"/usr/lib/librknnrt.so", "/usr/lib/aarch64-linux-gnu/librknnrt.so", "/usr/local/lib/librknnrt.so", "/lib/librknnrt.so"};
-    std::vector<std::string> candidates(kPlaces.begin(), kPlaces.end());
-    if (!path.empty())
-        candidates = {path};
-    constexpr std::string_view kMark = "librknnrt version: ";
-    constexpr size_t kMaxLibrary = size_t{64} << 20U;
-    constexpr size_t kMaxVersion = 128;
-    for (const auto& candidate : candidates) {
-        std::error_code error;
-        const auto size = fs::file_size(candidate, error);
-        if (error || size > kMaxLibrary)
-            continue;
-        std::ifstream file(candidate, std::ios::binary);
-        std::string bytes(size, '\0');
-        file.read(bytes.data(), static_cast<std::streamsize>(size));
-        if (const size_t at = bytes.find(kMark); at != std::string::npos) {
-            const auto rest = bytes.substr(at + kMark.size(), kMaxVersion);
-            return trimmed(rest.substr(0, rest.find_first_of(std::string_view("\0\n", 2))));
-        }
-    }
-    return "";
-}
-
 } // namespace shim

@@ -41,7 +41,4 @@ private:
     int lock_ = -1;
 };
 
-/// The version that a copy of librknnrt.so carries as text, "" if none is found. `path` empty: where boards have it.
-[[nodiscard]] std::string runtime_version(const std::string& path);
-
 } // namespace shim

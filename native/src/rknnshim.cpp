@@ -1,10 +1,11 @@
 // The boundary: handles, argument checks and statuses. Everything behind it throws.
 #include "rknnshim.h"
 
-#include "backend.h"
 #include "handle_table.h"
 #include "job.h"
 #include "machine.h"
+#include "registry.h"
+#include "rknnrt/installed.h"
 
 #include <chrono>
 #include <cstring>
@@ -21,10 +22,10 @@ struct OpenModel {
 };
 
 struct OpenMachine {
-    OpenMachine(const std::string& root, const std::string& rknnrt) : machine(root), runtime(runtime_version(rknnrt)) {}
+    OpenMachine(const std::string& root, const std::string& rknnrt) : machine(root), runtime(rknnrt::installed(rknnrt)) {}
 
     Machine machine;
-    std::string runtime; // version
+    rknnrt::Installed runtime;
     std::mutex mutex; // one call at a time
 };
 
@@ -109,7 +110,6 @@ ModelOptions parse_options(const char* json) {
     options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
     options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
     check_core_mask(options.core_mask);
-    options.profile = fields.integer("profile", 0, 0, 1) != 0;
     options.onnxruntime = fields.text("onnxruntime", "");
     options.rknnrt = fields.text("rknnrt", "");
     fields.finish();
@@ -122,19 +122,6 @@ extern "C" {
 
 uint32_t rknnshim_abi_version(void) {
     return RKNNSHIM_ABI_VERSION;
-}
-
-const char* rknnshim_version(void) {
-    return RKNNSHIM_VERSION;
-}
-
-int32_t rknnshim_backends(char* buffer, size_t capacity, size_t* length) {
-    return guard([&] {
-        auto list = nlohmann::json::array();
-        for (const auto& backend : backends())
-            list.push_back({{"name", backend.name}, {"runs", backend.load != nullptr}, {"converts", backend.convert != nullptr}});
-        return give(dump(list), buffer, capacity, length);
-    });
 }
 
 const char* rknnshim_last_error(void) {
@@ -161,7 +148,8 @@ int32_t rknnshim_machine_describe(rknnshim_machine machine, char* buffer, size_t
         const auto open = machines().get(machine);
         const std::lock_guard lock(open->mutex);
         auto facts = open->machine.facts();
-        facts["runtime"] = open->runtime;
+        facts["runtime"] = open->runtime.version;
+        facts["runtime_library"] = open->runtime.path;
         return give(dump({{"facts", facts}, {"status", open->machine.status()}}), buffer, capacity, length);
     });
 }
@@ -182,7 +170,9 @@ int32_t rknnshim_machine_close(rknnshim_machine machine) {
 int32_t rknnshim_job_start(const char* json, size_t length, rknnshim_job* job) {
     return guard([&] {
         required(job, "job") = 0;
-        *job = jobs().add(std::make_shared<Job>(std::string_view(&required(json, "json"), length)));
+        auto request = parse_job(std::string_view(&required(json, "json"), length));
+        const Backend& backend = converter(request.fields.text("backend"));
+        *job = jobs().add(std::make_shared<Job>(std::move(request), backend));
     });
 }
 
@@ -212,9 +202,7 @@ int32_t rknnshim_job_free(rknnshim_job job) {
 int32_t rknnshim_model_load(const char* backend, const char* path, const char* options, rknnshim_model* model) {
     return guard([&] {
         required(model, "model") = 0;
-        const Backend& found = find_backend(&required(backend, "backend"));
-        if (found.load == nullptr)
-            throw Error(RKNNSHIM_UNSUPPORTED, std::string("backend '") + found.name + "' converts models but runs none");
+        const Backend& found = runner(&required(backend, "backend"));
         auto open = std::make_shared<OpenModel>();
         open->backend = &found;
         open->model = found.load(&required(path, "path"), parse_options(options));
@@ -260,14 +248,6 @@ int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnsh
             open->model = origin->model->duplicate(core_mask);
         }
         *copy = models().add(std::move(open));
-    });
-}
-
-int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length) {
-    return guard([&] {
-        const auto open = models().get(model);
-        const std::lock_guard lock(open->run);
-        return give(open->model->profile(), buffer, capacity, length);
     });
 }
 

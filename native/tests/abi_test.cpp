@@ -8,11 +8,18 @@
 
 namespace {
 
-TEST(the_library_tells_its_versions_and_backends) {
+TEST(the_library_tells_its_version_and_which_backends_it_has) {
     CHECK_EQUAL(rknnshim_abi_version(), static_cast<uint32_t>(RKNNSHIM_ABI_VERSION));
-    CHECK_EQUAL(std::string(rknnshim_version()), "0.1.0");
-    const auto list = nlohmann::json::parse(test::text([](char* b, size_t c, size_t* l) { return rknnshim_backends(b, c, l); }));
-    CHECK_EQUAL(list.dump(), R"([{"converts":false,"name":"onnx","runs":true},{"converts":false,"name":"rknnrt","runs":true},{"converts":true,"name":"simulator","runs":true},{"converts":true,"name":"rknn-toolkit","runs":false}])");
+    rknnshim_model model = 0;
+    CHECK_EQUAL(rknnshim_model_load("tensorrt", "x", nullptr, &model), RKNNSHIM_UNSUPPORTED);
+    CHECK(test::error_says("backend 'tensorrt' is not in this library; it has onnx, rknnrt, simulator, rknn-toolkit"));
+    CHECK_EQUAL(rknnshim_model_load("rknn-toolkit", "x", nullptr, &model), RKNNSHIM_UNSUPPORTED);
+    CHECK(test::error_says("backend 'rknn-toolkit' converts models but runs none"));
+    auto job = nlohmann::json::parse(test::job("x", "y"));
+    job["backend"] = "rknnrt";
+    rknnshim_job handle = 0;
+    CHECK_EQUAL(rknnshim_job_start(job.dump().data(), job.dump().size(), &handle), RKNNSHIM_UNSUPPORTED);
+    CHECK(test::error_says("backend 'rknnrt' runs models but converts none"));
 }
 
 TEST(the_library_tells_what_the_machine_is_and_keeps_others_off_it) {
@@ -30,6 +37,7 @@ TEST(the_library_tells_what_the_machine_is_and_keeps_others_off_it) {
     CHECK(described["facts"]["platform"].get<std::string>().starts_with("linux-"));
     CHECK(described["facts"]["cores"] > 0);
     CHECK_EQUAL(described["facts"]["runtime"], "");
+    CHECK_EQUAL(described["facts"]["runtime_library"], "/nowhere");
     CHECK_EQUAL(described["status"]["npu_governor"], "rknpu_ondemand");
     CHECK_EQUAL(rknnshim_machine_set_governor(machine, "performance"), RKNNSHIM_OK);
     CHECK_EQUAL(test::read(governor), "performance");
@@ -45,18 +53,21 @@ TEST(the_library_tells_what_the_machine_is_and_keeps_others_off_it) {
 }
 
 TEST(text_that_does_not_fit_tells_its_length_and_writes_nothing) {
+    rknnshim_machine machine = 0;
+    CHECK_EQUAL(rknnshim_machine_open(nullptr, &machine), RKNNSHIM_OK);
     std::string buffer(8, '?');
     size_t length = 0;
-    CHECK_EQUAL(rknnshim_backends(buffer.data(), buffer.size(), &length), RKNNSHIM_BUFFER_TOO_SMALL);
+    CHECK_EQUAL(rknnshim_machine_describe(machine, buffer.data(), buffer.size(), &length), RKNNSHIM_BUFFER_TOO_SMALL);
     CHECK_EQUAL(buffer, "????????");
     CHECK(length > buffer.size());
-    CHECK_EQUAL(rknnshim_backends(nullptr, 0, &length), RKNNSHIM_BUFFER_TOO_SMALL);
-    CHECK_EQUAL(rknnshim_backends(nullptr, 4096, &length), RKNNSHIM_INVALID_ARGUMENT);
-    CHECK_EQUAL(rknnshim_backends(buffer.data(), buffer.size(), nullptr), RKNNSHIM_INVALID_ARGUMENT);
+    CHECK_EQUAL(rknnshim_machine_describe(machine, nullptr, 0, &length), RKNNSHIM_BUFFER_TOO_SMALL);
+    CHECK_EQUAL(rknnshim_machine_describe(machine, nullptr, 4096, &length), RKNNSHIM_INVALID_ARGUMENT);
+    CHECK_EQUAL(rknnshim_machine_describe(machine, buffer.data(), buffer.size(), nullptr), RKNNSHIM_INVALID_ARGUMENT);
     buffer.assign(length + 1, '?');
-    CHECK_EQUAL(rknnshim_backends(buffer.data(), length, &length), RKNNSHIM_BUFFER_TOO_SMALL); // no room for the zero byte
-    CHECK_EQUAL(rknnshim_backends(buffer.data(), buffer.size(), &length), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_machine_describe(machine, buffer.data(), length, &length), RKNNSHIM_BUFFER_TOO_SMALL); // no room for the zero byte
+    CHECK_EQUAL(rknnshim_machine_describe(machine, buffer.data(), buffer.size(), &length), RKNNSHIM_OK);
     CHECK_EQUAL(std::strlen(buffer.c_str()), length);
+    CHECK_EQUAL(rknnshim_machine_close(machine), RKNNSHIM_OK);
 }
 
 TEST(null_arguments_are_refused) {
@@ -107,7 +118,7 @@ TEST(a_missing_or_foreign_ONNX_Runtime_is_named) {
     CHECK(rknnshim_model_load("onnx", model.c_str(), garbage.c_str(), &handle) != RKNNSHIM_OK);
     CHECK(test::error_says("libonnxruntime.so"));
     Dl_info itself{};
-    CHECK(dladdr(reinterpret_cast<const void*>(&rknnshim_version), &itself) != 0);
+    CHECK(dladdr(reinterpret_cast<const void*>(&rknnshim_abi_version), &itself) != 0);
     const auto foreign = nlohmann::json{{"onnxruntime", itself.dli_fname}}.dump();
     CHECK(rknnshim_model_load("onnx", model.c_str(), foreign.c_str(), &handle) != RKNNSHIM_OK);
     CHECK(test::error_says("librknnshim.so"));

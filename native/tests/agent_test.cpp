@@ -5,6 +5,7 @@
 #include "fixture.h"
 #include "machine.h"
 #include "onnx_bytes.h"
+#include "rknnrt/installed.h"
 
 #include <random>
 
@@ -12,7 +13,7 @@ namespace {
 
 using namespace agent;
 using shim::Machine;
-using shim::runtime_version;
+using shim::rknnrt::installed;
 
 std::span<const std::byte> bytes(const std::string& text) {
     return std::as_bytes(std::span(text));
@@ -153,8 +154,17 @@ TEST(a_machine_tells_what_it_is_and_how_it_feels) {
     CHECK_EQUAL(bare.facts()["soc"].dump(), "[]");
     CHECK_EQUAL(bare.status()["npu_governor"], "");
     CHECK(bare.set_npu_governor("performance").find("no NPU") != std::string::npos);
-    CHECK_EQUAL(runtime_version(root.write("librknnrt.so", std::string("..\0librknnrt version: 2.3.2 (429f97ae6b)\0..", 43))), "2.3.2 (429f97ae6b)");
-    CHECK_EQUAL(runtime_version(root.path("none")), "");
+}
+
+TEST(an_installed_runtime_tells_its_version_without_being_loaded) {
+    const test::Folder root;
+    const auto library = root.write("librknnrt.so", std::string("..\0librknnrt version: 2.3.2 (429f97ae6b)\0..", 43));
+    CHECK_EQUAL(installed(library).version, "2.3.2 (429f97ae6b)");
+    CHECK_EQUAL(installed(root.path("none")).version, "");
+    CHECK_EQUAL(installed(root.write("other.so", "no runtime")).version, "");
+    setenv("LD_LIBRARY_PATH", ("/nowhere:" + root.path("")).c_str(), 1); // NOLINT(concurrency-mt-unsafe): this process has one thread now
+    CHECK_EQUAL(installed("").version, "2.3.2 (429f97ae6b)");
+    unsetenv("LD_LIBRARY_PATH"); // NOLINT(concurrency-mt-unsafe)
 }
 
 TEST(twenty_thousand_mutated_messages_are_answered_or_end_the_stream) {

@@ -11,8 +11,8 @@ inline std::string runtime() {
     return path == nullptr ? "" : path;
 }
 
-inline std::string options(int core_mask = 0, int profile = 0) {
-    return nlohmann::json{{"rknnrt", runtime()}, {"core_mask", core_mask}, {"profile", profile}}.dump();
+inline std::string options(int core_mask = 0) {
+    return nlohmann::json{{"rknnrt", runtime()}, {"core_mask", core_mask}}.dump();
 }
 
 inline std::string artifact(const Folder& folder, const std::string& onnx, const char* target = "rk3588") {
@@ -25,8 +25,8 @@ inline std::string artifact(const Folder& folder, const std::string& onnx, const
 
 /// Loads and closes a model.
 struct Board {
-    explicit Board(const std::string& path, int core_mask = 0, int profile = 0) {
-        if (rknnshim_model_load("rknnrt", path.c_str(), options(core_mask, profile).c_str(), &handle) != RKNNSHIM_OK)
+    explicit Board(const std::string& path, int core_mask = 0) {
+        if (rknnshim_model_load("rknnrt", path.c_str(), options(core_mask).c_str(), &handle) != RKNNSHIM_OK)
             fail(__FILE__, __LINE__, rknnshim_last_error());
     }
     ~Board() { rknnshim_model_close(handle); }

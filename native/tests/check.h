@@ -23,6 +23,11 @@ struct Registration {
     Registration(const char* name, void (*body)()) { cases().push_back({name, body}); }
 };
 
+/// Thrown by a test that lacks something of the machine.
+struct Skipped {
+    std::string reason;
+};
+
 [[noreturn]] inline void fail(const char* file, int line, const std::string& what) {
     throw std::runtime_error(std::string(file) + ":" + std::to_string(line) + ": " + what);
 }

@@ -1,5 +1,6 @@
 // The backend rknnrt over the stand-in runtime, through dlopen and the vendor's ABI.
 #include "board.h"
+#include "registry.h"
 #include "rknnrt/abi.h"
 #include "rknnrt/library.h"
 
@@ -21,7 +22,7 @@ TEST(an_RKNN_runtime_that_is_missing_or_unfit_is_named) {
     refused(model, named("/nowhere/librknnrt.so"), RKNNSHIM_NOT_FOUND, "/nowhere/librknnrt.so");
     const auto old = (std::filesystem::path(runtime()).parent_path() / "tests/librknnrt-old.so").string();
     Dl_info info{};
-    CHECK(dladdr(reinterpret_cast<const void*>(&rknnshim_version), &info) != 0);
+    CHECK(dladdr(reinterpret_cast<const void*>(&rknnshim_abi_version), &info) != 0);
     if (dlopen(runtime().c_str(), RTLD_NOW | RTLD_NOLOAD) == nullptr) {
         refused(model, "{}", RKNNSHIM_NOT_FOUND, "the RKNN runtime is missing");
         refused(model, named(folder.write("garbage.so", "garbage")), RKNNSHIM_RUNTIME_ERROR, "cannot be loaded as the RKNN runtime");
@@ -95,21 +96,27 @@ TEST(a_core_mask_that_the_chip_lacks_is_refused) {
 TEST(the_table_of_layers_needs_the_option_profile) {
     const test::Folder folder;
     const auto path = artifact(folder, onnx::sum(4));
-    const Board plain(path);
-    const Board profiled(path, 0, 1);
-    float value = 0;
-    CHECK_EQUAL(run(profiled.handle, {1, 2, 3, 4}, &value), RKNNSHIM_OK);
-    const auto table = [](rknnshim_model model, int32_t* status) {
-        return test::text([&](char* b, size_t c, size_t* l) { return rknnshim_model_profile(model, b, c, l); }, status);
+    const auto table = [&](const char* backend, const std::string& model, bool profile) {
+        shim::ModelOptions options;
+        options.profile = profile;
+        options.rknnrt = runtime();
+        options.onnxruntime = test::onnxruntime();
+        const auto loaded = shim::runner(backend).load(model, options);
+        const std::array<int64_t, 4> ids{1, 2, 3, 4};
+        const rknnshim_input input{ids.data(), ids.size()};
+        float value = 0;
+        rknnshim_output output{&value, 1, 0};
+        loaded->run(std::span(&input, 1), std::span(&output, 1));
+        try {
+            return loaded->profile();
+        } catch (const shim::Error& e) {
+            CHECK_EQUAL(e.status(), RKNNSHIM_UNSUPPORTED);
+            return std::string("none");
+        }
     };
-    int32_t status = 0;
-    CHECK(table(profiled.handle, &status).find("simulated, no layers") != std::string::npos);
-    CHECK_EQUAL(status, RKNNSHIM_OK);
-    table(plain.handle, &status);
-    CHECK_EQUAL(status, RKNNSHIM_UNSUPPORTED);
-    const test::Model onnx("onnx", folder.path("m.onnx"));
-    table(onnx.handle, &status);
-    CHECK_EQUAL(status, RKNNSHIM_UNSUPPORTED);
+    CHECK(table("rknnrt", path, true).find("simulated, no layers") != std::string::npos);
+    CHECK_EQUAL(table("rknnrt", path, false), "none");
+    CHECK_EQUAL(table("onnx", folder.path("m.onnx"), true), "none");
 }
 
 TEST(models_that_are_not_for_this_runtime_are_refused_with_what_to_do) {
@@ -144,6 +151,7 @@ TEST(the_stand_in_checks_what_its_callers_give_it) {
     void* const library = dlopen(runtime().c_str(), RTLD_NOW | RTLD_LOCAL);
     CHECK(library != nullptr);
     auto* const init = reinterpret_cast<abi::Init*>(dlsym(library, "rknn_init"));
+    auto* const duplicate = reinterpret_cast<abi::DupContext*>(dlsym(library, "rknn_dup_context"));
     auto* const destroy = reinterpret_cast<abi::Destroy*>(dlsym(library, "rknn_destroy"));
     auto* const query = reinterpret_cast<abi::QueryInfo*>(dlsym(library, "rknn_query"));
     auto* const inputs_set = reinterpret_cast<abi::InputsSet*>(dlsym(library, "rknn_inputs_set"));
@@ -184,6 +192,15 @@ TEST(the_stand_in_checks_what_its_callers_give_it) {
     CHECK_EQUAL(set_shapes(context, 1, &attr), code(abi::Status::InputInvalid));
     abi::InputRange range{};
     CHECK_EQUAL(query(context, abi::Query::InputDynamicRange, &range, sizeof range), code(abi::Status::ModelInvalid));
+    abi::MemSize memory{};
+    abi::Context copy = 0;
+    CHECK_EQUAL(duplicate(&context, &copy), 0);
+    CHECK_EQUAL(query(context, abi::Query::MemSize, &memory, sizeof memory), 0);
+    CHECK_EQUAL(duplicate(&context, &copy), code(abi::Status::Fail)); // where the vendor's crashes
+    abi::Context info = 0;
+    CHECK_EQUAL(init(&info, bytes.data(), static_cast<uint32_t>(bytes.size()), abi::kFlagModelInfoOnly, nullptr), 0);
+    CHECK_EQUAL(query(info, abi::Query::MemSize, &memory, sizeof memory), 0);
+    CHECK_EQUAL(execute(info, nullptr), code(abi::Status::Fail));
     CHECK_EQUAL(destroy(context), 0);
     CHECK_EQUAL(destroy(context), code(abi::Status::CtxInvalid));
     CHECK_EQUAL(execute(context, nullptr), code(abi::Status::CtxInvalid));

@@ -31,6 +31,7 @@ enum class Kind : uint8_t {
     Status = 6, ///< empty: Status
     Quit = 7,   ///< empty: the agent ends
     Governor = 8, ///< JSON {"npu": name}: sets the NPU's frequency governor until the agent ends: Status
+    Profile = 9,  ///< empty: Profile, of a model that was loaded with "profile": 1 and ran
     // answers
     HelloReply = 0x81,   ///< JSON
     Loaded = 0x82,       ///< JSON as rknnshim_model_describe
@@ -39,6 +40,7 @@ enum class Kind : uint8_t {
     Result = 0x85,       ///< u32 passage, u32 context, i64 microseconds, u32 outputs, then each output: u32 count, f32...
     Done = 0x86,         ///< i64 microseconds from the first run's start to the last one's end
     StatusReply = 0x87,  ///< JSON
+    ProfileReply = 0x88, ///< text: the runtime's table of layers of the last run without a core mask
     Error = 0xFF         ///< JSON {"status": rknnshim_status, "message"}
 };
 

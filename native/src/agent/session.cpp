@@ -1,6 +1,8 @@
 #include "session.h"
 
 #include "batch.h"
+#include "registry.h"
+#include "rknnrt/installed.h"
 
 #include <algorithm>
 #include <limits>
@@ -30,6 +32,7 @@ bool Session::handle(const Message& message) {
         case Kind::Run: run(parse_run(message.payload)); break;
         case Kind::Status: status(""); break;
         case Kind::Governor: governor(message.text()); break;
+        case Kind::Profile: profile(); break;
         default: throw Error(RKNNSHIM_UNSUPPORTED, "this agent knows no request of kind " + std::to_string(static_cast<int>(message.kind)));
         }
     } catch (const Error& e) {
@@ -57,7 +60,7 @@ void Session::hello(std::string_view json) {
     auto reply = machine_.facts();
     reply["protocol"] = kProtocol;
     reply["version"] = RKNNSHIM_VERSION;
-    reply["runtime"] = shim::runtime_version(runtime);
+    reply["runtime"] = shim::rknnrt::installed(runtime).version;
     const std::string busy = protocol == kProtocol ? machine_.take(lock_path_) : "";
     reply["busy"] = busy;
     if (protocol == kProtocol && busy.empty()) {
@@ -70,7 +73,7 @@ void Session::hello(std::string_view json) {
 
 void Session::load(std::string_view json) {
     Fields fields(json, "load");
-    const auto& backend = shim::find_backend(fields.text("backend"));
+    const auto& backend = shim::runner(fields.text("backend"));
     const auto sha256 = fields.text("sha256");
     const auto extension = fields.text("extension");
     shim::ModelOptions options;
@@ -177,6 +180,13 @@ void Session::status(const std::string& note) {
     auto reply = machine_.status();
     reply["note"] = note;
     send(Kind::StatusReply, reply);
+}
+
+void Session::profile() {
+    if (model_ == nullptr)
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "no model is loaded");
+    const auto table = model_->profile();
+    send_(Kind::ProfileReply, std::as_bytes(std::span(table)));
 }
 
 void Session::send(Kind kind, const nlohmann::json& json) {

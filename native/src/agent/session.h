@@ -38,6 +38,7 @@ private:
     void run(const RunRequest& request);
     void governor(std::string_view json);
     void status(const std::string& note);
+    void profile();
 
     [[nodiscard]] std::vector<shim::Model*> contexts(std::span<const int32_t> core_masks);
     void send(Kind kind, const nlohmann::json& json);

@@ -1,5 +1,17 @@
 // The ABI of librknnrt.so 2.3.2 on 64-bit Linux, in our own declarations: what both the backend that calls it and the
 // stand-in that exports it are compiled against. Every size and offset is checked below.
+//
+// The order of calls, by use. Other orders end the process: each was seen in the vendor's 1.5.2, and tests/vendor runs these on it.
+//   sizes of memory  init with kFlagModelInfoOnly; query MemSize; destroy: on a context of its own. On one that is run, MemSize makes the next
+//                    dup_context crash.
+//   a model          init; query InOutNum, InputAttr, OutputAttr, InputDynamicRange, SdkVersion, CustomString in any order; set_core_mask unless
+//                    the driver is to choose.
+//   a second context dup_context of any context that was not asked for MemSize, before or after its runs, of files for one and for several shapes:
+//                    weights are shared. Then set_core_mask; nothing else of the first one's state is taken over, its shape neither.
+//   a run            of a file for several shapes set_input_shapes and query CurrentOutputAttr, before a context's first run and whenever the shape
+//                    changes: without a shape, run ends the process. Then inputs_set, run, outputs_get, outputs_release, query PerfRun.
+//   layers           init with kFlagCollectPerf; after a run query PerfDetail. Each operator is a job of its own then.
+//   the end          destroy each context, those that were duplicated after their copies.
 #pragma once
 
 #include <cstddef>
@@ -56,7 +68,7 @@ enum class TensorFormat : int32_t { Nchw = 0, Nhwc = 1, Nc1hwc2 = 2, Undefined =
 
 enum class CoreMask : int32_t { Auto = 0, Core0 = 1, Core1 = 2, Core2 = 4, Core01 = 3, Core012 = 7, All = 0xFFFF };
 
-enum Flag : uint32_t { kFlagCollectPerf = 0x8 };
+enum Flag : uint32_t { kFlagCollectPerf = 0x8, kFlagModelInfoOnly = 0x100 };
 
 enum class Status : int32_t {
     Success = 0,

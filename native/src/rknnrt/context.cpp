@@ -22,13 +22,13 @@ uint32_t elements(const abi::TensorAttr& attr) {
 
 } // namespace
 
-Context::Context(const Library& library, std::string path, uint32_t flags) : library_(library), name_(std::move(path)), flags_(flags) {
+Context::Context(const Library& library, std::string path, uint32_t flags) : library_(library), name_(std::move(path)) {
     std::string copy = name_; // the runtime takes a pointer that is not const
     check(library_.init(&context_, copy.data(), 0, flags, nullptr), "'" + name_ + "' cannot be loaded");
 }
 
 Context::Context(std::shared_ptr<Context> origin)
-    : library_(origin->library_), name_(origin->name_), flags_(origin->flags_), origin_(std::move(origin)) {
+    : library_(origin->library_), name_(origin->name_), origin_(std::move(origin)) {
     check(library_.dup_context(&origin_->context_, &context_), "'" + name_ + "': a second context");
 }
 
@@ -57,6 +57,9 @@ std::vector<Tensors> Context::shapes(const Tensors& inputs) const {
             return {};
         if (range.shapes > abi::kMaxDynamicShapes || (!result.empty() && range.shapes != result.size()))
             throw damaged(input, "shapes");
+        if (library_.set_input_shapes == nullptr)
+            throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + name_ + "' is for several shapes, and '" + library_.path +
+                                                    "' has no function rknn_set_input_shapes; install version 1.5.2 or later");
         result.resize(range.shapes);
         for (uint32_t s = 0; s < range.shapes; ++s) {
             auto& attr = result[s].emplace_back(input);
@@ -74,6 +77,10 @@ std::vector<Tensors> Context::shapes(const Tensors& inputs) const {
 Error Context::damaged(const abi::TensorAttr& attr, const char* noun) const {
     return {RKNNSHIM_INVALID_MODEL, "'" + name_ + "': " + noun + ": tensor " + std::to_string(attr.index) + " '" + bounded(attr.name) +
                                         "' has dimensions that cannot be; the file or the runtime is damaged"};
+}
+
+abi::MemSize memory_size(const Library& library, const std::string& path) {
+    return Context(library, path, abi::kFlagModelInfoOnly).query<abi::MemSize>(abi::Query::MemSize, "memory size");
 }
 
 } // namespace shim::rknnrt

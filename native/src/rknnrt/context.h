@@ -21,7 +21,7 @@ inline std::span<const uint32_t> dims(const abi::TensorAttr& attr) {
     return std::span(attr.dims).first(attr.dim_count);
 }
 
-/// One context of the runtime.
+/// One context of the runtime. Its calls go in the order that abi.h gives.
 class Context {
 public:
     Context(const Library& library, std::string path, uint32_t flags);
@@ -41,11 +41,11 @@ public:
     [[nodiscard]] Tensors tensors(abi::Query what, uint32_t count, const char* noun) const;
 
     /// The shapes of a file that was built for several, each as it is set; none otherwise, or if the runtime knows of no such files.
+    /// Throws if the runtime cannot set them.
     [[nodiscard]] std::vector<Tensors> shapes(const Tensors& inputs) const;
 
     [[nodiscard]] const Library& library() const { return library_; }
     [[nodiscard]] const std::string& name() const { return name_; }
-    [[nodiscard]] uint32_t flags() const { return flags_; }
     [[nodiscard]] abi::Context get() const { return context_; }
 
 private:
@@ -53,9 +53,11 @@ private:
 
     const Library& library_;
     std::string name_;
-    uint32_t flags_;
     std::shared_ptr<Context> origin_;
     abi::Context context_ = 0;
 };
+
+/// Sizes that a file's contexts take, asked as abi.h says.
+[[nodiscard]] abi::MemSize memory_size(const Library& library, const std::string& path);
 
 } // namespace shim::rknnrt

@@ -1,5 +1,7 @@
 #include "library.h"
 
+#include "installed.h"
+
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -24,13 +26,14 @@ std::mutex& g_mutex = *new std::mutex;
 void* open(const std::string& path) {
     if (!path.empty() && access(path.c_str(), R_OK) != 0)
         throw Error(RKNNSHIM_NOT_FOUND, "the RKNN runtime '" + path + "' is missing or unreadable; name an existing librknnrt.so");
-    if (void* const handle = dlopen(path.empty() ? kName : path.c_str(), RTLD_NOW | RTLD_LOCAL))
+    const auto found = installed(path).path; // so that what is loaded is what its version was read of
+    if (void* const handle = dlopen(found.empty() ? kName : found.c_str(), RTLD_NOW | RTLD_LOCAL))
         return handle;
     const std::string reason = dlerror(); // NOLINT(concurrency-mt-unsafe): glibc keeps it per thread
-    if (path.empty())
+    if (found.empty())
         throw Error(RKNNSHIM_NOT_FOUND, "the RKNN runtime is missing: " + reason +
                                             "; install the board's librknnrt.so (package rknpu2 or the SDK's runtime folder), or name it as runtime_library");
-    throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + path + "' cannot be loaded as the RKNN runtime: " + reason);
+    throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + found + "' cannot be loaded as the RKNN runtime: " + reason);
 }
 
 template <typename F>

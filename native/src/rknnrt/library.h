@@ -19,7 +19,7 @@ struct Library {
     abi::Run* run = nullptr;
     abi::OutputsGet* outputs_get = nullptr;
     abi::OutputsRelease* outputs_release = nullptr;
-    abi::SetInputShapes* set_input_shapes = nullptr; ///< old runtimes lack it
+    abi::SetInputShapes* set_input_shapes = nullptr; ///< runtimes before 1.5.2 lack it
 };
 
 /// Loads `path`, or the loader's librknnrt.so when it is empty. A process uses one: naming a second is an error.

@@ -64,7 +64,7 @@ public:
         : context_(std::move(context)), count_(context_->query<abi::InputOutputNum>(abi::Query::InOutNum, "number of inputs and outputs")),
           inputs_(context_->tensors(abi::Query::InputAttr, count_.inputs, "inputs")),
           outputs_(context_->tensors(abi::Query::OutputAttr, count_.outputs, "outputs")), shapes_(context_->shapes(inputs_)), profiled_(profiled) {
-        if (shapes_.empty() || context_->library().set_input_shapes == nullptr)
+        if (shapes_.empty())
             current_ = {inputs_, outputs_};
         if (core_mask != 0) // single-core chips do not know masks
             check(context_->library().set_core_mask(context_->get(), static_cast<abi::CoreMask>(core_mask)),
@@ -73,14 +73,15 @@ public:
 
     [[nodiscard]] nlohmann::json describe() const override {
         const auto version = context_->query<abi::SdkVersion>(abi::Query::SdkVersion, "runtime version");
-        const auto memory = context_->query<abi::MemSize>(abi::Query::MemSize, "memory size");
+        const auto memory = memory_size(context_->library(), context_->name());
         const auto custom = context_->query<abi::CustomString>(abi::Query::CustomString, "custom string");
         const auto api = bounded(version.api);
         return {{"simulated", api.find(kSimulatorMark) != std::string::npos},
                 {"sdk_version", "RKNN runtime " + api + ", driver " + bounded(version.driver)},
+                {"driver", bounded(version.driver)},
                 {"target", ""}, // the runtime does not tell it, and runs nothing that is for another platform
                 {"custom_string", bounded(custom.text)},
-                {"memory", {{"weights", memory.weights}, {"internal", memory.internal}, {"dma_allocated", memory.dma_allocated}}},
+                {"memory", {{"weights", memory.weights}, {"internal", memory.internal}}},
                 {"inputs", to_json(inputs_)},
                 {"outputs", to_json(outputs_)}};
     }
@@ -105,17 +106,15 @@ public:
     /// The vendor's runtime has no way to stop the NPU: a run ends in its own time and is then reported as cancelled.
     void cancel() override { cancelled_ = true; }
 
-    /// The runtime shares no weights of a file for several shapes: each context then loads it.
     [[nodiscard]] std::unique_ptr<Model> duplicate(int core_mask) const override {
-        auto copy = shapes_.empty() ? std::make_shared<Context>(context_) : std::make_shared<Context>(context_->library(), context_->name(), context_->flags());
-        return std::make_unique<RknnModel>(std::move(copy), core_mask, profiled_);
+        return std::make_unique<RknnModel>(std::make_shared<Context>(context_), core_mask, profiled_);
     }
 
     [[nodiscard]] std::string profile() const override {
         if (!profiled_)
             throw Error(RKNNSHIM_UNSUPPORTED, "'" + context_->name() + "' was loaded without the option 'profile': no table of layers was kept");
         const auto detail = context_->query<abi::PerfDetail>(abi::Query::PerfDetail, "table of layers");
-        constexpr uint64_t kMaxTable = uint64_t{16} << 20U;
+        constexpr uint64_t kMaxTable = uint64_t{4} << 20U;
         return detail.text == nullptr ? "" : std::string(detail.text, strnlen(detail.text, std::min(detail.length, kMaxTable)));
     }
 
@@ -129,13 +128,9 @@ private:
         if (found == shapes_.end())
             throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' was built for inputs of " + text(shapes_) + " and got " + text(inputs) +
                                                        "; pad to one of these shapes, or build the model for another one too");
-        const Library& library = context_->library();
-        if (library.set_input_shapes == nullptr)
-            throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + context_->name() + "' runs only at " + text({inputs_}) + " here and is to run at " + text({*found}) +
-                                                    ": '" + library.path + "' has no function rknn_set_input_shapes; install version 2.3.2 or later");
         current_ = {}; // unknown if this fails
         auto attrs = *found;
-        check(library.set_input_shapes(context_->get(), count_.inputs, attrs.data()), "'" + context_->name() + "' does not take the shape " + text({*found}));
+        check(context_->library().set_input_shapes(context_->get(), count_.inputs, attrs.data()), "'" + context_->name() + "' does not take the shape " + text({*found}));
         current_ = {*found, context_->tensors(abi::Query::CurrentOutputAttr, count_.outputs, "outputs")};
     }
 

@@ -4,6 +4,7 @@
 // RKNNRT_SIM_PLATFORM in the environment is the platform it stands for (default rk3588). A model whose metadata has the key
 // rknnrt_sim.fault, "RUN MILLISECONDS STATUS", takes so long for that run of it (counted from 1, over all contexts) and then
 // returns that code: how boards hang and fail. One with the key rknnrt_sim.sequences is for several shapes; see sim_model.h.
+// A call out of the order that abi.h gives is refused where the vendor's library ends the process.
 #include "handle_table.h"
 #include "rknnrt/abi.h"
 #include "rknnrt/model.h"
@@ -34,6 +35,8 @@ struct SimContext {
     std::mutex mutex; // one call at a time
     const Shape* shape = nullptr; // the current one
     bool shape_set = false;
+    bool info_only = false; // made for queries alone
+    bool memory_asked = false;
     std::vector<std::vector<int64_t>> inputs;
     std::vector<std::vector<float>> outputs;
     int64_t microseconds = -1;
@@ -169,6 +172,7 @@ void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
         break;
     }
     case abi::Query::MemSize: {
+        context.memory_asked = true;
         auto& memory = answer<abi::MemSize>(info, size);
         memory = {};
         memory.weights = static_cast<uint32_t>(model.bytes);
@@ -203,6 +207,8 @@ void set_inputs(SimContext& context, std::span<const abi::Input> inputs) {
 }
 
 void run(SimContext& context) {
+    require(!context.info_only, Status::Fail, "the context was made for queries alone");
+    static_cast<void>(current(context));
     if (auto* const fault = context.model->fault.get(); fault != nullptr && ++fault->runs == fault->run) {
         std::this_thread::sleep_for(std::chrono::milliseconds(fault->milliseconds));
         require(fault->status == 0, Status{fault->status}, "so the model's metadata has it");
@@ -262,7 +268,9 @@ extern "C" {
 RKNN_EXPORT int32_t rknn_init(abi::Context* context, void* model, uint32_t size, uint32_t flags, abi::InitExtend* /*extend*/) {
     return guard("rknn_init", [&] {
         require(context != nullptr && model != nullptr, Status::ParamInvalid, "null");
-        *context = contexts().add(make(load_model(model, size, (flags & abi::kFlagCollectPerf) != 0)));
+        auto made = make(load_model(model, size, (flags & abi::kFlagCollectPerf) != 0));
+        made->info_only = (flags & abi::kFlagModelInfoOnly) != 0;
+        *context = contexts().add(std::move(made));
     });
 }
 
@@ -270,7 +278,8 @@ RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) {
     return guard("rknn_dup_context", [&] {
         require(source != nullptr && copy != nullptr, Status::ParamInvalid, "null");
         const auto origin = contexts().get(*source);
-        require(!origin->model->dynamic, Status::Fail, "contexts of a model for several shapes share no weights");
+        const std::lock_guard lock(origin->mutex);
+        require(!origin->memory_asked && !origin->info_only, Status::Fail, "the context was asked for its memory's size, or made for queries alone");
         *copy = contexts().add(make(origin->model));
     });
 }
