@@ -11,6 +11,11 @@ namespace ModelPipeline.Toolkit;
 /// <param name="Hint">What to do; null if the sentence is not a known one.</param>
 public sealed partial record ToolkitFailure(string Stage, string Reason, string? Hint)
 {
+    private const string TimeLimit = "the time limit of";
+
+    /// <summary>Characters of the last line that the toolkit printed.</summary>
+    private const int MostOfLine = 120;
+
     private static readonly (string Sign, string Hint)[] Hints =
     [
         ("DynamicQuantizeLinear", "Start from the fp32 ONNX file: the toolkit quantizes by itself and refuses a quantized source."),
@@ -25,7 +30,7 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
         ("Cannot allocate memory", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
         ("signal 9", "The system killed it, most likely for want of memory: close other programs or convert on a larger machine."),
         ("No space left on device", "Free some disk space: the toolkit writes several times the model's size into its scratch folder beside the artifact."),
-        ("time limit", "It hangs, or the machine is too slow for the limit: look at the log."),
+        (TimeLimit, "It hangs, or the machine is too slow for the limit: look at the log; 'toolkit_minutes' of the variant sets another."),
     ];
 
     /// <summary>One failure out of what the driver reported and what the toolkit printed.</summary>
@@ -35,6 +40,8 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
     public static ToolkitFailure Of(string stage, string message, string log)
     {
         var reason = message.StartsWith("returned ", StringComparison.Ordinal) && LastError(log) is { } logged ? logged : Sentence(message);
+        if (reason.StartsWith(TimeLimit, StringComparison.Ordinal) && ToolkitLog.Drawn(log).LastOrDefault() is { } last)
+            reason += $"; the last that it printed is '{OneLine(last)[..Math.Min(OneLine(last).Length, MostOfLine)]}'";
         return new(stage, reason, Hints.FirstOrDefault(hint => reason.Contains(hint.Sign, StringComparison.Ordinal)).Hint);
     }
 
