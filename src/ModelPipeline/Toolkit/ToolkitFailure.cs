@@ -22,6 +22,7 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
         ("'input_size_list' parameters", "The model has dynamic axes: declare 'shapes' for it in models.yaml, so that prepare pins them."),
         ("Invalid target_platform", "Set 'target' of the variant to a platform that the toolkit knows, such as rk3588, rk3576, rk3568, rk3566 or rk3562."),
         ("Dataset file", "Calibrate again: the calibration set is missing; delete its folder if only a part of it is there."),
+        (".npy'", "Calibrate again: a sample of the calibration set is missing; delete its folder."),
         ("pkg_resources", "The environment has setuptools 80 or later, which dropped it: run the target Provision, which pins setuptools<80."),
         ("No module named", "The toolkit's environment is not complete: run the target Provision, or Doctor to see what is missing."),
         ("not exists", "Run Prepare again: the file went away between two stages."),
