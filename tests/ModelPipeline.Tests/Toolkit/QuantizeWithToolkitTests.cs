@@ -57,6 +57,27 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_killed_run_left_goes_with_the_next()
+    {
+        using var hanging = new RecordedToolkit("hang");
+        workspace.Edit(("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
+        using var host = new HostProcess(workspace.Folder, ["--target=Quantize:tiny-reranker:npu"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
+        var pids = await RecordedToolkit.HangingAsync(workspace.Folder);
+
+        host.Kill();
+        await host.EndAsync();
+        await ProcessTable.EndsAsync(pids[0]);
+        Assert.NotEmpty(Left());
+        (await workspace.RunAsync("--target=Fetch", "--model=tiny-reranker")).Succeeded();
+
+        Assert.Empty(Left());
+        foreach (var pid in pids.Where(ProcessTable.IsRunning))
+            System.Diagnostics.Process.GetProcessById(pid).Kill();
+
+        IEnumerable<string> Left() => Directory.EnumerateFileSystemEntries(workspace.Folder, "*.partial", SearchOption.AllDirectories);
+    }
+
+    [Fact]
     public void Nothing_that_a_user_runs_leads_to_the_recorded_toolkit()
     {
         Assert.DoesNotContain("recorded", string.Concat(Directory.EnumerateFiles(ToolkitEnvironment.Scripts).Select(File.ReadAllText)));

@@ -195,6 +195,14 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     }
 
     [Fact]
+    public async Task A_build_whose_compile_report_has_no_end_is_an_error()
+    {
+        Assert.Contains(
+            "rknn-toolkit2 built it, and its compile report has no internal memory size and no weight memory size. Nothing can be judged", await Failure(files.Request(Toolkit("unended"), output)));
+        Assert.Equal(["tiny-W8A8.rknn.log"], Left());
+    }
+
+    [Fact]
     public async Task Another_version_of_the_toolkit_than_the_variants_is_refused()
     {
         var request = files.Request(Toolkit(), output);
