@@ -85,7 +85,7 @@ internal static class ManifestBinder
                 WarmUp = (int)latency["warm_up"]!,
                 Again = overrides.MeasureAgain ?? false,
             },
-            Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), overrides))],
+            Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), folder, overrides))],
             Measured = [.. (json["measured"] ?? new JArray()).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
             Decision = new DecisionSpec
             {
@@ -99,7 +99,7 @@ internal static class ManifestBinder
         };
     }
 
-    private static VariantSpec Variant(string name, JObject json, ManifestOverrides overrides) => new()
+    private static VariantSpec Variant(string name, JObject json, string folder, ManifestOverrides overrides) => new()
     {
         Name = name,
         Backend = Enum<Backend>(json["backend"]!),
@@ -109,6 +109,8 @@ internal static class ManifestBinder
         Target = (string)json["target"]!,
         OptimizationLevel = (int)json["optimization_level"]!,
         Toolkit = (string)json["toolkit"]!,
+        ToolkitPython = FilePath(folder, json["toolkit_python"]),
+        ToolkitMinutes = (double?)json["toolkit_minutes"],
         Rewrites = [.. json["rewrites"]!.Values<string>()!],
         Fp16 = [.. json["fp16"]!.Values<string>()!],
         AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,

@@ -192,6 +192,12 @@ public sealed record VariantSpec
     public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
+    /// <summary>An interpreter that has this version of the toolkit; null leaves it to the environment and to Provision.</summary>
+    [JsonIgnore]
+    public string? ToolkitPython { get; init; }
+    /// <summary>What a build with the toolkit may take; null for ten times what it should take.</summary>
+    [JsonIgnore]
+    public double? ToolkitMinutes { get; init; }
     /// <summary>Names of graph passes, in order.</summary>
     public required IReadOnlyList<string> Rewrites { get; init; }
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>

@@ -41,6 +41,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
     public bool KeepScratch { get; init; }
 
+    /// <summary>Names of the variants that this run validates: those that only their builder can simulate are scored while they are built.</summary>
+    public IReadOnlySet<string> ToValidate { get; set; } = new HashSet<string>();
+
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
     /// <summary>Where releases of all models lie: the folder to publish from.</summary>
