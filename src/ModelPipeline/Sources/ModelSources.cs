@@ -1,16 +1,9 @@
-using System.Collections.Immutable;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;
 
 /// <summary>The model's verified source files on this machine.</summary>
-/// <param name="Model">The model file.</param>
-/// <param name="Vocabulary">The tokenizer's vocabulary.</param>
-public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
-{
-    /// <summary>The tokenizer's other files, by key of models.yaml: merges, config, special_tokens.</summary>
-    public ImmutableDictionary<string, FetchedFile> Companions { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
-}
+public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
 
 /// <summary>
 /// Gets the sources of models. What models.yaml leaves open, such as a branch, is looked up once and written to <see cref="ModelsLock"/>;
@@ -38,9 +31,8 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         if (locked)
             RequireUnchanged(declared, before);
         var fetched = await FetchAsync(declared, before, progress, cancellation).ConfigureAwait(false);
-        var isOpen = declared.Tokenizer.Companions().Select(companion => companion.Source).Append(declared.Source).Append(declared.Tokenizer.Vocab)
-            .Any(source => source.HuggingFace is not null);
-        if (!locked && isOpen && Locked(declared, fetched) is var now && !now.HasSourcesOf(before))
+        var isOpen = declared.Source.HuggingFace is not null || declared.Tokenizer.Vocab.HuggingFace is not null;
+        if (!locked && isOpen && Locked(declared, fetched) is var now && (now.Source != before?.Source || now.Vocab != before?.Vocab))
             Write(model, now);
         return fetched;
     }
@@ -63,16 +55,9 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     private async Task<FetchedModel> FetchAsync(ModelSpec model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var (source, vocab) = (model.Source, model.Tokenizer.Vocab);
-        var fetched = new FetchedModel(
+        return new FetchedModel(
             await fetcher.FetchAsync(source, Pin(source, pins?.Source), progress, cancellation).ConfigureAwait(false),
             await fetcher.FetchAsync(vocab, Pin(vocab, pins?.Vocab), progress, cancellation).ConfigureAwait(false));
-        foreach (var (key, companion) in model.Tokenizer.Companions())
-        {
-            var pin = Pin(companion, pins?.Tokenizer?.GetValueOrDefault(key));
-            var file = await fetcher.FetchAsync(companion, pin, progress, cancellation).ConfigureAwait(false);
-            fetched = fetched with { Companions = fetched.Companions.Add(key, file) };
-        }
-        return fetched;
     }
 
     /// <summary>The locked content, if it is that of this source and of no other digest than models.yaml asks for.</summary>
@@ -84,11 +69,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         if (before is null)
             throw new PipelineException($"{_path}: {model.Name} is not in it, and --locked forbids to add it; run --target=Update --model={model.Name} and commit the file.", PipelineException.ConfigurationError);
         var changes = ModelsLock.Changes(model.Name, before, new LockedModel(
-            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model))
-        {
-            Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each =>
-                (each.Key, Declared(each.Source, before.Tokenizer?.GetValueOrDefault(each.Key) ?? new LockedSource("", null, "", 0))))),
-        });
+            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model)));
         if (changes.Count > 0)
         {
             throw new PipelineException(
@@ -106,12 +87,9 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     };
 
     private LockedModel Locked(ModelSpec model, FetchedModel fetched) => new(
-        Locked(model.Source, fetched.Model), Locked(model.Tokenizer.Vocab, fetched.Vocabulary), ModelsLock.SettingsOf(model))
-    {
-        Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))),
-    };
-
-    private LockedSource Locked(SourceSpec source, FetchedFile file) => new(ModelsLock.NameOf(source, manifest), file.Commit, file.Sha256, file.Bytes);
+        new LockedSource(ModelsLock.NameOf(model.Source, manifest), fetched.Model.Commit, fetched.Model.Sha256, fetched.Model.Bytes),
+        new LockedSource(ModelsLock.NameOf(model.Tokenizer.Vocab, manifest), fetched.Vocabulary.Commit, fetched.Vocabulary.Sha256, fetched.Vocabulary.Bytes),
+        ModelsLock.SettingsOf(model));
 
     private void Write(string model, LockedModel now)
     {

@@ -1,5 +1,0 @@
-"""For isinstance and as a base class."""
-
-
-class Module:
-    """Base of networks."""
