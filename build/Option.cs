@@ -66,6 +66,7 @@ internal sealed record Option(string Name, string Text)
         new("--draft", "Publish complete and checked, but not shown to readers"),
         new("--dry-run", "With --target=Publish: only tell what it would do"),
         new("--wheels", "Provision installs from this folder of wheels, without an index") { Value = "PATH" },
+        new("--with-torch", "Provision installs torch and OpenCV, too, for which stubs stand else"),
     ];
 
     /// <summary>Names and aliases of all.</summary>

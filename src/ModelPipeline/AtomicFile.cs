@@ -84,7 +84,7 @@ public static class AtomicFile
         {
             if (Directory.Exists(path))
                 Directory.Delete(path, recursive: true);
-            else
+            else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }
     }

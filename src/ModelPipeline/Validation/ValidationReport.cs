@@ -31,6 +31,10 @@ public sealed record ValidationSubject
     [JsonIgnore]
     public bool IsStandIn => Backend == Backend.Simulator;
 
+    /// <summary>The toolkit's own simulator gave the scores, in the place of a board.</summary>
+    [JsonIgnore]
+    public bool InToolkit => Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator;
+
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
     public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);
 
