@@ -130,12 +130,20 @@ internal static class ManifestBinder
 
     private static TokenizerSpec Tokenizer(JToken json, string folder)
     {
-        var tokenizer = new TokenizerSpec { Vocab = Source(json["vocab"]!, folder) };
+        var tokenizer = new TokenizerSpec { Vocab = Source((json["vocab"] ?? json["file"])!, folder) };
         return tokenizer with
         {
-            Lowercase = (bool?)json["lowercase"] ?? tokenizer.Lowercase,
+            Merges = Optional("merges"),
+            Config = Optional("config"),
+            SpecialTokens = Optional("special_tokens"),
+            Lowercase = (bool?)json["lowercase"] ?? (json["vocab"] is null || json["config"] is not null ? null : tokenizer.Lowercase),
+            StripAccents = (bool?)json["strip_accents"],
+            TokenizeChineseChars = (bool?)json["tokenize_chinese_chars"],
+            Prefixes = json["prefixes"] is { } prefixes ? new TextPrefixes((string?)prefixes["query"] ?? "", (string?)prefixes["passage"] ?? "") : null,
             Truncation = json["truncation"] is { } truncation ? Enum<TruncationStrategy>(truncation) : tokenizer.Truncation,
         };
+
+        SourceSpec? Optional(string key) => json[key] is { } source ? Source(source, folder) : null;
     }
 
     private static SourceSpec Source(JToken json, string folder)

@@ -7,12 +7,13 @@ namespace ModelPipeline.Text;
 public sealed class PairTokenizer
 {
     private readonly TokenizerParts _parts;
+    private readonly TextPrefixes _prefixes;
     private readonly AddedTokens? _exact;
     private readonly AddedTokens? _normalized;
 
-    private PairTokenizer(TokenizerParts parts)
+    private PairTokenizer(TokenizerParts parts, TextPrefixes? prefixes)
     {
-        _parts = parts;
+        (_parts, _prefixes) = (parts, prefixes ?? new TextPrefixes());
         var spellings = parts.Added.Where(token => token.Normalized).Select(token => (token, Normalize(token.Content))).ToList();
         if (spellings.FirstOrDefault(token => token.Item2.Length == 0).token is { } nothing)
             throw new PipelineException($"The added token '{nothing.Content}' is nothing once it is normalized, which is not supported; declare it with normalized false.");
@@ -38,19 +39,26 @@ public sealed class PairTokenizer
 
     /// <summary>Reads the files of a tokenizer: tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece model.</summary>
     /// <exception cref="PipelineException">A file is broken or asks for what cannot be reproduced; the message names file and key.</exception>
-    public static PairTokenizer Load(TokenizerFiles files, TokenizerOptions? options = null) => new(TokenizerParts.Read(files, options ?? new TokenizerOptions()));
+    public static PairTokenizer Load(TokenizerFiles files, TokenizerOptions? options = null, TextPrefixes? prefixes = null) =>
+        new(TokenizerParts.Read(files, options ?? new TokenizerOptions()), prefixes);
+
+    /// <summary>As models.yaml declares it.</summary>
+    /// <inheritdoc cref="Load(TokenizerFiles, TokenizerOptions, TextPrefixes)"/>
+    public static PairTokenizer Load(TokenizerFiles files, TokenizerSpec declared) =>
+        Load(files, new TokenizerOptions(declared.Lowercase, declared.StripAccents, declared.TokenizeChineseChars), declared.Prefixes);
 
     /// <summary>The pair's row with its special tokens, truncated and padded to <paramref name="maxLength"/> tokens.</summary>
     /// <exception cref="PipelineException">Under <see cref="TruncationStrategy.OnlySecond"/> the query leaves no room for any of the passage.</exception>
-    public TokenizedInput Encode(string query, string passage, int maxLength, TruncationStrategy strategy) => Row(Ids(query), Ids(passage), maxLength, strategy);
+    public TokenizedInput Encode(string query, string passage, int maxLength, TruncationStrategy strategy) =>
+        Row(Ids(_prefixes.Query + query), Ids(_prefixes.Passage + passage), maxLength, strategy);
 
-    /// <summary>The text's row with its special tokens, truncated and padded to <paramref name="maxLength"/> tokens.</summary>
-    public TokenizedInput Encode(string text, int maxLength) => Row(Ids(text), maxLength);
+    /// <summary>A passage's row with its special tokens, truncated and padded to <paramref name="maxLength"/> tokens.</summary>
+    public TokenizedInput Encode(string text, int maxLength) => Row(Ids(_prefixes.Passage + text), maxLength);
 
     /// <summary>Tokens of the whole pair, or of a single text, with special tokens and without truncation.</summary>
     public int Count(string text, string? passage = null) => passage is null
-        ? Ids(text).Count + RowTemplate.Added(_parts.Template.Single)
-        : Ids(text).Count + Ids(passage).Count + RowTemplate.Added(_parts.Template.Pair);
+        ? Ids(_prefixes.Passage + text).Count + RowTemplate.Added(_parts.Template.Single)
+        : Ids(_prefixes.Query + text).Count + Ids(_prefixes.Passage + passage).Count + RowTemplate.Added(_parts.Template.Pair);
 
     /// <summary>The row of ids that stand for a query and a passage.</summary>
     /// <exception cref="PipelineException">As of <see cref="Encode(string, string, int, TruncationStrategy)"/>.</exception>

@@ -10,6 +10,23 @@ public sealed record TokenizerFiles(string Vocabulary)
     public string? Config { get; init; }
     /// <summary>special_tokens_map.json.</summary>
     public string? SpecialTokens { get; init; }
+
+    /// <summary>Each file under the name that programs expect.</summary>
+    public IEnumerable<(string Name, string Path)> Named()
+    {
+        yield return (TokenizerFile.KindOf(Vocabulary) switch
+        {
+            TokenizerFileKind.Text => "vocab.txt",
+            TokenizerFileKind.Json => Merges is null ? "tokenizer.json" : "vocab.json",
+            TokenizerFileKind.SentencePiece => Path.GetFileName(Vocabulary),
+            var other => throw new ArgumentOutOfRangeException(nameof(Vocabulary), other, null),
+        }, Vocabulary);
+        foreach (var (name, path) in new[] { ("merges.txt", Merges), ("tokenizer_config.json", Config), ("special_tokens_map.json", SpecialTokens) })
+        {
+            if (path is not null)
+                yield return (name, path);
+        }
+    }
 }
 
 /// <summary>What is to be done with text where no file says so; null follows the files, or BERT's defaults.</summary>

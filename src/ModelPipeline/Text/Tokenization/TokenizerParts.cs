@@ -46,6 +46,6 @@ internal sealed record TokenizerParts(Normalizer? Normalizer, PreTokenizer? PreT
     private static void RefuseOptions(TokenizerOptions options, string path)
     {
         if (options != new TokenizerOptions())
-            throw new PipelineException($"{path}: lowercase, strip_accents and tokenize_chinese_chars are for a vocab.txt; this file has them in it, so leave them out.");
+            throw new PipelineException($"{path}: lowercase, strip_accents and tokenize_chinese_chars are for a vocab.txt; this file has its own, so leave them out and declare it as file.");
     }
 }
