@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Toolkit;
 
 /// <summary>A package of a provisioned environment.</summary>

@@ -1,0 +1,31 @@
+namespace ModelPipeline.Core;
+
+/// <summary>Files that one process or thread has open alone. The system ends such a lock with the process that holds it; the file stays, as whoever waits may have it open already.</summary>
+internal static class FileLock
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Null if somebody else has the file, or it is missing and is not to be made.</summary>
+    public static FileStream? TryTake(string path, FileMode mode = FileMode.OpenOrCreate)
+    {
+        try
+        {
+            return new FileStream(path, mode, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException) when (File.Exists(path) || mode == FileMode.Open)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Waits until nobody else has the file.</summary>
+    public static async Task<FileStream> TakeAsync(string path, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            if (TryTake(path) is { } file)
+                return file;
+            await Task.Delay(Poll, cancellation).ConfigureAwait(false);
+        }
+    }
+}
