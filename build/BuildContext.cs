@@ -39,6 +39,7 @@ public sealed class BuildContext : FrostingContext
             --draft                      Publish complete and checked, but not shown to readers
             --dry-run                    Only tell what Publish would do
             --wheels=PATH                Provision installs from this folder of wheels, without an index
+            --with-torch                 Provision installs torch and OpenCV, too, for which stubs stand else
 
         TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,
             Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend

@@ -25,7 +25,7 @@ public static class ConversionJob
         {
             try
             {
-                var log = Follow(job, $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
+                var log = Follow(job, request.Activity ?? $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
                 var outcome = JsonSerializer.Deserialize(Result(job), NpuJson.Default.ConversionOutcome)!;
                 return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated, TimeSpan.FromMicroseconds(outcome.RunMicroseconds),
                     outcome.Inputs, outcome.Outputs, log, outcome.Toolkit);

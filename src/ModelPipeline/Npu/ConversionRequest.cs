@@ -21,6 +21,9 @@ public sealed record ConversionRequest
     /// <summary>Provenance that the runtime can tell later; at most 1023 bytes of UTF-8.</summary>
     public string CustomString { get; init; } = "";
 
+    /// <summary>What progress is called; null names the artifact.</summary>
+    public string? Activity { get; init; }
+
     /// <inheritdoc cref="NpuOptions"/>
     public NpuOptions Options { get; init; } = new();
 

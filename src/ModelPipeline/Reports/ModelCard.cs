@@ -24,8 +24,7 @@ internal static class ModelCard
         ["notice"] = string.Join(' ', Notices(manifest)),
         ["origin"] = Markdown.Escape(manifest.Origin),
         ["licence"] = Markdown.Escape(manifest.Licence ?? "not stated: see the origin"),
-        ["tokenizer"] = (model.Tokenizer.Lowercase ? "WordPiece, lower-cased, " : "WordPiece, cased, ")
-            + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
+        ["tokenizer"] = TokenizerOf(model, manifest) + ", " + (model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first"),
         ["shapes"] = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
         ["variants"] = Variants(manifest),
         ["lengths"] = Lengths(manifest),
@@ -37,6 +36,17 @@ internal static class ModelCard
             manifest.Files.Select(file => (string[])[$"`{file.Name}`", file.Digest.Size.ToString(CultureInfo.InvariantCulture), What(file)])),
         ["usage"] = Usage(model, manifest),
     });
+
+    private static string TokenizerOf(ModelSpec model, PackageManifest manifest)
+    {
+        var files = manifest.Files.Where(file => file.Role == PackageRole.Vocabulary).Select(file => $"`{file.Name}`").ToList();
+        if (files is not ["`vocab.txt`"])
+            return $"as {string.Join(", ", files)} say";
+        var casing = model.Tokenizer.Lowercase is false ? "WordPiece, cased" : "WordPiece, lower-cased";
+        return model.Tokenizer.StripAccents is { } strips && strips == (model.Tokenizer.Lowercase is false)
+            ? $"{casing}, accents {(strips ? "stripped" : "kept")}"
+            : casing;
+    }
 
     private static IEnumerable<string> Notices(PackageManifest manifest)
     {
@@ -127,7 +137,7 @@ internal static class ModelCard
         PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {Markdown.Escape(file.Variant!)}: for librknnrt on the NPU",
         PackageRole.Model => $"variant {Markdown.Escape(file.Variant!)}: for ONNX Runtime on the CPU",
         PackageRole.Compile => $"variant {Markdown.Escape(file.Variant!)}: the NPU compiler's report, layer by layer",
-        PackageRole.Vocabulary => "the tokenizer's vocabulary, one token a line",
+        PackageRole.Vocabulary => file.Name == "vocab.txt" ? "the tokenizer's vocabulary, one token a line" : "a file of the tokenizer",
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",
         PackageRole.Sbom => "what the release is made of, CycloneDX",

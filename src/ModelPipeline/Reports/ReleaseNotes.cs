@@ -86,9 +86,10 @@ public static class ReleaseNotes
     private static string Usage(PackageManifest manifest)
     {
         var models = manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => $"`{file.Name}` runs on {(file.Platform == VariantSpec.Cpu ? "any CPU, in ONNX Runtime" : Markdown.Escape(file.Platform ?? "?"))}");
+        var vocabulary = manifest.Files.Where(file => file.Role == PackageRole.Vocabulary).Select(file => $"`{file.Name}`").ToList();
         return $"""
             {Markdown.List(models)}
-            - `vocab.txt` is the tokenizer's vocabulary, `production.env` the environment that was decided for production, `report.html` the validation in detail.
+            - {string.Join(", ", vocabulary)} {(vocabulary is ["`vocab.txt`"] ? "is the tokenizer's vocabulary" : "make the tokenizer")}, `production.env` the environment that was decided for production, `report.html` the validation in detail.
 
             Check what you downloaded with `sha256sum --check --ignore-missing SHA256SUMS`. `README.md` says how to feed the model; `manifest.json` what it was built from.
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
@@ -9,7 +10,18 @@ namespace ModelPipeline.Sources;
 /// <param name="Source">The model file.</param>
 /// <param name="Vocab">The tokenizer's vocabulary.</param>
 /// <param name="Settings">The model's entry of models.yaml with defaults and environment applied, without the two sources.</param>
-public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonObject Settings);
+public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonObject Settings)
+{
+    /// <summary>The tokenizer's other files, by key of models.yaml; null if there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, LockedSource>? Tokenizer { get; init; }
+
+    internal bool HasSourcesOf(LockedModel? other) =>
+        Source == other?.Source && Vocab == other.Vocab && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? []);
+
+    internal static SortedDictionary<string, LockedSource>? ByKey(IEnumerable<(string Key, LockedSource Source)> sources) =>
+        sources.ToDictionary(each => each.Key, each => each.Source) is { Count: > 0 } found ? new(found, StringComparer.Ordinal) : null;
+}
 
 /// <summary><c>models.lock.json</c> beside models.yaml: what is open there, such as the commit of a branch, written down once and then held to.</summary>
 /// <param name="Version">Of this format: 1.</param>

@@ -26,6 +26,8 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     /// <summary>What boards are.</summary>
     private const string Arm64 = "linux-arm64";
 
+    private const string Provisioning = "./build.sh --target=Provision";
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     /// <summary>Where servers lie, which is on the PATH of administrators alone.</summary>
@@ -35,8 +37,8 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     public async Task<IReadOnlyList<Finding>> ExamineAsync(CancellationToken cancellation = default)
     {
         List<Finding> findings = [.. IsSourceTree() ? Building() : [], .. Native()];
-        foreach (var version in ToolkitEnvironment.VersionsOf(manifest))
-            findings.AddRange(await ToolkitAsync(version, cancellation).ConfigureAwait(false));
+        foreach (var variant in ToolkitEnvironment.VariantsOf(manifest).DistinctBy(variant => (variant.Toolkit, variant.ToolkitPython)).OrderBy(variant => variant.Toolkit, StringComparer.Ordinal))
+            findings.AddRange(await ToolkitAsync(variant, cancellation).ConfigureAwait(false));
         foreach (var device in manifest.Devices.Values)
             findings.AddRange(await DeviceAsync(device, cancellation).ConfigureAwait(false));
         if (manifest.Models.Any(model => model.Release is not null))
@@ -75,23 +77,21 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
             : new Finding("backend simulator", "ONNX Runtime", "", "dotnet restore");
     }
 
-    private async Task<IReadOnlyList<Finding>> ToolkitAsync(string version, CancellationToken cancellation)
+    private async Task<IReadOnlyList<Finding>> ToolkitAsync(VariantSpec variant, CancellationToken cancellation)
     {
-        var subject = $"backend rknn (toolkit {version})";
+        var subject = $"backend rknn (toolkit {variant.Toolkit})";
         List<Finding> findings = [];
-        if (variable(ToolkitEnvironment.PythonVariable) is not { Length: > 0 })
+        if (!ToolkitEnvironment.NamedBy(variant, variable).Any())
         {
             var found = (await PythonInterpreter.FindAsync(variable("PATH") ?? "", cancellation).ConfigureAwait(false)).FirstOrDefault();
             findings.Add(new Finding(subject, $"Python {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}", found?.Version.ToString() ?? "",
                 found?.IsSupported == true ? null : "apt-get install python3 (Debian 12), or put a python3.11 on the PATH"));
             findings.Add(new Finding(subject, "Python's venv module", found?.HasVenv == true ? "venv" : "", found?.HasVenv == true ? null : "apt-get install python3-venv"));
         }
-        const string Provisioning = "./build.sh --target=Provision";
         try
         {
-            var environment = ToolkitEnvironment.Find(version, cache, variable);
-            var missing = await MissingModulesAsync(environment.Python, version, cancellation).ConfigureAwait(false);
-            findings.Add(new Finding(subject, "rknn-toolkit2", missing.Length == 0 ? environment.Python : $"without {missing}", missing.Length == 0 ? null : Provisioning));
+            var environment = await ToolkitEnvironment.FindAsync(variant, cache, variable, cancellation).ConfigureAwait(false);
+            findings.Add(Judge(subject, environment.Python, await InstalledToolkit.OfAsync(environment.Python, import: true, cancellation).ConfigureAwait(false)));
         }
         catch (PipelineException failure)
         {
@@ -100,20 +100,17 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         return findings;
     }
 
-    /// <summary>Modules that the toolkit imports at its start, looked for without importing them.</summary>
-    private static async Task<string> MissingModulesAsync(string python, string version, CancellationToken cancellation)
+    /// <summary>Which Python is used, with its versions, and what an import of the toolkit says.</summary>
+    private static Finding Judge(string subject, string python, InstalledToolkit? installed)
     {
-        const string Question = """
-            import importlib.metadata as m, importlib.util as u, sys
-            missing = [n for n in ("rknn", "torch", "cv2", "scipy", "numpy", "onnx", "onnxruntime", "google.protobuf", "pkg_resources") if not (u.find_spec(n.split(".")[0]))]
-            versions = [d.version.split("+")[0] for d in m.distributions() if (d.metadata["Name"] or "").replace("_", "-").lower() == "rknn-toolkit2"]
-            print(", ".join(missing + ([] if sys.argv[1] in versions else ["version " + sys.argv[1]])))
-            """;
-        return await ToolkitProcess.RunAsync(python, ["-I", "-c", Question, version], cancellation: cancellation).ConfigureAwait(false) switch
+        if (installed?.Error is { } error)
         {
-            (0, var missing) => missing.Trim(),
-            _ => "a working Python",
-        };
+            var failure = ToolkitFailure.Of("import", error, "");
+            return new Finding(subject, "rknn-toolkit2", $"{python}: {installed.Versions}; importing it fails: {failure.Reason}", failure.Hint ?? Provisioning);
+        }
+        return installed is null
+            ? new Finding(subject, "rknn-toolkit2", $"{python} does not run", Provisioning)
+            : new Finding(subject, "rknn-toolkit2", $"{python}: {installed.Versions}", null);
     }
 
     private async Task<IReadOnlyList<Finding>> DeviceAsync(DeviceSpec device, CancellationToken cancellation) => device.Kind switch

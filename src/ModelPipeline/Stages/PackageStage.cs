@@ -42,7 +42,7 @@ public static class PackageStage
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
             .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
-            new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
+            .. ModelBuild.TokenizerFilesOf(fetched).Named().Select(file => new PackageSource(file.Name, file.Path, PackageRole.Vocabulary)),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
             new(DecideStage.DecisionName, Path.Combine(build.Folder, DecideStage.DecisionName), PackageRole.Decision),
@@ -70,12 +70,18 @@ public static class PackageStage
         return folder;
     }
 
+    private static JsonObject Without(JsonObject node, string key)
+    {
+        node.Remove(key);
+        return node;
+    }
+
     /// <summary>What models.yaml resolved to for this model, without anything of this machine.</summary>
     private static JsonObject Settings(ModelSpec model) => (JsonObject)JsonNode.Parse(ReportJson.Text(new
     {
         model.Shapes,
         Calibration = model.Calibration with { Regenerate = false },
-        Tokenizer = new { model.Tokenizer.Lowercase, model.Tokenizer.Truncation },
+        Tokenizer = Without(ReportJson.Node(model.Tokenizer), "vocab"),
         Validation = new { model.Validation.Corpus, model.Validation.Queries, model.Validation.Device },
         Variants = model.Variants.Select(variant => variant with { Force = false }),
         model.Decision,

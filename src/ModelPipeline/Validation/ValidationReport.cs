@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
+using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Text;
@@ -32,6 +33,10 @@ public sealed record ValidationSubject
     /// <summary>The artifact stands in for an .rknn file and must never be shipped as one.</summary>
     [JsonIgnore]
     public bool IsStandIn => Backend == Backend.Simulator;
+
+    /// <summary>The toolkit's own simulator gave the scores, in the place of a board.</summary>
+    [JsonIgnore]
+    public bool InToolkit => Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator;
 
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
     public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using ModelPipeline.Tests.Publishing;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -18,6 +19,14 @@ internal sealed class RecordedToolkit : IDisposable
             File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(packages, "site-packages", $"rknn_toolkit2-{version}.dist-info")).FullName, "METADATA"), $"Metadata-Version: 2.1\nName: rknn-toolkit2\nVersion: {version}\n");
         // Lines of a .pth file that begin with import are run, the others are added to the path.
         File.WriteAllText(Path.Combine(packages, "site-packages", "recorded.pth"), $"import os; os.environ['RECORDED_TOOLKIT'] = '{fault}'\n{Packages}\n");
+    }
+
+    /// <summary>Lets its import fail from now on.</summary>
+    public void Break(string reason)
+    {
+        var api = Path.Combine(Directory.EnumerateDirectories(folder.File("lib"), "python3*").Single(), "site-packages", "rknn", "api");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(api).FullName, "__init__.py"), $"raise ModuleNotFoundError(\"{reason}\")\n");
+        File.WriteAllText(Path.Combine(api, "..", "__init__.py"), "");
     }
 
     public static string Packages { get; } = Path.GetFullPath(RepositoryFiles.Fixture("../../recorded-toolkit"));

@@ -17,6 +17,7 @@ What was not recorded is derived; see derived.py.
 """
 
 import importlib.metadata
+import json
 import os
 import shutil
 import signal
@@ -94,7 +95,8 @@ class RKNN:
         self._go_wrong()
         stem = os.path.splitext(os.path.basename(self.model))[0]
         shutil.copy(self.model, f"{stem}.model")
-        shutil.copy(self.model, f"{stem}.data")
+        with open(f"{stem}.data", "w", encoding="utf-8") as file:
+            json.dump({"settings": self.settings, "shapes": self.shapes}, file)
         layers = "".join(f"    {to}: float16\n" for _, to in custom_hybrid or [])
         with open(f"{stem}.quantization.cfg", "w", encoding="utf-8") as file:
             file.write(recording.text("tiny-int8.quantization.cfg").replace("custom_quantize_layers: {}\n", f"custom_quantize_layers:\n{layers}" if layers else "custom_quantize_layers: {}\n"))
@@ -104,6 +106,13 @@ class RKNN:
         for path in (model_input, data_input, model_quantization_cfg):
             if not os.path.exists(path):
                 recording.fail("hybrid_quantization_step2", f"The file {path} not exists!")
+        if self.model is not None and self.version != "2.3.2":
+            return recording.refuse("hybrid_quantization_step2", "The model already exists. Do not call 'load_onnx' before executing 'hybrid_quantization_step2'.")
+        with open(data_input, encoding="utf-8") as file:
+            self.__dict__.update(json.load(file))
+        with open(model_input, "rb") as file:
+            self.content = file.read()
+        self.sides = derived.tensors(self.content, self.shapes[-1])
         self.built = "tiny-int8.rknn"
         recording.chatter(self._log(), "build")
         return 0
