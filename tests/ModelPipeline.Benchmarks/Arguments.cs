@@ -1,6 +1,5 @@
 using System.Globalization;
 using ModelPipeline.Core;
-using ModelPipeline.Text;
 
 namespace ModelPipeline.Benchmarks;
 

@@ -1,11 +1,7 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text.RegularExpressions;
-
 namespace ModelPipeline.Core;
 
 /// <summary>Writes files and folders so that a reader sees the old content or the whole new one, never a part.</summary>
-public static partial class AtomicFile
+public static class AtomicFile
 {
     /// <summary>Marks names that are not finished; <c>Clean</c> may delete whatever carries it.</summary>
     public const string TemporarySuffix = ".partial";
@@ -75,52 +71,23 @@ public static partial class AtomicFile
     }
 
     /// <summary>Deletes what this process had not finished below <paramref name="folder"/>: the last resort when it has to stop at once.</summary>
-    public static void DeleteUnfinished(string folder)
+    public static void DeleteUnfinished(string folder) => Delete(folder, $"*.{Environment.ProcessId}-*{TemporarySuffix}");
+
+    /// <summary>Deletes what any process left unfinished below <paramref name="folder"/>, in which none may be at work.</summary>
+    public static void DeleteAbandoned(string folder) => Delete(folder, $"*{TemporarySuffix}");
+
+    private static void Delete(string folder, string pattern)
     {
         if (!Directory.Exists(folder))
             return;
-        foreach (var path in Directory.EnumerateFileSystemEntries(folder, $"*.{Environment.ProcessId}-*{TemporarySuffix}", SearchOption.AllDirectories).ToList())
+        foreach (var path in Directory.EnumerateFileSystemEntries(folder, pattern, SearchOption.AllDirectories).ToList())
         {
             if (Directory.Exists(path))
                 Directory.Delete(path, recursive: true);
-            else
+            else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }
     }
-
-    /// <summary>Deletes what processes that are gone had not finished below <paramref name="folder"/>: those that were killed could not.</summary>
-    public static void DeleteAbandoned(string folder)
-    {
-        if (!Directory.Exists(folder))
-            return;
-        foreach (var path in Directory.EnumerateFileSystemEntries(folder, $"*{TemporarySuffix}", SearchOption.AllDirectories).ToList())
-        {
-            // Some go with the folder that they are in.
-            if (!Path.Exists(path) || Maker().Match(Path.GetFileName(path)) is not { Success: true } maker || IsRunning(int.Parse(maker.Groups["process"].ValueSpan, CultureInfo.InvariantCulture), path))
-                continue;
-            if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
-            else
-                File.Delete(path);
-        }
-    }
-
-    /// <summary>Whether a process of this number is older than the file, and so may have made it.</summary>
-    private static bool IsRunning(int process, string path)
-    {
-        try
-        {
-            using var running = Process.GetProcessById(process);
-            return running.StartTime <= File.GetLastWriteTime(path);
-        }
-        catch (Exception gone) when (gone is ArgumentException or InvalidOperationException)
-        {
-            return false;
-        }
-    }
-
-    [GeneratedRegex(@"\.(?<process>[0-9]{1,9})-[^.]+\.partial\z")]
-    private static partial Regex Maker();
 
     private static string TemporaryName(string path)
     {

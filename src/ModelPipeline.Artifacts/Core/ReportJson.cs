@@ -39,7 +39,12 @@ public static partial class ReportJson
     public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));
 
     /// <exception cref="PipelineException">The file is missing, is no JSON, or lacks a property.</exception>
-    public static T Read<T>(string path) => Read<T>(() => File.OpenRead(path), path, "Delete it and run the stage that makes it again.");
+    public static T Read<T>(string path) => Read<T>(path, "Delete it and run the stage that makes it again.");
+
+    /// <param name="path">The file.</param>
+    /// <param name="advice">One sentence on how to mend it, for errors.</param>
+    /// <exception cref="PipelineException">As above.</exception>
+    public static T Read<T>(string path, string advice) => Read<T>(() => File.OpenRead(path), path, advice);
 
     /// <param name="json">Read to its end.</param>
     /// <param name="name">For errors.</param>

@@ -1,9 +1,5 @@
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
-using ModelPipeline.Devices;
-using ModelPipeline.Latency;
-using ModelPipeline.Publishing;
-using ModelPipeline.Text;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;

@@ -1,4 +1,3 @@
-using ModelPipeline.Devices;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;

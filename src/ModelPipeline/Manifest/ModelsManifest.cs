@@ -1,11 +1,6 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
-using ModelPipeline.Devices;
-using ModelPipeline.Latency;
-using ModelPipeline.Metrics;
-using ModelPipeline.Publishing;
-using ModelPipeline.Text;
 
 namespace ModelPipeline.Manifest;
 

@@ -42,10 +42,10 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     {
         if (!File.Exists(path))
             return Empty;
-        var read = ReportJson.Read<ModelsLock>(path);
+        var read = ReportJson.Read<ModelsLock>(path, $"It holds the pins of all models: restore it, as with 'git checkout -- {FileName}'.");
         return read.Version == CurrentVersion
             ? read with { Models = new(read.Models, StringComparer.Ordinal) }
-            : throw new PipelineException($"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, or renew it with --target=Update.", PipelineException.ConfigurationError);
+            : throw new PipelineException($"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, whose pins it holds.", PipelineException.ConfigurationError);
     }
 
     /// <summary>Writes the file, atomically; the same bytes for the same content.</summary>

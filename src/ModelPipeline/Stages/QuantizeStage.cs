@@ -4,7 +4,6 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
-using ModelPipeline.Publishing;
 using ModelPipeline.Quantization;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;

@@ -1,10 +1,7 @@
-using System.Runtime.InteropServices;
 using ModelPipeline.Core;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
-using ModelPipeline.Publishing;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 

@@ -1,5 +1,3 @@
-using System.Text;
-using Microsoft.ML.Tokenizers;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text.Tokenization;

@@ -1,4 +1,3 @@
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;

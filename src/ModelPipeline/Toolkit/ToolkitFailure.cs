@@ -1,5 +1,4 @@
 using System.Text.RegularExpressions;
-using ModelPipeline.Core;
 
 namespace ModelPipeline.Toolkit;
 

@@ -1,5 +1,4 @@
 using System.Text.Json.Serialization;
-using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;
 

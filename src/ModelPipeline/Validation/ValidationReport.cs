@@ -1,6 +1,5 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
-using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Text;

@@ -70,12 +70,12 @@ internal sealed class Workspace : IDisposable
     public Task<HostRun> RunAsync((string Name, string Value) variable, params string[] arguments) =>
         HostProcess.RunAsync(Folder, arguments, new Dictionary<string, string> { [variable.Name] = variable.Value });
 
-    /// <summary>Digest and last change of everything below artifacts, by path.</summary>
+    /// <summary>Digest and last change of everything below artifacts, by path; without the lock of runs.</summary>
     public SortedDictionary<string, BuiltFile> Files()
     {
         var artifacts = folder.File("artifacts");
         return new(
-            !Directory.Exists(artifacts) ? [] : Directory.EnumerateFiles(artifacts, "*", SearchOption.AllDirectories).ToDictionary(
+            !Directory.Exists(artifacts) ? [] : Directory.EnumerateFiles(artifacts, "*", SearchOption.AllDirectories).Where(path => Path.GetFileName(path) != WorkFolder.LockName).ToDictionary(
                 path => Path.GetRelativePath(artifacts, path), path => new BuiltFile(FileDigest.Of(path), File.GetLastWriteTimeUtc(path))),
             StringComparer.Ordinal);
     }

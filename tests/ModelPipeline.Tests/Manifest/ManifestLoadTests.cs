@@ -1,8 +1,6 @@
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
-using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
-using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Manifest;
 

@@ -147,6 +147,7 @@ public sealed class ModelSourcesTests : IDisposable
         _folder.Write("models.lock.json", text);
         var error = await FailsAsync(hub);
         Assert.Contains("models.lock.json: " + expected, error);
+        Assert.DoesNotContain("delete", error, StringComparison.OrdinalIgnoreCase);
     }
 
     private static byte[] Model(string commit) => Encoding.UTF8.GetBytes(commit == First ? commit + "\n" : commit + "\n" + commit + "\n");

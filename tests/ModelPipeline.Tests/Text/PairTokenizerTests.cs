@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using CsCheck;
 using ModelPipeline.Core;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 

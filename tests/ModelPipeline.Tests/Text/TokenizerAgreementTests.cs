@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using ModelPipeline.Benchmarks;
-using ModelPipeline.Onnx;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 using Reference = Tokenizers.DotNet.Tokenizer;

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
-using ModelPipeline.Rewrites;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 

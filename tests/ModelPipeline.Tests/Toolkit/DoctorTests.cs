@@ -1,9 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using ModelPipeline.Manifest;
-using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
-using ModelPipeline.Tests.Npu;
 
 namespace ModelPipeline.Tests.Toolkit;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using ModelPipeline.Tests.Publishing;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;

@@ -1,6 +1,7 @@
+using ModelPipeline.Core;
+using ModelPipeline.Text.Tokenization.Wire;
 
 using Google.Protobuf;
-using ModelPipeline.Core;
 
 namespace ModelPipeline.Text.Tokenization;
 

@@ -1,5 +1,3 @@
-using ModelPipeline.Core;
-
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>The normalizer, pre_tokenizer and post_processor of a tokenizer.json.</summary>
