@@ -6,6 +6,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
+using ModelPipeline.Text.Tokenization.Wire;
 
 namespace ModelPipeline.Tests.Text;
 
