@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Stages;
 
 namespace ModelPipeline.Tests.Stages;

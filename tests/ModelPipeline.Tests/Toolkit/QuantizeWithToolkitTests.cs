@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;

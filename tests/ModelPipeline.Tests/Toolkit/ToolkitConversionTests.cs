@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
