@@ -114,7 +114,7 @@ internal sealed class InProcessDevice : Device
             }
             cancellation.ThrowIfCancellationRequested();
             await all.ConfigureAwait(false);
-            return new DeviceRun(runs, Stopwatch.GetElapsedTime(started, Volatile.Read(ref last)), 1);
+            return new DeviceRun(runs, Stopwatch.GetElapsedTime(started, Volatile.Read(ref last)));
         }
         finally
         {

@@ -27,7 +27,7 @@ public static class ConversionJob
             {
                 var log = Follow(job, request.Activity ?? $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
                 var outcome = JsonSerializer.Deserialize(Result(job), NpuJson.Default.ConversionOutcome)!;
-                return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated, TimeSpan.FromMicroseconds(outcome.RunMicroseconds),
+                return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated,
                     outcome.Inputs, outcome.Outputs, log, outcome.Toolkit);
             }
             catch (OperationCanceledException e)
