@@ -125,7 +125,10 @@ internal static class SentencePieceFile
             ? throw new PipelineException(
                 $"{path}: the added token '{foreign.Content}' has id {foreign.Id}, which is '{pieces[foreign.Id].Item1}' there; declare the model's tokenizer.json instead.")
             : new TokenizerParts(
-                new NormalizerSequence(steps), new MetaspacePreTokenizer(Space, Prepend: true, SplitWords: true), model, added, StepReader.Template(null)) { PaddingId = 0 };
+                new NormalizerSequence(steps), new MetaspacePreTokenizer(Space, Prepend: true, SplitWords: true), model, added, StepReader.Template(null))
+            {
+                PaddingId = 0,
+            };
     }
 
     private static Normalizer[] Optional(Normalizer? step) => step is null ? [] : [step];
