@@ -144,9 +144,13 @@ internal static class ModelCard
     private static string Usage(ModelSpec model, PackageManifest manifest)
     {
         var usage = new StringBuilder("Inputs are `input_ids`, `attention_mask` and `token_type_ids`, int64 at one of the shapes above: ");
+        var row = manifest.Task == ModelTask.Rerank ? "`[CLS] query [SEP] passage [SEP]`" : "`[CLS] text [SEP]`";
+        usage.Append(manifest.Files.Any(file => file.Name == "vocab.txt") ? $"{row}, padded with zeros. " : "rows as the tokenizer's files have them, padded with its padding token. ");
         usage.Append(manifest.Task == ModelTask.Rerank
-            ? "`[CLS] query [SEP] passage [SEP]`, padded with zeros. The output is one float a pair: sort passages by it, descending."
-            : "`[CLS] text [SEP]`, padded with zeros. Pool the output over the tokens whose mask is 1.");
+            ? "The output is one float a pair: sort passages by it, descending."
+            : "Pool the output over the tokens whose mask is 1.");
+        if (model.Tokenizer.Prefixes is { } prefixes)
+            usage.Append($" Put '{Markdown.Escape(prefixes.Query)}' before queries and '{Markdown.Escape(prefixes.Passage)}' before passages.");
         var extensions = manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => Path.GetExtension(file.Name)).ToHashSet();
         if (extensions.Contains(".onnx"))
             usage.Append("\n`.onnx` files run in ONNX Runtime on any machine.");

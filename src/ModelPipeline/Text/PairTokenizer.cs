@@ -3,7 +3,9 @@ using ModelPipeline.Text.Tokenization;
 
 namespace ModelPipeline.Text;
 
-/// <summary>Turns single texts and (query, passage) pairs into model inputs; ids, types and mask equal the reference tokenizer's. Immutable, safe to share between threads.</summary>
+/// <summary>
+/// Turns single texts and (query, passage) pairs into model inputs; ids, types and mask equal the reference tokenizer's. Immutable, safe to share between threads.
+/// </summary>
 public sealed class PairTokenizer
 {
     private readonly TokenizerParts _parts;
@@ -130,7 +132,8 @@ public sealed class PairTokenizer
             return first < room
                 ? (first, room - first)
                 : throw new PipelineException(
-                    $"A query of {first} tokens leaves no room for its passage in {room} beside the special tokens; use truncation longest_first, a longer sequence or shorter queries.");
+                    $"A query of {first} tokens leaves no room for its passage in {room} beside the special tokens; "
+                    + "use truncation longest_first, a longer sequence or shorter queries.");
         }
         var shorter = Math.Min(Math.Min(first, second), room / 2);
         return first > second ? (room - shorter, shorter) : (shorter, room - shorter);

@@ -131,6 +131,15 @@ public sealed class TokenizerFilesTests : IDisposable
         Assert.Equal(expected, tokenizer.Encode(text, tokenizer.Count(text)).InputIds);
     }
 
+    /// <summary>Vocabularies that other classes split or surround otherwise.</summary>
+    [Fact]
+    public void A_vocab_txt_of_another_class_is_refused()
+    {
+        var vocabulary = _folder.Write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+        var files = new TokenizerFiles(vocabulary) { Config = _folder.Write("tokenizer_config.json", """{"tokenizer_class":"BertJapaneseTokenizer"}""") };
+        Assert.Contains("tokenizer_class: 'BertJapaneseTokenizer' is not supported", Assert.Throws<PipelineException>(() => PairTokenizer.Load(files)).Message);
+    }
+
     [Fact]
     public void A_sentencepiece_model_of_another_family_is_refused()
     {
@@ -139,7 +148,7 @@ public sealed class TokenizerFilesTests : IDisposable
         string Message(TokenizerFiles files) => Assert.Throws<PipelineException>(() => PairTokenizer.Load(files)).Message;
 
         Assert.Contains("spm.model: begins with a b c d e, so it is none of", Message(new(path)));
-        Assert.Contains("tokenizer_class: a SentencePiece model of 'T5Tokenizer'", Message(new(path) { Config = _folder.Write("c.json", """{"tokenizer_class":"T5TokenizerFast"}""") }));
+        Assert.Contains("c.json: tokenizer_class: 'T5Tokenizer' is not supported without its tokenizer.json", Message(new(path) { Config = _folder.Write("c.json", """{"tokenizer_class":"T5TokenizerFast"}""") }));
         model.TrainerSpec = new TrainerSpec { ModelType = TrainerSpec.Types.ModelType.Bpe };
         Assert.Contains("model_type: Bpe is not supported", Message(new(_folder.Write("spm.model", model.ToByteArray()))));
         Assert.Contains("merges.txt belongs to a vocab.json", Message(new(path) { Merges = path }));

@@ -10,6 +10,7 @@ internal static class BertVocabulary
 
     public static TokenizerParts Read(string path, TokenizerSettings settings, TokenizerOptions options)
     {
+        settings.RequireClass("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer");
         var tokens = new Dictionary<string, int>(StringComparer.Ordinal);
         var length = 0;
         foreach (var (number, token) in TextLines.Read(path))

@@ -22,7 +22,9 @@ internal sealed class BytePairModel : TokenModel
         foreach (var (rank, (first, second)) in merges.Index())
             _merges[(IdOf(first), IdOf(second))] = (rank, IdOf(first + second));
 
-        int IdOf(string token) => vocabulary.TryGetValue(token, out var id) ? id : throw new PipelineException($"{place}: the merges need the token '{token}', which the vocabulary lacks.");
+        int IdOf(string token) => vocabulary.TryGetValue(token, out var id)
+            ? id
+            : throw new PipelineException($"{place}: the merges need the token '{token}', which the vocabulary lacks.");
     }
 
     public override IReadOnlyDictionary<string, int> Vocabulary { get; }
@@ -59,8 +61,11 @@ internal sealed class BytePairModel : TokenModel
         {
             var at = candidate.At;
             // Out of date if either side has been merged meanwhile.
-            if (row[at].Id < 0 || row[at].Next >= row.Length || !_merges.TryGetValue((row[at].Id, row[row[at].Next].Id), out var merge) || merge.Merged != candidate.Merged)
+            if (row[at].Id < 0 || row[at].Next >= row.Length
+                || !_merges.TryGetValue((row[at].Id, row[row[at].Next].Id), out var merge) || merge.Merged != candidate.Merged)
+            {
                 continue;
+            }
             var right = row[at].Next;
             row[at] = row[at] with { Id = merge.Merged, Next = row[right].Next };
             row[right] = row[right] with { Id = -1 };

@@ -10,6 +10,7 @@ internal static class RobertaVocabulary
 
     public static TokenizerParts Read(JsonPlace root, string merges, TokenizerSettings settings)
     {
+        settings.RequireClass("RobertaTokenizer");
         var vocabulary = TokenizerJson.Vocabulary(root);
         var specials = SpecialTokens.ToDictionary(token => token.Name, token => settings.Special(token.Name) ?? token.Usual);
         foreach (var token in specials.Values)

@@ -23,7 +23,7 @@ internal static class SentencePieceFile
             throw new PipelineException($"{path}: token '{special.Piece_}' is {special.Type}, which is not supported here; declare the model's tokenizer.json instead.");
         var map = model.NormalizerSpec?.PrecompiledCharsmap is { Length: > 0 } bytes ? new PrecompiledNormalizer(bytes.Span, $"{path}: normalizer_spec.precompiled_charsmap") : null;
         var first = pieces.Take(5).Select(piece => piece.Piece_).ToList();
-        return FamilyOf(settings.Find("tokenizer_class"), first, path) switch
+        return FamilyOf(settings, first, path) switch
         {
             Family.XlmRoberta => XlmRoberta(pieces, map, settings, path),
             Family.Albert => Albert(pieces, map, settings, path),
@@ -49,18 +49,17 @@ internal static class SentencePieceFile
 
     private enum Family { XlmRoberta, Albert, DebertaV2 }
 
-    private static Family FamilyOf(JsonPlace? declared, List<string> first, string path)
+    private static Family FamilyOf(TokenizerSettings settings, List<string> first, string path)
     {
-        if (declared is { } place)
+        settings.RequireClass("XLMRobertaTokenizer", "AlbertTokenizer", "DebertaV2Tokenizer");
+        switch (settings.Class)
         {
-            var name = place.Text();
-            return (name.EndsWith("Fast", StringComparison.Ordinal) ? name[..^4] : name) switch
-            {
-                "XLMRobertaTokenizer" => Family.XlmRoberta,
-                "AlbertTokenizer" => Family.Albert,
-                "DebertaV2Tokenizer" => Family.DebertaV2,
-                var other => throw place.Refused($"a SentencePiece model of '{other}'; declare its tokenizer.json instead, which"),
-            };
+            case "XLMRobertaTokenizer":
+                return Family.XlmRoberta;
+            case "AlbertTokenizer":
+                return Family.Albert;
+            case "DebertaV2Tokenizer":
+                return Family.DebertaV2;
         }
         return first switch
         {
@@ -95,7 +94,9 @@ internal static class SentencePieceFile
             new ReplaceNormalizer(new LiteralPattern("``"), "\""), new ReplaceNormalizer(new LiteralPattern("''"), "\""), .. accents,
             .. Lower(settings, otherwise: true), .. Optional(map), new ReplaceNormalizer(new CodePointRegex(" {2,}", path), " "),
         ];
-        return Parts(pieces, 1, steps, usual, settings, path) with { Template = RowTemplates.Bert(2, 3), PaddingId = 0 };
+        // Tokens of a number and a comma are made unlikely, so that the two stay apart.
+        List<(string, double)> weighted = [.. pieces.Select(piece => piece.Token is [.., var digit, ','] && char.IsDigit(digit) ? (piece.Token, piece.Score - 100) : piece)];
+        return Parts(weighted, 1, steps, usual, settings, path) with { Template = RowTemplates.Bert(2, 3), PaddingId = 0 };
     }
 
     /// <summary>The mask is appended, unless the model has it.</summary>
@@ -119,7 +120,8 @@ internal static class SentencePieceFile
         var model = new UnigramModel(pieces, unknown, byteFallback: false, path);
         var added = settings.Added() ?? usual;
         return added.Where(token => token.Id < pieces.Count).FirstOrDefault(token => pieces[token.Id].Item1 != token.Content) is { } foreign
-            ? throw new PipelineException($"{path}: the added token '{foreign.Content}' has id {foreign.Id}, which is '{pieces[foreign.Id].Item1}' there; declare the model's tokenizer.json instead.")
+            ? throw new PipelineException(
+                $"{path}: the added token '{foreign.Content}' has id {foreign.Id}, which is '{pieces[foreign.Id].Item1}' there; declare the model's tokenizer.json instead.")
             : new TokenizerParts(
                 new NormalizerSequence(steps), new MetaspacePreTokenizer(Space, Prepend: true, SplitWords: true), model, added, StepReader.Template(null)) { PaddingId = 0 };
     }

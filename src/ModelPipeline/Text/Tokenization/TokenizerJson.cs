@@ -20,6 +20,8 @@ internal static class TokenizerJson
         var words = StepReader.PreTokenizer(root.Find("pre_tokenizer"));
         if (model is BytePairModel && words is not (ByteLevelPreTokenizer or PreTokenizerSequence { Steps: [.., ByteLevelPreTokenizer] }))
             throw root["model"].Refused("BPE without a pre_tokenizer ByteLevel at its end");
+        if (words is ByteLevelPreTokenizer { AddPrefixSpace: var prefixed } && settings.Find("add_prefix_space") is { } declared && declared.Flag() != prefixed)
+            throw Contrary(declared, root, "pre_tokenizer");
         var added = Added(root.Find("added_tokens"), model);
         var ids = added.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
         var padding = root.Find("padding");
@@ -114,7 +116,10 @@ internal static class TokenizerJson
             if (!model.Vocabulary.TryGetValue(token.Content, out var expected) && !ids.TryGetValue(token.Content, out expected))
                 expected = next++;
             if (expected != token.Id)
-                throw new PipelineException($"{item["id"]}: '{token.Content}' is declared as {token.Id}, but would get {expected} by its place; take the file from the model's author again.");
+            {
+                throw new PipelineException(
+                    $"{item["id"]}: '{token.Content}' is declared as {token.Id}, but would get {expected} by its place; take the file from the model's author again.");
+            }
             if (!ids.TryAdd(token.Content, token.Id))
                 throw item.Refused($"'{token.Content}' twice");
             tokens.Add((token, item.Flag("special", false)));
@@ -130,7 +135,10 @@ internal static class TokenizerJson
         foreach (var (key, value) in new[] { ("do_lower_case", bert.Lowercase), ("strip_accents", bert.StripAccents), ("tokenize_chinese_chars", bert.HandleChineseChars) })
         {
             if (settings.Find(key) is { } declared && declared.Flag() != value)
-                throw new PipelineException($"{declared}: {declared.Value}, but {root.File} has the contrary in its normalizer; make the two agree.");
+                throw Contrary(declared, root, "normalizer");
         }
     }
+
+    private static PipelineException Contrary(JsonPlace declared, JsonPlace root, string section) =>
+        new($"{declared}: {declared.Value}, but {root.File} has the contrary in its {section}; make the two agree.");
 }

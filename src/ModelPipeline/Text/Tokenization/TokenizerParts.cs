@@ -32,7 +32,8 @@ internal sealed record TokenizerParts(Normalizer? Normalizer, PreTokenizer? PreT
                     Refuse(files.Merges, "a tokenizer.json has its merges in it");
                     return TokenizerJson.Read(root, settings);
                 }
-                return RobertaVocabulary.Read(root, files.Merges ?? throw new PipelineException($"{files.Vocabulary}: a vocab.json needs its merges.txt; declare it as merges."), settings);
+                var merges = files.Merges ?? throw new PipelineException($"{files.Vocabulary}: a vocab.json needs its merges.txt; declare it as merges.");
+                return RobertaVocabulary.Read(root, merges, settings);
         }
         throw new InvalidOperationException();
     }

@@ -22,6 +22,23 @@ internal sealed class TokenizerSettings
         return settings;
     }
 
+    /// <summary>tokenizer_class without its Fast; null if it is not said.</summary>
+    public string? Class
+    {
+        get
+        {
+            var name = Find("tokenizer_class")?.Text();
+            return name?.EndsWith("Fast", StringComparison.Ordinal) == true ? name[..^4] : name;
+        }
+    }
+
+    /// <exception cref="PipelineException">tokenizer_class is there and none of <paramref name="known"/>: another class makes other rows of the same vocabulary.</exception>
+    public void RequireClass(params ReadOnlySpan<string> known)
+    {
+        if (Class is { } name && !known.Contains(name))
+            throw new PipelineException($"{Find("tokenizer_class")}: '{name}' is not supported without its tokenizer.json; declare that as file.");
+    }
+
     /// <summary>A key of tokenizer_config.json that is there and not null.</summary>
     public JsonPlace? Find(string key) => _config?.Find(key);
 
