@@ -1,4 +1,4 @@
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 

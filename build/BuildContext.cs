@@ -2,7 +2,9 @@ using Cake.Common;
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
@@ -40,7 +42,7 @@ public sealed class BuildContext : FrostingContext
             Declared = context.HasArgument("model") || context.HasArgument("variant")
                 ? Manifest with { Models = Selected, Devices = Manifest.Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key)).ToDictionary() }
                 : Manifest;
-            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify<PackageManifest>(folder) : null;
             Builds = Manifest.Models.ToDictionary(
                 model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
             var targets = TargetNames.OfClasses().ToList();

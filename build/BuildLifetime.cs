@@ -1,7 +1,7 @@
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 

@@ -1,5 +1,5 @@
 using Cake.Core;
-using ModelPipeline;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace Build;

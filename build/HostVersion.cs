@@ -1,6 +1,6 @@
 using Cake.Cli;
 using Cake.Core;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 

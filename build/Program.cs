@@ -2,7 +2,7 @@ using Build;
 using Cake.Cli;
 using Cake.Frosting;
 using Microsoft.Extensions.DependencyInjection;
-using ModelPipeline;
+using ModelPipeline.Core;
 using Spectre.Console;
 
 if (Environment.GetEnvironmentVariable("CI") == "true" || Console.IsOutputRedirected)

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 

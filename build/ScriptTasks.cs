@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Cake.Core;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 using Spectre.Console;
 

@@ -1,6 +1,6 @@
 using System.Reflection;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace Build;

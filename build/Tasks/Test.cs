@@ -8,7 +8,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Core.IO;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Core;
 using Path = System.IO.Path;
 
 namespace Build.Tasks;

@@ -1,6 +1,6 @@
 using System.Globalization;
-using ModelPipeline;
 using ModelPipeline.Benchmarks;
+using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;

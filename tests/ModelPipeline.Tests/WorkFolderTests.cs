@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Tests;
 
 public sealed class WorkFolderTests : IDisposable

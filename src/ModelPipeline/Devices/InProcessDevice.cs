@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Text;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Text;

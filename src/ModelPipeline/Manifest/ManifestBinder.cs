@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;

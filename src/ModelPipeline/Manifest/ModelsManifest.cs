@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Manifest;
 
@@ -71,27 +73,6 @@ public sealed record ModelSpec
     public required DecisionSpec Decision { get; init; }
     public ReleaseSpec? Release { get; init; }
 }
-
-/// <summary>[batch, sequence length in tokens].</summary>
-public readonly record struct InputShape(int Batch, int Sequence)
-{
-    /// <summary>As used in file names: 1x128.</summary>
-    public override string ToString() => $"{Batch}x{Sequence}";
-}
-
-/// <summary>Exactly one of <see cref="File"/>, <see cref="Url"/>, <see cref="HuggingFace"/> is set.</summary>
-public sealed record SourceSpec
-{
-    public string? File { get; init; }
-    public Uri? Url { get; init; }
-    public HuggingFaceSource? HuggingFace { get; init; }
-    /// <summary>Lower-case hex; null only for Hugging Face.</summary>
-    public string? Sha256 { get; init; }
-    /// <summary>Largest acceptable size in bytes; a longer body is refused.</summary>
-    public long MaxBytes { get; init; } = 4L << 30;
-}
-
-public sealed record HuggingFaceSource(string Repo, string Revision, string File);
 
 public sealed record TokenizerSpec
 {

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;

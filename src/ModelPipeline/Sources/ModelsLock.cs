@@ -1,15 +1,10 @@
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;
-
-/// <summary>A source's content as it was found.</summary>
-/// <param name="From">The source as models.yaml names it, without its digest: <c>huggingface:org/model@main:onnx/model.onnx</c>, a URL, or a path relative to models.yaml.</param>
-/// <param name="Commit">What the Hugging Face revision stood for, 40 hex digits; null for other sources.</param>
-/// <param name="Sha256">Lower-case hex.</param>
-/// <param name="Size">Bytes.</param>
-public sealed record LockedSource(string From, string? Commit, string Sha256, long Size);
 
 /// <summary>What one model is made of.</summary>
 /// <param name="Source">The model file.</param>

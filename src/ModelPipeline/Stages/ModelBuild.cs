@@ -1,16 +1,11 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 
 namespace ModelPipeline.Stages;
-
-/// <summary>What a stage tells while it runs, and how it is told to stop.</summary>
-/// <param name="Progress">Long work in steps.</param>
-/// <param name="Info">One line of news.</param>
-/// <param name="Warning">One line that needs attention.</param>
-/// <param name="Cancellation">Honoured within a second.</param>
-public sealed record StageContext(IProgress<StageProgress> Progress, Action<string> Info, Action<string> Warning, CancellationToken Cancellation);
 
 /// <summary>
 /// One model on its way from source to package: where each stage's outputs lie, and the inputs that several stages share. Stages are in the

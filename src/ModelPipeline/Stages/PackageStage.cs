@@ -1,8 +1,10 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
+using ModelPipeline.Reports;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -62,7 +64,8 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        var content = new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings, Text = ReleaseText.Of(model) };
+        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }

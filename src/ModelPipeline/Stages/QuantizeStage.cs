@@ -1,9 +1,11 @@
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;

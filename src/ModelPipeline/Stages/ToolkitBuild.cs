@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Text;

@@ -1,4 +1,6 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -28,7 +30,7 @@ public static class ToolkitStage
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
     internal static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>
         report.Toolkit is { } findings
-            ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, Opinion.Of(source, report, other)] } }
+            ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, report.OpinionOf(source, other)] } }
             : report;
 
     /// <summary>Reports with what they only tell together: estimated latencies, what our emulation says of the same build, and what the last release had.</summary>

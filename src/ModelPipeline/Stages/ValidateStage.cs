@@ -1,12 +1,14 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
+using ModelPipeline.Decision;
 using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
-using ModelPipeline.Sources;
+using ModelPipeline.Reports;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
-using ModelPipeline.Validation.Html;
 
 namespace ModelPipeline.Stages;
 

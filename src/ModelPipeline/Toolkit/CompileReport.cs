@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Toolkit;
 
@@ -96,6 +97,7 @@ public sealed partial record CompileReport(
 /// <param name="Cycles">The larger of both.</param>
 /// <param name="TrafficKb">Read and written, KiB.</param>
 /// <param name="Name">Operator and node name.</param>
+[OneLine]
 public sealed record CompiledLayer(
     int Id, string Operator, string Type, string Target, string Inputs, string Output, long DdrCycles, long NpuCycles, long Cycles, long TrafficKb, string Name)
 {
@@ -116,6 +118,7 @@ public sealed record CompiledLayer(
 /// <param name="Shape">As printed.</param>
 /// <param name="Start">Offset in bytes.</param>
 /// <param name="Size">Bytes.</param>
+[OneLine]
 public sealed record PlacedTensor(int Layer, string Operator, string Name, string Type, string? Format, string Shape, long Start, long Size)
 {
     internal static PlacedTensor Of(Match row)

@@ -1,10 +1,11 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Toolkit;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Toolkit;
 
 /// <summary>What a board needs for files of one version of rknn-toolkit2.</summary>

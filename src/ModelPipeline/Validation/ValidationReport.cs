@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 
@@ -108,6 +110,18 @@ public sealed record ValidationReport(
         var compiled = Gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Compile);
         return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled] };
     }
+
+    /// <summary>How another report scored the same texts, told beside this one.</summary>
+    /// <param name="source">Who gave the other's scores.</param>
+    /// <param name="other">Of the same corpus.</param>
+    public Opinion OpinionOf(string source, ValidationReport other) => new(
+        source,
+        Figure.Set(other.Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy)
+            .Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
+        Figure.Round(Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average()));
+
+    private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
+        RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;
 
     private static ValidationReport Judged(
         ValidationSubject subject,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.EndToEnd;
 

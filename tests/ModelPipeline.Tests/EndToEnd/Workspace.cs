@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 
@@ -78,7 +80,7 @@ internal sealed class Workspace : IDisposable
             StringComparer.Ordinal);
     }
 
-    public PackageManifest VerifiedPackage() => PackageCheck.Verify(Package);
+    public PackageManifest VerifiedPackage() => PackageCheck.Verify<PackageManifest>(Package);
 
     /// <summary>The sample model as models.yaml has it now.</summary>
     public ModelSpec Spec() => ModelsYaml.Load(Manifest, new ManifestOverrides(), _ => null).Models.Single(model => model.Name == Model);

@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Manifest;

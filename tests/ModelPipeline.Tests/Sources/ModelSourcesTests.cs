@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 

@@ -1,6 +1,7 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Onnx;
 using Tensor = ModelPipeline.Onnx.Tensor;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 

@@ -1,6 +1,8 @@
 using System.Text;
 using CsCheck;
 using Google.Protobuf;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using ModelPipeline.Manifest;
-using ModelPipeline.Toolkit;
+using ModelPipeline.Stages;
 
 namespace ModelPipeline.Tests.Toolkit;
 

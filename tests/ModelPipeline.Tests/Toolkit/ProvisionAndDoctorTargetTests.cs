@@ -15,13 +15,7 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
         Assert.True(File.Exists(RecordedToolkit.SystemPython));
         foreach (var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2")).Select(line => line.Split(';')[0].Split("==")).Where(pin => pin.Length == 2).Select(pin => (pin[0], pin[1])))
         {
-            Wheels.Pack(folder.File("wheels"), name, version, name switch
-            {
-                "rknn-toolkit2" => "rknn/api",
-                "protobuf" => "google",
-                "setuptools" => "pkg_resources",
-                _ => null,
-            }, code: "class RKNN: pass\n");
+            Wheels.Pack(folder.File("wheels"), name, version, content: name == "rknn-toolkit2" ? Wheels.Module("rknn/api", "class RKNN: pass\n") : null);
         }
 
         var before = await RunAsync("--target=Doctor", "--model=ms-marco-MiniLM-L-12-v2");

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;

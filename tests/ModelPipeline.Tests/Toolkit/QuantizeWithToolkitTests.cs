@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -54,6 +55,27 @@ public sealed class QuantizeWithToolkitTests : IDisposable
         var reports = Array.ConvertAll(["1x64", "1x128"], shape => ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json")));
         Assert.All(reports, report => Assert.Equal((FileDigest.Of(artifact, TestContext.Current.CancellationToken), 10, true), (report.Subject.ArtifactDigest, report.Queries.Count, report.Subject.Simulated)));
         Assert.NotEqual(reports[0].Queries[0].Scores, reports[1].Queries[0].Scores);
+    }
+
+    [Fact]
+    public async Task What_a_killed_run_left_goes_with_the_next()
+    {
+        using var hanging = new RecordedToolkit("hang");
+        workspace.Edit(("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
+        using var host = new HostProcess(workspace.Folder, ["--target=Quantize:tiny-reranker:npu"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
+        var pids = await RecordedToolkit.HangingAsync(workspace.Folder);
+
+        host.Kill();
+        await host.EndAsync();
+        await ProcessTable.EndsAsync(pids[0]);
+        Assert.NotEmpty(Left());
+        (await workspace.RunAsync("--target=Fetch", "--model=tiny-reranker")).Succeeded();
+
+        Assert.Empty(Left());
+        foreach (var pid in pids.Where(ProcessTable.IsRunning))
+            System.Diagnostics.Process.GetProcessById(pid).Kill();
+
+        IEnumerable<string> Left() => Directory.EnumerateFileSystemEntries(workspace.Folder, "*.partial", SearchOption.AllDirectories);
     }
 
     [Fact]

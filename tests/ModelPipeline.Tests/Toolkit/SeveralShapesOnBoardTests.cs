@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Validation;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Tests.Toolkit;
 
 /// <summary>Keeps all progress that was reported.</summary>

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -191,6 +192,14 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     public async Task A_file_that_the_toolkit_did_not_finish_is_refused()
     {
         Assert.Contains("not the .rknn file that was expected: its header announces a payload of 2731136 bytes", await Failure(files.Request(Toolkit("cut"), output)));
+        Assert.Equal(["tiny-W8A8.rknn.log"], Left());
+    }
+
+    [Fact]
+    public async Task A_build_whose_compile_report_has_no_end_is_an_error()
+    {
+        Assert.Contains(
+            "rknn-toolkit2 built it, and its compile report has no internal memory size and no weight memory size. Nothing can be judged", await Failure(files.Request(Toolkit("unended"), output)));
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 

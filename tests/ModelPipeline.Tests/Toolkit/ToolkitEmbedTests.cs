@@ -1,6 +1,8 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Metrics;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Tests.Stages;

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;

@@ -1,4 +1,7 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Validation;

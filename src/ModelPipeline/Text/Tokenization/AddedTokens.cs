@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Text.Tokenization;
 

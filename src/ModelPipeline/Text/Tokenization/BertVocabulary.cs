@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>BERT's vocab.txt: one token a line, its id the line's index from 0.</summary>

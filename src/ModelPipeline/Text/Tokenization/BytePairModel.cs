@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Text.Tokenization;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>Files that tell how a model's texts become ids.</summary>

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>All that turns texts into rows, as some files declare it.</summary>

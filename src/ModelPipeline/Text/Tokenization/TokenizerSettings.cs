@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>tokenizer_config.json and special_tokens_map.json, of which either may be missing.</summary>

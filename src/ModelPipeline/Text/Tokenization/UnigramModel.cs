@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Text.Tokenization;
 

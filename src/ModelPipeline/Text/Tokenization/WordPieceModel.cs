@@ -1,5 +1,6 @@
 using System.Text;
 using Microsoft.ML.Tokenizers;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Text.Tokenization;
 

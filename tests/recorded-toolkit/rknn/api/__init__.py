@@ -11,6 +11,7 @@ RECORDED_TOOLKIT chooses what goes wrong in `build` (or hybrid_quantization_step
   flood        never ends a line on every descriptor it finds
   exit         ends the process without a word
   cut          exports the first half of the file
+  unended      prints a compile report without its end
 or, nothing wrong:
   runnable     exports what the runtime of the tests runs instead of a recorded file
 What was not recorded is derived; see derived.py.
@@ -159,7 +160,8 @@ class RKNN:
         pass
 
     def _log(self):
-        return recording.text("tiny-int8-verbose.log" if "quantized_dtype" in self.settings else "tiny-fp16-verbose.log")
+        log = recording.text("tiny-int8-verbose.log" if "quantized_dtype" in self.settings else "tiny-fp16-verbose.log")
+        return log.split("Total Internal Memory Size")[0] + "\n" if FAULT == "unended" else log
 
     @staticmethod
     def _dataset_is_there(dataset):
