@@ -9,6 +9,7 @@ public sealed class PublicApiTests
 {
     [Theory]
     [InlineData("Cake.Frosting")]
+    [InlineData("ModelPipeline.Artifacts")]
     [InlineData("ModelPipeline.Cake")]
     [InlineData("ModelPipeline.MSBuild")]
     public void The_public_API_is_the_approved_one(string name)
