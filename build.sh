@@ -2,7 +2,9 @@
 # Installs what the build needs, builds the Cake host when its sources changed, and becomes it.
 # All arguments are the host's:  ./build.sh --target=Quantize --model=tiny-reranker
 set -euo pipefail
+caller="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")"
+root="$PWD"
 
 fail() {
   printf '%s\n' "$@" >&2
@@ -58,7 +60,9 @@ output=build/bin/Release/net10.0
 state=build/obj/bootstrap.state
 sources() {
   echo "$sdk $(command -v aarch64-linux-gnu-g++ || true)"
-  find build src native Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -type f -exec cksum {} + | LC_ALL=C sort
+  # All of pipeline/ is built in, but for the sample, which is read from where it is.
+  find build src native pipeline Directory.*.props global.json \( -name bin -o -name obj -o -path pipeline/sample \) -prune -o -type f -exec cksum {} + |
+    LC_ALL=C sort
 }
 built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline}.dll 2>&1 || true; }
 now="$(sources)"
@@ -67,4 +71,11 @@ if [[ "$(cat "$state" 2>/dev/null)" != "$now"$'\n'"$(built)" ]]; then
   printf '%s\n%s\n' "$now" "$(built)" >"$state"
 fi
 
-exec dotnet "$output/Build.dll" "$@"
+# Paths on the command line are the caller's; what it does not name lies here.
+defaults=()
+if [[ $caller != "$root" ]]; then
+  [[ " $*" == *" --manifest"* ]] || defaults+=("--manifest=$root/models.yaml")
+  [[ " $*" == *" --artifacts"* ]] || defaults+=("--artifacts=$root/artifacts")
+fi
+cd "$caller"
+exec dotnet "$root/$output/Build.dll" "${defaults[@]}" "$@"

@@ -2,7 +2,9 @@ using Cake.Common;
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
@@ -15,34 +17,6 @@ namespace Build;
 /// <summary>What tasks share: the manifest, the selected models, and the doors to the console and the file system.</summary>
 public sealed class BuildContext : FrostingContext
 {
-    public const string Help = """
-
-        PIPELINE OPTIONS:
-            --model=NAME                 Only this model of models.yaml (default: those with default: true)
-            --variant=NAME               Only this variant
-            --device=NAME                Validate on this device; with --target=Clean: delete what is on it, too
-            --manifest=PATH              Another models.yaml
-            --artifacts=PATH             Where outputs go (default: artifacts)
-            --calibration-samples=N      Instead of models.yaml's number        (CALIBRATION_SAMPLES)
-            --quantize=0|1               Only the fp16, or only the int8 variants (QUANTIZE)
-            --locked                     Refuse whatever differs from models.lock.json
-            --offline                    Use only downloads that the cache has
-            --downloads                  With --target=Clean: delete downloads too
-            --regenerate-dataset         Make calibration sets again             (REGENERATE_DATASET)
-            --force-convert              Build variants again                    (FORCE_CONVERT)
-            --measure-again              Measure latency again                   (MEASURE_AGAIN)
-            --compare-with=PATH          Package of the last release: reports say what has changed in compile reports since
-            --keep-scratch               Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact
-            --to=PATH                    Publish to a folder instead of GitHub
-            --draft                      Publish complete and checked, but not shown to readers
-            --dry-run                    Only tell what Publish would do
-            --wheels=PATH                Provision installs from this folder of wheels, without an index
-
-        TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Provision,
-            Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
-            on each other, --description what they do.
-        """;
-
     private readonly RunState run;
 
     public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : this(context, engine.RegisterTask, run)
@@ -55,10 +29,10 @@ public sealed class BuildContext : FrostingContext
     internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run) : base(context)
     {
         this.run = run;
-        Artifacts = Path.GetFullPath(context.Argument("artifacts", "artifacts"));
-        run.Artifacts = Artifacts;
         try
         {
+            Artifacts = ArtifactsFolder.PathOf(context.Argument("artifacts", "artifacts"));
+            run.Artifacts = Artifacts;
             var overrides = ManifestOverrides.FromArguments(name => context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value : context.Arguments.HasArgument(name) ? "" : null)
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
             Manifest = ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable).OnDevice(context.Argument<string?>("device", null));
@@ -68,15 +42,21 @@ public sealed class BuildContext : FrostingContext
             Declared = context.HasArgument("model") || context.HasArgument("variant")
                 ? Manifest with { Models = Selected, Devices = Manifest.Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key)).ToDictionary() }
                 : Manifest;
-            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify(folder) : null;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify<PackageManifest>(folder) : null;
             Builds = Manifest.Models.ToDictionary(
                 model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
+            var targets = TargetNames.OfClasses().ToList();
+            StageTasks.Register(name =>
+            {
+                targets.Add(name);
+                return task(name);
+            }, this);
+            TargetNames.Require(context.Arguments.GetArguments("target") ?? [], targets);
         }
         catch (PipelineException e)
         {
             throw new CakeException(e.ExitCode, e.Message, e);
         }
-        StageTasks.Register(task, this);
     }
 
     public ModelsManifest Manifest { get; }
@@ -113,6 +93,7 @@ public sealed class BuildContext : FrostingContext
     /// <summary>Runs a stage under a progress display.</summary>
     public async Task<T> StageAsync<T>(Func<StageContext, Task<T>> stage)
     {
+        await run.EnterAsync(Artifacts);
         var result = default(T)!;
         await ProgressDisplay.RunAsync(this, async progress =>
             result = await Task.Run(() => stage(new StageContext(progress, line => Log.Information("{0}", line), line => Log.Warning("{0}", line), run.Cancellation)), run.Cancellation));

@@ -1,15 +1,18 @@
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 
-/// <summary>Ends a run: the summary, and the exit code where an error or a gate decides it.</summary>
+/// <summary>Begins a run: builds learn what will be validated. Ends it: the summary, and the exit code where an error or a gate decides it.</summary>
 public sealed class BuildLifetime(RunState run) : FrostingLifetime<BuildContext>
 {
     public override void Setup(BuildContext context, ISetupContext info)
     {
+        var tasks = info.TasksToExecute.Select(task => task.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        foreach (var build in context.Builds.Values)
+            build.ToValidate = build.Model.Variants.Select(variant => variant.Name).Where(name => tasks.Contains($"Validate:{build.Model.Name}:{name}")).ToHashSet();
     }
 
     public override void Teardown(BuildContext context, ITeardownContext info)

@@ -1,6 +1,8 @@
 using Build;
+using Cake.Cli;
 using Cake.Frosting;
 using Microsoft.Extensions.DependencyInjection;
+using ModelPipeline.Core;
 using Spectre.Console;
 
 if (Environment.GetEnvironmentVariable("CI") == "true" || Console.IsOutputRedirected)
@@ -9,12 +11,24 @@ if (Environment.GetEnvironmentVariable("CI") == "true" || Console.IsOutputRedire
 if (Console.IsOutputRedirected)
     AnsiConsole.Profile.Width = 120;
 
+if (args.Any(argument => argument is "--help" or "-h"))
+{
+    Console.WriteLine(Help.Text);
+    return 0;
+}
+try
+{
+    CommandLine.Check(args);
+}
+catch (PipelineException e)
+{
+    Console.Error.WriteLine($"Error: {e.Message}");
+    return e.ExitCode;
+}
 using var run = new RunState();
 var code = new CakeHost()
-    .ConfigureServices(services => services.AddSingleton(run))
+    .ConfigureServices(services => services.AddSingleton(run).AddSingleton<IVersionResolver, HostVersion>())
     .UseContext<BuildContext>()
     .UseLifetime<BuildLifetime>()
     .Run(args);
-if (args.Any(argument => argument is "--help" or "-h"))
-    Console.WriteLine(BuildContext.Help);
 return run.ExitCode ?? code;

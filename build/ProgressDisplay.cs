@@ -1,5 +1,5 @@
 using Cake.Core.Diagnostics;
-using ModelPipeline;
+using ModelPipeline.Core;
 using Spectre.Console;
 
 namespace Build;

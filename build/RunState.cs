@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using ModelPipeline;
+using ModelPipeline.Core;
 
 namespace Build;
 
@@ -12,6 +12,7 @@ public sealed class RunState : IDisposable
 
     private readonly CancellationTokenSource cancellation = new();
     private readonly PosixSignalRegistration[] signals;
+    private WorkFolder? folder;
 
     public RunState() => signals = [PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt)];
 
@@ -23,8 +24,13 @@ public sealed class RunState : IDisposable
     /// <summary>Folder in which unfinished files are deleted when the process has to be stopped.</summary>
     public string? Artifacts { get; set; }
 
+    /// <summary>Joins those at work in a folder for as long as this run lasts; the first call does it.</summary>
+    public async Task EnterAsync(string artifacts) =>
+        folder ??= await WorkFolder.EnterAsync(artifacts, ArtifactsFolder.Parts, Cancellation);
+
     public void Dispose()
     {
+        folder?.Dispose();
         foreach (var signal in signals)
             signal.Dispose();
         cancellation.Dispose();

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Cake.Core;
 using Cake.Frosting;
+using ModelPipeline.Core;
 
 namespace Build;
 
@@ -16,28 +17,24 @@ public static class ScriptTasks
     public static void Register(ICakeContext context, Func<string, CakeTaskBuilder> task, Action<Action<ITeardownContext>> teardown)
     {
         FindNativeLibraries();
+        try
+        {
+            CommandLine.Check(context.Arguments);
+        }
+        catch (PipelineException e)
+        {
+            throw new CakeException(e.ExitCode, e.Message, e);
+        }
         var run = new RunState();
         var build = new BuildContext(context, task, run);
         foreach (var type in typeof(ScriptTasks).Assembly.GetTypes().Where(type => type.GetCustomAttribute<TaskNameAttribute>() is not null))
-            Register(task, build, type);
+            ClassTask.Register(task, build, type);
         teardown(ended =>
         {
             new BuildLifetime(run).Teardown(build, ended);
             run.Dispose();
         });
     }
-
-    private static void Register(Func<string, CakeTaskBuilder> task, BuildContext context, Type type)
-    {
-        var instance = (IFrostingTask)Activator.CreateInstance(type)!;
-        var builder = task(NameOf(type)).WithCriteria(_ => instance.ShouldRun(context)).Does(() => instance.RunAsync(context));
-        if (type.GetCustomAttribute<TaskDescriptionAttribute>() is { } description)
-            builder.Description(description.Description);
-        foreach (var dependency in type.GetCustomAttributes<IsDependentOnAttribute>())
-            builder.IsDependentOn(NameOf(dependency.Task));
-    }
-
-    private static string NameOf(Type task) => task.GetCustomAttribute<TaskNameAttribute>()!.Name;
 
     /// <summary>The process is Cake's: what lies beside the host has to be pointed out to it.</summary>
     private static void FindNativeLibraries()

@@ -1,9 +1,9 @@
 using Cake.Core;
 using Cake.Core.Diagnostics;
-using ModelPipeline;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;

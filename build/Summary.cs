@@ -1,4 +1,5 @@
 using System.Globalization;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 using Spectre.Console;
 
@@ -9,7 +10,8 @@ internal static class Summary
 {
     public static void Print(BuildContext context)
     {
-        var table = new Table().RoundedBorder().Title("Summary").Caption("sim: by the simulator, no NPU involved. open: needs a device.");
+        var table = new Table().RoundedBorder().Title("Summary").Caption(
+            $"sim: by the simulator, no NPU involved. {(context.Reports.Any(report => report.Subject.InToolkit) ? "tk: scored by the toolkit's simulator. " : "")}open: needs a device.");
         table.AddColumn("Variant", column => column.NoWrap());
         foreach (var name in new[] { "MB", "x fp32", "NDCG@10", "tau", "p50 ms" })
             table.AddColumn(name, column => column.RightAligned().NoWrap());
@@ -37,7 +39,8 @@ internal static class Summary
     private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
         figures.TryGetValue(metric, out var figure) ? Metric.Named(metric).Format(figure) : "-";
 
-    private static string Latency(BuildContext context, ValidationReport report) =>
+    /// <summary>Marked with who gave the figures of the row where no device did: our simulator, or the toolkit's, which times nothing.</summary>
+    private static string Latency(BuildContext context, ValidationReport report) => report.Subject.InToolkit ? "tk" :
         context.Latencies.GetValueOrDefault(report.Subject.Model)?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
             ? Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "")
             : "-";

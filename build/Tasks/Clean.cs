@@ -12,7 +12,7 @@ public sealed class Clean : AsyncFrostingTask<BuildContext>
 {
     public override async Task RunAsync(BuildContext context)
     {
-        foreach (var folder in new[] { "models", "packages", "release", "tests" }.Select(name => Path.Combine(context.Artifacts, name)).Where(Directory.Exists))
+        foreach (var folder in ArtifactsFolder.Parts.Append("tests").Select(name => Path.Combine(context.Artifacts, name)).Where(Directory.Exists))
             context.DeleteDirectory(folder, new DeleteDirectorySettings { Recursive = true, Force = true });
         if (context.HasArgument("downloads"))
             context.Log.Information("{0:N1} MB of downloads deleted from {1}", context.Sources.ClearDownloads() / 1e6, context.Cache);

@@ -1,7 +1,7 @@
 using Cake.Core.Diagnostics;
 using Cake.Frosting;
-using ModelPipeline;
-using ModelPipeline.Toolkit;
+using ModelPipeline.Core;
+using ModelPipeline.Stages;
 
 namespace Build.Tasks;
 
@@ -11,7 +11,7 @@ public sealed class Doctor : AsyncFrostingTask<BuildContext>
 {
     public override async Task RunAsync(BuildContext context)
     {
-        var findings = await new ModelPipeline.Toolkit.Doctor(context.Declared, context.Cache, Environment.GetEnvironmentVariable).ExamineAsync(context.Cancellation);
+        var findings = await new ModelPipeline.Stages.Doctor(context.Declared, context.Cache, Environment.GetEnvironmentVariable).ExamineAsync(context.Cancellation);
         foreach (var subject in findings.GroupBy(finding => finding.For))
         {
             context.Log.Information("{0}", subject.Key);

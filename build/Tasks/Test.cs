@@ -8,6 +8,7 @@ using Cake.Core;
 using Cake.Core.Diagnostics;
 using Cake.Core.IO;
 using Cake.Frosting;
+using ModelPipeline.Core;
 using Path = System.IO.Path;
 
 namespace Build.Tasks;
@@ -16,6 +17,8 @@ namespace Build.Tasks;
 [TaskDescription("Builds and runs every test, native ones with the sanitizers too; ends with 'N passed, N failed'")]
 public sealed class Test : FrostingTask<BuildContext>
 {
+    private const string Solution = "ModelPipeline.sln";
+
     private const string Configuration = "Release";
 
     /// <summary>CMake presets whose tests run everywhere.</summary>
@@ -26,41 +29,54 @@ public sealed class Test : FrostingTask<BuildContext>
 
     public override void Run(BuildContext context)
     {
+        var root = SourceTree();
         var results = Path.Combine(context.Artifacts, "tests");
         if (Directory.Exists(results))
             Directory.Delete(results, recursive: true);
         Directory.CreateDirectory(results);
-        context.DotNetBuild("ModelPipeline.sln", new DotNetBuildSettings
+        context.DotNetBuild(Path.Combine(root, Solution), new DotNetBuildSettings
         {
+            WorkingDirectory = root,
             Configuration = Configuration,
             NoLogo = true,
             Verbosity = DotNetVerbosity.Quiet,
             MSBuildSettings = new DotNetMSBuildSettings { ConsoleLoggerSettings = new MSBuildLoggerSettings { SummaryOutputLevel = MSBuildLoggerOutputLevel.ErrorsOnly } },
         });
         var failed = false;
-        foreach (var project in Directory.EnumerateFiles("tests", "*.Tests.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        foreach (var project in Directory.EnumerateFiles(Path.Combine(root, "tests"), "*.Tests.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
         {
             var name = Path.GetFileNameWithoutExtension(project);
             var assembly = Path.Combine(Path.GetDirectoryName(project)!, "bin", Configuration, "net10.0", name + ".dll");
-            failed |= !Runs(context, "dotnet", assembly, "--results-directory", results, "--report-xunit-junit", "--report-xunit-junit-filename", name + ".xml", "--no-ansi");
+            failed |= !Runs("dotnet", assembly, "--results-directory", results, "--report-xunit-junit", "--report-xunit-junit-filename", name + ".xml", "--no-ansi");
         }
         var fuzz = context.Environment.GetEnvironmentVariable("CI") == "true" && context.Tools.Resolve("clang++") is not null;
         if (!fuzz)
             context.Log.Information("No fuzzing: that needs CI=true and clang++ (Debian, Ubuntu: apt-get install clang).");
         foreach (var preset in fuzz ? [.. NativePresets, FuzzPreset] : NativePresets)
         {
-            failed |= !(Runs(context, "cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot())
-                && Runs(context, "cmake", "--build", Path.Combine("artifacts", "native", preset), "--parallel")
-                && Runs(context, "ctest", "--test-dir", Path.Combine("artifacts", "native", preset), "--output-on-failure", "--output-junit", Path.Combine(results, $"native-{preset}.xml")));
+            failed |= !(Runs("cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot(root))
+                && Runs("cmake", "--build", Path.Combine("artifacts", "native", preset), "--parallel")
+                && Runs("ctest", "--test-dir", Path.Combine("artifacts", "native", preset), "--output-on-failure", "--output-junit", Path.Combine(results, $"native-{preset}.xml")));
         }
         Summarize(context, results, failed);
+
+        bool Runs(string program, params string[] arguments) =>
+            context.StartProcess(program, new ProcessSettings { Arguments = ProcessArgumentBuilder.FromStrings(arguments), WorkingDirectory = root }) == 0;
     }
 
-    private static bool Runs(BuildContext context, string program, params string[] arguments) =>
-        context.StartProcess(program, new ProcessSettings { Arguments = ProcessArgumentBuilder.FromStrings(arguments) }) == 0;
+    /// <summary>The folder of the solution, somewhere above this host.</summary>
+    private static string SourceTree()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, Solution)))
+                return folder.FullName;
+        }
+        throw new PipelineException("The tests are in the source tree, which this host is not in.", PipelineException.ConfigurationError);
+    }
 
     /// <summary>The package folder that the build of the library gave to CMake.</summary>
-    private static string OnnxRuntimeRoot() => File.ReadLines(Path.Combine("artifacts", "native", "release", "CMakeCache.txt"))
+    private static string OnnxRuntimeRoot(string root) => File.ReadLines(Path.Combine(root, "artifacts", "native", "release", "CMakeCache.txt"))
         .Single(line => line.StartsWith("ONNXRUNTIME_ROOT:", StringComparison.Ordinal)).Split('=', 2)[1];
 
     /// <summary>Adds up the JUnit files; a suite that died without one counts as a failed test.</summary>

@@ -92,8 +92,8 @@ typedef uint64_t rknnshim_job;
  * The simulator takes an ONNX file whose inputs are int64 [1, S] and whose outputs are float32, runs it once on zeros, and
  * writes the same graph marked as simulated.
  *
- * Backend "rknn-toolkit" runs the toolkit's Python driver in a process group and a scratch folder of its own and takes, instead
- * of the last two keys:
+ * Backend "rknn-toolkit" runs the toolkit's Python driver in a process group and a scratch folder of its own (TMPDIR is in it),
+ * in an environment in which the toolkit makes the same bytes of the same job twice. It takes, instead of the last two keys:
  *   python, driver  paths of the interpreter and of driver.py
  *   settings        the driver's job as JSON text, but for model, artifact, target and custom_string
  *   log             path of the file that keeps all that the toolkit prints

@@ -3,8 +3,7 @@
 #include <chrono>
 #include <thread>
 
-// A shell script stands for the driver: `sh -I driver 3` runs it with the number of the event pipe, as Python would. With -I the
-// shell ignores the end of its file, so that scripts leave by exit.
+// A shell script stands for the driver: `sh driver 3` runs it with the number of the event pipe, as Python would.
 
 namespace {
 
@@ -48,6 +47,25 @@ TEST(the_driver_gets_the_job_and_its_file_becomes_the_artifact) {
     CHECK_EQUAL(result["bytes"], test::read(folder.path("out.rknn")).size());
     CHECK_EQUAL(test::read(folder.path("log")), "chatter\n");
     CHECK_EQUAL(folder.files(), 3U);
+}
+
+TEST(the_driver_has_an_environment_that_makes_the_same_bytes_twice) {
+    const test::Folder folder;
+    setenv("PYTHONPATH", "/elsewhere", 1);
+    setenv("MALLOC_ARENA_MAX", "7", 1);
+    setenv("KEPT_BY_A_TEST", "yes", 1);
+
+    CHECK_EQUAL(test::convert(toolkit_job(folder, R"(env > artifact.rknn; test -d "$TMPDIR" && echo "$TMPDIR"; echo '{"event":"result","artifact":"artifact.rknn"}' >&$1)")), RKNNSHIM_OK);
+
+    const auto variables = "\n" + test::read(folder.path("out.rknn"));
+    for (const char* const expected : {"MALLOC_PERTURB_=255", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "KEPT_BY_A_TEST=yes"})
+        CHECK(variables.find(std::string("\n") + expected + "\n") != std::string::npos);
+    for (const char* const foreign : {"PYTHONPATH", "MALLOC_ARENA_MAX"})
+        CHECK(variables.find(foreign) == std::string::npos);
+    CHECK(test::read(folder.path("log")).starts_with(folder.path("out.rknn."))); // inside the scratch folder
+    unsetenv("PYTHONPATH");
+    unsetenv("MALLOC_ARENA_MAX");
+    unsetenv("KEPT_BY_A_TEST");
 }
 
 TEST(progress_bars_and_stages_become_events) {

@@ -1,8 +1,9 @@
 """Drives rknn-toolkit2 for librknnshim.
 
-Run as `python -I driver.py FD` in an empty scratch folder. The job is one JSON object on standard input; events are JSON
+Run as `python driver.py FD` in an empty scratch folder. The job is one JSON object on standard input; events are JSON
 lines on the descriptor FD. Standard output and error belong to the toolkit's chatter. Exit code 0 after a result, 1
-after an error event.
+after an error event. `python -I driver.py versions` prints one JSON object: the versions of this Python and of what the
+toolkit uses; `check` imports the toolkit, too, and tells why it cannot.
 
 Job: toolkit, model, target, inputs [{name, shapes [[...]]}], precision (fp16 | w8a8), algorithm, method,
 optimization_level, custom_string; dataset (file of .npy paths, a sample a line) for w8a8; and what to do:
@@ -10,7 +11,7 @@ optimization_level, custom_string; dataset (file of .npy paths, a sample a line)
   artifact  file to write, in the scratch folder
   hybrid    [[from, to], ...] spans that stay in fp16, in names of the optimised graph
   auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
-  simulate  {dataset, outputs}: run the samples that dataset lists (.npy paths, a sample a line) in the toolkit's
+  simulate  [{dataset, outputs}]: run the samples that each dataset lists (.npy paths, a sample a line) in the toolkit's
             simulator and write the first output of each to outputs, as float32, little endian, one after the other
   analyse   true: accuracy_analysis of the first calibration sample
 
@@ -18,10 +19,19 @@ Events: {"event": "stage", "stage"}, {"event": "progress", "done", "total"} with
 {"event": "error", "stage", "message"}.
 """
 
+import ctypes
 import importlib.metadata
 import json
 import os
+import platform
 import sys
+
+# torch and OpenCV are imported by the toolkit and not used for ONNX models: stubs stand for them where they are missing.
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [folder for folder in sys.path if folder != HERE] + [os.path.join(HERE, "stub")]
+
+LINE_BUFFERED = 1  # _IOLBF of glibc's stdio.h
+PACKAGES = ("rknn-toolkit2", "numpy", "onnx", "onnxruntime", "protobuf", "scipy", "setuptools", "torch")
 
 stage = "start"
 events = None
@@ -121,37 +131,45 @@ def optimised_tensors():
     return names
 
 
-def build(toolkit, job):
+def build(create, job):
+    """A toolkit object that has built the model."""
+    toolkit = create()
+    load(toolkit, job)
     if job["precision"] == "fp16":
         step("build", toolkit.build, do_quantization=False)
-        return
+        return toolkit
     dataset = link_dataset(job["dataset"])
-    if job.get("hybrid"):
-        step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False, custom_hybrid=job["hybrid"])
-        step(
-            "hybrid_quantization_step2",
-            toolkit.hybrid_quantization_step2,
-            model_input="model.model",
-            data_input="model.data",
-            model_quantization_cfg="model.quantization.cfg",
-        )
-    else:
+    if not job.get("hybrid"):
         options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
         step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
+        return toolkit
+    step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False, custom_hybrid=job["hybrid"])
+    toolkit.release()
+    toolkit = create()  # 2.5.0 takes the second step only in an object that has loaded nothing
+    step(
+        "hybrid_quantization_step2",
+        toolkit.hybrid_quantization_step2,
+        model_input="model.model",
+        data_input="model.data",
+        model_quantization_cfg="model.quantization.cfg",
+    )
+    return toolkit
 
 
-def simulate(toolkit, samples, path):
+def simulate(toolkit, runs):
     import numpy
 
     step("init_runtime", toolkit.init_runtime)
-    begin("inference")
-    with open(path, "wb") as file:
-        for done, sample in enumerate(samples, 1):
-            outputs = toolkit.inference(inputs=[numpy.load(name) for name in sample])
-            if not outputs:
-                raise RuntimeError("returned nothing")
-            file.write(outputs[0].astype("<f4").tobytes())
-            emit("progress", done=done, total=len(samples))
+    for run in runs:
+        begin("inference")
+        samples = read_dataset(run["dataset"])
+        with open(run["outputs"], "wb") as file:
+            for done, sample in enumerate(samples, 1):
+                outputs = toolkit.inference(inputs=[numpy.load(name) for name in sample])
+                if not outputs:
+                    raise RuntimeError("returned nothing")
+                file.write(outputs[0].astype("<f4").tobytes())
+                emit("progress", done=done, total=len(samples))
 
 
 def analysis(toolkit, sample):
@@ -161,24 +179,26 @@ def analysis(toolkit, sample):
 
 
 def run(job):
-    toolkit = import_toolkit(job["toolkit"])(verbose=True)
-    try:
+    kind = import_toolkit(job["toolkit"])
+
+    def create():
+        return kind(verbose=True)
+
+    result = {"toolkit": job["toolkit"]}
+    if job.get("tensors"):
+        toolkit = create()
         load(toolkit, job)
-        result = {"toolkit": job["toolkit"]}
-        if job.get("tensors"):
-            dataset = link_dataset(job["dataset"], limit=1)
-            step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
-            return {**result, "tensors": optimised_tensors()}
-        build(toolkit, job)
-        step("export_rknn", toolkit.export_rknn, job["artifact"])
-        result["artifact"] = job["artifact"]
-        if job.get("simulate"):
-            simulate(toolkit, read_dataset(job["simulate"]["dataset"]), job["simulate"]["outputs"])
-        if job.get("analyse"):
-            result["error_analysis"] = analysis(toolkit, read_dataset(job["dataset"], limit=1)[0])
-        return result
-    finally:
-        toolkit.release()
+        dataset = link_dataset(job["dataset"], limit=1)
+        step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
+        return {**result, "tensors": optimised_tensors()}
+    toolkit = build(create, job)
+    step("export_rknn", toolkit.export_rknn, job["artifact"])
+    result["artifact"] = job["artifact"]
+    if job.get("simulate"):
+        simulate(toolkit, job["simulate"])
+    if job.get("analyse"):
+        result["error_analysis"] = analysis(toolkit, read_dataset(job["dataset"], limit=1)[0])
+    return result
 
 
 def explain(failure):
@@ -189,8 +209,42 @@ def explain(failure):
     return f"{type(failure).__name__}: {text}" if text else type(failure).__name__
 
 
+def describe(with_import):
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    error = None
+    if with_import:
+        try:
+            from rknn.api import RKNN  # noqa: F401
+        except BaseException as failure:
+            error = explain(failure)
+    print("\n" + json.dumps({"python": platform.python_version(), "packages": versions, "error": error}))
+    return 0
+
+
+def print_by_lines():
+    """The compiler prints through C's stdio. Buffered in blocks, as into any pipe, its last lines would be lost with a process that is killed."""
+    libc = ctypes.CDLL(None)
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, LINE_BUFFERED, ctypes.c_size_t(0))
+
+
+def end(code):
+    """Ends the process at once, as threads of the toolkit's libraries may still hang, but with all that was printed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)
+    os._exit(code)
+
+
 def main():
     global events
+    if sys.argv[1] in ("versions", "check"):
+        return describe(with_import=sys.argv[1] == "check")
+    print_by_lines()
     with open(int(sys.argv[1]), "w", encoding="utf-8") as events:
         try:
             result = run(json.load(sys.stdin))
@@ -202,7 +256,4 @@ def main():
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # threads of the toolkit's libraries may still hang
+    end(main())

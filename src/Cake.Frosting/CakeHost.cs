@@ -55,7 +55,7 @@ public sealed class CakeHost
     /// <summary>Does what the command line says.</summary>
     /// <returns>
     /// 0; for a <see cref="CakeException"/> thrown before the engine runs (by a constructor, say) its exit code; 1 for any other
-    /// error, also one of a task, whatever its type.
+    /// error, also one of a task, whatever its type; negative if the command line cannot be read.
     /// </returns>
     public int Run(IEnumerable<string> args)
     {

@@ -1,12 +1,10 @@
 using Cake.Core.Composition;
 using Cake.Core.IO;
 using Cake.Core.Packaging;
-using Cake.Frosting.Internal;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Cake.Frosting;
 
-/// <summary>Registrations of a build. Where only one can be used, the last wins.</summary>
+/// <summary>The registrations of <see cref="ServiceCollectionExtensions"/>, for a host.</summary>
 public static class CakeHostExtensions
 {
     /// <summary>Lets <typeparamref name="TStartup"/> register services, at once.</summary>
@@ -14,72 +12,64 @@ public static class CakeHostExtensions
         where TStartup : IFrostingStartup, new() =>
         host.ConfigureServices(services => new TStartup().Configure(services));
 
-    /// <summary>The context that tasks and lifetimes are given.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseContext"/>
     public static CakeHost UseContext<TContext>(this CakeHost host)
         where TContext : class, IFrostingContext =>
-        host.ConfigureServices(services => services.AddSingleton<IFrostingContext, TContext>());
+        host.ConfigureServices(services => services.UseContext<TContext>());
 
-    /// <summary>Setup and teardown of the run.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseLifetime"/>
     public static CakeHost UseLifetime<TLifetime>(this CakeHost host)
         where TLifetime : class, IFrostingLifetime =>
-        host.ConfigureServices(services => services
-            .AddSingleton<IFrostingLifetime, TLifetime>()
-            .AddSingleton<IFrostingSetup>(provider => provider.GetRequiredService<IFrostingLifetime>())
-            .AddSingleton<IFrostingTeardown>(provider => provider.GetRequiredService<IFrostingLifetime>()));
+        host.ConfigureServices(services => services.UseLifetime<TLifetime>());
 
-    /// <summary>Setup of the run.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseSetup"/>
     public static CakeHost UseSetup<TSetup>(this CakeHost host)
         where TSetup : class, IFrostingSetup =>
-        host.ConfigureServices(services => services.AddSingleton<IFrostingSetup, TSetup>());
+        host.ConfigureServices(services => services.UseSetup<TSetup>());
 
-    /// <summary>Teardown of the run.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseTeardown"/>
     public static CakeHost UseTeardown<TTeardown>(this CakeHost host)
         where TTeardown : class, IFrostingTeardown =>
-        host.ConfigureServices(services => services.AddSingleton<IFrostingTeardown, TTeardown>());
+        host.ConfigureServices(services => services.UseTeardown<TTeardown>());
 
-    /// <summary>Setup and teardown of each task.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseTaskLifetime"/>
     public static CakeHost UseTaskLifetime<TLifetime>(this CakeHost host)
         where TLifetime : class, IFrostingTaskLifetime =>
-        host.ConfigureServices(services => services
-            .AddSingleton<IFrostingTaskLifetime, TLifetime>()
-            .AddSingleton<IFrostingTaskSetup>(provider => provider.GetRequiredService<IFrostingTaskLifetime>())
-            .AddSingleton<IFrostingTaskTeardown>(provider => provider.GetRequiredService<IFrostingTaskLifetime>()));
+        host.ConfigureServices(services => services.UseTaskLifetime<TLifetime>());
 
-    /// <summary>Setup of each task.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseTaskSetup"/>
     public static CakeHost UseTaskSetup<TSetup>(this CakeHost host)
         where TSetup : class, IFrostingTaskSetup =>
-        host.ConfigureServices(services => services.AddSingleton<IFrostingTaskSetup, TSetup>());
+        host.ConfigureServices(services => services.UseTaskSetup<TSetup>());
 
-    /// <summary>Teardown of each task.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseTaskTeardown"/>
     public static CakeHost UseTaskTeardown<TTeardown>(this CakeHost host)
         where TTeardown : class, IFrostingTaskTeardown =>
-        host.ConfigureServices(services => services.AddSingleton<IFrostingTaskTeardown, TTeardown>());
+        host.ConfigureServices(services => services.UseTaskTeardown<TTeardown>());
 
-    /// <summary>Services of a Cake module.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseModule"/>
     public static CakeHost UseModule<TModule>(this CakeHost host)
         where TModule : ICakeModule, new() =>
-        host.ConfigureServices(services => Cake.Cli.ServiceCollectionExtensions.UseModule<TModule>(services));
+        host.ConfigureServices(services => services.UseModule<TModule>());
 
-    /// <summary>One more way of installing tools and addins.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UsePackageInstaller"/>
     public static CakeHost UsePackageInstaller<TPackageInstaller>(this CakeHost host)
         where TPackageInstaller : class, IPackageInstaller =>
-        host.ConfigureServices(services => services.AddSingleton<IPackageInstaller, TPackageInstaller>());
+        host.ConfigureServices(services => services.UsePackageInstaller<TPackageInstaller>());
 
-    /// <summary>A tool that is installed before the first task.</summary>
-    /// <param name="host">The host.</param>
-    /// <param name="uri">Such as <c>nuget:?package=NUnit.ConsoleRunner&amp;version=3.20.1</c> or <c>dotnet:?package=GitVersion.Tool</c>.</param>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseTool"/>
     public static CakeHost InstallTool(this CakeHost host, Uri uri) =>
-        host.ConfigureServices(services => services.AddSingleton(new PackageReference(uri.OriginalString)));
+        host.ConfigureServices(services => services.UseTool(uri));
 
-    /// <summary>Working directory, relative to the current one; <c>--working</c> overrides it.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseWorkingDirectory"/>
     public static CakeHost UseWorkingDirectory(this CakeHost host, DirectoryPath path) =>
-        host.ConfigureServices(services => services.AddSingleton(new WorkingDirectory(path)));
+        host.ConfigureServices(services => services.UseWorkingDirectory(path));
 
-    /// <summary>A setting that the command line, the environment and <c>cake.config</c> override.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseCakeSetting"/>
     public static CakeHost UseCakeSetting(this CakeHost host, string key, string value) =>
-        host.ConfigureServices(services => services.AddSingleton(new CakeSetting(key, value)));
+        host.ConfigureServices(services => services.UseCakeSetting(key, value));
 
-    /// <summary>Folder that tools are installed to.</summary>
+    /// <inheritdoc cref="ServiceCollectionExtensions.UseToolPath"/>
     public static CakeHost SetToolPath(this CakeHost host, DirectoryPath path) =>
-        host.UseCakeSetting("Paths_Tools", path.FullPath);
+        host.ConfigureServices(services => services.UseToolPath(path));
 }

@@ -2,14 +2,15 @@ using Cake.Core;
 using Cake.Core.Annotations;
 using Cake.Core.Diagnostics;
 using Cake.Core.IO;
-using ModelPipeline.Restore;
-using ModelPipeline.Sources;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Cake;
 
 /// <summary>Restores released models in Cake scripts and Frosting hosts.</summary>
 [CakeAliasCategory("ModelPipeline")]
-[CakeNamespaceImport("ModelPipeline.Restore")]
+[CakeNamespaceImport("ModelPipeline.Artifacts")]
 public static class ModelArtifactAliases
 {
     /// <summary>

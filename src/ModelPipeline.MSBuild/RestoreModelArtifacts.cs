@@ -1,6 +1,7 @@
 using Microsoft.Build.Framework;
-using ModelPipeline.Restore;
-using ModelPipeline.Sources;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.MSBuild;
 

@@ -96,6 +96,46 @@ public sealed class BootstrapTests : IDisposable
         Assert.Contains("https://dotnet.microsoft.com/download", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task It_builds_what_has_changed_and_runs_in_the_callers_folder()
+    {
+        Assert.SkipUnless(File.Exists("/usr/include/nlohmann/json.hpp"), "build.sh would install nlohmann-json3-dev.");
+        Provide("dirname", "find", "cksum", "sort", "cat", "mkdir", "touch", "cmake", "make", "c++");
+        Script("dotnet", """
+            case $1 in
+              --version) echo 10.0.100 ;;
+              build) echo build >>builds && mkdir -p build/obj build/bin/Release/net10.0 && touch build/bin/Release/net10.0/{Build,Cake.Frosting,ModelPipeline}.dll ;;
+              *) printf '%s\n' "$PWD" "$@" ;;
+            esac
+            """);
+        var root = _folder.CreateSubdirectory("root").FullName;
+        var caller = _folder.CreateSubdirectory("caller").FullName;
+        foreach (var folder in new[] { "build", "src", "native", "pipeline/schema", "pipeline/sample" })
+            Directory.CreateDirectory(Path.Combine(root, folder));
+        foreach (var file in new[] { "build.sh", "global.json", "Directory.Build.props" })
+            File.Copy(Path.Combine(_root, file), Path.Combine(root, file));
+        var host = Path.Combine(root, "build/bin/Release/net10.0/Build.dll");
+
+        Assert.Equal(
+            [caller, host, $"--manifest={root}/models.yaml", $"--artifacts={root}/artifacts", "--tree", ""],
+            (await Run($"{root}/build.sh", "--tree", from: caller)).Output.Split('\n'));
+        Assert.Equal(
+            [caller, host, "--manifest=my.yaml", "--artifacts=out", ""],
+            (await Run($"{root}/build.sh", "--manifest=my.yaml --artifacts=out", from: caller)).Output.Split('\n'));
+        Assert.Equal([root, host, "--tree", ""], (await Run($"{root}/build.sh", "--tree", from: root)).Output.Split('\n'));
+        Assert.Single(await BuildsAsync());
+
+        await File.WriteAllTextAsync(Path.Combine(root, "pipeline/sample/text"), "is read from there", Xunit.TestContext.Current.CancellationToken);
+        await Run($"{root}/build.sh", from: root);
+        Assert.Single(await BuildsAsync());
+
+        await File.WriteAllTextAsync(Path.Combine(root, "pipeline/schema/models.schema.json"), "{}", Xunit.TestContext.Current.CancellationToken);
+        await Run($"{root}/build.sh", from: root);
+        Assert.Equal(2, (await BuildsAsync()).Length);
+
+        Task<string[]> BuildsAsync() => File.ReadAllLinesAsync(Path.Combine(root, "builds"), Xunit.TestContext.Current.CancellationToken);
+    }
+
     [Theory]
     [InlineData("echo '12 passed, 0 failed' > artifacts/tests/summary.txt", 0, "12 passed, 0 failed")]
     [InlineData("echo '11 passed, 1 failed' > artifacts/tests/summary.txt; exit 1", 1, "11 passed, 1 failed")]
@@ -137,10 +177,10 @@ public sealed class BootstrapTests : IDisposable
         return bin;
     }
 
-    private async Task<(int ExitCode, string Output)> Run(string script, string argument = "", bool ci = false, bool asNobody = false)
+    private async Task<(int ExitCode, string Output)> Run(string script, string argument = "", bool ci = false, bool asNobody = false, string from = "")
     {
         string[] user = asNobody && Environment.IsPrivilegedProcess ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"];
-        var start = new ProcessStartInfo($"/usr/bin/{user[0]}", [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo($"/usr/bin/{user[0]}", [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]) { RedirectStandardOutput = true, WorkingDirectory = from };
         start.Environment.Clear();
         start.Environment["PATH"] = Path.Combine(_folder.FullName, "bin");
         start.Environment["HOME"] = _folder.FullName;

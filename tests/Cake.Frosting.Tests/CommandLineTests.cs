@@ -159,6 +159,27 @@ public sealed class CommandLineTests
         Assert.Equal(["startup and module"], build.Journal);
     }
 
+    [Fact]
+    public void What_hosts_register_services_can_register_too()
+    {
+        var build = new TestBuild().With<ShowTools>();
+        build.Host.ConfigureServices(services => services.UseContext<TestContext>().UseToolPath("/opt/tools").UseCakeSetting("a", "b").UseModule<Module>());
+
+        Assert.Equal(0, build.Run("--target=ShowTools"));
+
+        Assert.Equal(["/opt/tools"], build.Journal);
+    }
+
+    [Fact]
+    public void A_command_line_that_cannot_be_read_ends_with_a_negative_exit_code()
+    {
+        var build = new TestBuild().With<Echo>();
+
+        Assert.Equal(-1, build.Run("--target=Echo", "--tree=x"));
+
+        Assert.Empty(build.Journal);
+    }
+
     private static Assembly AssemblyWithTask(string name)
     {
         var assembly = new PersistedAssemblyBuilder(new AssemblyName(name), typeof(object).Assembly);

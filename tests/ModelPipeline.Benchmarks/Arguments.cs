@@ -1,4 +1,5 @@
 using System.Globalization;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Benchmarks;
 
@@ -12,7 +13,7 @@ internal sealed record Arguments
     /// <summary>A folder of queries.jsonl, passages.jsonl, qrels.tsv and candidates.jsonl.</summary>
     public string Corpus { get; init; } = Sample("corpus");
 
-    /// <summary>A folder of models/minilm-l12-reranker, models/all-minilm-l6-v2 (each a model.onnx or model.onnx.gz, and a vocab.txt) and data/debian (a corpus).</summary>
+    /// <summary>A folder of models/minilm-l12-reranker, models/all-minilm-l6-v2 (each a model.onnx or model.onnx.gz, and a vocab.txt) and data/debian (a corpus), or of tokenizers: a folder of files and cases.jsonl each.</summary>
     public string? Reference { get; init; }
 
     /// <summary>The first so many queries of the corpus, or twice as many passages for an embedder.</summary>
@@ -23,6 +24,12 @@ internal sealed record Arguments
     /// <summary>Size of a download.</summary>
     public int Megabytes { get; init; } = 400;
 
+    /// <summary>Generated texts for each tokenizer.</summary>
+    public int Texts { get; init; } = 10_000;
+
+    /// <summary>Of what is generated.</summary>
+    public int Seed { get; init; } = 1;
+
     public static Arguments Parse(IEnumerable<string> options) => options.Aggregate(new Arguments(), (arguments, option) => option.Split('=', 2) switch
     {
         ["--model", var file] => arguments with { Model = file },
@@ -32,7 +39,9 @@ internal sealed record Arguments
         ["--queries", var number] => arguments with { Queries = Number(option, number) },
         ["--sequence", var number] => arguments with { Sequence = Number(option, number) },
         ["--megabytes", var number] => arguments with { Megabytes = Number(option, number) },
-        _ => throw new PipelineException($"'{option}' is not an option; known are --model=, --vocab=, --corpus=, --reference=, --queries=, --sequence=, --megabytes=."),
+        ["--texts", var number] => arguments with { Texts = Number(option, number) },
+        ["--seed", var number] => arguments with { Seed = Number(option, number) },
+        _ => throw new PipelineException($"'{option}' is not an option; known are --model=, --vocab=, --corpus=, --reference=, --queries=, --sequence=, --megabytes=, --texts=, --seed=."),
     });
 
     private static int Number(string option, string text) =>

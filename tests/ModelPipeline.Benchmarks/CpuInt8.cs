@@ -1,5 +1,5 @@
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Benchmarks;
 

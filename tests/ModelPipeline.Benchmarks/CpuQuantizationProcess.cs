@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
 

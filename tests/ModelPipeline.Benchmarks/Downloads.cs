@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using ModelPipeline.Manifest;
-using ModelPipeline.Sources;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Benchmarks;
 

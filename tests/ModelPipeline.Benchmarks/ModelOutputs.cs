@@ -1,6 +1,7 @@
+using ModelPipeline.Onnx;
 using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Manifest;
-using ModelPipeline.Onnx;
+using ModelPipeline.Metrics;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 

@@ -1,8 +1,9 @@
 using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 
 namespace ModelPipeline.Benchmarks;

@@ -1,11 +1,12 @@
 using System.Globalization;
-using ModelPipeline;
 using ModelPipeline.Benchmarks;
+using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
@@ -14,6 +15,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["device"] = DeviceOverhead.Run,
     ["quantizer"] = ReferenceModels.Run,
     ["download"] = Downloads.Run,
+    ["tokenizers"] = TokenizerAgreement.Run,
 };
 try
 {

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Benchmarks;
 

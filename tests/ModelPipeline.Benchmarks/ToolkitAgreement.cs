@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
-using ModelPipeline.Validation;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Benchmarks;
 

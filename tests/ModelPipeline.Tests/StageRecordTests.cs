@@ -1,5 +1,6 @@
 using System.Text.Json;
 using CsCheck;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests;
 

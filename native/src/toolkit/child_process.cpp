@@ -39,8 +39,25 @@ Pipe make_pipe() {
     return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+/// What exec takes, which writes to none of it.
+std::vector<char*> pointers(std::vector<std::string>& words) {
+    std::vector<char*> result;
+    result.reserve(words.size() + 1);
+    for (auto& word : words)
+        result.push_back(word.data());
+    result.push_back(nullptr);
+    return result;
+}
+
+struct Program {
+    char* const* command;
+    char* const* environment;
+    const char* folder;
+    const rlimit* memory;
+};
+
 /// Between fork and exec: only calls that are safe there.
-[[noreturn]] void become(char* const* command, const char* folder, int input, int output, int events, const rlimit* memory, pid_t parent) {
+[[noreturn]] void become(const Program& program, int input, int output, int events, pid_t parent) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigset_t none;
@@ -54,10 +71,11 @@ Pipe make_pipe() {
     constexpr rlimit kNoCore{0, 0};
     setrlimit(RLIMIT_CORE, &kNoCore);
     const bool ready = getppid() == parent && dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0 &&
-                       dup2(events, ChildProcess::kEvents) >= 0 && chdir(folder) == 0 && (memory == nullptr || setrlimit(RLIMIT_AS, memory) == 0);
+                       dup2(events, ChildProcess::kEvents) >= 0 && chdir(program.folder) == 0 &&
+                       (program.memory == nullptr || setrlimit(RLIMIT_AS, program.memory) == 0);
     if (ready) {
         close_range(ChildProcess::kEvents + 1, ~0U, 0);
-        execv(command[0], command);
+        execve(program.command[0], program.command, program.environment);
     }
     _exit(kCannotStart);
 }
@@ -101,18 +119,17 @@ ChildProcess::ChildProcess(const ChildOptions& options) : event_buffer_(kBufferB
     if (input.get() < 0)
         throw Error(RKNNSHIM_IO_ERROR, "start: '" + options.input + "' cannot be read: " + reason());
     auto words = options.command;
-    std::vector<char*> command;
-    command.reserve(words.size() + 1);
-    for (auto& word : words)
-        command.push_back(word.data());
-    command.push_back(nullptr);
+    auto variables = options.environment;
+    const auto command = pointers(words);
+    const auto environment = pointers(variables);
     const rlimit memory{options.max_bytes, options.max_bytes};
+    const Program program{command.data(), environment.data(), options.folder.c_str(), options.max_bytes == 0 ? nullptr : &memory};
     const pid_t parent = getpid();
     leader_ = fork();
     if (leader_ < 0)
         throw Error(RKNNSHIM_RUNTIME_ERROR, "start: no new process: " + reason());
     if (leader_ == 0)
-        become(command.data(), options.folder.c_str(), input.get(), output.write.get(), events.write.get(), options.max_bytes == 0 ? nullptr : &memory, parent);
+        become(program, input.get(), output.write.get(), events.write.get(), parent);
     setpgid(leader_, leader_); // both sides do it, so that the group is there whoever runs first
     events_ = std::move(events.read);
     output_ = std::move(output.read);

@@ -29,10 +29,11 @@ private:
 };
 
 struct ChildOptions {
-    std::vector<std::string> command; ///< The first is the program's path.
-    std::string folder;               ///< Its current one.
-    std::string input;                ///< File that is its standard input.
-    uint64_t max_bytes = 0;           ///< Of address space; 0 does not limit it.
+    std::vector<std::string> command;     ///< The first is the program's path.
+    std::vector<std::string> environment; ///< All of it, NAME=value.
+    std::string folder;                   ///< Its current one.
+    std::string input;                    ///< File that is its standard input.
+    uint64_t max_bytes = 0;               ///< Of address space; 0 does not limit it.
 };
 
 /// A program in a process group of its own, all of which ends with this object, with the job's thread and with its leader.

@@ -25,14 +25,16 @@ std::string absolute(const std::string& path) {
     return fs::absolute(path).lexically_normal().string();
 }
 
-/// A new folder for one run; it goes away with it unless it is to be kept.
+/// A new folder for one run; it goes away with it unless it is to be kept. What ends in .partial goes at last with the next run.
 class Scratch {
 public:
     Scratch(const std::string& artifact, bool keep) : keep_(keep) {
         static std::atomic<uint64_t> serial{0};
-        folder_ = artifact + "." + std::to_string(getpid()) + "-toolkit" + std::to_string(++serial) + ".partial";
+        folder_ = artifact + "." + std::to_string(getpid()) + "-toolkit" + std::to_string(++serial) + (keep ? ".scratch" : ".partial");
         std::error_code error;
         fs::create_directories(work(), error);
+        if (!error)
+            fs::create_directory(temporary(), error);
         if (error)
             throw Error(RKNNSHIM_IO_ERROR, "start: scratch folder '" + folder_ + "' cannot be made: " + error.message());
     }
@@ -44,12 +46,29 @@ public:
     Scratch& operator=(const Scratch&) = delete;
 
     [[nodiscard]] std::string work() const { return folder_ + "/work"; }
+    [[nodiscard]] std::string temporary() const { return folder_ + "/tmp"; }
     [[nodiscard]] std::string job() const { return folder_ + "/job.json"; }
 
 private:
     std::string folder_;
     bool keep_;
 };
+
+/// This process' variables but for those by which Python or the allocator would make other bytes of the same model.
+std::vector<std::string> environment_of(const Scratch& scratch) {
+    std::vector<std::string> variables{
+        "MALLOC_PERTURB_=255", // the compiler writes memory out that it never set: so it is zeros, not what lay there before
+        "PYTHONDONTWRITEBYTECODE=1",
+        "PYTHONHASHSEED=0",
+        "PYTHONNOUSERSITE=1",
+        "PYTHONUNBUFFERED=1", // the log of a toolkit that hangs tells how far it came
+        "TMPDIR=" + scratch.temporary(),
+    };
+    for (char** variable = environ; *variable != nullptr; ++variable)
+        if (const std::string_view text(*variable); !text.starts_with("PYTHON") && !text.starts_with("MALLOC_") && !text.starts_with("TMPDIR="))
+            variables.emplace_back(text);
+    return variables;
+}
 
 /// The driver's events: one JSON object a line.
 class Events {
@@ -175,7 +194,8 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
     Chatter chatter(log, context);
     nlohmann::json result;
     {
-        ChildProcess driver({.command = {absolute(python), "-I", absolute(script), std::to_string(ChildProcess::kEvents)},
+        ChildProcess driver({.command = {absolute(python), absolute(script), std::to_string(ChildProcess::kEvents)},
+                             .environment = environment_of(scratch),
                              .folder = scratch.work(),
                              .input = scratch.job(),
                              .max_bytes = max_mb << 20U});

@@ -1,4 +1,5 @@
 using System.Globalization;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 

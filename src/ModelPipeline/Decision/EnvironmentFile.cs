@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
-using ModelPipeline.Latency;
 
 namespace ModelPipeline.Decision;
 

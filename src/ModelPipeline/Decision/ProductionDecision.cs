@@ -1,5 +1,7 @@
+using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Decision;

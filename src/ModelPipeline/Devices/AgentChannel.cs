@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Threading.Channels;
+using ModelPipeline.Core;
 using ModelPipeline.Npu;
 
 namespace ModelPipeline.Devices;

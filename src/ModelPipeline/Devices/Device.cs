@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Text;
@@ -58,7 +59,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     {
         if (Model is null)
             throw new InvalidOperationException("No model is loaded.");
-        return rows.Count == 0 ? new DeviceRun([], TimeSpan.Zero, 0) : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
+        return rows.Count == 0 ? new DeviceRun([], TimeSpan.Zero) : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Governors, frequencies and temperatures at this moment.</summary>

@@ -8,5 +8,4 @@ public sealed record PassageRun(float[][] Outputs, TimeSpan Time);
 /// <summary>Passages that ran under one plan.</summary>
 /// <param name="Passages">In the order in which they were given.</param>
 /// <param name="Elapsed">From the first run's start to the last one's end on the device; the sum where they went in several batches.</param>
-/// <param name="Batches">Into which the device cut them.</param>
-public sealed record DeviceRun(IReadOnlyList<PassageRun> Passages, TimeSpan Elapsed, int Batches);
+public sealed record DeviceRun(IReadOnlyList<PassageRun> Passages, TimeSpan Elapsed);

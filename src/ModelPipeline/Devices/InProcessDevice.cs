@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Text;
@@ -113,7 +114,7 @@ internal sealed class InProcessDevice : Device
             }
             cancellation.ThrowIfCancellationRequested();
             await all.ConfigureAwait(false);
-            return new DeviceRun(runs, Stopwatch.GetElapsedTime(started, Volatile.Read(ref last)), 1);
+            return new DeviceRun(runs, Stopwatch.GetElapsedTime(started, Volatile.Read(ref last)));
         }
         finally
         {

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
+using ModelPipeline.Core;
 using Renci.SshNet;
 using Renci.SshNet.Security;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Text;
@@ -111,7 +112,7 @@ internal sealed partial class SshDevice : Device
     {
         ReadOnlyMemory<long>[][] inputs = [.. rows.Select(Inputs)];
         var runs = new PassageRun?[rows.Count];
-        var (elapsed, batches, done) = (TimeSpan.Zero, 0, 0);
+        var (elapsed, done) = (TimeSpan.Zero, 0);
         await OnLinkAsync(async link =>
         {
             // On a new link, what has ended is not run again.
@@ -127,11 +128,10 @@ internal sealed partial class SshDevice : Device
                     runs[open[first + index]] = run;
                     finished(++done);
                 }, cancellation).ConfigureAwait(false);
-                batches++;
             }
             return true;
         }, cancellation).ConfigureAwait(false);
-        return new DeviceRun([.. runs.OfType<PassageRun>()], elapsed, batches);
+        return new DeviceRun([.. runs.OfType<PassageRun>()], elapsed);
     }
 
     /// <summary>Takes the results of one batch; returns its time on the device.</summary>

@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 using Renci.SshNet;
 using Renci.SshNet.Common;
 

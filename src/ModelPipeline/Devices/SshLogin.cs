@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using Renci.SshNet;
 using Renci.SshNet.Common;

@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
-using ModelPipeline.Validation;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Latency;
 

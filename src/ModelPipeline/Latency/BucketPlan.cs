@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 
 namespace ModelPipeline.Latency;
@@ -8,6 +9,7 @@ namespace ModelPipeline.Latency;
 /// <param name="Artifact">File name.</param>
 /// <param name="Passages">Of the corpus.</param>
 /// <param name="Share">Of the corpus' passages, 0 to 1.</param>
+[OneLine]
 public sealed record LengthBucket(int MaxTokens, string Artifact, int Passages, double Share);
 
 /// <summary>Passages longer than the largest bucket, which takes them cut.</summary>
@@ -34,6 +36,7 @@ public sealed record TruncationCost(int ModelTokens, double WholeNdcg, double Cu
 /// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, each taking the next passage when it is free.</param>
 /// <param name="LargestPassageMs">Mean if every passage went to the largest shape.</param>
 /// <param name="LargestRequestMs">Likewise of requests.</param>
+[OneLine]
 public sealed record ExpectedLatency(string Plan, double PassageMs, double PassageP95Ms, double RequestMs, double LargestPassageMs, double LargestRequestMs);
 
 /// <summary>Which of a variant's artifacts takes which passages: each goes to the smallest that it fits, and what fits none is cut to the largest.</summary>

@@ -1,4 +1,4 @@
-using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Latency;
 

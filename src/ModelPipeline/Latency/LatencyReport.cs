@@ -1,10 +1,12 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Latency;
 
 /// <summary>Tokens of every passage of a corpus with its query and the special tokens, uncut, in the order of scoring.</summary>
+[OneLine]
 public sealed record TokenLengths(IReadOnlyList<int> Tokens);
 
 /// <summary>Everything one session on a device measured of a model: content of latency.json. It differs from session to session, so packages take from it only what a device measured.</summary>

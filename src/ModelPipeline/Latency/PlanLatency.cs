@@ -1,8 +1,11 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Latency;
 
 /// <summary>The times of a series of runs, and their figures.</summary>
 /// <param name="Figures">In milliseconds.</param>
 /// <param name="Microseconds">Of each run, in the order of the runs.</param>
+[OneLine]
 public sealed record Series(LatencyFigures Figures, IReadOnlyList<long> Microseconds)
 {
     /// <summary>Slower by this factor at the end than at the beginning, and the series was not measured under one condition.</summary>

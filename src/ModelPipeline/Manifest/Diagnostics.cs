@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using Newtonsoft.Json.Linq;
 using YamlDotNet.Core;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;
@@ -85,7 +87,7 @@ internal static class ManifestBinder
                 WarmUp = (int)latency["warm_up"]!,
                 Again = overrides.MeasureAgain ?? false,
             },
-            Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), overrides))],
+            Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), folder, overrides))],
             Measured = [.. (json["measured"] ?? new JArray()).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
             Decision = new DecisionSpec
             {
@@ -99,7 +101,7 @@ internal static class ManifestBinder
         };
     }
 
-    private static VariantSpec Variant(string name, JObject json, ManifestOverrides overrides) => new()
+    private static VariantSpec Variant(string name, JObject json, string folder, ManifestOverrides overrides) => new()
     {
         Name = name,
         Backend = Enum<Backend>(json["backend"]!),
@@ -109,6 +111,8 @@ internal static class ManifestBinder
         Target = (string)json["target"]!,
         OptimizationLevel = (int)json["optimization_level"]!,
         Toolkit = (string)json["toolkit"]!,
+        ToolkitPython = FilePath(folder, json["toolkit_python"]),
+        ToolkitMinutes = (double?)json["toolkit_minutes"],
         Rewrites = [.. json["rewrites"]!.Values<string>()!],
         Fp16 = [.. json["fp16"]!.Values<string>()!],
         AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,
@@ -128,12 +132,20 @@ internal static class ManifestBinder
 
     private static TokenizerSpec Tokenizer(JToken json, string folder)
     {
-        var tokenizer = new TokenizerSpec { Vocab = Source(json["vocab"]!, folder) };
+        var tokenizer = new TokenizerSpec { Vocab = Source((json["vocab"] ?? json["file"])!, folder) };
         return tokenizer with
         {
-            Lowercase = (bool?)json["lowercase"] ?? tokenizer.Lowercase,
+            Merges = Optional("merges"),
+            Config = Optional("config"),
+            SpecialTokens = Optional("special_tokens"),
+            Lowercase = (bool?)json["lowercase"] ?? (json["vocab"] is null || json["config"] is not null ? null : tokenizer.Lowercase),
+            StripAccents = (bool?)json["strip_accents"],
+            TokenizeChineseChars = (bool?)json["tokenize_chinese_chars"],
+            Prefixes = json["prefixes"] is { } prefixes ? new TextPrefixes((string?)prefixes["query"] ?? "", (string?)prefixes["passage"] ?? "") : null,
             Truncation = json["truncation"] is { } truncation ? Enum<TruncationStrategy>(truncation) : tokenizer.Truncation,
         };
+
+        SourceSpec? Optional(string key) => json[key] is { } source ? Source(source, folder) : null;
     }
 
     private static SourceSpec Source(JToken json, string folder)

@@ -23,7 +23,8 @@ internal static class ManifestChecks
         {
             Settings(model);
             Source(Find(model, "source"), errors);
-            Source(Find(model, "tokenizer", "vocab"), errors);
+            foreach (var key in new[] { "vocab", "file", "merges", "config", "special_tokens" })
+                Source(Find(model, "tokenizer", key), errors);
             if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
                 errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
             foreach (var variant in Mappings(Find(model, "variants")))

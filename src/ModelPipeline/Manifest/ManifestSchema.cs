@@ -24,7 +24,7 @@ internal static class ManifestSchema
         var schema = JObject.Parse(Text.Value);
         var definitions = (JObject)schema["definitions"]!;
         var settings = ((JObject)definitions["defaults"]!["properties"]!).Properties()
-            .Select(setting => new JProperty(setting.Name, definitions[setting.Name]!["default"]));
+            .Select(setting => new JProperty(setting.Name, definitions[setting.Name]!["default"])).Where(setting => setting.Value.Type != JTokenType.Null);
         return new JObject(new JProperty("defaults", new JObject(settings)), new JProperty("devices", schema["properties"]!["devices"]!["default"]));
     });
 

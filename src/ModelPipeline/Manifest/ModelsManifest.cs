@@ -1,4 +1,6 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Manifest;
 
@@ -72,33 +74,44 @@ public sealed record ModelSpec
     public ReleaseSpec? Release { get; init; }
 }
 
-/// <summary>[batch, sequence length in tokens].</summary>
-public readonly record struct InputShape(int Batch, int Sequence)
-{
-    /// <summary>As used in file names: 1x128.</summary>
-    public override string ToString() => $"{Batch}x{Sequence}";
-}
-
-/// <summary>Exactly one of <see cref="File"/>, <see cref="Url"/>, <see cref="HuggingFace"/> is set.</summary>
-public sealed record SourceSpec
-{
-    public string? File { get; init; }
-    public Uri? Url { get; init; }
-    public HuggingFaceSource? HuggingFace { get; init; }
-    /// <summary>Lower-case hex; null only for Hugging Face.</summary>
-    public string? Sha256 { get; init; }
-    /// <summary>Largest acceptable size in bytes; a longer body is refused.</summary>
-    public long MaxBytes { get; init; } = 4L << 30;
-}
-
-public sealed record HuggingFaceSource(string Repo, string Revision, string File);
-
 public sealed record TokenizerSpec
 {
+    /// <summary>The file with the vocabulary: tokenizer.json, vocab.txt, vocab.json, or a SentencePiece model; <c>vocab</c> or <c>file</c> in models.yaml.</summary>
     public required SourceSpec Vocab { get; init; }
-    public bool Lowercase { get; init; } = true;
+    /// <summary>merges.txt, which a vocab.json needs.</summary>
+    [JsonIgnore]
+    public SourceSpec? Merges { get; init; }
+    /// <summary>tokenizer_config.json.</summary>
+    [JsonIgnore]
+    public SourceSpec? Config { get; init; }
+    /// <summary>special_tokens_map.json.</summary>
+    [JsonIgnore]
+    public SourceSpec? SpecialTokens { get; init; }
+    /// <summary>Null leaves it to the files, and to BERT's default for a vocab.txt.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Lowercase { get; init; } = true;
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? StripAccents { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? TokenizeChineseChars { get; init; }
+    /// <summary>Null puts nothing before texts.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public TextPrefixes? Prefixes { get; init; }
     public TruncationStrategy Truncation { get; init; } = TruncationStrategy.LongestFirst;
+
+    /// <summary>The files beside the vocabulary, by key of models.yaml.</summary>
+    internal IEnumerable<(string Key, SourceSpec Source)> Companions()
+    {
+        foreach (var (key, source) in new[] { ("merges", Merges), ("config", Config), ("special_tokens", SpecialTokens) })
+        {
+            if (source is not null)
+                yield return (key, source);
+        }
+    }
 }
+
+/// <summary>What is put before texts.</summary>
+public sealed record TextPrefixes(string Query = "", string Passage = "");
 
 public enum TruncationStrategy { LongestFirst, OnlySecond }
 
@@ -160,6 +173,12 @@ public sealed record VariantSpec
     public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
+    /// <summary>An interpreter that has this version of the toolkit; null leaves it to the environment and to Provision.</summary>
+    [JsonIgnore]
+    public string? ToolkitPython { get; init; }
+    /// <summary>What a build with the toolkit may take; null for ten times what it should take.</summary>
+    [JsonIgnore]
+    public double? ToolkitMinutes { get; init; }
     /// <summary>Names of graph passes, in order.</summary>
     public required IReadOnlyList<string> Rewrites { get; init; }
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>

@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Manifest;
 
 /// <summary>What one run builds.</summary>

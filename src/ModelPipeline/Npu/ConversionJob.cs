@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Npu;
 
@@ -24,9 +25,9 @@ public static class ConversionJob
         {
             try
             {
-                var log = Follow(job, $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
+                var log = Follow(job, request.Activity ?? $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
                 var outcome = JsonSerializer.Deserialize(Result(job), NpuJson.Default.ConversionOutcome)!;
-                return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated, TimeSpan.FromMicroseconds(outcome.RunMicroseconds),
+                return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated,
                     outcome.Inputs, outcome.Outputs, log, outcome.Toolkit);
             }
             catch (OperationCanceledException e)

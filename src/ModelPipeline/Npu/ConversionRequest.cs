@@ -21,6 +21,9 @@ public sealed record ConversionRequest
     /// <summary>Provenance that the runtime can tell later; at most 1023 bytes of UTF-8.</summary>
     public string CustomString { get; init; } = "";
 
+    /// <summary>What progress is called; null names the artifact.</summary>
+    public string? Activity { get; init; }
+
     /// <inheritdoc cref="NpuOptions"/>
     public NpuOptions Options { get; init; } = new();
 
@@ -32,11 +35,10 @@ public sealed record ConversionRequest
 /// <param name="Artifact">The file that was written.</param>
 /// <param name="Bytes">Its size.</param>
 /// <param name="Simulated">True if no NPU can run it.</param>
-/// <param name="ProofRun">Time of the one run on zeros that proved the artifact.</param>
 /// <param name="Inputs">In the model's order.</param>
 /// <param name="Outputs">In the model's order.</param>
 /// <param name="Log">What the backend said, one line each.</param>
 /// <param name="Toolkit">What the toolkit's driver reported; null for other backends.</param>
 public sealed record ConversionResult(
-    string Artifact, long Bytes, bool Simulated, TimeSpan ProofRun, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log,
+    string Artifact, long Bytes, bool Simulated, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log,
     JsonElement? Toolkit);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Npu;
 

@@ -1,4 +1,5 @@
 using Microsoft.ML.OnnxRuntime;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Onnx;
 

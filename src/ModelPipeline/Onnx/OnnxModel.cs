@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Google.Protobuf;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Onnx;

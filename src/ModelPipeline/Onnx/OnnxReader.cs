@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Onnx;

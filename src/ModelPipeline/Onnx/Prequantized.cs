@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Onnx;
 
 /// <summary>Sources that somebody quantized already. rknn-toolkit2 refuses them, and quantizing twice loses accuracy for nothing.</summary>

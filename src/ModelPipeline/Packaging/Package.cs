@@ -1,5 +1,7 @@
 using System.Formats.Tar;
 using System.IO.Compression;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Packaging;
 
@@ -53,7 +55,7 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
         }
         var manifest = content.Manifest(files);
         ReportJson.Write(Path.Combine(folder, PackageManifest.FileName), manifest);
-        AtomicFile.WriteText(Path.Combine(folder, PackageManifest.CardName), ModelCard.Render(content.Model, manifest));
+        AtomicFile.WriteText(Path.Combine(folder, PackageManifest.CardName), content.Text.Card(manifest));
         var sums = Names(folder).Select(name => $"{FileDigest.Of(Path.Combine(folder, name), cancellation).Sha256}  {name}\n");
         AtomicFile.WriteText(Path.Combine(folder, PackageManifest.SumsName), string.Concat(sums.ToArray()));
         return manifest;

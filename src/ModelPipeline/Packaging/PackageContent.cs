@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
-using ModelPipeline.Latency;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
+using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Validation;
 
@@ -29,6 +31,9 @@ public sealed record PackageContent(
 {
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
+
+    /// <summary>Writes the card.</summary>
+    public required PackageText Text { get; init; }
 
     /// <exception cref="PipelineException">A name cannot be in a package, or a simulated artifact is named .rknn.</exception>
     internal void RequireSound()

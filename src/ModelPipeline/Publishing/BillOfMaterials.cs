@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;

@@ -1,5 +1,5 @@
 using System.Net;
-using ModelPipeline.Stages;
+using ModelPipeline.Core;
 using Octokit;
 
 namespace ModelPipeline.Publishing;

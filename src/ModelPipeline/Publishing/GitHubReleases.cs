@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using Octokit;
 using Octokit.Internal;
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Core;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Publishing;
 
 /// <summary>An asset as GitHub tells it; Octokit's own type lacks the digest.</summary>

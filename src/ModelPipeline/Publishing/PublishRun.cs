@@ -1,5 +1,5 @@
+using ModelPipeline.Core;
 using ModelPipeline.Packaging;
-using ModelPipeline.Stages;
 using Octokit;
 
 namespace ModelPipeline.Publishing;
@@ -106,7 +106,7 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
             return;
         var prefix = Release.TagOf(release.Model, "");
         var last = ReleaseVersion.LastBefore(release.Version, all.Where(each => !each.Draft && each.TagName.StartsWith(prefix, StringComparison.Ordinal)).Select(each => each.TagName[prefix.Length..]));
-        _notes = ReleaseNotes.Render(release.Manifest, last is null ? null : await ManifestAsync(all.First(each => each.TagName == prefix + last), cancellation).ConfigureAwait(false));
+        _notes = release.Notes(last is null ? null : await ManifestAsync(all.First(each => each.TagName == prefix + last), cancellation).ConfigureAwait(false));
     }
 
     /// <summary>What another version says of itself; null, with a warning, if that cannot be read: notes are not worth a failed release.</summary>

@@ -1,7 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
@@ -40,6 +41,9 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
 {
     public const string BillOfMaterialsName = "sbom.cdx.json";
 
+    /// <summary>The text that it is announced with, beside the manifest of the last version; null if there was none.</summary>
+    public required Func<PackageManifest?, string> Notes { get; init; }
+
     public string Model => Manifest.Name;
 
     public string Version => Manifest.Version;
@@ -53,10 +57,10 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
     public static string TagOf(string model, string version) => $"{model}/v{version}";
 
     /// <summary>The release of a package.</summary>
-    /// <param name="model">As declared in models.yaml.</param>
+    /// <param name="text">Writes card and notes.</param>
     /// <param name="package">Its verified manifest.</param>
     /// <param name="decision">Its decision.json.</param>
-    public static Release Of(ModelSpec model, PackageManifest package, ProductionDecision decision)
+    public static Release Of(PackageText text, PackageManifest package, ProductionDecision decision)
     {
         var omitted = ReleaseGuard.Omitted(package);
         var refused = omitted.Select(variant => variant.Variant).ToHashSet();
@@ -76,12 +80,15 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
             .. kept.Files.Select(file => new ReleaseFile(file.Name, file.Digest)),
             materials,
             ReleaseFile.Of(PackageManifest.FileName, ReportJson.Text(manifest)),
-            ReleaseFile.Of(PackageManifest.CardName, ModelCard.Render(model, manifest)),
+            ReleaseFile.Of(PackageManifest.CardName, text.Card(manifest)),
         ];
         files = [.. files, ReleaseFile.Of(PackageManifest.ProvenanceName, Provenance.Text(manifest, files))];
         files = [.. files.OrderBy(file => file.Name, StringComparer.Ordinal)];
         var sums = ReleaseFile.Of(PackageManifest.SumsName, string.Concat(files.Select(file => $"{file.Digest.Sha256}  {file.Name}\n")));
-        return new(manifest, [.. files.Append(sums).OrderBy(file => file.Name, StringComparer.Ordinal)], RefusalOf(kept, decision));
+        return new(manifest, [.. files.Append(sums).OrderBy(file => file.Name, StringComparer.Ordinal)], RefusalOf(kept, decision))
+        {
+            Notes = previous => text.Notes(manifest, previous),
+        };
     }
 
     private static string? RefusalOf(PackageManifest kept, ProductionDecision decision)

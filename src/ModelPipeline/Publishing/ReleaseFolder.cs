@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
@@ -42,7 +43,7 @@ public static class ReleaseFolder
                 }
             });
         }
-        AtomicFile.WriteText(notes, ReleaseNotes.Render(release.Manifest, Previous(root, release)));
+        AtomicFile.WriteText(notes, release.Notes(Previous(root, release)));
         return true;
     }
 

@@ -1,5 +1,6 @@
+using ModelPipeline.Artifacts;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Publishing;
 

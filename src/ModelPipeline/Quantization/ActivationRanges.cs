@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 
@@ -12,30 +13,9 @@ public readonly record struct ActivationRange(float Min, float Max)
     public ActivationRange Union(ActivationRange other) => new(MathF.Min(Min, other.Min), MathF.Max(Max, other.Max));
 }
 
-/// <summary>Runs the fp32 graph once a sample with the wanted tensors as extra outputs. Memory does not grow with the number of samples.</summary>
+/// <summary>Ranges of activations over a calibration set.</summary>
 public static class ActivationRanges
 {
-    /// <param name="samples">Inputs in the model's order, int64 [1, sequence] each.</param>
-    /// <param name="observe">Sees every tensor of every sample, in the order of <paramref name="tensors"/>, one sample at a time.</param>
-    public static void Run(
-        OnnxModel model, IReadOnlyList<string> tensors, IReadOnlyList<IReadOnlyList<long[]>> samples, Action<int, ReadOnlySpan<float>> observe,
-        IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
-    {
-        if (samples.Count == 0)
-            throw new PipelineException("the calibration set is empty; at least one sample is needed");
-        var outputs = tensors.Select(name => model.Graph.Outputs.FirstOrDefault(output => output.Name == name) ?? new ValueInfo(name, ElementType.Undefined, []));
-        using var session = InferenceSessions.Open(model.With(model.Graph with { Outputs = [.. outputs] }));
-        for (var i = 0; i < samples.Count; i++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            progress?.Report(new StageProgress("calibrating", i, samples.Count));
-            using var values = session.Run(samples[i], tensors, cancellation);
-            for (var t = 0; t < tensors.Count; t++)
-                observe(t, values[t].GetTensorDataAsSpan<float>());
-        }
-        progress?.Report(new StageProgress("calibrating", samples.Count, samples.Count));
-    }
-
     /// <summary>
     /// The range of each tensor by the toolkit's algorithms. <c>normal</c>: smallest to largest value. <c>kl_divergence</c>: cut symmetrically where
     /// <see cref="KlThreshold"/> says; graph outputs keep their whole range. <c>mmse</c> is the same here, as the toolkit's scores are. How its search
@@ -50,13 +30,13 @@ public static class ActivationRanges
         if (algorithm == QuantizationAlgorithm.Normal)
         {
             var whole = Enumerable.Repeat(ActivationRange.Empty, tensors.Count).ToArray();
-            Run(model, tensors, samples, (t, values) => whole[t] = whole[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))), progress, cancellation);
+            GraphRuns.Observe(model, tensors, samples, (t, values) => whole[t] = whole[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))), progress, cancellation);
             ranges = whole;
         }
         else
         {
             var histograms = tensors.Select(_ => new ActivationHistogram()).ToArray();
-            Run(model, tensors, samples, (t, values) => histograms[t].Add(values), progress, cancellation);
+            GraphRuns.Observe(model, tensors, samples, (t, values) => histograms[t].Add(values), progress, cancellation);
             var outputs = model.Graph.Outputs.Select(output => output.Name).ToHashSet();
             ranges = [.. tensors.Zip(histograms, (tensor, histogram) => outputs.Contains(tensor) ? histogram.Range : Cut(histogram))];
         }

@@ -1,5 +1,6 @@
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Quantization;
 

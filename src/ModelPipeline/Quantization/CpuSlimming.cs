@@ -1,5 +1,5 @@
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Quantization;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Onnx;
+
 namespace ModelPipeline.Quantization;
 
 /// <summary>How a variant was quantized: content of quantization.json.</summary>

@@ -1,9 +1,18 @@
+using System.Collections.Immutable;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;
 
 /// <summary>The model's verified source files on this machine.</summary>
-public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary);
+/// <param name="Model">The model file.</param>
+/// <param name="Vocabulary">The tokenizer's vocabulary.</param>
+public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
+{
+    /// <summary>The tokenizer's other files, by key of models.yaml: merges, config, special_tokens.</summary>
+    public ImmutableDictionary<string, FetchedFile> Companions { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
+}
 
 /// <summary>
 /// Gets the sources of models. What models.yaml leaves open, such as a branch, is looked up once and written to <see cref="ModelsLock"/>;
@@ -31,8 +40,9 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         if (locked)
             RequireUnchanged(declared, before);
         var fetched = await FetchAsync(declared, before, progress, cancellation).ConfigureAwait(false);
-        var isOpen = declared.Source.HuggingFace is not null || declared.Tokenizer.Vocab.HuggingFace is not null;
-        if (!locked && isOpen && Locked(declared, fetched) is var now && (now.Source != before?.Source || now.Vocab != before?.Vocab))
+        var isOpen = declared.Tokenizer.Companions().Select(companion => companion.Source).Append(declared.Source).Append(declared.Tokenizer.Vocab)
+            .Any(source => source.HuggingFace is not null);
+        if (!locked && isOpen && Locked(declared, fetched) is var now && !now.HasSourcesOf(before))
             Write(model, now);
         return fetched;
     }
@@ -55,9 +65,16 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     private async Task<FetchedModel> FetchAsync(ModelSpec model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var (source, vocab) = (model.Source, model.Tokenizer.Vocab);
-        return new FetchedModel(
+        var fetched = new FetchedModel(
             await fetcher.FetchAsync(source, Pin(source, pins?.Source), progress, cancellation).ConfigureAwait(false),
             await fetcher.FetchAsync(vocab, Pin(vocab, pins?.Vocab), progress, cancellation).ConfigureAwait(false));
+        foreach (var (key, companion) in model.Tokenizer.Companions())
+        {
+            var pin = Pin(companion, pins?.Tokenizer?.GetValueOrDefault(key));
+            var file = await fetcher.FetchAsync(companion, pin, progress, cancellation).ConfigureAwait(false);
+            fetched = fetched with { Companions = fetched.Companions.Add(key, file) };
+        }
+        return fetched;
     }
 
     /// <summary>The locked content, if it is that of this source and of no other digest than models.yaml asks for.</summary>
@@ -69,7 +86,11 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         if (before is null)
             throw new PipelineException($"{_path}: {model.Name} is not in it, and --locked forbids to add it; run --target=Update --model={model.Name} and commit the file.", PipelineException.ConfigurationError);
         var changes = ModelsLock.Changes(model.Name, before, new LockedModel(
-            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model)));
+            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model))
+        {
+            Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each =>
+                (each.Key, Declared(each.Source, before.Tokenizer?.GetValueOrDefault(each.Key) ?? new LockedSource("", null, "", 0))))),
+        });
         if (changes.Count > 0)
         {
             throw new PipelineException(
@@ -87,9 +108,12 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     };
 
     private LockedModel Locked(ModelSpec model, FetchedModel fetched) => new(
-        new LockedSource(ModelsLock.NameOf(model.Source, manifest), fetched.Model.Commit, fetched.Model.Sha256, fetched.Model.Bytes),
-        new LockedSource(ModelsLock.NameOf(model.Tokenizer.Vocab, manifest), fetched.Vocabulary.Commit, fetched.Vocabulary.Sha256, fetched.Vocabulary.Bytes),
-        ModelsLock.SettingsOf(model));
+        Locked(model.Source, fetched.Model), Locked(model.Tokenizer.Vocab, fetched.Vocabulary), ModelsLock.SettingsOf(model))
+    {
+        Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))),
+    };
+
+    private LockedSource Locked(SourceSpec source, FetchedFile file) => new(ModelsLock.NameOf(source, manifest), file.Commit, file.Sha256, file.Bytes);
 
     private void Write(string model, LockedModel now)
     {

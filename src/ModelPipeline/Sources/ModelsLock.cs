@@ -1,20 +1,27 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Sources;
-
-/// <summary>A source's content as it was found.</summary>
-/// <param name="From">The source as models.yaml names it, without its digest: <c>huggingface:org/model@main:onnx/model.onnx</c>, a URL, or a path relative to models.yaml.</param>
-/// <param name="Commit">What the Hugging Face revision stood for, 40 hex digits; null for other sources.</param>
-/// <param name="Sha256">Lower-case hex.</param>
-/// <param name="Size">Bytes.</param>
-public sealed record LockedSource(string From, string? Commit, string Sha256, long Size);
 
 /// <summary>What one model is made of.</summary>
 /// <param name="Source">The model file.</param>
 /// <param name="Vocab">The tokenizer's vocabulary.</param>
 /// <param name="Settings">The model's entry of models.yaml with defaults and environment applied, without the two sources.</param>
-public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonObject Settings);
+public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonObject Settings)
+{
+    /// <summary>The tokenizer's other files, by key of models.yaml; null if there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, LockedSource>? Tokenizer { get; init; }
+
+    internal bool HasSourcesOf(LockedModel? other) =>
+        Source == other?.Source && Vocab == other.Vocab && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? []);
+
+    internal static SortedDictionary<string, LockedSource>? ByKey(IEnumerable<(string Key, LockedSource Source)> sources) =>
+        sources.ToDictionary(each => each.Key, each => each.Source) is { Count: > 0 } found ? new(found, StringComparer.Ordinal) : null;
+}
 
 /// <summary><c>models.lock.json</c> beside models.yaml: what is open there, such as the commit of a branch, written down once and then held to.</summary>
 /// <param name="Version">Of this format: 1.</param>
@@ -35,10 +42,10 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     {
         if (!File.Exists(path))
             return Empty;
-        var read = ReportJson.Read<ModelsLock>(path);
+        var read = ReportJson.Read<ModelsLock>(path, $"It holds the pins of all models: restore it, as with 'git checkout -- {FileName}'.");
         return read.Version == CurrentVersion
             ? read with { Models = new(read.Models, StringComparer.Ordinal) }
-            : throw new PipelineException($"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, or renew it with --target=Update.", PipelineException.ConfigurationError);
+            : throw new PipelineException($"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, whose pins it holds.", PipelineException.ConfigurationError);
     }
 
     /// <summary>Writes the file, atomically; the same bytes for the same content.</summary>

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Stages;
 
@@ -8,7 +9,10 @@ namespace ModelPipeline.Stages;
 /// <param name="Settings">Key of the build: a hash of everything it depends on.</param>
 public sealed partial record BuildProvenance(string Pipeline, string Source, string Settings)
 {
-    public override string ToString() => $"modelpipeline {Pipeline} source={Source} settings={Settings}";
+    /// <summary>Version of rknn-toolkit2 that made it; null if something else did.</summary>
+    public string? Toolkit { get; init; }
+
+    public override string ToString() => $"modelpipeline {Pipeline} source={Source} settings={Settings}{(Toolkit is null ? "" : $" toolkit={Toolkit}")}";
 
     /// <summary>Fails if a loaded artifact was made from something else. Another version of ModelPipeline may have made it.</summary>
     /// <param name="artifact">For the message.</param>
@@ -20,6 +24,6 @@ public sealed partial record BuildProvenance(string Pipeline, string Source, str
             throw new PipelineException($"{artifact}: the loaded file says it is '{customString}'; expected '{this}'. It is another build's: convert it again with --force-convert.");
     }
 
-    [GeneratedRegex(@"\Amodelpipeline \S+ source=(?<source>\S+) settings=(?<settings>\S+)\z")]
+    [GeneratedRegex(@"\Amodelpipeline \S+ source=(?<source>\S+) settings=(?<settings>\S+)(?: toolkit=\S+)?\z")]
     private static partial Regex Line();
 }

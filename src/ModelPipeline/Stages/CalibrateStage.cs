@@ -1,5 +1,5 @@
 using ModelPipeline.Calibration;
-using ModelPipeline.Manifest;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Stages;

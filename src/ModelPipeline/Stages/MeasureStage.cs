@@ -1,8 +1,9 @@
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
 

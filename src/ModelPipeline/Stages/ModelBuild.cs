@@ -1,15 +1,11 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 using ModelPipeline.Text;
+using ModelPipeline.Text.Tokenization;
 
 namespace ModelPipeline.Stages;
-
-/// <summary>What a stage tells while it runs, and how it is told to stop.</summary>
-/// <param name="Progress">Long work in steps.</param>
-/// <param name="Info">One line of news.</param>
-/// <param name="Warning">One line that needs attention.</param>
-/// <param name="Cancellation">Honoured within a second.</param>
-public sealed record StageContext(IProgress<StageProgress> Progress, Action<string> Info, Action<string> Warning, CancellationToken Cancellation);
 
 /// <summary>
 /// One model on its way from source to package: where each stage's outputs lie, and the inputs that several stages share. Stages are in the
@@ -39,6 +35,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
     public bool KeepScratch { get; init; }
+
+    /// <summary>Names of the variants that this run validates: those that only their builder can simulate are scored while they are built.</summary>
+    public IReadOnlySet<string> ToValidate { get; set; } = new HashSet<string>();
 
     public string Folder => Path.Combine(artifacts, "models", model.Name);
 
@@ -87,12 +86,19 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
-        tokenizer ??= PairTokenizer.Load((await FetchAsync(context).ConfigureAwait(false)).Vocabulary.Path, model.Tokenizer.Lowercase);
+        tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);
+
+    internal static TokenizerFiles TokenizerFilesOf(FetchedModel fetched) => new(fetched.Vocabulary.Path)
+    {
+        Merges = fetched.Companions.GetValueOrDefault("merges")?.Path,
+        Config = fetched.Companions.GetValueOrDefault("config")?.Path,
+        SpecialTokens = fetched.Companions.GetValueOrDefault("special_tokens")?.Path,
+    };
 
     public Corpus Corpus(string name) => corpora.TryGetValue(name, out var corpus) ? corpus : corpora[name] = Text.Corpus.Load(manifest.Corpora[name]);
 
     /// <summary>Settings that decide how text becomes token rows.</summary>
-    internal object TextSettings => new { model.Task, model.Tokenizer.Lowercase, model.Tokenizer.Truncation };
+    internal object TextSettings => new { model.Task, Tokenizer = model.Tokenizer with { Vocab = new SourceSpec() } };
 
     /// <summary>Settings that decide about the calibration rows.</summary>
     internal CalibrationSpec CalibrationSettings => model.Calibration with { Regenerate = false };
@@ -113,9 +119,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     {
         var spec = manifest.Corpora[corpus];
         string Digest(string path) => textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
-        return new Dictionary<string, string>
+        var files = await FetchAsync(context).ConfigureAwait(false);
+        return new Dictionary<string, string>(files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256)))
         {
-            ["vocabulary"] = (await FetchAsync(context).ConfigureAwait(false)).Vocabulary.Sha256,
+            ["vocabulary"] = files.Vocabulary.Sha256,
             [$"{corpus}/passages"] = Digest(spec.Passages),
             [$"{corpus}/queries"] = Digest(spec.Queries),
             [$"{corpus}/qrels"] = Digest(spec.Qrels),

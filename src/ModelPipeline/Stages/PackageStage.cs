@@ -1,8 +1,10 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
+using ModelPipeline.Reports;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -40,7 +42,7 @@ public static class PackageStage
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
             .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
-            new("vocab.txt", fetched.Vocabulary.Path, PackageRole.Vocabulary),
+            .. ModelBuild.TokenizerFilesOf(fetched).Named().Select(file => new PackageSource(file.Name, file.Path, PackageRole.Vocabulary)),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
             new(DecideStage.DecisionName, Path.Combine(build.Folder, DecideStage.DecisionName), PackageRole.Decision),
@@ -62,9 +64,16 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        await Package.WriteAsync(new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings }, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        var content = new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings, Text = ReleaseText.Of(model) };
+        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
+    }
+
+    private static JsonObject Without(JsonObject node, string key)
+    {
+        node.Remove(key);
+        return node;
     }
 
     /// <summary>What models.yaml resolved to for this model, without anything of this machine.</summary>
@@ -72,7 +81,7 @@ public static class PackageStage
     {
         model.Shapes,
         Calibration = model.Calibration with { Regenerate = false },
-        Tokenizer = new { model.Tokenizer.Lowercase, model.Tokenizer.Truncation },
+        Tokenizer = Without(ReportJson.Node(model.Tokenizer), "vocab"),
         Validation = new { model.Validation.Corpus, model.Validation.Queries, model.Validation.Device },
         Variants = model.Variants.Select(variant => variant with { Force = false }),
         model.Decision,

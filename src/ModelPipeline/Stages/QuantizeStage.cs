@@ -1,9 +1,11 @@
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
@@ -82,7 +84,7 @@ public static class QuantizeStage
     {
         var inputs = await InputsAsync(build, variant, shape, context).ConfigureAwait(false);
         return await KeptAsync(build, variant, shape, inputs.Provenance.Settings, context, artifact => variant.Backend == Backend.Rknn
-            ? ToolkitStage.ConvertAsync(build, variant, inputs, artifact, context)
+            ? new ToolkitBuild(build, variant, shape, context).ConvertAsync(inputs, artifact)
             : SimulateAsync(variant, inputs, artifact, context)).ConfigureAwait(false);
     }
 
@@ -116,7 +118,7 @@ public static class QuantizeStage
         if (variant.Backend == Backend.Rknn)
             digests["driver"] = FileDigest.Of(ToolkitEnvironment.DriverPath, context.Cancellation).Sha256;
         var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, digests);
-        return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key));
+        return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key) { Toolkit = variant.Backend == Backend.Rknn ? variant.Toolkit : null });
     }
 
     /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its reports.</summary>

@@ -1,5 +1,8 @@
+using ModelPipeline.Core;
+using ModelPipeline.Decision;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Validation;
 

@@ -1,88 +1,17 @@
-using System.Runtime.InteropServices;
-using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Onnx;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
-using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
 
-/// <summary>What rknn-toolkit2 does for quantizing and validating.</summary>
+/// <summary>What rknn-toolkit2 told of artifacts, for validation.</summary>
 public static class ToolkitStage
 {
-    /// <summary>Added to the time limit of a conversion for each sample that the toolkit's simulator runs.</summary>
-    private static readonly TimeSpan PerSample = TimeSpan.FromSeconds(10);
-
-    private const int WorstTensors = 12;
-
     /// <summary>Measurements that are kept for estimates.</summary>
     private const int MostMeasurements = 64;
-
-    /// <summary>Builds one .rknn file, and beside it compile.json and toolkit.json.</summary>
-    /// <returns>Paths of the two.</returns>
-    internal static async Task<IReadOnlyList<string>> ConvertAsync(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
-    {
-        var made = await ToolkitConversion.RunAsync(
-            Request(build, variant, inputs, artifact) with { Analyse = variant.AccuracyAnalysis }, context.Progress, context.Cancellation).ConfigureAwait(false);
-        var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
-        foreach (var output in int8)
-            context.Warning($"{Path.GetFileName(artifact)}: {output} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
-        var suggested = made.Analysis is null ? [] : HybridPlan.Suggest(made.Analysis, OnnxModel.Load(inputs.Prepared).Graph);
-        var (compile, notes) = (Beside(artifact, "compile.json"), Beside(artifact, "toolkit.json"));
-        ReportJson.Write(compile, made.Compile);
-        ReportJson.Write(notes, new ToolkitNotes(made.Hybrid, int8, made.Analysis?.Worst(WorstTensors) ?? [], suggested));
-        return [compile, notes];
-    }
-
-    /// <summary>What the toolkit's simulator says about each row. It runs only what was built in the same process, so the build is repeated for it.</summary>
-    /// <param name="build">The model.</param>
-    /// <param name="variant">Of the model.</param>
-    /// <param name="inputs">As the artifact was built from.</param>
-    /// <param name="artifact">To compare the repeated build with.</param>
-    /// <param name="rows">What to score, in order.</param>
-    /// <param name="context">Says if the toolkit did not make the same bytes again.</param>
-    internal static async Task<List<float[]>> ScoreAsync(
-        ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact, IReadOnlyList<TokenizedInput> rows, StageContext context)
-    {
-        var folder = Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-simulator{AtomicFile.TemporarySuffix}").FullName;
-        try
-        {
-            var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
-            new CalibrationSet(names, [.. rows.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])]).Write(Path.Combine(folder, "samples"), context.Progress, context.Cancellation);
-            var request = Request(build, variant, inputs, Path.Combine(folder, Path.GetFileName(artifact)));
-            var run = new SimulatorRun(Path.Combine(folder, "samples", CalibrationSet.DatasetFile), Path.Combine(folder, "outputs"));
-            await ToolkitConversion.RunAsync(request with
-            {
-                Simulate = run,
-                Limits = request.Limits with { Time = request.Limits.Time + (rows.Count * PerSample) },
-            }, context.Progress, context.Cancellation).ConfigureAwait(false);
-            if (FileDigest.Of(request.Artifact, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
-                context.Warning($"{Path.GetFileName(artifact)}: the toolkit made other bytes from the same inputs when it built the file again for its simulator");
-            return Read(run.Outputs, rows, build.Model.Task);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
-
-    /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
-    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, ModelTask task)
-    {
-        using var file = File.OpenRead(path);
-        if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
-            throw new PipelineException($"The toolkit's simulator wrote {file.Length} bytes of outputs for {rows.Count} samples: they do not belong together. Look at its log.");
-        var output = new float[file.Length / sizeof(float) / rows.Count];
-        var scores = new List<float[]>(rows.Count);
-        foreach (var row in rows)
-        {
-            file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
-            scores.Add(ModelOutput.Read(output, task, row.AttentionMask));
-        }
-        return scores;
-    }
 
     /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit did not make.</summary>
     internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
@@ -94,14 +23,14 @@ public static class ToolkitStage
         {
             Figures = Figure.Set(report.Figures.Concat(summary.Figures).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
             Gates = [.. report.Gates, .. summary.Judge(variant.Compile)],
-            Toolkit = new ToolkitFindings(summary, ReportJson.Read<ToolkitNotes>(Beside(artifact, "toolkit.json"))),
+            Toolkit = new ToolkitFindings(summary, ReportJson.Read<ToolkitNotes>(NotesPath(artifact))),
         };
     }
 
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
     internal static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>
         report.Toolkit is { } findings
-            ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, Opinion.Of(source, report, other)] } }
+            ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, report.OpinionOf(source, other)] } }
             : report;
 
     /// <summary>Reports with what they only tell together: estimated latencies, what our emulation says of the same build, and what the last release had.</summary>
@@ -177,17 +106,7 @@ public static class ToolkitStage
 
     internal static string CompilePath(string artifact) => Beside(artifact, "compile.json");
 
-    private static string Beside(string artifact, string name) => Path.Combine(Path.GetDirectoryName(artifact)!, name);
+    internal static string NotesPath(string artifact) => Beside(artifact, "toolkit.json");
 
-    private static ToolkitRequest Request(ModelBuild build, VariantSpec variant, NpuInputs inputs, string artifact) => new()
-    {
-        Environment = ToolkitEnvironment.Find(variant.Toolkit, build.Cache, Environment.GetEnvironmentVariable),
-        Source = inputs.Prepared,
-        Artifact = artifact,
-        Variant = variant,
-        Dataset = Path.Combine(inputs.Calibration, CalibrationSet.DatasetFile),
-        CustomString = inputs.Provenance.ToString(),
-        Shapes = variant.DynamicInput ? [.. build.Model.Shapes.OrderBy(shape => shape.Batch * shape.Sequence)] : [],
-        Limits = new() { KeepScratch = build.KeepScratch },
-    };
+    private static string Beside(string artifact, string name) => Path.Combine(Path.GetDirectoryName(artifact)!, name);
 }

@@ -1,12 +1,14 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
+using ModelPipeline.Decision;
 using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
-using ModelPipeline.Sources;
+using ModelPipeline.Reports;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
-using ModelPipeline.Validation.Html;
 
 namespace ModelPipeline.Stages;
 
@@ -24,10 +26,7 @@ public static class ValidateStage
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
         var device = build.DeviceOf(variant);
-        // Without a board the toolkit's own simulator stands in for it.
-        var inToolkit = variant.Backend == Backend.Rknn && device.Kind == DeviceKind.Simulator;
-        var simulated = inToolkit || variant.ToolkitSimulator ? await ToolkitScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false) : null;
-        var scores = inToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
+        var simulated = ToolkitBuild.IsScored(build, variant) ? await new ToolkitBuild(build, variant, shape, context).ScoresAsync(artifact).ConfigureAwait(false) : null;
         var subject = new ValidationSubject
         {
             Model = model.Name,
@@ -44,8 +43,10 @@ public static class ValidateStage
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
         };
+        // Without a board the toolkit's own simulator stands in for it.
+        var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
         var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
-        if (simulated is not null && !inToolkit)
+        if (simulated is not null && !subject.InToolkit)
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
@@ -104,15 +105,6 @@ public static class ValidateStage
                 rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
             return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
         }).ConfigureAwait(false);
-    }
-
-    /// <summary>Outputs of the toolkit's simulator: another opinion beside a board's, or the only one where there is no board.</summary>
-    private static async Task<List<float[]>> ToolkitScoresAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
-    {
-        var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
-        return await KeptAsync(build, Path.Combine(build.ValidationFolder(variant, shape), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context,
-            () => ToolkitStage.ScoreAsync(build, variant, inputs, artifact, rows.Value, context)).ConfigureAwait(false);
     }
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Text;

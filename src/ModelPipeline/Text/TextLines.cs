@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Text;
 

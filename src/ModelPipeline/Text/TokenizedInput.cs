@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Text;
 
 /// <summary>One model input row: three arrays of the padded length, named as BERT exports name them.</summary>

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Toolkit;
 
@@ -24,6 +26,13 @@ public sealed partial record CompileReport(
     /// <summary>Operators that fell back to the CPU, sorted.</summary>
     public IReadOnlyList<string> CpuOperators =>
         [.. Layers.Where(layer => layer.Target == "CPU").Select(layer => layer.Operator).Distinct().Order(StringComparer.Ordinal)];
+
+    /// <summary>What a log that was cut lacks, for people.</summary>
+    [JsonIgnore]
+    public string Missing => string.Join(" and ", [
+        .. Layers.Count == 0 ? ["no table of layers"] : Array.Empty<string>(),
+        .. InternalKb is null ? ["no internal memory size"] : Array.Empty<string>(),
+        .. WeightKb is null ? ["no weight memory size"] : Array.Empty<string>()]);
 
     /// <summary>Reads a log as far as it goes. Of several reports in one log, as a hybrid build may print, the last counts.</summary>
     public static CompileReport Parse(string log)
@@ -58,7 +67,7 @@ public sealed partial record CompileReport(
             else if (Version().Match(line) is { Success: true } version)
                 compiler = version.Groups[1].Value;
         }
-        return new CompileReport(compiler, weightKb is not null, layers, features, constants, internalKb, weightKb);
+        return new CompileReport(compiler, layers.Count > 0 && internalKb is not null && weightKb is not null, layers, features, constants, internalKb, weightKb);
     }
 
     private enum Table { None, Layers, Features, Constants }
@@ -88,6 +97,7 @@ public sealed partial record CompileReport(
 /// <param name="Cycles">The larger of both.</param>
 /// <param name="TrafficKb">Read and written, KiB.</param>
 /// <param name="Name">Operator and node name.</param>
+[OneLine]
 public sealed record CompiledLayer(
     int Id, string Operator, string Type, string Target, string Inputs, string Output, long DdrCycles, long NpuCycles, long Cycles, long TrafficKb, string Name)
 {
@@ -108,6 +118,7 @@ public sealed record CompiledLayer(
 /// <param name="Shape">As printed.</param>
 /// <param name="Start">Offset in bytes.</param>
 /// <param name="Size">Bytes.</param>
+[OneLine]
 public sealed record PlacedTensor(int Layer, string Operator, string Name, string Type, string? Format, string Shape, long Start, long Size)
 {
     internal static PlacedTensor Of(Match row)

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using ModelPipeline.Manifest;
-using ModelPipeline.Validation;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Toolkit;
 

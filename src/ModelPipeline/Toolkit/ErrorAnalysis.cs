@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Toolkit;
 
@@ -31,6 +32,7 @@ public sealed partial record ErrorAnalysis(IReadOnlyList<LayerError> Layers)
 /// <param name="EntireDistance">With the errors of all layers before it.</param>
 /// <param name="SingleCosine">Of this layer alone.</param>
 /// <param name="SingleDistance">Of this layer alone.</param>
+[OneLine]
 public sealed record LayerError(string Operator, string Name, double EntireCosine, double EntireDistance, double SingleCosine, double SingleDistance)
 {
     private static readonly HashSet<string> Layout = ["Input", "Reshape", "Transpose", "Slice", "exDataConvert"];

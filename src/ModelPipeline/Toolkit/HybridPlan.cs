@@ -1,5 +1,6 @@
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Toolkit;
 

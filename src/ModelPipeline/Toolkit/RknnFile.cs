@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
+using ModelPipeline.Core;
+using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;
 

@@ -1,10 +1,11 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Toolkit;
 
@@ -16,8 +17,11 @@ public sealed record ToolkitRequest
     /// <summary>Prepared ONNX file.</summary>
     public required string Source { get; init; }
 
-    /// <summary>File to write, whole or not at all; the toolkit's log is kept beside it as <c>.log</c>.</summary>
+    /// <summary>File to write, whole or not at all.</summary>
     public required string Artifact { get; init; }
+
+    /// <summary>File that keeps all that the toolkit prints, whatever happens; null is the artifact's name with <c>.log</c>.</summary>
+    public string? Log { get; init; }
 
     /// <summary>Precision, algorithm, method, target, optimization level, version of the toolkit and hybrid plan.</summary>
     public required VariantSpec Variant { get; init; }
@@ -31,8 +35,8 @@ public sealed record ToolkitRequest
     /// <summary>Sequence lengths of a file with several shapes, ascending; empty takes the source's own shape.</summary>
     public IReadOnlyList<InputShape> Shapes { get; init; } = [];
 
-    /// <summary>What to run in the toolkit's simulator; null for nothing.</summary>
-    public SimulatorRun? Simulate { get; init; }
+    /// <summary>What to run in the toolkit's simulator when the file is built.</summary>
+    public IReadOnlyList<SimulatorRun> Simulate { get; init; } = [];
 
     /// <summary>Compare every layer with fp32 on the first calibration sample.</summary>
     public bool Analyse { get; init; }
@@ -58,13 +62,15 @@ public static partial class ToolkitConversion
     private const int MaxLogBytes = 64 << 20;
 
     /// <summary>Builds and checks one file. Cancelling ends the toolkit within a second and leaves no artifact.</summary>
-    /// <exception cref="PipelineException">The toolkit is missing or failed, a name of the hybrid plan is not in its graph, or its file is not what was asked.</exception>
+    /// <exception cref="PipelineException">
+    /// The toolkit is missing or failed, a name of the hybrid plan is not in its graph, its file is not what was asked, or its compile report has no end.
+    /// </exception>
     public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
         var model = OnnxModel.Load(request.Source);
         var graph = model.Graph;
         var settings = SettingsOf(request, graph);
-        var log = request.Artifact + ".log";
+        var log = request.Log ?? request.Artifact + ".log";
         var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
         try
         {
@@ -77,8 +83,11 @@ public static partial class ToolkitConversion
             var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
             file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
+            var compile = CompileReport.Parse(ReadLog(log));
+            if (!compile.Complete)
+                throw new PipelineException($"{request.Artifact}: rknn-toolkit2 built it, and its compile report has {compile.Missing}. Nothing can be judged by such a report; build again, and see the log {log}.");
             File.Move(temporary, request.Artifact, overwrite: true);
-            return new ToolkitArtifact(file, CompileReport.Parse(ReadLog(log)), spans, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
+            return new ToolkitArtifact(file, compile, spans, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
         finally
         {
@@ -96,6 +105,7 @@ public static partial class ToolkitConversion
                     Artifact = temporary,
                     Target = request.Variant.Target,
                     CustomString = request.CustomString,
+                    Activity = $"quantize {request.Variant.Name}",
                     Toolkit = new ToolkitRun
                     {
                         Python = request.Environment.Python,
@@ -139,7 +149,7 @@ public static partial class ToolkitConversion
                 : [[.. Fixed(input)]]))],
             Dataset = request.Dataset is { } dataset ? Path.GetFullPath(dataset) : null,
             AutoHybrid = variant.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
-            Simulate = request.Simulate is { } run ? new SimulatorRun(Path.GetFullPath(run.Dataset), Path.GetFullPath(run.Outputs)) : null,
+            Simulate = [.. request.Simulate.Select(run => new SimulatorRun(Path.GetFullPath(run.Dataset), Path.GetFullPath(run.Outputs)))],
             Analyse = request.Analyse,
         };
     }

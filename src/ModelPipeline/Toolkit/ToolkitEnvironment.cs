@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Toolkit;
@@ -7,16 +8,16 @@ namespace ModelPipeline.Toolkit;
 /// <param name="Driver">Absolute path of driver.py.</param>
 public sealed record ToolkitEnvironment(string Python, string Driver)
 {
-    /// <summary>Names an interpreter that has the toolkit already, instead of the one that Provision makes.</summary>
-    public const string PythonVariable = "RKNN_PYTHON";
+    /// <summary>Names interpreters that have the toolkit already, instead of those that Provision makes: paths separated by ':', for each version one.</summary>
+    public const string PythonVariable = "MODELPIPELINE_TOOLKIT_PYTHON";
 
     /// <summary>Lists the packages of a finished environment, in its folder.</summary>
     public const string LockFile = "toolkit.lock.json";
 
-    /// <summary>Folder of the driver and the requirements, beside the program.</summary>
+    /// <summary>Folder of the driver, the requirements, the stubs and the table of versions, beside the program.</summary>
     public static string Scripts => Path.Combine(AppContext.BaseDirectory, "rknn");
 
-    /// <summary>The only Python of the pipeline.</summary>
+    /// <summary>The only Python of the pipeline, but for the stubs beside it.</summary>
     public static string DriverPath => Path.Combine(Scripts, "driver.py");
 
     /// <summary>The pinned packages of one version of the toolkit.</summary>
@@ -25,32 +26,56 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
         Path.Combine(Scripts, $"requirements-{version}.txt") is var path && File.Exists(path) ? path
             : throw new PipelineException($"toolkit '{version}' has no requirements file; known are {string.Join(", ", Versions)}. Set 'toolkit' of the variant to one of them.", PipelineException.ConfigurationError);
 
-    /// <summary>Versions that can be provisioned.</summary>
-    public static IReadOnlyList<string> Versions =>
-        [.. Directory.EnumerateFiles(Scripts, "requirements-*.txt").Select(path => Path.GetFileNameWithoutExtension(path)["requirements-".Length..]).Order(StringComparer.Ordinal)];
+    /// <summary>What the toolkit imports and does not use for ONNX models.</summary>
+    public static string TorchRequirements => Path.Combine(Scripts, "torch.txt");
+
+    /// <summary>Versions that can be provisioned, ascending.</summary>
+    public static IReadOnlyList<string> Versions => [.. ToolkitVersions.All.Keys.OrderBy(Version.Parse)];
 
     /// <summary>Versions that variants with backend rknn ask for, sorted.</summary>
-    public static IReadOnlyList<string> VersionsOf(ModelsManifest manifest) =>
-        [.. manifest.Models.SelectMany(model => model.Variants).Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal)];
+    public static IReadOnlyList<string> VersionsOf(ModelsManifest manifest) => [.. VariantsOf(manifest).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal)];
+
+    /// <summary>Variants with backend rknn.</summary>
+    public static IEnumerable<VariantSpec> VariantsOf(ModelsManifest manifest) => manifest.Models.SelectMany(model => model.Variants).Where(variant => variant.Backend == Backend.Rknn);
 
     /// <summary>Where Provision puts a version: named after its requirements, so that other pins make another environment.</summary>
     public static string FolderOf(string cache, string requirements) =>
         Path.Combine(cache, "toolkit", $"{Path.GetFileNameWithoutExtension(requirements)["requirements-".Length..]}-{FileDigest.Of(requirements).Sha256[..16]}");
 
-    /// <summary>The environment for a version of the toolkit.</summary>
-    /// <param name="version">As in models.yaml.</param>
+    /// <summary>
+    /// The environment for a variant: the first Python of <see cref="PythonVariable"/> that has the variant's version, else the one that models.yaml
+    /// names, else the one that Provision made.
+    /// </summary>
+    /// <param name="variant">Its version of the toolkit, and perhaps a Python.</param>
     /// <param name="cache">The pipeline's cache folder.</param>
     /// <param name="variable">Reads the environment.</param>
+    /// <param name="cancellation">Ends the questions to interpreters.</param>
     /// <exception cref="PipelineException">There is none; says what makes one.</exception>
-    public static ToolkitEnvironment Find(string version, string cache, Func<string, string?> variable)
+    public static async Task<ToolkitEnvironment> FindAsync(
+        VariantSpec variant, string cache, Func<string, string?> variable, CancellationToken cancellation = default)
     {
-        var own = variable(PythonVariable) is { Length: > 0 } named ? named : null;
-        var folder = own is null ? FolderOf(cache, Requirements(version)) : "";
-        var python = Path.GetFullPath(own ?? Path.Combine(folder, "bin", "python"));
-        if (File.Exists(python) && (own is not null || File.Exists(Path.Combine(folder, LockFile))))
-            return new ToolkitEnvironment(python, DriverPath);
-        throw new PipelineException(own is null
-            ? $"rknn-toolkit2 {version} is not provisioned here: run ./build.sh --target=Provision, or name a Python that has it in {PythonVariable}."
-            : $"{PythonVariable} names '{python}', which is not there.");
+        List<string> others = [];
+        foreach (var (python, source) in NamedBy(variant, variable))
+        {
+            if (!File.Exists(python))
+                throw new PipelineException($"{source} names '{python}', which is not there.", PipelineException.ConfigurationError);
+            var version = (await InstalledToolkit.OfAsync(python, import: false, cancellation).ConfigureAwait(false))?.Version;
+            if (version == variant.Toolkit)
+                return new ToolkitEnvironment(python, DriverPath);
+            others.Add($"{python} of {source} has {(version is null ? "no rknn-toolkit2" : version)}");
+        }
+        var folder = FolderOf(cache, Requirements(variant.Toolkit));
+        var provisioned = Path.GetFullPath(Path.Combine(folder, "bin", "python"));
+        return File.Exists(provisioned) && File.Exists(Path.Combine(folder, LockFile))
+            ? new ToolkitEnvironment(provisioned, DriverPath)
+            : throw new PipelineException($"rknn-toolkit2 {variant.Toolkit} is not here{(others.Count == 0 ? "" : $" ({string.Join("; ", others)})")}: " +
+                $"run ./build.sh --target=Provision, or name a Python that has it in {PythonVariable} or as 'toolkit_python' in models.yaml.");
     }
+
+    /// <summary>Interpreters that somebody named, with who did, in the order in which they are tried.</summary>
+    public static IEnumerable<(string Python, string Source)> NamedBy(VariantSpec variant, Func<string, string?> variable) =>
+    [
+        .. (variable(PythonVariable) ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries).Select(path => (Path.GetFullPath(path), PythonVariable)),
+        .. variant.ToolkitPython is { } python ? new[] { (python, "toolkit_python") } : [],
+    ];
 }

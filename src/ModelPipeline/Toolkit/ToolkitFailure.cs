@@ -11,12 +11,18 @@ namespace ModelPipeline.Toolkit;
 /// <param name="Hint">What to do; null if the sentence is not a known one.</param>
 public sealed partial record ToolkitFailure(string Stage, string Reason, string? Hint)
 {
+    private const string TimeLimit = "the time limit of";
+
+    /// <summary>Characters of the last line that the toolkit printed.</summary>
+    private const int MostOfLine = 120;
+
     private static readonly (string Sign, string Hint)[] Hints =
     [
         ("DynamicQuantizeLinear", "Start from the fp32 ONNX file: the toolkit quantizes by itself and refuses a quantized source."),
         ("'input_size_list' parameters", "The model has dynamic axes: declare 'shapes' for it in models.yaml, so that prepare pins them."),
         ("Invalid target_platform", "Set 'target' of the variant to a platform that the toolkit knows, such as rk3588, rk3576, rk3568, rk3566 or rk3562."),
         ("Dataset file", "Calibrate again: the calibration set is missing; delete its folder if only a part of it is there."),
+        (".npy'", "Calibrate again: a sample of the calibration set is missing; delete its folder."),
         ("pkg_resources", "The environment has setuptools 80 or later, which dropped it: run the target Provision, which pins setuptools<80."),
         ("No module named", "The toolkit's environment is not complete: run the target Provision, or Doctor to see what is missing."),
         ("not exists", "Run Prepare again: the file went away between two stages."),
@@ -25,7 +31,7 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
         ("Cannot allocate memory", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
         ("signal 9", "The system killed it, most likely for want of memory: close other programs or convert on a larger machine."),
         ("No space left on device", "Free some disk space: the toolkit writes several times the model's size into its scratch folder beside the artifact."),
-        ("time limit", "It hangs, or the machine is too slow for the limit: look at the log."),
+        (TimeLimit, "It hangs, or the machine is too slow for the limit: look at the log; 'toolkit_minutes' of the variant sets another."),
     ];
 
     /// <summary>One failure out of what the driver reported and what the toolkit printed.</summary>
@@ -35,6 +41,8 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
     public static ToolkitFailure Of(string stage, string message, string log)
     {
         var reason = message.StartsWith("returned ", StringComparison.Ordinal) && LastError(log) is { } logged ? logged : Sentence(message);
+        if (reason.StartsWith(TimeLimit, StringComparison.Ordinal) && ToolkitLog.Drawn(log).LastOrDefault() is { } last)
+            reason += $"; the last that it printed is '{OneLine(last)[..Math.Min(OneLine(last).Length, MostOfLine)]}'";
         return new(stage, reason, Hints.FirstOrDefault(hint => reason.Contains(hint.Sign, StringComparison.Ordinal)).Hint);
     }
 

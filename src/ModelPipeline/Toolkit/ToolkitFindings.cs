@@ -1,5 +1,3 @@
-using ModelPipeline.Validation;
-
 namespace ModelPipeline.Toolkit;
 
 /// <summary>What a conversion with the toolkit told besides its file and compile report: content of toolkit.json.</summary>
@@ -33,17 +31,4 @@ public sealed record ReleaseComparison(string Version, IReadOnlyList<CompileChan
 /// <param name="Source">Who scored them.</param>
 /// <param name="Figures">Accuracy against fp32, by metric name.</param>
 /// <param name="TauToVariant">Rerankers: mean Kendall tau-b to the validated scores, else null.</param>
-public sealed record Opinion(string Source, IReadOnlyDictionary<string, double> Figures, double? TauToVariant)
-{
-    /// <summary>Another report of the same texts, beside one of the toolkit's artifact.</summary>
-    /// <param name="source">Who gave the other's scores.</param>
-    /// <param name="report">Of the validated variant.</param>
-    /// <param name="other">Of the same corpus.</param>
-    public static Opinion Of(string source, ValidationReport report, ValidationReport other) => new(
-        source,
-        Figure.Set(other.Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
-        Figure.Round(report.Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average()));
-
-    private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
-        RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;
-}
+public sealed record Opinion(string Source, IReadOnlyDictionary<string, double> Figures, double? TauToVariant);

@@ -6,6 +6,7 @@ namespace ModelPipeline.Toolkit;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ToolkitSettings))]
 [JsonSerializable(typeof(ToolkitOutcome))]
+[JsonSerializable(typeof(InstalledToolkit))]
 internal sealed partial class ToolkitJson : JsonSerializerContext;
 
 internal sealed record ToolkitSettings
@@ -20,7 +21,7 @@ internal sealed record ToolkitSettings
     public bool Tensors { get; init; }
     public IReadOnlyList<string[]> Hybrid { get; init; } = [];
     public ToolkitThresholds? AutoHybrid { get; init; }
-    public SimulatorRun? Simulate { get; init; }
+    public IReadOnlyList<SimulatorRun> Simulate { get; init; } = [];
     public bool Analyse { get; init; }
 }
 

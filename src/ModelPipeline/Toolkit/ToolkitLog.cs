@@ -15,6 +15,9 @@ public static partial class ToolkitLog
         }
     }
 
+    /// <summary>Everything that is not blank, each drawing of a bar for itself and what was cut at the end too, without colours.</summary>
+    public static IEnumerable<string> Drawn(string text) => Plain(text).Split('\n', '\r').Where(line => !string.IsNullOrWhiteSpace(line));
+
     /// <summary>Without ANSI escape sequences.</summary>
     public static string Plain(string text) => text.Contains('\e') ? Escape().Replace(text, "") : text;
 

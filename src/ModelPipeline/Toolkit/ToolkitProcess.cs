@@ -9,11 +9,14 @@ internal static class ToolkitProcess
     /// <param name="program">Name on the PATH, or a path.</param>
     /// <param name="arguments">Given as they are: no shell is between.</param>
     /// <param name="line">Called for each line of output and error.</param>
+    /// <param name="variables">Set on top of this process' own.</param>
     /// <param name="cancellation">Ends the program and its children.</param>
     public static async Task<(int ExitCode, string Output)?> RunAsync(
-        string program, IReadOnlyList<string> arguments, Action<string>? line = null, CancellationToken cancellation = default)
+        string program, IReadOnlyList<string> arguments, Action<string>? line = null, IReadOnlyDictionary<string, string>? variables = null, CancellationToken cancellation = default)
     {
         var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (var (name, value) in variables ?? new Dictionary<string, string>())
+            start.Environment[name] = value;
         using var process = new Process { StartInfo = start };
         var output = new List<string>();
         void Take(string? text)

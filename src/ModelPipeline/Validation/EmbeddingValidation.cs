@@ -1,8 +1,12 @@
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
+
 namespace ModelPipeline.Validation;
 
 /// <summary>What one text says about an embedder.</summary>
 /// <param name="Id">Text id.</param>
 /// <param name="Cosine">Cosine of its embedding to the reference's, -1 to 1.</param>
+[OneLine]
 public sealed record TextFigures(string Id, double Cosine);
 
 /// <summary>Figures of an embedder against the reference (fp32), by metric name, and their origin text by text.</summary>

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Validation;
@@ -13,6 +15,7 @@ namespace ModelPipeline.Validation;
 /// <param name="MeanDifference">Mean |score - reference|.</param>
 /// <param name="ReferenceScores">The reference's, in candidate order.</param>
 /// <param name="Scores">The variant's, in candidate order.</param>
+[OneLine]
 public sealed record QueryFigures(
     string Id,
     double? ReferenceNdcg,

@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 
@@ -30,6 +32,10 @@ public sealed record ValidationSubject
     /// <summary>The artifact stands in for an .rknn file and must never be shipped as one.</summary>
     [JsonIgnore]
     public bool IsStandIn => Backend == Backend.Simulator;
+
+    /// <summary>The toolkit's own simulator gave the scores, in the place of a board.</summary>
+    [JsonIgnore]
+    public bool InToolkit => Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator;
 
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
     public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);
@@ -104,6 +110,18 @@ public sealed record ValidationReport(
         var compiled = Gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Compile);
         return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled] };
     }
+
+    /// <summary>How another report scored the same texts, told beside this one.</summary>
+    /// <param name="source">Who gave the other's scores.</param>
+    /// <param name="other">Of the same corpus.</param>
+    public Opinion OpinionOf(string source, ValidationReport other) => new(
+        source,
+        Figure.Set(other.Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy)
+            .Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
+        Figure.Round(Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average()));
+
+    private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
+        RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;
 
     private static ValidationReport Judged(
         ValidationSubject subject,

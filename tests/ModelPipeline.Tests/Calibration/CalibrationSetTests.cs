@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
 using CsCheck;
+using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 

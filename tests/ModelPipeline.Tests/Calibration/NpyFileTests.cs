@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using CsCheck;
 using ModelPipeline.Calibration;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.Calibration;
 

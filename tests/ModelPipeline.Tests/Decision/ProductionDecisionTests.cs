@@ -1,7 +1,8 @@
 using System.Diagnostics;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 
@@ -30,7 +31,7 @@ public class ProductionDecisionTests
     [Fact]
     public void Nothing_measured_on_a_device_decides_for_the_cpu_and_says_why_for_each_variant()
     {
-        var decision = Make([Reports.Of("int8_normal", 2_732_811), Reports.Of("int8_unmasked_normal", 2_732_811), Reports.Of("fp16", 1, Backend.Onnx)]);
+        var decision = Make([SampleReports.Of("int8_normal", 2_732_811), SampleReports.Of("int8_unmasked_normal", 2_732_811), SampleReports.Of("fp16", 1, Backend.Onnx)]);
         Assert.Null(decision.Winner);
         Assert.Equal("NPU_RERANK_ENABLED=0\nRERANK_MODEL=ms-marco-MiniLM-L-12-v2\n", EnvironmentFile.Text(decision.Environment));
         Assert.Equal(
@@ -65,7 +66,7 @@ public class ProductionDecisionTests
     [InlineData(Backend.Rknn, DeviceKind.Simulator)]
     [InlineData(Backend.Onnx, DeviceKind.Local)]
     public void A_simulated_or_cpu_variant_never_wins_however_good_its_figures(Backend backend, DeviceKind device) =>
-        Assert.Null(Make([Reports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
+        Assert.Null(Make([SampleReports.Of("fp16", 1, backend, device, p95: 0.1)]).Winner);
 
     [Fact]
     public void A_variant_without_an_accuracy_gate_or_with_one_not_measured_never_wins()
@@ -76,7 +77,7 @@ public class ProductionDecisionTests
 
     [Fact]
     public void A_latency_gate_of_the_variant_does_not_replace_the_limit_of_the_decision() =>
-        Assert.Null(Make([Board("fp16", 150, [.. Reports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
+        Assert.Null(Make([Board("fp16", 150, [.. SampleReports.Gates.SkipLast(1), new(Metric.LatencyP95Ms, null, 200, null)])]).Winner);
 
     /// <summary>Three shapes of one variant: each passes its gates, 256 is slow, and few passages are so long.</summary>
     [Fact]
@@ -163,7 +164,7 @@ public class ProductionDecisionTests
     public void A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, Reports.Whole("int8", "tiny-int8.rknn"));
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, SampleReports.Whole("int8", "tiny-int8.rknn"));
         var path = Path.GetTempFileName();
         try
         {
@@ -177,8 +178,8 @@ public class ProductionDecisionTests
         }
     }
 
-    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) => ProductionDecision.Make(Model, reports, Reports.Routings(reports));
+    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) => ProductionDecision.Make(Model, reports, SampleReports.Routings(reports));
 
     private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
-        Reports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);
+        SampleReports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);
 }

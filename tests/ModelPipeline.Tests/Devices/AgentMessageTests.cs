@@ -1,4 +1,5 @@
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Npu;
 

@@ -1,10 +1,11 @@
 using Google.Protobuf;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
 using ModelPipeline.Onnx.Proto;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Devices;

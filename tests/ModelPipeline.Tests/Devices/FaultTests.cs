@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 
 namespace ModelPipeline.Tests.Devices;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;

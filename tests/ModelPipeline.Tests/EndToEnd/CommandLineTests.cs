@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.EndToEnd;
 
@@ -61,13 +62,62 @@ public sealed partial class CommandLineTests : IDisposable
     [Theory]
     [InlineData("--model=nope", 2, "--model: 'nope' is not one of tiny-reranker, ms-marco-MiniLM-L-12-v2")]
     [InlineData("--variant=int9", 2, "--variant: 'int9' is not one of fp16, int8, cpu-int8")]
-    [InlineData("--target=Nope", 1, "The target 'Nope' was not found.")]
+    [InlineData("--target=Nope", 2, "The target 'Nope' was not found. --description lists all targets.")]
+    [InlineData("--target=Valdate", 2, "The target 'Valdate' was not found (did you mean 'Validate'?).")]
+    [InlineData("--target=Quantize:tiny-rerankr:int8", 2, "(did you mean 'Quantize:tiny-reranker:int8'?)")]
+    [InlineData("--verbosity=Loud", 2, "--verbosity: 'Loud' is not one of quiet, minimal, normal, verbose, diagnostic")]
+    [InlineData("--dryun", 2, "there is no option --dryun (did you mean '--dryrun'?)")]
+    [InlineData("-dryrun", 2, "there is no option -dryrun (did you mean '--dryrun'?)")]
+    [InlineData("--Model=tiny-reranker", 2, "there is no option --Model (did you mean '--model'?)")]
+    [InlineData("--artifact=out", 2, "there is no option --artifact (did you mean '--artifacts'?)")]
+    [InlineData("--zzzzzz", 2, "there is no option --zzzzzz; --help lists them")]
+    [InlineData("--offline=1", 2, "--offline takes no value, but was given '1'")]
+    [InlineData("--manifest", 2, "--manifest needs a value: --manifest=PATH")]
+    [InlineData("--artifacts=models.yaml", 2, "models.yaml is a file, where a folder is expected")]
+    [InlineData("--artifacts=models.yaml/out", 2, "models.yaml is a file, where a folder is expected")]
+    [InlineData("--dry-run", 2, "--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run")]
+    [InlineData("Validate", 2, "'Validate' is not an option; what to make is named with --target=Validate")]
     public async Task A_mistake_gets_one_sentence(string argument, int exitCode, string sentence)
     {
         var run = await workspace.RunAsync(argument);
         Assert.Equal(exitCode, run.ExitCode);
         Assert.Contains(sentence, run.Error);
+        Assert.Single(run.Error.TrimEnd('\n').Split('\n'));
         Assert.Empty(workspace.Files());
+    }
+
+    [Theory]
+    [InlineData("--dry-rum", "--dry-rum")]
+    [InlineData("--dry-run", "--model=other")]
+    [InlineData("--dry-run", "--target=Clean")]
+    [InlineData("--dry-run", "--to=elsewhere")]
+    [InlineData("--dry-run", "stray")]
+    public async Task A_mistake_never_publishes(params string[] arguments)
+    {
+        var run = await workspace.RunAsync(["--target=Publish", "--to=out", .. arguments]);
+        Assert.Equal(2, run.ExitCode);
+        Assert.Empty(workspace.Files());
+        Assert.False(Path.Exists(Path.Combine(workspace.Folder, "out")));
+    }
+
+    [Fact]
+    public async Task Help_and_version_are_this_program_s()
+    {
+        var help = (await workspace.RunAsync("--help")).Succeeded().Output;
+        Assert.StartsWith("Usage: ./build.sh [OPTIONS]\n", help);
+        Assert.All(help.Split('\n'), line => Assert.InRange(line.Length, 0, 140));
+        Assert.Matches(@"\AModelPipeline \d+\.\d+\.\d+ \(Cake \d+\.\d+\.\d+\)\n\z", (await workspace.RunAsync("--version")).Succeeded().Output);
+    }
+
+    [Fact]
+    public async Task What_killed_runs_left_is_gone_after_the_next()
+    {
+        var left = workspace.Built("variants/int8/model.onnx.4194304-00000000000000000000000000000000" + AtomicFile.TemporarySuffix);
+        Directory.CreateDirectory(Path.Combine(left, "scratch"));
+        (await workspace.RunAsync("--target=Fetch", "--dryrun")).Succeeded();
+        Assert.True(Path.Exists(left));
+        (await workspace.RunAsync("--target=Fetch")).Succeeded();
+        Assert.False(Path.Exists(left));
     }
 
     [Fact]

@@ -3,6 +3,9 @@ using System.Formats.Tar;
 using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.Restore;
 using ModelPipeline.Validation;
@@ -152,7 +155,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         await using (var archive = new GZipStream(File.OpenRead(workspace.Package + ".tar.gz"), CompressionMode.Decompress))
             await TarFile.ExtractToDirectoryAsync(archive, folder.Path, overwriteFiles: false, TestContext.Current.CancellationToken);
         var unpacked = folder.File(Path.GetFileName(workspace.Package));
-        PackageCheck.Verify(unpacked, TestContext.Current.CancellationToken);
+        PackageCheck.Verify<PackageManifest>(unpacked, TestContext.Current.CancellationToken);
         Assert.Equal(
             await File.ReadAllTextAsync(Path.Combine(workspace.Package, "SHA256SUMS"), TestContext.Current.CancellationToken),
             await File.ReadAllTextAsync(Path.Combine(unpacked, "SHA256SUMS"), TestContext.Current.CancellationToken));
@@ -174,7 +177,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     [Fact]
     public void What_may_be_published_is_released_and_nothing_else()
     {
-        var manifest = PackageCheck.Verify(workspace.Release, TestContext.Current.CancellationToken);
+        var manifest = PackageCheck.Verify<PackageManifest>(workspace.Release, TestContext.Current.CancellationToken);
         Assert.Equal(["tiny-reranker-0.1.0-cpu-int8.onnx"], manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => file.Name));
         Assert.Equal(["fp16", "int8"], manifest.Omitted.Select(variant => variant.Variant));
         Assert.DoesNotContain(Directory.EnumerateFiles(workspace.Release), file => file.Contains(".sim.", StringComparison.Ordinal));

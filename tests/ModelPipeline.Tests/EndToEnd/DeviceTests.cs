@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.EndToEnd;

@@ -1,4 +1,6 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.EndToEnd;

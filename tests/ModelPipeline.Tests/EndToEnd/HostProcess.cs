@@ -26,7 +26,7 @@ internal sealed class HostProcess : IDisposable
 
     /// <summary>Variables that change what the host does.</summary>
     private static readonly string[] Variables =
-        ["QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT", "MODELPIPELINE_CACHE", "MODELPIPELINE_CACHE_LIMIT", "HF_ENDPOINT", "HF_TOKEN", "NO_COLOR", "RKNN_PYTHON",
+        ["QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT", "MODELPIPELINE_CACHE", "MODELPIPELINE_CACHE_LIMIT", "HF_ENDPOINT", "HF_TOKEN", "NO_COLOR", "MODELPIPELINE_TOOLKIT_PYTHON",
             "GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITHUB_SHA"];
 
     private readonly Process process;

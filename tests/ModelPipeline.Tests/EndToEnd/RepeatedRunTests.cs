@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Tests.EndToEnd;
 
 /// <summary>One finished run on ten queries, to be copied and run again.</summary>

@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Latency;
-using ModelPipeline.Packaging;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.EndToEnd;

@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 
@@ -68,17 +70,17 @@ internal sealed class Workspace : IDisposable
     public Task<HostRun> RunAsync((string Name, string Value) variable, params string[] arguments) =>
         HostProcess.RunAsync(Folder, arguments, new Dictionary<string, string> { [variable.Name] = variable.Value });
 
-    /// <summary>Digest and last change of everything below artifacts, by path.</summary>
+    /// <summary>Digest and last change of everything below artifacts, by path; without the lock of runs.</summary>
     public SortedDictionary<string, BuiltFile> Files()
     {
         var artifacts = folder.File("artifacts");
         return new(
-            !Directory.Exists(artifacts) ? [] : Directory.EnumerateFiles(artifacts, "*", SearchOption.AllDirectories).ToDictionary(
+            !Directory.Exists(artifacts) ? [] : Directory.EnumerateFiles(artifacts, "*", SearchOption.AllDirectories).Where(path => Path.GetFileName(path) != WorkFolder.LockName).ToDictionary(
                 path => Path.GetRelativePath(artifacts, path), path => new BuiltFile(FileDigest.Of(path), File.GetLastWriteTimeUtc(path))),
             StringComparer.Ordinal);
     }
 
-    public PackageManifest VerifiedPackage() => PackageCheck.Verify(Package);
+    public PackageManifest VerifiedPackage() => PackageCheck.Verify<PackageManifest>(Package);
 
     /// <summary>The sample model as models.yaml has it now.</summary>
     public ModelSpec Spec() => ModelsYaml.Load(Manifest, new ManifestOverrides(), _ => null).Models.Single(model => model.Name == Model);

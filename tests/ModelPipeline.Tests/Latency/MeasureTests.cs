@@ -1,11 +1,12 @@
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
+using ModelPipeline.Reports;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Stages;
 using ModelPipeline.Validation;
-using ModelPipeline.Validation.Html;
 
 namespace ModelPipeline.Tests.Latency;
 

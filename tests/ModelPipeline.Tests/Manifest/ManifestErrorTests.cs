@@ -53,6 +53,10 @@ public sealed class ManifestErrorTests
     [InlineData("sha256: 3aed8eff", "#", "17:5: models.tiny.source: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it")]
     [InlineData("{ huggingface: { repo: a/b, file: vocab.txt } }", "{ file: vocab.txt }",
         "21:7: models.tiny.tokenizer.vocab: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it")]
+    [InlineData("{ huggingface: { repo: a/b, file: vocab.txt } }", "{ huggingface: { repo: a/b, file: vocab.txt } }\n      file: { huggingface: { repo: a/b, file: tokenizer.json } }",
+        "20:5: models.tiny.tokenizer: needs exactly one of vocab, file")]
+    [InlineData("{ huggingface: { repo: a/b, file: vocab.txt } }", "{ huggingface: { repo: a/b, file: vocab.txt } }\n      config: { file: tokenizer_config.json }",
+        "22:7: models.tiny.tokenizer.config: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it")]
     [InlineData("repo: a/b", "repo: a/b/c", "21:37: models.tiny.tokenizer.vocab.huggingface.repo: 'a/b/c' is not owner/name")]
     [InlineData("[1, 256]", "[0, 256]", "22:25: models.tiny.shapes[1][0]: 0 is not a whole number from 1 to 256")]
     [InlineData("[1, 256]", "[1, 7]", "22:28: models.tiny.shapes[1][1]: 7 is not a whole number from 8 to 8192")]

@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Manifest;

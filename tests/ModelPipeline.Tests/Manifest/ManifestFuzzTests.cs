@@ -1,4 +1,5 @@
 using CsCheck;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.Manifest;
 

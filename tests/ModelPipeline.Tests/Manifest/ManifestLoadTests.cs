@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Manifest;
@@ -22,6 +24,39 @@ public sealed class ManifestLoadTests
         var vocab = new SourceSpec { HuggingFace = new HuggingFaceSource("a/b", "main", "vocab.txt") };
         Assert.Equal(new TokenizerSpec { Vocab = vocab }, model.Tokenizer);
         Assert.True(model.Default);
+    }
+
+    [Fact]
+    public void A_tokenizer_is_declared_by_its_files()
+    {
+        static SourceSpec Hub(string file) => new() { HuggingFace = new HuggingFaceSource("a/b", "main", file) };
+        static TokenizerSpec Load(string lines) =>
+            ManifestFile.Load(ManifestFile.With(("      vocab: { huggingface: { repo: a/b, file: vocab.txt } }\n", lines))).Models[0].Tokenizer;
+
+        Assert.Equal(
+            new TokenizerSpec { Vocab = Hub("tokenizer.json"), Config = Hub("tokenizer_config.json"), SpecialTokens = Hub("special_tokens_map.json"), Lowercase = null },
+            Load("""
+                  file: { huggingface: { repo: a/b, file: tokenizer.json } }
+                  config: { huggingface: { repo: a/b, file: tokenizer_config.json } }
+                  special_tokens: { huggingface: { repo: a/b, file: special_tokens_map.json } }
+
+            """));
+        Assert.Equal(
+            new TokenizerSpec { Vocab = Hub("vocab.json"), Merges = Hub("merges.txt"), Lowercase = null, Prefixes = new TextPrefixes("query: ") },
+            Load("""
+                  file: { huggingface: { repo: a/b, file: vocab.json } }
+                  merges: { huggingface: { repo: a/b, file: merges.txt } }
+                  prefixes: { query: "query: " }
+
+            """));
+        Assert.Equal(
+            new TokenizerSpec { Vocab = Hub("vocab.txt"), Lowercase = true, StripAccents = false, TokenizeChineseChars = false },
+            Load("""
+                  vocab: { huggingface: { repo: a/b, file: vocab.txt } }
+                  strip_accents: false
+                  tokenize_chinese_chars: false
+
+            """));
     }
 
     [Fact]

@@ -1,4 +1,6 @@
 using System.Security.Cryptography;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Manifest;

@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Manifest;
@@ -35,6 +36,19 @@ public sealed class ToolkitSettingsTests
         Assert.Equal((8, null), (npu.Compile.InternalMb, npu.Compile.WeightMb));
         Assert.Equal((null, 70), (plain.Compile.CpuOps, plain.Compile.WeightMb));
         Assert.Equal(["kendall_tau", "ndcg_at_10"], plain.Gates.Select(gate => gate.Metric));
+    }
+
+    [Fact]
+    public void A_Python_of_ones_own_and_the_minutes_of_a_build_are_set_for_all_variants_or_for_one()
+    {
+        var model = Assert.Single(ManifestFile.Load(ManifestFile.With(
+            ("variants:", "toolkit_python: /opt/rknn/bin/python\n    toolkit_minutes: 30\n    variants:\n      npu: { backend: rknn, precision: fp16, toolkit_minutes: 0.5, toolkit_python: venv/bin/python }\n      plain: { backend: rknn, precision: fp16 }"))).Models);
+
+        Assert.Equal(("/opt/rknn/bin/python", 30), (model.Variants[1].ToolkitPython, model.Variants[1].ToolkitMinutes));
+        Assert.Equal(0.5, model.Variants[0].ToolkitMinutes);
+        Assert.EndsWith("/venv/bin/python", model.Variants[0].ToolkitPython);
+        Assert.True(Path.IsPathRooted(model.Variants[0].ToolkitPython));
+        Assert.Contains("toolkit_minutes", Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", "toolkit_minutes: 0\n    variants:")))));
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 

@@ -1,7 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
 using ModelPipeline.Onnx.Proto;
+using ModelPipeline.Rewrites;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Onnx;

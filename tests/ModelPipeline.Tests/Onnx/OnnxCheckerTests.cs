@@ -1,9 +1,9 @@
 using Microsoft.ML.OnnxRuntime;
-using ModelPipeline.Manifest;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
-using ModelPipeline.Onnx.Passes;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Onnx;

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Proto;
 using Tensor = ModelPipeline.Onnx.Tensor;

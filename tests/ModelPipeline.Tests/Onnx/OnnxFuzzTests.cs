@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Google.Protobuf;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Onnx.Proto;

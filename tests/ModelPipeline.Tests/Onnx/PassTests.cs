@@ -1,6 +1,6 @@
-using ModelPipeline.Manifest;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Onnx;

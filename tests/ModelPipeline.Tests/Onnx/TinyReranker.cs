@@ -1,7 +1,8 @@
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Text;
 

@@ -2,7 +2,10 @@ using System.Diagnostics;
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Reports;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
@@ -27,7 +30,7 @@ public sealed class PackageTests : IDisposable
         var (exit, output) = Run("sha256sum", package.Folder, "--strict", "-c", "SHA256SUMS");
         Assert.True(exit == 0, output);
         Assert.Equal(6, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.EndsWith(": OK")));
-        var manifest = PackageCheck.Verify(package.Folder, Cancellation);
+        var manifest = PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation);
         Assert.Equal(ReportJson.Text(package.Manifest), ReportJson.Text(manifest));
         Assert.Equal(["production.env", "tiny-reranker-int8_normal-1x128.sim.onnx", "validation.json", "vocab.txt"], manifest.Files.Select(file => file.Name));
         Assert.True(manifest.Simulated);
@@ -40,7 +43,7 @@ public sealed class PackageTests : IDisposable
         var extracted = Directory.CreateDirectory(Path.Combine(_folder, "extracted")).FullName;
         var (exit, output) = Run("tar", extracted, "-xzf", package.Archive);
         Assert.True(exit == 0, output);
-        PackageCheck.Verify(Path.Combine(extracted, "tiny-reranker-0.1.0"), Cancellation);
+        PackageCheck.Verify<PackageManifest>(Path.Combine(extracted, "tiny-reranker-0.1.0"), Cancellation);
 
         await using var gzip = new GZipStream(File.OpenRead(package.Archive), CompressionMode.Decompress);
         await using var tar = new TarReader(gzip);
@@ -172,7 +175,7 @@ public sealed class PackageTests : IDisposable
         File.Delete(Path.Combine(package.Folder, "production.env"));
         File.WriteAllText(Path.Combine(package.Folder, "extra.sh"), "");
         Directory.CreateDirectory(Path.Combine(package.Folder, "extra"));
-        var error = Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation));
+        var error = Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation));
         Assert.Contains($"vocab.txt has sha256 {FileDigest.Of(vocabulary, Cancellation).Sha256}, SHA256SUMS says", error.Message);
         Assert.Contains("production.env is missing", error.Message);
         Assert.Contains("extra is not in SHA256SUMS", error.Message);
@@ -187,7 +190,7 @@ public sealed class PackageTests : IDisposable
         var sums = Path.Combine(package.Folder, "SHA256SUMS");
         var old = package.Manifest.Files.Single(file => file.Name == "vocab.txt").Digest.Sha256;
         File.WriteAllText(sums, File.ReadAllText(sums).Replace(old, FileDigest.Of(Path.Combine(package.Folder, "vocab.txt"), Cancellation).Sha256));
-        Assert.Contains("vocab.txt is not the file that manifest.json describes", Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation)).Message);
+        Assert.Contains("vocab.txt is not the file that manifest.json describes", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
     }
 
     [Theory]
@@ -207,7 +210,7 @@ public sealed class PackageTests : IDisposable
         File.WriteAllText(path, manifest.ToJsonString());
         var sums = Path.Combine(package.Folder, "SHA256SUMS");
         File.WriteAllText(sums, File.ReadAllText(sums).Replace(before, FileDigest.Of(path, Cancellation).Sha256));
-        Assert.Contains(message, Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation)).Message);
+        Assert.Contains(message, Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
     }
 
     [Theory]
@@ -219,14 +222,14 @@ public sealed class PackageTests : IDisposable
     {
         var package = await WriteAsync("out");
         File.WriteAllText(Path.Combine(package.Folder, "SHA256SUMS"), line + "\n");
-        Assert.Contains("SHA256SUMS:1", Assert.Throws<PipelineException>(() => PackageCheck.Verify(package.Folder, Cancellation)).Message);
+        Assert.Contains("SHA256SUMS:1", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
     }
 
     [Fact]
     public void A_folder_that_is_no_package_is_refused()
     {
-        Assert.Contains("SHA256SUMS is missing", Assert.Throws<PipelineException>(() => PackageCheck.Verify(_folder, Cancellation)).Message);
-        Assert.Contains("no such package folder", Assert.Throws<PipelineException>(() => PackageCheck.Verify(Path.Combine(_folder, "none"), Cancellation)).Message);
+        Assert.Contains("SHA256SUMS is missing", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(_folder, Cancellation)).Message);
+        Assert.Contains("no such package folder", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(Path.Combine(_folder, "none"), Cancellation)).Message);
     }
 
     [Fact]
@@ -243,7 +246,7 @@ public sealed class PackageTests : IDisposable
     private ValidationReport Report(Backend backend = Backend.Simulator, DeviceKind device = DeviceKind.Simulator, double? p95 = null)
     {
         File.WriteAllBytes(Artifact, ModelBytes);
-        var report = Reports.Of("int8_normal", 2_732_811, backend, device, p95);
+        var report = SampleReports.Of("int8_normal", 2_732_811, backend, device, p95);
         return report with { Subject = report.Subject with { ArtifactDigest = FileDigest.Of(Artifact, Cancellation) } };
     }
 
@@ -264,7 +267,7 @@ public sealed class PackageTests : IDisposable
             Shapes = [new(1, 128)],
             Calibration = new() { Corpus = "sample" },
             Validation = new() { Corpus = "sample", Device = "simulator" },
-            Variants = [new() { Name = "int8_normal", Backend = report.Subject.Backend, Precision = Precision.W8A8, Rewrites = [], Gates = Reports.Gates }],
+            Variants = [new() { Name = "int8_normal", Backend = report.Subject.Backend, Precision = Precision.W8A8, Rewrites = [], Gates = SampleReports.Gates }],
             Decision = new() { Npu = new Dictionary<string, string>(), Cpu = new Dictionary<string, string>() },
         };
         return new(
@@ -278,7 +281,7 @@ public sealed class PackageTests : IDisposable
             [report],
             new Dictionary<string, string> { ["vocabulary"] = new('b', 64), ["model"] = new('a', 64) },
             new JsonObject { ["calibration"] = new JsonObject { ["samples"] = 100 } },
-            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" });
+            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" }) { Text = ReleaseText.Of(model) };
     }
 
     private Task<Package> WriteAsync(string parent, ValidationReport? report = null) =>

@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Publishing;
 
 namespace ModelPipeline.Tests.Publishing;

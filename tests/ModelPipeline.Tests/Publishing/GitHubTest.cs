@@ -1,8 +1,10 @@
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
-using ModelPipeline.Stages;
+using ModelPipeline.Reports;
 
 namespace ModelPipeline.Tests.Publishing;
 
@@ -41,7 +43,7 @@ public abstract class GitHubTest : IAsyncLifetime
     private protected async Task<(Release Release, string Folder)> ReleaseAsync(int seed = 0, string version = "0.1.0", string scores = "int8_normal")
     {
         var (package, model) = await packages.WriteAsync([packages.Report("cpu-int8", Backend.Onnx, scores: scores, seed: seed)], version);
-        var release = Release.Of(model, PackageCheck.Verify(package, Packages.Cancellation), ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json")));
+        var release = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(package, Packages.Cancellation), ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json")));
         var root = Path.Combine(packages.Folder, $"release-{seed}");
         ReleaseFolder.Write(release, package, root, cancellation: Packages.Cancellation);
         return (release, ReleaseFolder.PathOf(root, release.Tag));

@@ -1,7 +1,11 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
+using ModelPipeline.Reports;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 
@@ -22,7 +26,7 @@ internal sealed class Packages : IDisposable
     public ValidationReport Report(
         string variant, Backend backend, DeviceKind device = DeviceKind.Simulator, double? p95 = null, IReadOnlyList<GateSpec>? gates = null, string scores = "int8_normal", int seed = 0)
     {
-        var report = Reports.Of(scores, 1, backend, device, p95, gates ?? [new(Metric.KendallTau, 0.9, null, null)]);
+        var report = SampleReports.Of(scores, 1, backend, device, p95, gates ?? [new(Metric.KendallTau, 0.9, null, null)]);
         var platform = backend == Backend.Onnx ? "cpu" : "rk3588";
         var extension = backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" };
         var artifact = folder.Write($"tiny-reranker-{platform}-{variant}{extension}", [.. ModelBytes, (byte)seed]);
@@ -48,7 +52,7 @@ internal sealed class Packages : IDisposable
     public async Task<(string Folder, ModelSpec Model)> WriteAsync(IReadOnlyList<ValidationReport> reports, string version = "0.1.0", string onnxRuntime = "1.31.1")
     {
         var model = Model(reports, version);
-        var decision = ProductionDecision.Make(model, reports, Reports.Routings(reports));
+        var decision = ProductionDecision.Make(model, reports, SampleReports.Routings(reports));
         ReportJson.Write(folder.File("decision.json"), decision);
         var content = new PackageContent(
             model,
@@ -62,7 +66,7 @@ internal sealed class Packages : IDisposable
             reports,
             new Dictionary<string, string> { ["model"] = new('a', 64), ["vocabulary"] = new('b', 64) },
             new JsonObject { ["tokenizer"] = new JsonObject { ["lowercase"] = true } },
-            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime });
+            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime }) { Text = ReleaseText.Of(model) };
         return ((await Package.WriteAsync(content, folder.File("packages"), cancellation: Cancellation)).Folder, model);
     }
 

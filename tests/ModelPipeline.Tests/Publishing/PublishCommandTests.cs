@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.EndToEnd;
 
@@ -63,7 +65,7 @@ public sealed class PublishCommandTests(QuickRun finished) : IAsyncLifetime
         Assert.False(Directory.Exists(Path.Combine(workspace.Folder, "out")));
 
         (await workspace.RunAsync("--target=Publish", "--to=out")).Succeeded();
-        var manifest = PackageCheck.Verify(Path.Combine(workspace.Folder, "out", "tiny-reranker", "v0.1.0"), TestContext.Current.CancellationToken);
+        var manifest = PackageCheck.Verify<PackageManifest>(Path.Combine(workspace.Folder, "out", "tiny-reranker", "v0.1.0"), TestContext.Current.CancellationToken);
         Assert.Equal(["cpu-int8"], manifest.Variants.Select(variant => variant.Subject.Variant));
         // What was packaged before can be published without building again.
         Assert.Contains("published before", (await workspace.RunAsync("--target=Publish:tiny-reranker", "--exclusive", "--to=out")).Succeeded().Output);

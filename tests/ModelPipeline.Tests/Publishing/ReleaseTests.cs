@@ -1,10 +1,14 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Decision;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
+using ModelPipeline.Reports;
+using ModelPipeline.Stages;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
@@ -33,7 +37,7 @@ public sealed class ReleaseTests : IDisposable
 
         Assert.True(ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
         var folder = Path.Combine(Root, "tiny-reranker", "v0.1.0");
-        Assert.Equal(ReportJson.Text(release.Manifest), ReportJson.Text(PackageCheck.Verify(folder, Packages.Cancellation)));
+        Assert.Equal(ReportJson.Text(release.Manifest), ReportJson.Text(PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation)));
         using var sums = Process.Start(new ProcessStartInfo("sha256sum", ["--strict", "--quiet", "-c", "SHA256SUMS"]) { WorkingDirectory = folder })!;
         await sums.WaitForExitAsync(Packages.Cancellation);
         Assert.Equal(0, sums.ExitCode);
@@ -68,9 +72,9 @@ public sealed class ReleaseTests : IDisposable
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
         bad = bad with { Subject = bad.Subject with { Shape = "1x512" } };
         var (folder, model) = await packages.WriteAsync([good]);
-        var manifest = PackageCheck.Verify(folder, Packages.Cancellation);
+        var manifest = PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation);
         manifest = manifest with { Variants = [.. manifest.Variants, new(bad.Subject, bad.Reference, bad.Figures, bad.Gates)] };
-        var release = Release.Of(model, manifest, Decision(folder));
+        var release = Release.Of(ReleaseText.Of(model), manifest, Decision(folder));
         Assert.DoesNotContain(release.Files, file => file.Name == good.Subject.Artifact);
         Assert.Equal(["1x128", "1x512"], release.Manifest.Omitted.Select(variant => variant.Shape));
         Assert.Contains("does not pass at another shape", release.Manifest.Omitted[0].Reason);
@@ -84,7 +88,7 @@ public sealed class ReleaseTests : IDisposable
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
         var (folder, model) = await packages.WriteAsync([good]);
         var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
-        var release = Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
+        var release = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
         Assert.StartsWith("all its shapes together: kendall_tau", release.Manifest.Omitted.Single().Reason);
         Assert.Empty(release.Manifest.Routings);
     }
@@ -150,7 +154,7 @@ public sealed class ReleaseTests : IDisposable
         Assert.Contains("Raise version", error.Message);
         Assert.All(release.Files, file => Assert.Equal(file.Digest, FileDigest.Of(Path.Combine(Root, release.Tag, file.Name), Packages.Cancellation)));
         Assert.True(ReleaseFolder.Write(other, otherPackage, Root, replace: true, cancellation: Packages.Cancellation));
-        Assert.Equal(other.Manifest.Files.Count, PackageCheck.Verify(Path.Combine(Root, other.Tag), Packages.Cancellation).Files.Count);
+        Assert.Equal(other.Manifest.Files.Count, PackageCheck.Verify<PackageManifest>(Path.Combine(Root, other.Tag), Packages.Cancellation).Files.Count);
     }
 
     [Fact]
@@ -185,7 +189,7 @@ public sealed class ReleaseTests : IDisposable
 
         var (folder, model) = await packages.WriteAsync(
             [packages.Report("cpu-int8", Backend.Onnx, scores: "fp16"), packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6)], "0.2.0", "1.32.0");
-        var second = Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder));
+        var second = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder));
         ReleaseFolder.Write(second, folder, Root, cancellation: Packages.Cancellation);
         var notes = File.ReadAllText(ReleaseFolder.PathOf(Root, second.Tag) + ".md");
         Assert.Contains("Against 0.1.0:", notes);
@@ -210,7 +214,7 @@ public sealed class ReleaseTests : IDisposable
         async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
         {
             var (folder, model) = await packages.WriteAsync([report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }], version);
-            return Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)).Manifest;
+            return Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)).Manifest;
         }
     }
 
@@ -225,7 +229,7 @@ public sealed class ReleaseTests : IDisposable
     private async Task<(Release Release, string Package)> ReleaseAsync(params ValidationReport[] reports)
     {
         var (folder, model) = await packages.WriteAsync(reports);
-        return (Release.Of(model, PackageCheck.Verify(folder, Packages.Cancellation), Decision(folder)), folder);
+        return (Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)), folder);
     }
 
     private static ProductionDecision Decision(string package) => ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json"));

@@ -1,5 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
 using ModelPipeline.Tests.Validation;

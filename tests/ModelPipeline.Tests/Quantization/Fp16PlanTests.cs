@@ -1,4 +1,6 @@
-using ModelPipeline.Quantization;
+using ModelPipeline.Core;
+using ModelPipeline.Onnx;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Tests.Onnx;
 
 namespace ModelPipeline.Tests.Quantization;

@@ -1,9 +1,9 @@
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Tests.Onnx;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Quantization;
 

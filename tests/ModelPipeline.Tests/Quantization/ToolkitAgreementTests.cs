@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Tests.Validation;
-using ModelPipeline.Validation;
 using YamlDotNet.Serialization;
 
 namespace ModelPipeline.Tests.Quantization;

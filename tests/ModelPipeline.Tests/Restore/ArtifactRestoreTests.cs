@@ -1,7 +1,7 @@
 using Microsoft.AspNetCore.Http;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Packaging;
-using ModelPipeline.Restore;
-using ModelPipeline.Sources;
 using ModelPipeline.Tests.Sources;
 
 namespace ModelPipeline.Tests.Restore;

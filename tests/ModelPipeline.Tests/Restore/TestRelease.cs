@@ -1,5 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 

@@ -1,4 +1,5 @@
-using ModelPipeline.Sources;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.Sources;
 

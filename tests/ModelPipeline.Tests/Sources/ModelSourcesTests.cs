@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 
@@ -116,6 +118,25 @@ public sealed class ModelSourcesTests : IDisposable
         await FetchAsync(hub, locked: true, source: pinned, vocab: pinned);
     }
 
+    [Fact]
+    public async Task The_other_files_of_a_tokenizer_are_fetched_and_held_to_as_well()
+    {
+        await using var hub = await StartHubAsync();
+        const string Vocab = "{ huggingface: { repo: org/tiny, file: vocab.json } }, merges: { huggingface: { repo: org/tiny, file: merges.txt } }";
+        var first = await FetchAsync(hub, vocab: Vocab);
+        Assert.Equal(Vocabulary, File.ReadAllBytes(first.Companions["merges"].Path));
+        Assert.Equal("merges.txt", Path.GetFileName(first.Companions["merges"].Path));
+        Assert.Contains("\"from\": \"huggingface:org/tiny@main:merges.txt\"", File.ReadAllText(_folder.File("models.lock.json")));
+
+        hub.Requests.Clear();
+        Assert.Equal(first.Companions["merges"], (await FetchAsync(hub, locked: true, vocab: Vocab)).Companions["merges"]);
+        Assert.Empty(hub.Requests);
+        var error = await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked: true, vocab: Vocab.Replace("merges.txt", "other.txt")));
+        Assert.Contains("tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> \"huggingface:org/tiny@main:other.txt\"", error.Message);
+        error = await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked: true));
+        Assert.Contains("tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> (none)", error.Message);
+    }
+
     [Theory]
     [InlineData("{", "cannot be read as ModelsLock")]
     [InlineData("{\"version\": 2, \"models\": {}}", "version is 2, but this program knows 1")]
@@ -126,6 +147,7 @@ public sealed class ModelSourcesTests : IDisposable
         _folder.Write("models.lock.json", text);
         var error = await FailsAsync(hub);
         Assert.Contains("models.lock.json: " + expected, error);
+        Assert.DoesNotContain("delete", error, StringComparison.OrdinalIgnoreCase);
     }
 
     private static byte[] Model(string commit) => Encoding.UTF8.GetBytes(commit == First ? commit + "\n" : commit + "\n" + commit + "\n");

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
-using ModelPipeline.Manifest;
+using ModelPipeline.Artifacts.Downloads;
 
 namespace ModelPipeline.Tests.Sources;
 

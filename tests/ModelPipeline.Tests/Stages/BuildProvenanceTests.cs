@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Stages;
 
 namespace ModelPipeline.Tests.Stages;
@@ -11,6 +12,7 @@ public sealed class BuildProvenanceTests
     {
         Expected.Require("x.rknn", Expected.ToString());
         Expected.Require("x.rknn", (Expected with { Pipeline = "0.9.0" }).ToString());
+        Expected.Require("x.rknn", (Expected with { Toolkit = "2.5.0" }).ToString());
     }
 
     [Theory]

@@ -1,11 +1,12 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Stages;
 

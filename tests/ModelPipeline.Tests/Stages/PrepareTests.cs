@@ -1,6 +1,7 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Onnx;
 using Tensor = ModelPipeline.Onnx.Tensor;
@@ -83,7 +84,7 @@ public sealed class PrepareTests
     }
 
     /// <summary>A rewrite that adds to every score.</summary>
-    private static Pass ShiftBias(float shift) => new("shift", "adds to the classifier's bias", (model, _) =>
+    private static Pass ShiftBias(float shift) => new("shift", (model, _) =>
     {
         const string Bias = "classifier.bias";
         var bias = Tensor.Vector(model.Graph.Initializers[Bias].Span<float>()[0] + shift);

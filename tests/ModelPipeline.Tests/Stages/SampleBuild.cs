@@ -1,3 +1,5 @@
+using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;

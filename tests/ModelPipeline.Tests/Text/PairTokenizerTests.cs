@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 
@@ -115,7 +116,7 @@ public class PairTokenizerTests
             var input = Tiny.Encode(query, passage, length, TruncationStrategy.LongestFirst);
             Assert.All([input.InputIds, input.AttentionMask, input.TokenTypeIds], row => Assert.Equal(length, row.Length));
             Assert.InRange(input.Length, 3, length);
-            Assert.Equal(Tiny.ClassificationId, input.InputIds[0]);
+            Assert.Equal(2, input.InputIds[0]);
             Assert.Equal(Tiny.SeparatorId, input.InputIds[input.Length - 1]);
             Assert.Equal(input.Length, input.AttentionMask.Sum());
             Assert.All(input.InputIds, id => Assert.InRange(id, 0, Tiny.VocabularySize - 1));

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using ModelPipeline.Manifest;
-using ModelPipeline.Toolkit;
+using ModelPipeline.Stages;
 
 namespace ModelPipeline.Tests.Toolkit;
 
@@ -11,17 +11,20 @@ public sealed class DoctorTests : IDisposable
     private readonly Dictionary<string, string> variables = new() { ["PATH"] = Environment.GetEnvironmentVariable("PATH") ?? "" };
 
     [Fact]
-    public async Task What_a_declared_toolkit_needs_is_looked_for_and_mended_by_a_command()
+    public async Task It_says_which_Python_is_used_with_its_versions_and_whether_the_toolkit_can_be_imported()
     {
         using var recorded = new RecordedToolkit();
-        variables["RKNN_PYTHON"] = recorded.Python;
+        variables["MODELPIPELINE_TOOLKIT_PYTHON"] = recorded.Python;
 
-        var finding = Assert.Single(await ExamineAsync(Backend.Rknn), finding => finding.Need == "rknn-toolkit2");
+        var well = Assert.Single(await ExamineAsync(Backend.Rknn), finding => finding.For == "backend rknn (toolkit 2.3.2)");
+        Assert.Equal(("rknn-toolkit2", null), (well.Need, well.Fix));
+        Assert.StartsWith($"{recorded.Python}: rknn-toolkit2 2.3.2, Python 3.", well.Found);
 
-        // The recorded toolkit brings no torch and the like, which a user's environment needs.
-        Assert.Equal(("backend rknn (toolkit 2.3.2)", "./build.sh --target=Provision"), (finding.For, finding.Fix));
-        Assert.StartsWith("without torch, cv2, scipy, ", finding.Found);
-        Assert.DoesNotContain("version", finding.Found);
+        // As with setuptools 80, which dropped it.
+        recorded.Break("No module named 'pkg_resources'");
+        var ill = Assert.Single(await ExamineAsync(Backend.Rknn), finding => finding.For == "backend rknn (toolkit 2.3.2)");
+        Assert.EndsWith("importing it fails: ModuleNotFoundError: No module named 'pkg_resources'", ill.Found);
+        Assert.Contains("run the target Provision, which pins setuptools<80", ill.Fix);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;

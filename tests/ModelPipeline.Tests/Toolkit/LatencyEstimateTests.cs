@@ -1,6 +1,6 @@
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Toolkit;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
 

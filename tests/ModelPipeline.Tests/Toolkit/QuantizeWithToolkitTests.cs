@@ -1,4 +1,5 @@
 using System.Text;
+using ModelPipeline.Core;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -57,12 +58,24 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     }
 
     [Fact]
-    public void Without_an_environment_the_command_that_makes_one_is_named()
+    public async Task What_a_killed_run_left_goes_with_the_next()
     {
-        var missing = Assert.Throws<PipelineException>(() => ToolkitEnvironment.Find("2.3.2", folder.Path, _ => null));
-        Assert.Contains("./build.sh --target=Provision", missing.Message);
-        Assert.Contains("known are 2.3.2, 2.5.0", Assert.Throws<PipelineException>(() => ToolkitEnvironment.Find("9.9.9", folder.Path, _ => null)).Message);
-        Assert.Contains("RKNN_PYTHON names '/nowhere/python'", Assert.Throws<PipelineException>(() => ToolkitEnvironment.Find("2.3.2", folder.Path, _ => "/nowhere/python")).Message);
+        using var hanging = new RecordedToolkit("hang");
+        workspace.Edit(("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
+        using var host = new HostProcess(workspace.Folder, ["--target=Quantize:tiny-reranker:npu"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
+        var pids = await RecordedToolkit.HangingAsync(workspace.Folder);
+
+        host.Kill();
+        await host.EndAsync();
+        await ProcessTable.EndsAsync(pids[0]);
+        Assert.NotEmpty(Left());
+        (await workspace.RunAsync("--target=Fetch", "--model=tiny-reranker")).Succeeded();
+
+        Assert.Empty(Left());
+        foreach (var pid in pids.Where(ProcessTable.IsRunning))
+            System.Diagnostics.Process.GetProcessById(pid).Kill();
+
+        IEnumerable<string> Left() => Directory.EnumerateFileSystemEntries(workspace.Folder, "*.partial", SearchOption.AllDirectories);
     }
 
     [Fact]
@@ -89,5 +102,5 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     private async Task QuantizeAsync(RecordedToolkit with) => (await RunAsync(with)).Succeeded();
 
     private Task<HostRun> RunAsync(RecordedToolkit with, string target = "Quantize") =>
-        workspace.RunAsync(("RKNN_PYTHON", with.Python), $"--target={target}", "--model=tiny-reranker", "--variant=npu");
+        workspace.RunAsync(("MODELPIPELINE_TOOLKIT_PYTHON", with.Python), $"--target={target}", "--model=tiny-reranker", "--variant=npu");
 }

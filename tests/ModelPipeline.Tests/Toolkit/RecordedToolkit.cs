@@ -20,6 +20,14 @@ internal sealed class RecordedToolkit : IDisposable
         File.WriteAllText(Path.Combine(packages, "site-packages", "recorded.pth"), $"import os; os.environ['RECORDED_TOOLKIT'] = '{fault}'\n{Packages}\n");
     }
 
+    /// <summary>Lets its import fail from now on.</summary>
+    public void Break(string reason)
+    {
+        var api = Path.Combine(Directory.EnumerateDirectories(folder.File("lib"), "python3*").Single(), "site-packages", "rknn", "api");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(api).FullName, "__init__.py"), $"raise ModuleNotFoundError(\"{reason}\")\n");
+        File.WriteAllText(Path.Combine(api, "..", "__init__.py"), "");
+    }
+
     public static string Packages { get; } = Path.GetFullPath(RepositoryFiles.Fixture("../../recorded-toolkit"));
 
     public static string SystemPython { get; } =

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Tests.Toolkit;
 

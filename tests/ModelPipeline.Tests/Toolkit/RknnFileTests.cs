@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;

@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Validation;
 
@@ -23,7 +25,7 @@ public sealed class SeveralShapesOnBoardTests
             ("[[1, 128]] ", "[[1, 64], [1, 128]] "),
             ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}"));
 
-        var variables = new Dictionary<string, string> { ["RKNN_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
+        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
         (await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)).Succeeded();
 
         Assert.Single(Directory.GetFiles(workspace.Built("variants/npu"), "*.rknn", SearchOption.AllDirectories));

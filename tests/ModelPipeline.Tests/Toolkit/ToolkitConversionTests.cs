@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -88,7 +89,7 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task Scores_of_the_toolkits_simulator_and_its_error_analysis_come_back()
     {
-        var request = files.Request(Toolkit(), output) with { Simulate = new(files.Dataset, output.File("outputs")), Analyse = true };
+        var request = files.Request(Toolkit(), output) with { Simulate = [new(files.Dataset, output.File("outputs"))], Analyse = true };
 
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
@@ -158,7 +159,8 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var failure = await Failure(files.Request(Toolkit("hang"), output) with { Limits = new() { Time = TimeSpan.FromSeconds(2) } });
 
         // On a busy machine Python may not have come further than the import.
-        Assert.Matches("failed in \\w+: the time limit of 2 s was reached. It hangs", failure);
+        Assert.Matches("failed in \\w+: the time limit of 2 s was reached(; the last that it printed is '[^']+')?. It hangs", failure);
+        Assert.Contains("'toolkit_minutes' of the variant", failure);
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -190,6 +192,14 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     public async Task A_file_that_the_toolkit_did_not_finish_is_refused()
     {
         Assert.Contains("not the .rknn file that was expected: its header announces a payload of 2731136 bytes", await Failure(files.Request(Toolkit("cut"), output)));
+        Assert.Equal(["tiny-W8A8.rknn.log"], Left());
+    }
+
+    [Fact]
+    public async Task A_build_whose_compile_report_has_no_end_is_an_error()
+    {
+        Assert.Contains(
+            "rknn-toolkit2 built it, and its compile report has no internal memory size and no weight memory size. Nothing can be judged", await Failure(files.Request(Toolkit("unended"), output)));
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -256,24 +266,4 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         (await Assert.ThrowsAsync<PipelineException>(() => ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken))).Message;
 
     private IEnumerable<string?> Left() => Directory.EnumerateFileSystemEntries(output.Path).Select(Path.GetFileName).Order();
-
-    private sealed class Steps : IProgress<StageProgress>
-    {
-        private readonly List<StageProgress> steps = [];
-
-        public IReadOnlyList<StageProgress> All
-        {
-            get
-            {
-                lock (steps)
-                    return [.. steps];
-            }
-        }
-
-        public void Report(StageProgress value)
-        {
-            lock (steps)
-                steps.Add(value);
-        }
-    }
 }

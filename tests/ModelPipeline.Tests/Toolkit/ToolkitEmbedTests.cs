@@ -1,6 +1,8 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Onnx.Passes;
+using ModelPipeline.Metrics;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Tests.Stages;
@@ -67,7 +69,7 @@ public sealed class ToolkitEmbedTests : IDisposable
 
     private async Task<ValidationReport> ValidateAsync(RecordedToolkit toolkit, params string[] options)
     {
-        var variables = new Dictionary<string, string> { ["RKNN_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
+        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
         (await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--variant=npu", .. options], variables)).Succeeded();
         return ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/1x{Tokens}/validation.json"));
     }

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -55,7 +57,7 @@ public sealed partial class ToolkitOnBoardRun : IAsyncLifetime
 
     private async Task<Validated> ValidateAsync(params string[] options)
     {
-        var variables = new Dictionary<string, string> { ["RKNN_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
+        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
         var run = (await HostProcess.RunAsync(workspace.Folder, ["--target=Package", "--model=tiny-reranker", .. options], variables)).Succeeded();
         return new Validated(
             run,

@@ -1,4 +1,7 @@
 using System.Text.RegularExpressions;
+using ModelPipeline.Artifacts;
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Validation;
@@ -33,7 +36,7 @@ public sealed partial class ToolkitPipelineRun : IAsyncLifetime
 
     internal HostRun Run { get; private set; } = null!;
 
-    public async ValueTask InitializeAsync() => Run = (await Workspace.RunAsync(("RKNN_PYTHON", Toolkit.Python), "--target=Package", "--model=tiny-reranker")).Succeeded();
+    public async ValueTask InitializeAsync() => Run = (await Workspace.RunAsync(("MODELPIPELINE_TOOLKIT_PYTHON", Toolkit.Python), "--target=Package", "--model=tiny-reranker")).Succeeded();
 
     public ValueTask DisposeAsync()
     {
@@ -154,7 +157,7 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         using var hanging = new RecordedToolkit("hang");
         var folder = copy.Built("variants/npu-int8/1x128");
         Directory.Delete(folder, recursive: true);
-        using var host = new HostProcess(copy.Folder, ["--target=Quantize:tiny-reranker:npu-int8"], new Dictionary<string, string> { ["RKNN_PYTHON"] = hanging.Python });
+        using var host = new HostProcess(copy.Folder, ["--target=Quantize:tiny-reranker:npu-int8"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
         var pids = await RecordedToolkit.HangingAsync(folder);
 
         host.Interrupt();
@@ -165,5 +168,5 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
     }
 
     private Task<HostRun> RunAsync(Workspace place, string? force, params string[] arguments) => HostProcess.RunAsync(
-        place.Folder, arguments, new Dictionary<string, string> { ["RKNN_PYTHON"] = finished.Toolkit.Python, ["FORCE_CONVERT"] = force ?? "" });
+        place.Folder, arguments, new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = finished.Toolkit.Python, ["FORCE_CONVERT"] = force ?? "" });
 }

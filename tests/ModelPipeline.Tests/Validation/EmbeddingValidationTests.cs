@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;

@@ -1,6 +1,7 @@
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Validation;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tests.Validation;
 

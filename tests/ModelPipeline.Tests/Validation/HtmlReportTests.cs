@@ -1,8 +1,10 @@
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
+using ModelPipeline.Reports;
 using ModelPipeline.Validation;
-using ModelPipeline.Validation.Html;
 
 namespace ModelPipeline.Tests.Validation;
 
@@ -11,13 +13,13 @@ public partial class HtmlReportTests
     [Fact]
     public void The_same_reports_make_the_same_page_also_when_read_back_from_their_files()
     {
-        var page = HtmlReport.Render(Reports.All);
-        Assert.Equal(page, HtmlReport.Render(Reports.All));
+        var page = HtmlReport.Render(SampleReports.All);
+        Assert.Equal(page, HtmlReport.Render(SampleReports.All));
         var folder = Directory.CreateTempSubdirectory("report-").FullName;
         try
         {
             var path = Path.Combine(folder, "validation.json");
-            Assert.Equal(page, HtmlReport.Render([.. Reports.All.Select(report =>
+            Assert.Equal(page, HtmlReport.Render([.. SampleReports.All.Select(report =>
             {
                 ReportJson.Write(path, report);
                 return ReportJson.Read<ValidationReport>(path);
@@ -31,29 +33,29 @@ public partial class HtmlReportTests
 
     [Fact]
     public void The_page_stands_alone() =>
-        Assert.DoesNotMatch("(?i)https?:|<script|<link|<iframe|<img|src=|@import|url\\(", HtmlReport.Render(Reports.All));
+        Assert.DoesNotMatch("(?i)https?:|<script|<link|<iframe|<img|src=|@import|url\\(", HtmlReport.Render(SampleReports.All));
 
     [Fact]
     public void The_page_shows_each_gate_and_figure_and_marks_what_is_simulated()
     {
-        var page = HtmlReport.Render(Reports.All);
-        Assert.All(Reports.All.SelectMany(report => report.Gates), gate => Assert.Contains(gate.Statement, page));
+        var page = HtmlReport.Render(SampleReports.All);
+        Assert.All(SampleReports.All.SelectMany(report => report.Gates), gate => Assert.Contains(gate.Statement, page));
         Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", page);
         Assert.Contains("latency_p95_ms not measured: needs a device", page);
         Assert.Contains("ticks mark its 184 distinct scores", page);
         Assert.Contains("<th>int8_normal <span class=\"tag simulated\">simulated</span></th>", page);
-        var measured = HtmlReport.Render([Reports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42)]);
+        var measured = HtmlReport.Render([SampleReports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42)]);
         Assert.DoesNotContain("<span class=\"tag simulated\">", measured);
         Assert.Contains("latency_p95_ms 42.0 is within its maximum 100.0 by 58.0", measured);
         Assert.Contains("<td>42.0</td>", measured);
-        var here = HtmlReport.Render([Reports.Of("fp16", 4_397_502, Backend.Onnx, p95: 42)]);
+        var here = HtmlReport.Render([SampleReports.Of("fp16", 4_397_502, Backend.Onnx, p95: 42)]);
         Assert.Contains("<td>42.0 <span class=\"tag simulated\">not on a device</span></td>", here);
     }
 
     [Fact]
     public void Every_chart_is_well_formed_and_draws_within_its_box()
     {
-        var charts = Figures().Matches(HtmlReport.Render(Reports.All)).Select(match => XElement.Parse(match.Value)).ToArray();
+        var charts = Figures().Matches(HtmlReport.Render(SampleReports.All)).Select(match => XElement.Parse(match.Value)).ToArray();
         // Three comparisons, and three charts for each of three variants.
         Assert.Equal(12, charts.Length);
         foreach (var rectangle in charts.Descendants("rect"))
@@ -69,7 +71,7 @@ public partial class HtmlReportTests
     [Fact]
     public void Several_shapes_have_a_reference_each()
     {
-        var report = Reports.All[0];
+        var report = SampleReports.All[0];
         var other = report with { Subject = report.Subject with { Shape = "1x64" }, Reference = new Dictionary<string, double>(report.Reference) { [Metric.NdcgAt10] = 0.123 } };
         var page = HtmlReport.Render([report, other]);
         Assert.Contains("<th>fp32 1x128</th><th>fp32 1x64</th><th>fp16 1x128", page);
@@ -81,7 +83,7 @@ public partial class HtmlReportTests
     [Fact]
     public void Names_are_escaped()
     {
-        var report = Reports.All[0];
+        var report = SampleReports.All[0];
         var page = HtmlReport.Render([report with { Subject = report.Subject with { Model = "<b>&\"'", Variant = "</svg><script>", Device = "{{title}}" } }]);
         Assert.DoesNotContain("<script>", page);
         Assert.DoesNotContain("<b>&", page);
@@ -92,14 +94,14 @@ public partial class HtmlReportTests
     [Fact]
     public void Embedders_and_odd_sizes_have_a_page_too()
     {
-        var subject = Reports.All[0].Subject with { Task = ModelPipeline.Manifest.ModelTask.Embed };
+        var subject = SampleReports.All[0].Subject with { Task = ModelPipeline.Manifest.ModelTask.Embed };
         var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]]);
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
         var single = ValidationReport.OfReranker(
-            Reports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]]);
+            SampleReports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]]);
         Assert.Contains("0 worse than fp32, 1 equal, 0 better", HtmlReport.Render([single]));
         var huge = ValidationReport.OfReranker(
-            Reports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]]);
+            SampleReports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]]);
         Assert.DoesNotContain("NaN", HtmlReport.Render([huge]));
     }
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using ModelPipeline.Validation;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tests.Validation;
 

@@ -1,5 +1,5 @@
 using CsCheck;
-using ModelPipeline.Validation;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tests.Validation;
 

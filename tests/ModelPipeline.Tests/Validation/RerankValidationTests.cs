@@ -1,4 +1,6 @@
 using CsCheck;
+using ModelPipeline.Core;
+using ModelPipeline.Metrics;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 

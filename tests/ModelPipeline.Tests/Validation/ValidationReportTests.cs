@@ -1,5 +1,7 @@
 using System.Text.Json;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
@@ -15,7 +17,7 @@ public sealed class ValidationReportTests : IDisposable
     [Fact]
     public void A_report_reads_back_as_it_was_written()
     {
-        ReportJson.Write(ReportPath, Reports.All[1]);
+        ReportJson.Write(ReportPath, SampleReports.All[1]);
         var bytes = File.ReadAllBytes(ReportPath);
         ReportJson.Write(ReportPath, ReportJson.Read<ValidationReport>(ReportPath));
         Assert.Equal(bytes, File.ReadAllBytes(ReportPath));
@@ -26,7 +28,7 @@ public sealed class ValidationReportTests : IDisposable
     [Fact]
     public void The_file_says_what_was_simulated_and_holds_figures_gates_and_every_query()
     {
-        ReportJson.Write(ReportPath, Reports.All[2]);
+        ReportJson.Write(ReportPath, SampleReports.All[2]);
         var json = JsonDocument.Parse(File.ReadAllBytes(ReportPath)).RootElement;
         Assert.True(json.GetProperty("subject").GetProperty("simulated").GetBoolean());
         Assert.Equal(0.76287, json.GetProperty("reference").GetProperty("ndcg_at_10").GetDouble());
@@ -35,8 +37,8 @@ public sealed class ValidationReportTests : IDisposable
         Assert.Equal("w8a8", json.GetProperty("subject").GetProperty("precision").GetString());
         Assert.Equal(107, json.GetProperty("queries").GetArrayLength());
         Assert.Equal(107, File.ReadLines(ReportPath).Count(line => line.StartsWith("    {\"id\":\"q", StringComparison.Ordinal)));
-        Assert.False(Reports.All[2].Holds);
-        Assert.True(Reports.All[1].Holds);
+        Assert.False(SampleReports.All[2].Holds);
+        Assert.True(SampleReports.All[1].Holds);
     }
 
     [Theory]
@@ -48,7 +50,7 @@ public sealed class ValidationReportTests : IDisposable
     [InlineData(Backend.Onnx, DeviceKind.Local, false, true)]
     public void Only_a_variant_that_ran_itself_on_a_board_has_measured_latency(Backend backend, DeviceKind device, bool simulated, bool measured)
     {
-        var report = Reports.Of("fp16", 4_397_502, backend, device, p95: 1);
+        var report = SampleReports.Of("fp16", 4_397_502, backend, device, p95: 1);
         Assert.Equal((simulated, measured), (report.Subject.Simulated, report.Gates[^1].Result == GateResult.Passed));
         Assert.Equal(1, report.Figures[Metric.LatencyP95Ms]);
     }

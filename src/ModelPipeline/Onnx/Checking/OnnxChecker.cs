@@ -1,3 +1,5 @@
+using ModelPipeline.Core;
+
 namespace ModelPipeline.Onnx.Checking;
 
 /// <summary>What a check found out about a model.</summary>

@@ -11,12 +11,14 @@ RECORDED_TOOLKIT chooses what goes wrong in `build` (or hybrid_quantization_step
   flood        never ends a line on every descriptor it finds
   exit         ends the process without a word
   cut          exports the first half of the file
+  unended      prints a compile report without its end
 or, nothing wrong:
   runnable     exports what the runtime of the tests runs instead of a recorded file
 What was not recorded is derived; see derived.py.
 """
 
 import importlib.metadata
+import json
 import os
 import shutil
 import signal
@@ -94,7 +96,8 @@ class RKNN:
         self._go_wrong()
         stem = os.path.splitext(os.path.basename(self.model))[0]
         shutil.copy(self.model, f"{stem}.model")
-        shutil.copy(self.model, f"{stem}.data")
+        with open(f"{stem}.data", "w", encoding="utf-8") as file:
+            json.dump({"settings": self.settings, "shapes": self.shapes}, file)
         layers = "".join(f"    {to}: float16\n" for _, to in custom_hybrid or [])
         with open(f"{stem}.quantization.cfg", "w", encoding="utf-8") as file:
             file.write(recording.text("tiny-int8.quantization.cfg").replace("custom_quantize_layers: {}\n", f"custom_quantize_layers:\n{layers}" if layers else "custom_quantize_layers: {}\n"))
@@ -104,6 +107,13 @@ class RKNN:
         for path in (model_input, data_input, model_quantization_cfg):
             if not os.path.exists(path):
                 recording.fail("hybrid_quantization_step2", f"The file {path} not exists!")
+        if self.model is not None and self.version != "2.3.2":
+            return recording.refuse("hybrid_quantization_step2", "The model already exists. Do not call 'load_onnx' before executing 'hybrid_quantization_step2'.")
+        with open(data_input, encoding="utf-8") as file:
+            self.__dict__.update(json.load(file))
+        with open(model_input, "rb") as file:
+            self.content = file.read()
+        self.sides = derived.tensors(self.content, self.shapes[-1])
         self.built = "tiny-int8.rknn"
         recording.chatter(self._log(), "build")
         return 0
@@ -150,7 +160,8 @@ class RKNN:
         pass
 
     def _log(self):
-        return recording.text("tiny-int8-verbose.log" if "quantized_dtype" in self.settings else "tiny-fp16-verbose.log")
+        log = recording.text("tiny-int8-verbose.log" if "quantized_dtype" in self.settings else "tiny-fp16-verbose.log")
+        return log.split("Total Internal Memory Size")[0] + "\n" if FAULT == "unended" else log
 
     @staticmethod
     def _dataset_is_there(dataset):

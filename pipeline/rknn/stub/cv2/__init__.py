@@ -1,0 +1,1 @@
+"""Stands in for OpenCV: rknn-toolkit2 imports it, and calls it for images alone."""

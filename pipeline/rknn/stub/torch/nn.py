@@ -1,0 +1,5 @@
+"""For isinstance and as a base class."""
+
+
+class Module:
+    """Base of networks."""

@@ -1,0 +1,101 @@
+namespace ModelPipeline.Core;
+
+/// <summary>Writes files and folders so that a reader sees the old content or the whole new one, never a part.</summary>
+public static class AtomicFile
+{
+    /// <summary>Marks names that are not finished; <c>Clean</c> may delete whatever carries it.</summary>
+    public const string TemporarySuffix = ".partial";
+
+    /// <summary>Writes to a temporary name beside <paramref name="path"/>, flushes to disk, then renames. On failure the temporary file is deleted.</summary>
+    public static void Write(string path, Action<Stream> write)
+    {
+        var temporary = TemporaryName(path);
+        try
+        {
+            using (var stream = Create(temporary))
+            {
+                write(stream);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="Write"/>
+    public static async Task WriteAsync(string path, Func<Stream, Task> write)
+    {
+        var temporary = TemporaryName(path);
+        try
+        {
+            await using (var stream = Create(temporary))
+            {
+                await write(stream).ConfigureAwait(false);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>UTF-8 without a byte order mark.</summary>
+    public static void WriteText(string path, string text) =>
+        Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>Fills a temporary folder beside <paramref name="path"/>, then puts it in the place of <paramref name="path"/>. On failure the temporary folder is deleted.</summary>
+    public static void WriteFolder(string path, Action<string> fill)
+    {
+        var temporary = TemporaryName(path);
+        try
+        {
+            Directory.CreateDirectory(temporary);
+            fill(temporary);
+            if (Directory.Exists(path))
+                Directory.Delete(path, recursive: true);
+            Directory.Move(temporary, path);
+        }
+        catch
+        {
+            if (Directory.Exists(temporary))
+                Directory.Delete(temporary, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>Deletes what this process had not finished below <paramref name="folder"/>: the last resort when it has to stop at once.</summary>
+    public static void DeleteUnfinished(string folder) => Delete(folder, $"*.{Environment.ProcessId}-*{TemporarySuffix}");
+
+    /// <summary>Deletes what any process left unfinished below <paramref name="folder"/>, in which none may be at work.</summary>
+    public static void DeleteAbandoned(string folder) => Delete(folder, $"*{TemporarySuffix}");
+
+    private static void Delete(string folder, string pattern)
+    {
+        if (!Directory.Exists(folder))
+            return;
+        foreach (var path in Directory.EnumerateFileSystemEntries(folder, pattern, SearchOption.AllDirectories).ToList())
+        {
+            if (Directory.Exists(path))
+                Directory.Delete(path, recursive: true);
+            else if (File.Exists(path)) // Some go with the folder that they are in.
+                File.Delete(path);
+        }
+    }
+
+    private static string TemporaryName(string path)
+    {
+        var full = Path.GetFullPath(path);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        return $"{full}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
+    }
+
+    private static FileStream Create(string path) =>
+        new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
+}

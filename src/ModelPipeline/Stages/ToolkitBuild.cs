@@ -1,0 +1,145 @@
+using System.Runtime.InteropServices;
+using ModelPipeline.Calibration;
+using ModelPipeline.Core;
+using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Text;
+using ModelPipeline.Toolkit;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>
+/// One .rknn file of a variant, and what the toolkit's simulator says of the validation's texts. The simulator runs only what was built in the same
+/// process: where a run validates what it builds, both are done at once.
+/// </summary>
+/// <param name="build">Of the model.</param>
+/// <param name="variant">With backend rknn.</param>
+/// <param name="shape">Of the file; one of those of a file with dynamic input.</param>
+/// <param name="context">Progress, warnings and cancellation.</param>
+internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
+{
+    private const int WorstTensors = 12;
+
+    /// <summary>Whether validation wants the toolkit's simulator: as another opinion beside a board's, or as the only one.</summary>
+    public static bool IsScored(ModelBuild build, VariantSpec variant) =>
+        variant.Backend == Backend.Rknn && (variant.ToolkitSimulator || build.DeviceOf(variant).Kind == DeviceKind.Simulator);
+
+    /// <summary>Builds the file, and beside it compile.json and toolkit.json; scores the validation's texts too if this run will ask for them.</summary>
+    /// <returns>Paths of the two.</returns>
+    public async Task<IReadOnlyList<string>> ConvertAsync(NpuInputs inputs, string artifact)
+    {
+        IReadOnlyList<InputShape> scored = !build.ToValidate.Contains(variant.Name) || !IsScored(build, variant) ? []
+            : variant.DynamicInput ? build.Model.Shapes : [shape];
+        var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", scored).ConfigureAwait(false);
+        var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
+        foreach (var output in int8)
+            context.Warning($"{Path.GetFileName(artifact)}: {output} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
+        var suggested = made.Analysis is null ? [] : HybridPlan.Suggest(made.Analysis, OnnxModel.Load(inputs.Prepared).Graph);
+        var (compile, notes) = (ToolkitStage.CompilePath(artifact), ToolkitStage.NotesPath(artifact));
+        ReportJson.Write(compile, made.Compile);
+        ReportJson.Write(notes, new ToolkitNotes(made.Hybrid, int8, made.Analysis?.Worst(WorstTensors) ?? [], suggested));
+        foreach (var (of, each) in scored.Zip(scores))
+            await KeptAsync(artifact, of, () => Task.FromResult(each)).ConfigureAwait(false);
+        return [compile, notes];
+    }
+
+    /// <summary>Outputs of the toolkit's simulator for the validation's texts, in their order: those of the build, or of another one that made the same bytes.</summary>
+    /// <param name="artifact">That was built.</param>
+    /// <exception cref="PipelineException">The toolkit does not make that file again.</exception>
+    public Task<List<float[]>> ScoresAsync(string artifact) => KeptAsync(artifact, shape, async () =>
+    {
+        var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
+        var folder = Scratch(artifact);
+        try
+        {
+            var again = Path.Combine(folder, Path.GetFileName(artifact));
+            var (_, scores) = await RunAsync(inputs, again, artifact + ".simulator.log", [shape]).ConfigureAwait(false);
+            if (FileDigest.Of(again, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
+                throw new PipelineException($"{artifact}: the toolkit's simulator runs only what it has just built, and it made other bytes from the same inputs, as another environment does: --force-convert builds and scores in one go.");
+            return scores[0];
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    });
+
+    private Task<List<float[]>> KeptAsync(string artifact, InputShape of, Func<Task<List<float[]>>> score) => ValidateStage.KeptAsync(
+        build, Path.Combine(build.ValidationFolder(variant, of), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, of, context, score);
+
+    /// <summary>Builds, and scores the texts at each of the shapes.</summary>
+    private async Task<(ToolkitArtifact Made, IReadOnlyList<List<float[]>> Scores)> RunAsync(NpuInputs inputs, string artifact, string log, IReadOnlyList<InputShape> scored)
+    {
+        var folder = Scratch(artifact);
+        try
+        {
+            List<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> runs = [];
+            foreach (var each in scored)
+                runs.Add(await SamplesAsync(inputs, each, Path.Combine(folder, each.ToString())).ConfigureAwait(false));
+            var request = new ToolkitRequest
+            {
+                Environment = await ToolkitEnvironment.FindAsync(variant, build.Cache, Environment.GetEnvironmentVariable, context.Cancellation).ConfigureAwait(false),
+                Source = inputs.Prepared,
+                Artifact = artifact,
+                Log = log,
+                Variant = variant,
+                Dataset = Path.Combine(inputs.Calibration, CalibrationSet.DatasetFile),
+                CustomString = inputs.Provenance.ToString(),
+                Shapes = variant.DynamicInput ? [.. build.Model.Shapes.OrderBy(other => other.Batch * other.Sequence)] : [],
+                Simulate = [.. runs.Select(run => run.Run)],
+                Analyse = variant.AccuracyAnalysis,
+                Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
+            };
+            var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
+            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, build.Model.Task))]);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static string Scratch(string artifact) =>
+        Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}").FullName;
+
+    /// <summary>The validation's texts at a shape, as the simulator reads them from a folder.</summary>
+    private async Task<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> SamplesAsync(NpuInputs inputs, InputShape of, string folder)
+    {
+        var order = new ScoringOrder(build.Model, build.Corpus(build.Model.Validation.Corpus));
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
+        var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
+        new CalibrationSet(names, [.. rows.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])]).Write(folder, context.Progress, context.Cancellation);
+        return (new SimulatorRun(Path.Combine(folder, CalibrationSet.DatasetFile), Path.Combine(folder, "outputs")), rows);
+    }
+
+    private TimeSpan Limit(string prepared, long simulatedTokens)
+    {
+        if (variant.ToolkitMinutes is { } minutes)
+            return TimeSpan.FromMinutes(minutes);
+        var longest = variant.DynamicInput ? build.LargestShape : shape;
+        return BuildTime.Limit(new BuildWork(new FileInfo(prepared).Length / 1e6, variant.Precision, variant.Algorithm)
+        {
+            Shapes = variant.DynamicInput ? build.Model.Shapes.Count : 1,
+            CalibrationTokens = (long)build.Model.Calibration.Samples * longest.Sequence,
+            SimulatedTokens = simulatedTokens,
+            Analyse = variant.AccuracyAnalysis,
+        });
+    }
+
+    /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
+    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, ModelTask task)
+    {
+        using var file = File.OpenRead(path);
+        if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
+            throw new PipelineException($"The toolkit's simulator wrote {file.Length} bytes of outputs for {rows.Count} samples: they do not belong together. Look at its log.");
+        var output = new float[file.Length / sizeof(float) / rows.Count];
+        var scores = new List<float[]>(rows.Count);
+        foreach (var row in rows)
+        {
+            file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
+            scores.Add(ModelOutput.Read(output, task, row.AttentionMask));
+        }
+        return scores;
+    }
+}

@@ -1,0 +1,51 @@
+using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.Validation;
+
+/// <summary>Reports of the toolkit's real builds of the tiny reranker, from its recorded scores.</summary>
+internal static class SampleReports
+{
+    public static IReadOnlyList<GateSpec> Gates { get; } =
+    [
+        new(Metric.NdcgAt10, null, null, 0.01),
+        new(Metric.KendallTau, 0.9, null, null),
+        new(Metric.SizeMb, null, 5, null),
+        new(Metric.LatencyP95Ms, null, 100, null),
+    ];
+
+    public static ValidationReport Of(
+        string build, long size, Backend backend = Backend.Simulator, DeviceKind device = DeviceKind.Simulator, double? p95 = null, IReadOnlyList<GateSpec>? gates = null) =>
+        ValidationReport.OfReranker(
+            new()
+            {
+                Model = "tiny-reranker",
+                Version = "0.1.0",
+                Task = ModelTask.Rerank,
+                Variant = build,
+                Backend = backend,
+                Precision = build.StartsWith("fp16") ? Precision.Fp16 : Precision.W8A8,
+                Shape = "1x128",
+                Artifact = $"tiny-reranker-{build}-1x128{backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" }}",
+                ArtifactDigest = new(size, new('a', 64)),
+                ReferenceDigest = new(7_530_000, new('f', 64)),
+                Device = device == DeviceKind.Simulator ? "simulator" : "board",
+                DeviceKind = device,
+                Corpus = "sample",
+            },
+            gates ?? Gates,
+            TinyScores.Queries,
+            TinyScores.Of("fp32"),
+            TinyScores.Of(build))
+            .Timed(gates ?? Gates, p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [], new Dictionary<string, double>());
+
+    /// <summary>Each artifact for every length.</summary>
+    public static IReadOnlyList<VariantRouting> Routings(IEnumerable<ValidationReport> reports) => [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))];
+
+    public static VariantRouting Whole(string variant, string artifact) =>
+        new(variant, [new(128, artifact, 10, 1)], new(0, 0, 0, 0), [], new Dictionary<string, double>(), []);
+
+    public static IReadOnlyList<ValidationReport> All { get; } = [Of("fp16", 4_397_502), Of("int8_normal", 2_732_811), Of("int8_unmasked_normal", 2_732_811)];
+}
