@@ -94,7 +94,7 @@ public:
             pollfd ready{from_, POLLIN, 0};
             if (poll(&ready, 1, static_cast<int>(limit.count())) <= 0)
                 throw std::runtime_error("the agent does not answer");
-            const ssize_t n = read(from_, block.data(), block.size());
+            const ssize_t n = ::read(from_, block.data(), block.size());
             if (n <= 0)
                 throw std::runtime_error("the agent ended");
             reader_.feed(std::span(block).first(static_cast<size_t>(n)));

@@ -3,6 +3,7 @@
 #include "agent_process.h"
 
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <set>
 #include <sstream>

@@ -8,7 +8,7 @@ namespace ModelPipeline.Npu;
 internal static unsafe partial class NativeShim
 {
     private const string Library = "rknnshim";
-    private const uint AbiVersion = 2;
+    private const uint AbiVersion = 3;
 
     private static readonly Lazy<bool> Compatible = new(() =>
     {
