@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -62,7 +63,8 @@ constexpr unsigned long kAction = _IOWR('r', 0, Action);
 constexpr unsigned long kSubmit = _IOWR('r', 1, Submit);
 constexpr unsigned long kCreateMemory = _IOWR('r', 2, CreateMemory);
 
-std::atomic<int> g_device = -1;
+/// What every open of the device is a copy of: the runtime closes its own, and the number may then be another file's.
+const int g_device = memfd_create("rknpu-device", MFD_CLOEXEC);
 std::atomic<uint64_t> g_next_dma = 0x10000000;
 std::atomic<int64_t> g_jobs = 0;
 
@@ -74,6 +76,12 @@ const char* setting(const char* name, const char* otherwise) {
 template <typename F>
 F* next(const char* name) {
     return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+}
+
+bool is_device(int file) {
+    struct stat own{};
+    struct stat other{};
+    return file >= 0 && fstat(g_device, &own) == 0 && fstat(file, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
 int act(Action& action) {
@@ -124,9 +132,7 @@ __attribute__((visibility("default"))) int open(const char* path, int flags, ...
     va_end(rest);
     if (std::strcmp(path, "/dev/rknpu") != 0)
         return next<int(const char*, int, mode_t)>("open")(path, flags, mode);
-    if (g_device < 0)
-        g_device = memfd_create("rknpu-device", MFD_CLOEXEC);
-    return g_device;
+    return fcntl(g_device, F_DUPFD_CLOEXEC, 0);
 }
 
 __attribute__((visibility("default"))) int ioctl(int file, unsigned long request, ...) {
@@ -134,7 +140,7 @@ __attribute__((visibility("default"))) int ioctl(int file, unsigned long request
     va_start(rest, request);
     void* const argument = va_arg(rest, void*);
     va_end(rest);
-    if (file < 0 || file != g_device)
+    if (!is_device(file))
         return next<int(int, unsigned long, void*)>("ioctl")(file, request, argument);
     switch (request) {
     case kAction: return act(*static_cast<Action*>(argument));
