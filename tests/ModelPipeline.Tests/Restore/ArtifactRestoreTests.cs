@@ -177,8 +177,8 @@ public sealed class ArtifactRestoreTests : IDisposable
     [Theory]
     [InlineData("SHA256SUMS", "no digest  file", "SHA256SUMS:1: expected 64 lower-case hex digits")]
     [InlineData("SHA256SUMS", "", "does not cover manifest.json")]
-    [InlineData("manifest.json", "{}", "cannot be read as PackageManifest")]
-    [InlineData("manifest.json", "[", "cannot be read as PackageManifest")]
+    [InlineData("manifest.json", "{}", "cannot be read as ArtifactManifest")]
+    [InlineData("manifest.json", "[", "cannot be read as ArtifactManifest")]
     public async Task A_malformed_release_is_refused(string file, string content, string expected)
     {
         File.WriteAllText(release.File("1.0.0", file), content);
