@@ -155,13 +155,13 @@ inline std::string sha256(const std::string& bytes) {
     return hash.finish();
 }
 
-inline std::string batch(const std::vector<int32_t>& masks, uint32_t passages, uint32_t elements, uint32_t inputs = 1) {
+inline std::string batch(const std::vector<int32_t>& masks, uint32_t passages, uint32_t elements) {
     Writer writer;
     writer.put(static_cast<uint32_t>(masks.size()));
     for (const auto mask : masks)
         writer.put(mask);
-    writer.put(passages).put(inputs).put(elements);
-    for (uint32_t i = 0; i < passages * inputs * elements; ++i)
+    writer.put(passages).put(uint32_t{1}).put(elements);
+    for (uint32_t i = 0; i < passages * elements; ++i)
         writer.put(static_cast<int32_t>(i));
     return {reinterpret_cast<const char*>(writer.bytes().data()), writer.bytes().size()};
 }
