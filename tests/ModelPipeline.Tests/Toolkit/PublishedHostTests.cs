@@ -4,6 +4,7 @@ using ModelPipeline.Tests.EndToEnd;
 namespace ModelPipeline.Tests.Toolkit;
 
 /// <summary>The host as <c>dotnet publish</c> makes it for machines without the .NET SDK.</summary>
+[Collection(AlonePublishing.Name)]
 public sealed class PublishedHostTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
@@ -50,4 +51,11 @@ public sealed class PublishedHostTests : IDisposable
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         return (process.ExitCode, await output + await errors);
     }
+}
+
+/// <summary>Publishing writes the host's runtime configuration again, which no other test may start the host from meanwhile.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class AlonePublishing
+{
+    public const string Name = "publishing the host";
 }
