@@ -39,6 +39,9 @@ internal sealed class AgentChannel : IDisposable
         new Thread(() => received.Writer.Complete(ReadAll(input))) { IsBackground = true, Name = $"agent of {device}" }.Start();
     }
 
+    /// <summary>What was asked last; null before the first request.</summary>
+    public AgentMessageKind? LastRequest { get; private set; }
+
     /// <summary>Whether the last message was the agent's own error, after which it waits for the next request.</summary>
     public bool Refused { get; private set; }
 
@@ -50,6 +53,7 @@ internal sealed class AgentChannel : IDisposable
         var message = new byte[sizeof(int) + 1 + payload.Length];
         BinaryPrimitives.WriteInt32LittleEndian(message, payload.Length + 1);
         message[sizeof(int)] = (byte)kind;
+        LastRequest = kind;
         payload.CopyTo(message.AsMemory(sizeof(int) + 1));
         try
         {

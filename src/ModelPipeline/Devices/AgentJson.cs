@@ -8,7 +8,8 @@ namespace ModelPipeline.Devices;
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
+    RespectRequiredConstructorParameters = true,
+    Converters = [typeof(PrintableText)])]
 [JsonSerializable(typeof(HelloRequest))]
 [JsonSerializable(typeof(HelloReply))]
 [JsonSerializable(typeof(LoadRequest))]

@@ -41,12 +41,20 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <param name="path">The artifact on this machine.</param>
     /// <param name="progress">Of the upload, in bytes.</param>
     /// <param name="cancellation">Honoured within a second.</param>
+    /// <exception cref="PipelineException">The file does not run there, or the device's runtime or driver is older than it wants.</exception>
     public async Task<ModelDescription> LoadAsync(Backend backend, string path, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
     {
         if (!File.Exists(path))
             throw new PipelineException($"model '{path}' does not exist: build it first.");
+        var runtime = RuntimeOf(backend);
+        if (backend == Backend.Rknn)
+            RuntimeCheck.Require(spec, path, Facts.Runtime, Facts.Driver);
         Model = null;
-        return Model = await LoadModelAsync(RuntimeOf(backend), path, progress, cancellation).ConfigureAwait(false);
+        var loaded = await LoadModelAsync(runtime, path, progress, cancellation).ConfigureAwait(false);
+        // The kernel tells some users nothing of the driver; the runtime knows it, but only now.
+        if (backend == Backend.Rknn && Facts.Driver.Length == 0)
+            RuntimeCheck.Require(spec, path, Facts.Runtime, loaded.Driver);
+        return Model = loaded;
     }
 
     /// <summary>Runs passages under a plan.</summary>

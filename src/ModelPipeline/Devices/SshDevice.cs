@@ -11,6 +11,7 @@ namespace ModelPipeline.Devices;
 internal sealed partial class SshDevice : Device
 {
     private const int ChunkBytes = 256 << 10;
+    private const int LastLines = 5;
 
     private readonly SshSettings settings;
     private readonly DeviceLimits limits;
@@ -210,6 +211,12 @@ internal sealed partial class SshDevice : Device
             }
             catch (LinkLostException e)
             {
+                if (current is not null && await current.DeathAsync().ConfigureAwait(false) is { } how)
+                {
+                    var died = Died(current, how, e);
+                    Drop();
+                    throw died;
+                }
                 Drop();
                 if (attempt == 2)
                     throw Lost("the link was lost twice", e, current);
@@ -265,6 +272,22 @@ internal sealed partial class SshDevice : Device
 
     private PipelineException Lost(string what, Exception cause, SshLink? last) =>
         new($"device '{Spec.Name}': {what} on {login.Address}: {cause.Message.TrimEnd('.')}.{(last?.Errors is { Length: > 0 } said ? $" It said: {said}" : "")}", inner: cause);
+
+    /// <summary>The same request would end the next agent too: it is not tried again.</summary>
+    private PipelineException Died(SshLink last, string how, Exception cause)
+    {
+        var request = last.Channel.LastRequest switch
+        {
+            AgentMessageKind.Load => $"loading '{Path.GetFileName(loaded?.Path)}'",
+            AgentMessageKind.Run => $"running '{Path.GetFileName(loaded?.Path)}'",
+            AgentMessageKind.Store or AgentMessageKind.Chunk => $"storing '{Path.GetFileName(loaded?.Path)}'",
+            { } other => $"answering {other}",
+            null => "starting",
+        };
+        var said = string.Join(" | ", last.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(LastLines));
+        return new($"device '{Spec.Name}': the agent on {login.Address} died {how} when {request}; the link is well."
+            + (said.Length > 0 ? $" Its last lines: {said}" : " It said nothing before; see 'dmesg' on the device for the kernel's words."), inner: cause);
+    }
 
     private void Drop()
     {

@@ -9,6 +9,7 @@ namespace ModelPipeline.Devices;
 internal sealed class SshLink : IDisposable
 {
     private const int KeptErrors = 4096;
+    private static readonly TimeSpan DeathLimit = TimeSpan.FromSeconds(2);
 
     private readonly SshClient client;
     private readonly SshCommand command;
@@ -34,8 +35,28 @@ internal sealed class SshLink : IDisposable
         get
         {
             lock (errors)
-                return errors.ToString().Trim();
+                return PrintableText.Of(errors.ToString().Trim());
         }
+    }
+
+    /// <summary>How the agent ended while the connection stands, as "of SIGSEGV" or "with exit code 1"; null if the connection is what ended.</summary>
+    public async Task<string?> DeathAsync()
+    {
+        try
+        {
+            // The server tells it right after the end of the agent's output.
+            await Ended.WaitAsync(DeathLimit).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is TimeoutException or SshException or IOException or ObjectDisposedException or OperationCanceledException)
+        {
+            return null;
+        }
+        return command switch
+        {
+            { ExitSignal: { Length: > 0 } signal } => $"of SIG{PrintableText.Of(signal)}",
+            { ExitStatus: { } code } => $"with exit code {code}",
+            _ => null,
+        };
     }
 
     /// <summary>Logs in, puts the agent there if it is not, and starts it.</summary>
@@ -87,7 +108,7 @@ internal sealed class SshLink : IDisposable
             "aarch64" => "linux-arm64",
             "x86_64" => "linux-x64",
             var other => throw new PipelineException(
-                $"device '{device}': 'uname -m' says '{other[..Math.Min(other.Length, 64)]}'; an aarch64 or x86_64 Linux whose login shell prints nothing of its own is needed."),
+                $"device '{device}': 'uname -m' says '{PrintableText.Of(other[..Math.Min(other.Length, 64)])}'; an aarch64 or x86_64 Linux whose login shell prints nothing of its own is needed."),
         };
     }
 

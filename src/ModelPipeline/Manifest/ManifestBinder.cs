@@ -34,6 +34,7 @@ internal static class ManifestBinder
             HostKey = (string?)json["host_key"],
             IdentityFile = FilePath(folder, json["identity_file"]),
             RuntimeLibrary = kind == DeviceKind.Ssh ? (string?)json["runtime_library"] : FilePath(folder, json["runtime_library"]),
+            AllowOldRuntime = (bool?)json["allow_old_runtime"] ?? false,
             Platform = (string?)json["platform"],
         };
         return json["port"] is { } port ? device with { Port = (int)port } : device;

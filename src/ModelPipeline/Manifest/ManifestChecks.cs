@@ -58,10 +58,10 @@ internal static class ManifestChecks
             errors.AddTo(device, "'host' is missing: a device of kind ssh needs it");
         string[] foreign = kind switch
         {
-            "simulator" => [.. SshOnly, "runtime_library", "platform"],
+            "simulator" => [.. SshOnly, "runtime_library", "allow_old_runtime", "platform"],
             "local" => [.. SshOnly, "platform"],
             "ssh" => ["platform"],
-            "loopback" => [.. SshOnly, "runtime_library"],
+            "loopback" => [.. SshOnly, "runtime_library", "allow_old_runtime"],
             _ => [],
         };
         foreach (var property in device.Properties().Where(property => foreign.Contains(property.Name)))

@@ -7,5 +7,7 @@ namespace ModelPipeline.Npu;
 /// <param name="CustomString">Provenance that the conversion stored; empty if none.</param>
 /// <param name="Inputs">In the order that a run takes them; element type int64.</param>
 /// <param name="Outputs">In the order that a run returns them.</param>
+/// <param name="Driver">Version of the NPU's kernel driver; empty where there is none.</param>
 public sealed record ModelDescription(
-    bool Simulated, string SdkVersion, string Target, string CustomString, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs);
+    bool Simulated, string SdkVersion, string Target, string CustomString, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs,
+    string Driver = "");

@@ -1,5 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
 
 namespace ModelPipeline.Toolkit;
 

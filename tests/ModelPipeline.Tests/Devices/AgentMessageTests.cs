@@ -1,3 +1,4 @@
+using System.Text.Json;
 using CsCheck;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
@@ -40,6 +41,16 @@ public class AgentMessageTests
         {
             using var channel = new AgentChannel("board", new MemoryStream(bytes), Stream.Null);
             Assert.True(Received(channel) is PipelineException or LinkLostException);
+        }, iter: 500);
+
+    [Fact]
+    public void No_text_of_a_device_moves_the_terminal() =>
+        Gen.String.Sample(text =>
+        {
+            var reply = JsonSerializer.Deserialize(
+                $$"""{"status":6,"message":{{JsonSerializer.Serialize("\u001b[2J\u009b\u202e" + text)}}}""", AgentJson.Default.AgentFailure)!;
+            Assert.DoesNotContain(reply.Message, c => char.IsControl(c) && c is not ('\n' or '\t'));
+            Assert.StartsWith("\uFFFD[2J\uFFFD\uFFFD", reply.Message);
         }, iter: 500);
 
     /// <summary>How a stream ends.</summary>

@@ -14,10 +14,8 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
 {
     private static readonly IReadOnlyList<TokenizedInput> Rows = BoardArtifact.Rows(150);
 
-    [Theory]
-    [InlineData("connection")]
-    [InlineData("agent")]
-    public async Task A_run_goes_on_from_the_last_finished_passage_when_it_dies(string victim)
+    [Fact]
+    public async Task A_run_goes_on_from_the_last_finished_passage_when_the_connection_dies()
     {
         List<int> done = [];
         await using var device = await LoadedAsync();
@@ -27,13 +25,33 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         {
             done.Add(count);
             if (count == 70)
-                Signal("KILL", victim == "agent" ? agent : ProcessTable.Parent(agent));
+                Signal("KILL", ProcessTable.Parent(agent));
         }, Cancellation);
 
         Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, Rows), run.Passages.Select(passage => passage.Outputs[0][0]));
         Assert.Equal(Enumerable.Range(1, Rows.Count), done);
         Assert.Contains("was lost", Assert.Single(Warnings));
         await ProcessTable.EndsAsync(agent);
+        Assert.NotEqual(agent, Agent);
+    }
+
+    [Theory]
+    [InlineData("SEGV")]
+    [InlineData("KILL")]
+    public async Task An_agent_that_dies_is_told_apart_from_a_lost_link_and_not_tried_again(string signal)
+    {
+        await using var device = await LoadedAsync();
+        var agent = Agent;
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
+        {
+            if (count == 70)
+                Signal(signal, agent);
+        }, Cancellation));
+
+        Assert.Contains($"died of SIG{signal} when running '{Path.GetFileName(Artifact.Path)}'; the link is well", error.Message);
+        Assert.Empty(Warnings);
+        Assert.Equal(Rows.Count, (await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation)).Passages.Count); // another request has another agent
         Assert.NotEqual(agent, Agent);
     }
 
@@ -114,7 +132,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using (var device = await LoadedAsync())
         {
             Assert.Equal(("performance", ""), (await device.FixFrequencyAsync(Cancellation)) is var status ? (status.NpuGovernor, status.Note) : default);
-            Signal("KILL", Agent);
+            Signal("KILL", ProcessTable.Parent(Agent));
 
             await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation);
 
@@ -249,6 +267,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     [Theory]
     [InlineData("echo Welcome to your board; sleep 9", "Check that nothing (such as a login script) writes to the session's output")]
     [InlineData("echo libstdc++ is too old >&2; exit 1", "the agent did not start on")]
+    [InlineData("printf '\\033[31mold\\007' >&2; exit 1", "It said: \uFFFD[31mold\uFFFD")]
     public async Task What_answers_and_is_no_agent_is_refused(string script, string expected)
     {
         using var folder = new TemporaryFolder();

@@ -1,5 +1,6 @@
 using System.Text;
 using ModelPipeline.Core;
+using ModelPipeline.Npu;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using CsCheck;
 using ModelPipeline.Core;
-using ModelPipeline.Toolkit;
+using ModelPipeline.Npu;
 
 namespace ModelPipeline.Tests.Toolkit;
 

@@ -1,5 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Npu;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;

@@ -3,7 +3,7 @@ using System.Text.Json;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
-namespace ModelPipeline.Toolkit;
+namespace ModelPipeline.Npu;
 
 /// <summary>What a .rknn file says of itself: the envelope and the JSON behind the compiled payload, which stays closed.</summary>
 /// <param name="FormatVersion">6 for toolkit 2.3.2.</param>

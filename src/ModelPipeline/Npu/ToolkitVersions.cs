@@ -1,6 +1,6 @@
 using ModelPipeline.Core;
 
-namespace ModelPipeline.Toolkit;
+namespace ModelPipeline.Npu;
 
 /// <summary>What a board needs for files of one version of rknn-toolkit2.</summary>
 /// <param name="Runtime">Oldest librknnrt.</param>
@@ -14,7 +14,7 @@ public sealed record ToolkitNeeds(Version Runtime, Version Driver);
 public static class ToolkitVersions
 {
     private static readonly Lazy<IReadOnlyDictionary<string, ToolkitNeeds>> Table = new(() =>
-        ReportJson.Read<IReadOnlyDictionary<string, ToolkitNeeds>>(Path.Combine(ToolkitEnvironment.Scripts, "versions.json")));
+        ReportJson.Read<IReadOnlyDictionary<string, ToolkitNeeds>>(Path.Combine(AppContext.BaseDirectory, "rknn", "versions.json")));
 
     /// <summary>By version of the toolkit.</summary>
     public static IReadOnlyDictionary<string, ToolkitNeeds> All => Table.Value;
