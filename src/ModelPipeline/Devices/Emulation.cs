@@ -22,8 +22,9 @@ internal static class Emulation
 
         """;
 
-    /// <summary>Takes the place of the log-in shell: {0} is the emulator, {1} the folder that it takes system files from.</summary>
+    /// <summary>Takes the place of the log-in shell: {0} is the emulator, {1} the folder that it takes system files from, {2} the user's home.</summary>
     private const string Shell = """
+        cd {2}
         set -- $SSH_ORIGINAL_COMMAND
         case "$1" in
           uname) echo aarch64 ;;
@@ -45,7 +46,7 @@ internal static class Emulation
         Directory.CreateDirectory(Path.Combine(root, "proc"));
         File.WriteAllText(Path.Combine(root, "proc/cpuinfo"), string.Concat(Enumerable.Range(0, Environment.ProcessorCount).Select(core => Fill(CortexA76, core))));
         var shell = Path.Combine(folder, "shell");
-        File.WriteAllText(shell, Fill(Shell, emulator, root));
+        File.WriteAllText(shell, Fill(Shell, emulator, root, Directory.CreateDirectory(Path.Combine(folder, "home")).FullName));
         return $"/bin/sh {shell}";
     }
 

@@ -25,9 +25,11 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private readonly List<string> log = [];
     private Process? server;
 
-    private LoopbackBoard(DeviceSpec spec)
+    private readonly IReadOnlyDictionary<string, string> variables;
+
+    private LoopbackBoard(DeviceSpec spec, IReadOnlyDictionary<string, string> variables)
     {
-        Spec = spec;
+        (Spec, this.variables) = (spec, variables);
         Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(folder["board"]).FullName, KnownHosts = [], AgentSocket = null };
     }
 
@@ -43,9 +45,12 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     public string Root => folder["machine"];
 
     /// <summary>Starts the server. sshd, ssh-keygen and for linux-arm64 qemu-aarch64-static must be installed.</summary>
-    public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation)
+    /// <param name="spec">What is declared.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    /// <param name="variables">More for the environment of the agent, by name.</param>
+    public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation, IReadOnlyDictionary<string, string>? variables = null)
     {
-        var board = new LoopbackBoard(spec);
+        var board = new LoopbackBoard(spec, variables ?? new Dictionary<string, string>());
         try
         {
             await board.StartAsync(cancellation).ConfigureAwait(false);
@@ -139,7 +144,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         PrintMotd no
         AllowTcpForwarding no
         X11Forwarding no
-        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}
+        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}{string.Concat(variables.Select(variable => $" \"{variable.Key}={variable.Value}\""))}
         {programs}
 
         """;

@@ -1,0 +1,121 @@
+using ModelPipeline.Core;
+using ModelPipeline.Devices;
+using ModelPipeline.Manifest;
+using ModelPipeline.Tests.EndToEnd;
+using ModelPipeline.Tests.Toolkit;
+using ModelPipeline.Text;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Tests.Devices;
+
+/// <summary>The way to a board with the vendor's own runtime at its end. What an NPU would compute is zeros there, so it is the way that is tested, not the scores.</summary>
+public sealed class VendorRuntimeTests
+{
+    private static readonly string Model = RepositoryFiles.Fixture("rknn/tiny-fp16.rknn");
+    private static readonly IReadOnlyList<TokenizedInput> Rows = BoardArtifact.Rows(20, 128);
+    private readonly List<string> warnings = [];
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Every_core_plan_runs_a_real_file_over_SSH()
+    {
+        await using var board = await VendorBoard.StartAsync();
+        await using var device = await ConnectAsync(board, board.Spec);
+
+        var model = await device.LoadAsync(Backend.Rknn, Model, cancellation: Cancellation);
+
+        Assert.StartsWith("1.5.2", device.Facts.Runtime);
+        Assert.Equal((false, "0.9.8"), (model.Simulated, model.Driver));
+        Assert.All(model.Inputs, input => Assert.Equal([1, 128], input.Dims));
+        foreach (var plan in CorePlan.All)
+        {
+            var run = await device.RunAsync(Rows, plan, cancellation: Cancellation);
+            Assert.Equal(Rows.Count, run.Passages.Count);
+            Assert.All(run.Passages, passage => Assert.True(float.IsFinite(Assert.Single(Assert.Single(passage.Outputs)))));
+        }
+        Assert.NotEmpty(board.Jobs);
+        Assert.Empty(warnings);
+    }
+
+    [Fact]
+    public async Task A_runtime_older_than_the_file_is_refused_before_anything_is_loaded()
+    {
+        await using var board = await VendorBoard.StartAsync();
+        await using var device = await ConnectAsync(board, board.Spec with { AllowOldRuntime = false });
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Rknn, Model, cancellation: Cancellation));
+
+        Assert.Contains("'tiny-fp16.rknn' is of rknn-toolkit2 2.3.2, which wants librknnrt 2.3.2 or later, and the device has 1.5.2", error.Message);
+        Assert.Contains("allow_old_runtime: true", error.Message);
+        Assert.Equal(1, error.ExitCode);
+        Assert.Empty(board.Jobs);
+        Assert.Empty(Directory.GetFiles(board.Settings.RemoteFolder, "*.rknn"));
+    }
+
+    [Fact]
+    public async Task A_runtime_that_crashes_is_told_once_with_what_it_did()
+    {
+        await using var board = await VendorBoard.StartAsync("RKNPU_FAULT=100 11");
+        await using var device = await ConnectAsync(board, board.Spec);
+        await device.LoadAsync(Backend.Rknn, Model, cancellation: Cancellation);
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation));
+
+        Assert.Contains("died of SIGSEGV when running 'tiny-fp16.rknn'; the link is well", error.Message);
+        Assert.Empty(warnings);
+    }
+
+    [Fact]
+    public async Task Validate_takes_one_file_of_the_toolkit_to_the_board_and_runs_it_at_each_of_its_shapes()
+    {
+        var toolkit = await RealToolkit.OfAsync("2.5.0");
+        await using var board = await VendorBoard.StartAsync();
+        using var workspace = new Workspace(Workspace.TenQueries, ("[[1, 128]] ", "[[1, 64], [1, 128]] "));
+        var variants = ToolkitOnBoardRun.SampleVariants().Replace(
+            File.ReadAllText(workspace.Manifest), "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true }\n\n", count: 1);
+        await File.WriteAllTextAsync(workspace.Manifest, variants, Cancellation);
+        var spec = board.Spec;
+        workspace.Edit(("  rk3588: { kind: local }", $$"""
+              board: { kind: ssh, host: {{spec.Host}}, port: {{spec.Port}}, user: {{spec.User}}, host_key: "{{spec.HostKey}}", identity_file: {{spec.IdentityFile}}, runtime_library: {{spec.RuntimeLibrary}}, allow_old_runtime: true }
+            """));
+        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python };
+
+        (await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)).Succeeded();
+
+        foreach (var shape in new[] { "1x64", "1x128" })
+        {
+            var report = ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json"));
+            Assert.Equal(("board", DeviceKind.Ssh, true, false), (report.Subject.Device, report.Subject.DeviceKind, report.Subject.OnDevice, report.Subject.Simulated));
+            Assert.Single(report.Queries.SelectMany(query => query.Scores).Distinct());
+        }
+        Assert.NotEmpty(board.Jobs);
+
+        workspace.Edit((", allow_old_runtime: true", ""), ("queries: 10", "queries: 11"));
+        var refused = await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables);
+
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("wants librknnrt 2.5.0 or later, and the device has 1.5.2", refused.Error + refused.Output);
+    }
+
+    [Theory]
+    [InlineData("1.5.2 (c6b7b351a@2023-08-23T15:28:22)", "", "librknnrt 2.3.2 or later, and the device has 1.5.2")]
+    [InlineData("2.3.1", "0.9.8", "librknnrt 2.3.2 or later, and the device has 2.3.1")]
+    [InlineData("2.3.2 (429f97ae6b)", "RKNPU driver: v0.8.2", "the kernel driver rknpu 0.9.2 or later, and the device has 0.8.2")]
+    [InlineData("2.5.0", "0.9.1", "the kernel driver rknpu 0.9.2 or later, and the device has 0.9.1")]
+    [InlineData("2.3.2 (429f97ae6b)", "RKNPU driver: v0.9.8", null)]
+    [InlineData("2.10.0", "0.10.0", null)]
+    [InlineData("", "", null)]
+    public void Versions_that_are_too_old_are_refused_and_unknown_ones_are_not(string runtime, string driver, string? refusal)
+    {
+        var spec = new DeviceSpec { Name = "board", Kind = DeviceKind.Local };
+        if (refusal is null)
+            RuntimeCheck.Require(spec, Model, runtime, driver);
+        else
+            Assert.Contains(refusal, Assert.Throws<PipelineException>(() => RuntimeCheck.Require(spec, Model, runtime, driver)).Message);
+        RuntimeCheck.Require(spec with { AllowOldRuntime = true }, Model, runtime, driver);
+    }
+
+    private Task<SshDevice> ConnectAsync(VendorBoard board, DeviceSpec spec) =>
+        SshDevice.ConnectAsync(spec, board.Settings, new DeviceLimits { Connect = TimeSpan.FromMinutes(1) }, warnings.Add, Cancellation);
+}
