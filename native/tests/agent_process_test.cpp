@@ -190,6 +190,24 @@ TEST(an_agent_ends_with_its_client_in_mid_run_and_gives_back_the_governor) {
     CHECK_EQUAL(test::read(governor), "rknpu_ondemand");
 }
 
+TEST(an_agent_that_hears_nothing_for_longer_than_announced_leaves_the_board) {
+    const test::Folder folder;
+    Agent agent(folder);
+    agent.request(Kind::Hello, {{"protocol", kProtocol}, {"silence", 3}});
+    agent.expect(Kind::HelloReply);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 5; ++i) {
+        std::this_thread::sleep_for(1s);
+        agent.send(Kind::Alive, "");
+    }
+    agent.send(Kind::Status, "");
+    agent.expect(Kind::StatusReply); // and not an answer to what asks for none
+    CHECK_EQUAL(agent.wait(30s), 3);
+    CHECK(std::chrono::steady_clock::now() - begin > 7s);
+    Agent next(folder);
+    CHECK_EQUAL(next.hello()["busy"], "");
+}
+
 TEST(an_agent_whose_parent_is_killed_dies_too) {
     const test::Folder folder;
     std::array<int, 2> pipe_ends{};

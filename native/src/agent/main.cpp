@@ -1,10 +1,12 @@
 // rknn-agent: runs models on the board for a client at the other end of standard input and output. See message.h.
 #include "session.h"
 
+#include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -91,12 +93,22 @@ void send(int file, Kind kind, std::span<const std::byte> payload) {
     write_all(file, message);
 }
 
-/// Reads to the end of input, or of what can be understood. Returns the exit code.
-int read_requests(int in, int out, Queue& queue) {
+/// Reads to the end of input, of what can be understood, or of the client's patience to be silent. Returns the exit code.
+int read_requests(int in, int out, Queue& queue, const std::atomic<int64_t>& silence) {
     MessageReader reader;
     std::vector<std::byte> block(size_t{256} << 10U);
+    auto heard = std::chrono::steady_clock::now();
     try {
         while (true) {
+            pollfd input{in, POLLIN, 0};
+            const int ready = poll(&input, 1, 1000);
+            if (ready == 0 || (ready < 0 && errno == EINTR)) {
+                if (const std::chrono::seconds limit(silence); limit > 0s && std::chrono::steady_clock::now() - heard > limit) {
+                    std::cerr << "rknn-agent: the client said nothing for " << limit.count() << " s\n";
+                    return 3;
+                }
+                continue;
+            }
             const ssize_t n = read(in, block.data(), block.size());
             if (n < 0 && errno == EINTR)
                 continue;
@@ -104,7 +116,9 @@ int read_requests(int in, int out, Queue& queue) {
                 return 0;
             reader.feed(std::span(block).first(static_cast<size_t>(n)));
             while (auto message = reader.next())
-                queue.push(std::move(*message));
+                if (message->kind != Kind::Alive) // which must not wait behind a run
+                    queue.push(std::move(*message));
+            heard = std::chrono::steady_clock::now(); // after the wait for room in the queue, which is no silence
         }
     } catch (const std::exception& e) {
         const auto text = shim::dump({{"status", RKNNSHIM_INVALID_ARGUMENT}, {"message", e.what()}});
@@ -117,8 +131,8 @@ int read_requests(int in, int out, Queue& queue) {
 int serve(int in, int out, const std::string& folder, const std::string& lock, const std::string& root) {
     Queue queue;
     auto session = std::make_shared<Session>(folder, lock, root, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
-    std::jthread reader([&queue, in, out, client = std::weak_ptr(session)] {
-        const int code = read_requests(in, out, queue);
+    std::jthread reader([&queue, in, out, client = std::weak_ptr(session), silence = session->silence()] {
+        const int code = read_requests(in, out, queue, *silence);
         queue.close(code);
         if (const auto open = client.lock())
             open->cancel();

@@ -12,7 +12,7 @@
 
 /// What goes over the agent's standard input and output. A message is a 32-bit length, then as many bytes: one of kind and
 /// the rest as below. Numbers are little endian. Requests are answered in order. Whoever hangs up
-/// ends the run in progress.
+/// ends the run in progress, and so does whoever says nothing for longer than it announced: a dead link hangs up on nobody.
 namespace agent {
 
 inline constexpr int kProtocol = 1;
@@ -23,7 +23,7 @@ inline constexpr uint32_t kMaxContexts = 16;
 
 enum class Kind : uint8_t {
     // requests
-    Hello = 1,  ///< JSON {"protocol"}: answered by Hello. Must come first.
+    Hello = 1,  ///< JSON {"protocol", "rknnrt", "silence": seconds, 0 for ever}: answered by Hello. Must come first.
     Load = 2,   ///< JSON {"backend", "sha256", "extension", "threads", "profile", "rknnrt", "onnxruntime"}: Loaded, or Missing when the file must be stored first
     Store = 3,  ///< JSON {"sha256", "extension", "bytes"}, then Chunks of so many bytes in all: Stored
     Chunk = 4,  ///< bytes of a file
@@ -31,6 +31,7 @@ enum class Kind : uint8_t {
     Status = 6, ///< empty: Status
     Quit = 7,   ///< empty: the agent ends
     Governor = 8, ///< JSON {"npu": name}: sets the NPU's frequency governor until the agent ends: Status
+    Alive = 10,   ///< empty: not answered, says that the client is there
     Profile = 9,  ///< empty: Profile, of a model that was loaded with "profile": 1 and ran
     // answers
     HelloReply = 0x81,   ///< JSON

@@ -33,6 +33,7 @@ bool Session::handle(const Message& message) {
         case Kind::Status: status(""); break;
         case Kind::Governor: governor(message.text()); break;
         case Kind::Profile: profile(); break;
+        case Kind::Alive: break;
         default: throw Error(RKNNSHIM_UNSUPPORTED, "this agent knows no request of kind " + std::to_string(static_cast<int>(message.kind)));
         }
     } catch (const Error& e) {
@@ -56,7 +57,9 @@ void Session::hello(std::string_view json) {
     Fields fields(json, "hello");
     const auto protocol = fields.integer("protocol", 0, 0, std::numeric_limits<int>::max());
     const auto runtime = fields.text("rknnrt", "");
+    const auto silence = fields.integer("silence", 0, 0, 3600);
     fields.finish();
+    *silence_ = silence;
     auto reply = machine_.facts();
     reply["protocol"] = kProtocol;
     reply["version"] = RKNNSHIM_VERSION;

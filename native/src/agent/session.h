@@ -21,6 +21,9 @@ public:
     /// Answers one request; what is wrong with it becomes an Error. False after Quit.
     bool handle(const Message& message);
 
+    /// Seconds for which the client may say nothing, 0 for ever; it may outlive the session.
+    [[nodiscard]] std::shared_ptr<const std::atomic<int64_t>> silence() const { return silence_; }
+
     /// The client is gone: the run in progress ends, and so does any that begins.
     void cancel();
 
@@ -49,6 +52,7 @@ private:
     shim::Machine machine_;
     Store store_;
     bool greeted_ = false;
+    std::shared_ptr<std::atomic<int64_t>> silence_ = std::make_shared<std::atomic<int64_t>>(0);
     bool upload_refused_ = false;
     std::unique_ptr<shim::Model> model_;
     std::vector<uint64_t> output_elements_;

@@ -13,8 +13,8 @@ internal sealed class LinkLostException(string message, Exception? inner = null)
 /// <summary>Kinds of messages, as native/src/agent/message.h has them.</summary>
 internal enum AgentMessageKind : byte
 {
-    Hello = 1, Load, Store, Chunk, Run, Status, Quit, Governor,
-    HelloReply = 0x81, Loaded, Missing, Stored, Result, Done, StatusReply,
+    Hello = 1, Load, Store, Chunk, Run, Status, Quit, Governor, Profile, Alive,
+    HelloReply = 0x81, Loaded, Missing, Stored, Result, Done, StatusReply, ProfileReply,
     Error = 0xFF
 }
 
@@ -26,8 +26,15 @@ internal sealed class AgentChannel : IDisposable
     public const int Protocol = 1;
     public const int MaxMessage = 16 << 20;
 
+    /// <summary>After so long without a word, the agent leaves the board to others.</summary>
+    public static readonly TimeSpan Silence = TimeSpan.FromSeconds(40);
+
+    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(10);
+
     private readonly string device;
     private readonly Stream output;
+    private readonly SemaphoreSlim writing = new(1);
+    private readonly Timer heartbeat;
     private readonly Channel<AgentMessage> received = Channel.CreateUnbounded<AgentMessage>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
 
     /// <param name="device">Its name in messages.</param>
@@ -36,6 +43,7 @@ internal sealed class AgentChannel : IDisposable
     public AgentChannel(string device, Stream input, Stream output)
     {
         (this.device, this.output) = (device, output);
+        heartbeat = new Timer(_ => Beat(), null, Heartbeat, Heartbeat);
         new Thread(() => received.Writer.Complete(ReadAll(input))) { IsBackground = true, Name = $"agent of {device}" }.Start();
     }
 
@@ -58,7 +66,7 @@ internal sealed class AgentChannel : IDisposable
         try
         {
             // The stream blocks while the other end does not read.
-            await Task.Run(() => { output.Write(message); output.Flush(); }, cancellation).WaitAsync(limit, cancellation).ConfigureAwait(false);
+            await Task.Run(() => Write(message), cancellation).WaitAsync(limit, cancellation).ConfigureAwait(false);
         }
         catch (TimeoutException e)
         {
@@ -118,7 +126,45 @@ internal sealed class AgentChannel : IDisposable
     public PipelineException Malformed(string what) =>
         new($"device '{device}': what answers there is not this program's agent, or one of another version: {what}. Check that nothing (such as a login script) writes to the session's output.");
 
-    public void Dispose() => output.Dispose();
+    public void Dispose()
+    {
+        heartbeat.Dispose();
+        output.Dispose();
+    }
+
+    private void Write(ReadOnlySpan<byte> message)
+    {
+        writing.Wait();
+        try
+        {
+            output.Write(message);
+            output.Flush();
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    /// <summary>Says that this end is there, unless something is being written that says so.</summary>
+    private void Beat()
+    {
+        if (!writing.Wait(0))
+            return;
+        try
+        {
+            output.Write([1, 0, 0, 0, (byte)AgentMessageKind.Alive]);
+            output.Flush();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or Renci.SshNet.Common.SshException)
+        {
+            // The link ended, which the next request tells.
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
 
     private PipelineException Silent(TimeSpan limit, Exception inner) =>
         new($"device '{device}': no answer within {limit.TotalSeconds:0.#} s: the run hangs or the link is dead. Restart the board if it repeats.", inner: inner);

@@ -22,7 +22,10 @@ namespace ModelPipeline.Devices;
 [JsonSerializable(typeof(ModelDescription))]
 internal sealed partial class AgentJson : JsonSerializerContext;
 
-internal sealed record HelloRequest(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+/// <param name="Protocol">Of this program.</param>
+/// <param name="RknnRuntime">Path of librknnrt.so there; null takes the device's own.</param>
+/// <param name="Silence">Seconds without a word after which the agent ends.</param>
+internal sealed record HelloRequest(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime, int Silence);
 
 internal sealed record HelloReply(int Protocol, string Version, string Busy, string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
 

@@ -21,13 +21,13 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
 
     /// <summary>Connects to the device and takes its lock: one pipeline at a time uses a board.</summary>
     /// <param name="spec">From models.yaml.</param>
-    /// <param name="limits">Defaults if null.</param>
+    /// <param name="limits">Those of the device if null.</param>
     /// <param name="warning">Takes one line of news that needs attention, such as a connection that had to be made again.</param>
     /// <param name="cancellation">Honoured within a second.</param>
     /// <exception cref="PipelineException">The device cannot be reached, is not the one that was pinned, refuses the log-in, or is busy.</exception>
     public static async Task<Device> OpenAsync(DeviceSpec spec, DeviceLimits? limits = null, Action<string>? warning = null, CancellationToken cancellation = default)
     {
-        limits ??= new DeviceLimits();
+        limits ??= spec.Limits;
         return spec.Kind switch
         {
             DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),

@@ -25,11 +25,11 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private readonly List<string> log = [];
     private Process? server;
 
-    private readonly IReadOnlyDictionary<string, string> variables;
+    private readonly BoardPlace place;
 
-    private LoopbackBoard(DeviceSpec spec, IReadOnlyDictionary<string, string> variables)
+    private LoopbackBoard(DeviceSpec spec, BoardPlace place)
     {
-        (Spec, this.variables) = (spec, variables);
+        (Spec, this.place) = (spec, place);
         Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(folder["board"]).FullName, KnownHosts = [], AgentSocket = null };
     }
 
@@ -47,10 +47,10 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     /// <summary>Starts the server. sshd, ssh-keygen and for linux-arm64 qemu-aarch64-static must be installed.</summary>
     /// <param name="spec">What is declared.</param>
     /// <param name="cancellation">Honoured within a second.</param>
-    /// <param name="variables">More for the environment of the agent, by name.</param>
-    public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation, IReadOnlyDictionary<string, string>? variables = null)
+    /// <param name="place">This machine if null.</param>
+    public static async Task<LoopbackBoard> StartAsync(DeviceSpec spec, CancellationToken cancellation, BoardPlace? place = null)
     {
-        var board = new LoopbackBoard(spec, variables ?? new Dictionary<string, string>());
+        var board = new LoopbackBoard(spec, place ?? new BoardPlace());
         try
         {
             await board.StartAsync(cancellation).ConfigureAwait(false);
@@ -102,7 +102,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
             {
                 Spec = Spec with
                 {
-                    Host = IPAddress.Loopback.ToString(),
+                    Host = place.Address.ToString(),
                     Port = port,
                     User = Environment.UserName,
                     HostKey = KnownHosts.Fingerprint(Convert.FromBase64String((await File.ReadAllTextAsync(folder["host_key.pub"], cancellation).ConfigureAwait(false)).Split(' ')[1])),
@@ -132,7 +132,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     }
 
     private string Configuration(int port, string programs) => $"""
-        ListenAddress 127.0.0.1:{port}
+        ListenAddress {place.Address}:{port}
         HostKey {folder["host_key"]}
         AuthorizedKeysFile {folder["authorized_keys"]}
         AllowUsers {Environment.UserName}
@@ -144,7 +144,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         PrintMotd no
         AllowTcpForwarding no
         X11Forwarding no
-        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}{string.Concat(variables.Select(variable => $" \"{variable.Key}={variable.Value}\""))}
+        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}{string.Concat(place.Variables.Select(variable => $" \"{variable.Key}={variable.Value}\""))}
         {programs}
 
         """;
@@ -168,7 +168,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private async Task<bool> ListensAsync(string sshd, CancellationToken cancellation)
     {
         log.Clear();
-        server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", sshd, "-D", "-e", "-f", folder["sshd_config"]])
+        server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", .. place.Launcher, sshd, "-D", "-e", "-f", folder["sshd_config"]])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,

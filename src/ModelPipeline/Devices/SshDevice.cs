@@ -239,12 +239,12 @@ internal sealed partial class SshDevice : Device
         SshLink? started = null;
         try
         {
-            started = await SshLink.StartAsync(login, settings, Spec.Name, cancellation).ConfigureAwait(false);
+            started = await SshLink.StartAsync(login, settings, Spec.Name, limits, cancellation).ConfigureAwait(false);
             var end = DateTime.UtcNow + limits.Busy;
             while (true)
             {
                 await started.Channel.SendAsync(
-                    AgentMessageKind.Hello, new(AgentChannel.Protocol, Spec.RuntimeLibrary), AgentJson.Default.HelloRequest, limits.Connect, cancellation).ConfigureAwait(false);
+                    AgentMessageKind.Hello, new(AgentChannel.Protocol, Spec.RuntimeLibrary, (int)AgentChannel.Silence.TotalSeconds), AgentJson.Default.HelloRequest, limits.Connect, cancellation).ConfigureAwait(false);
                 var hello = await started.Channel.ReceiveAsync(AgentMessageKind.HelloReply, AgentJson.Default.HelloReply, limits.Connect, cancellation).ConfigureAwait(false);
                 if (hello.Protocol != AgentChannel.Protocol)
                     throw started.Channel.Malformed($"it speaks protocol {hello.Protocol}, this program {AgentChannel.Protocol}");

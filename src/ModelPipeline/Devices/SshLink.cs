@@ -1,5 +1,6 @@
 using System.Text;
 using ModelPipeline.Core;
+using ModelPipeline.Manifest;
 using Renci.SshNet;
 using Renci.SshNet.Common;
 
@@ -60,7 +61,7 @@ internal sealed class SshLink : IDisposable
     }
 
     /// <summary>Logs in, puts the agent there if it is not, and starts it.</summary>
-    public static async Task<SshLink> StartAsync(SshLogin login, SshSettings settings, string device, CancellationToken cancellation)
+    public static async Task<SshLink> StartAsync(SshLogin login, SshSettings settings, string device, DeviceLimits limits, CancellationToken cancellation)
     {
         if (!SshSettings.IsSafe(settings.RemoteFolder))
             throw new ArgumentException($"'{settings.RemoteFolder}' cannot stand in a command line.", nameof(settings));
@@ -68,7 +69,7 @@ internal sealed class SshLink : IDisposable
         try
         {
             client.KeepAliveInterval = TimeSpan.FromSeconds(5);
-            var platform = await PlatformAsync(client, device, cancellation).ConfigureAwait(false);
+            var platform = await PlatformAsync(client, device, cancellation).WaitAsync(limits.Connect, cancellation).ConfigureAwait(false);
             var agent = Path.Combine(settings.Agents, platform, "rknn-agent");
             if (!File.Exists(agent))
                 throw new PipelineException($"device '{device}' is a {platform} machine, and '{agent}' is missing: {SshSettings.AgentHint}.");
@@ -78,6 +79,11 @@ internal sealed class SshLink : IDisposable
             var program = remote.StartsWith('/') ? remote : "./" + remote;
             // exec: the agent ends with its parent, and that must be the connection, not a shell.
             return new SshLink(client, $"exec {program} {settings.RemoteFolder}", device);
+        }
+        catch (Exception e) when (e is TimeoutException or SshOperationTimeoutException)
+        {
+            client.Dispose();
+            throw login.Silent(e);
         }
         catch (Exception e) when (e is SshException or ObjectDisposedException)
         {

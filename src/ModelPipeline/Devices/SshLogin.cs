@@ -14,6 +14,11 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
 
     public string Address => $"{user}@{host}:{spec.Port}";
 
+    private string Unanswered => $"{Address} does not answer within {limits.Connect.TotalSeconds:0} s: check that it is on and reachable.";
+
+    /// <summary>What answered the log-in and no more.</summary>
+    public PipelineException Silent(Exception cause) => new($"device '{spec.Name}': {Unanswered}", inner: cause);
+
     public Task<SshClient> ConnectAsync(CancellationToken cancellation) => ConnectAsync(connection => new SshClient(connection), cancellation);
 
     public Task<SftpClient> ConnectSftpAsync(CancellationToken cancellation) => ConnectAsync(connection => new SftpClient(connection) { OperationTimeout = limits.Answer }, cancellation);
@@ -42,7 +47,7 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
             throw new PipelineException($"device '{spec.Name}': " + (untrusted ?? e switch
             {
                 SshAuthenticationException => $"{Address} refuses this key: add its public half to ~/.ssh/authorized_keys there, or name another identity_file.",
-                TimeoutException or SshOperationTimeoutException => $"{Address} does not answer within {limits.Connect.TotalSeconds:0} s: check that it is on and reachable.",
+                TimeoutException or SshOperationTimeoutException => Unanswered,
                 SocketException => $"{Address} cannot be reached: {e.Message}. Check host and port, and that its SSH server runs.",
                 _ => $"{Address}: the connection failed: {e.Message.TrimEnd('.')}.",
             }), inner: e);

@@ -34,10 +34,25 @@ internal static class ManifestBinder
             HostKey = (string?)json["host_key"],
             IdentityFile = FilePath(folder, json["identity_file"]),
             RuntimeLibrary = kind == DeviceKind.Ssh ? (string?)json["runtime_library"] : FilePath(folder, json["runtime_library"]),
+            Limits = Limits(json["limits"]),
             AllowOldRuntime = (bool?)json["allow_old_runtime"] ?? false,
             Platform = (string?)json["platform"],
         };
         return json["port"] is { } port ? device with { Port = (int)port } : device;
+    }
+
+    private static DeviceLimits Limits(JToken? json)
+    {
+        var defaults = new DeviceLimits();
+        return new DeviceLimits
+        {
+            Connect = Seconds("connect", defaults.Connect),
+            Load = Seconds("load", defaults.Load),
+            Answer = Seconds("answer", defaults.Answer),
+            Busy = Seconds("busy", defaults.Busy),
+        };
+
+        TimeSpan Seconds(string name, TimeSpan otherwise) => json?[name] is { } seconds ? TimeSpan.FromSeconds((double)seconds) : otherwise;
     }
 
     private static CorpusSpec Corpus(string name, JObject json, string folder) => new()

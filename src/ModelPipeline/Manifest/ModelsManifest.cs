@@ -35,6 +35,7 @@ public sealed record DeviceSpec
     public string? IdentityFile { get; init; }
     /// <summary>librknnrt.so to load instead of the loader's choice; for <c>ssh</c> a path on the board.</summary>
     public string? RuntimeLibrary { get; init; }
+    public DeviceLimits Limits { get; init; } = new();
     /// <summary>Lets files of a toolkit that is newer than the device's runtime, or than its driver serves, run there.</summary>
     public bool AllowOldRuntime { get; init; }
     /// <summary>Of <c>loopback</c>: linux-x64 or linux-arm64; null is this machine's, another is emulated.</summary>

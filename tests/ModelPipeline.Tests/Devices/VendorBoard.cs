@@ -38,7 +38,7 @@ internal sealed class VendorBoard : IAsyncDisposable
             Path.Combine(RepositoryFiles.Root, "native/tests/vendor/rknpu_driver.cpp"));
         var emulated = string.Join(',', [$"LD_PRELOAD={library}", $"RKNPU_JOBS={folder.File("jobs")}", .. driver]);
         var spec = new DeviceSpec { Name = "board", Kind = DeviceKind.Loopback, Platform = "linux-arm64" };
-        var board = await LoopbackBoard.StartAsync(spec, TestContext.Current.CancellationToken, new Dictionary<string, string> { ["QEMU_SET_ENV"] = emulated });
+        var board = await LoopbackBoard.StartAsync(spec, TestContext.Current.CancellationToken, new BoardPlace { Variables = new Dictionary<string, string> { ["QEMU_SET_ENV"] = emulated } });
         return new VendorBoard(folder, board, runtime);
     }
 
