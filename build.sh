@@ -64,7 +64,7 @@ sources() {
   find build src native pipeline Directory.*.props global.json \( -name bin -o -name obj -o -path pipeline/sample \) -prune -o -type f -exec cksum {} + |
     LC_ALL=C sort
 }
-built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline}.dll 2>&1 || true; }
+built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline,ModelPipeline.Artifacts}.dll 2>&1 || true; }
 now="$(sources)"
 if [[ "$(cat "$state" 2>/dev/null)" != "$now"$'\n'"$(built)" ]]; then
   log="$(dotnet build build -c Release --nologo -v quiet -tl:off 2>&1)" || fail "$log"

@@ -1,7 +1,7 @@
-using ModelPipeline.Onnx;
 using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Onnx;
 using ModelPipeline.Stages;
 using ModelPipeline.Validation;
 

@@ -57,4 +57,4 @@ internal sealed record ToolkitJson(
 internal sealed record JobEvent(string Event, string? Activity, long Done, long Total, string? Message);
 
 internal sealed record ConversionOutcome(
-    string Artifact, long Bytes, bool Simulated, long RunMicroseconds, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, JsonElement? Toolkit);
+    string Artifact, long Bytes, bool Simulated, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, JsonElement? Toolkit);

@@ -5,8 +5,8 @@ using System.Text.Json.Nodes;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Reports;
 using ModelPipeline.Packaging;
+using ModelPipeline.Reports;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 
@@ -281,7 +281,8 @@ public sealed class PackageTests : IDisposable
             [report],
             new Dictionary<string, string> { ["vocabulary"] = new('b', 64), ["model"] = new('a', 64) },
             new JsonObject { ["calibration"] = new JsonObject { ["samples"] = 100 } },
-            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" }) { Text = ReleaseText.Of(model) };
+            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" })
+        { Text = ReleaseText.Of(model) };
     }
 
     private Task<Package> WriteAsync(string parent, ValidationReport? report = null) =>

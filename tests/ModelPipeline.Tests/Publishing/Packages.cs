@@ -66,7 +66,8 @@ internal sealed class Packages : IDisposable
             reports,
             new Dictionary<string, string> { ["model"] = new('a', 64), ["vocabulary"] = new('b', 64) },
             new JsonObject { ["tokenizer"] = new JsonObject { ["lowercase"] = true } },
-            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime }) { Text = ReleaseText.Of(model) };
+            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime })
+        { Text = ReleaseText.Of(model) };
         return ((await Package.WriteAsync(content, folder.File("packages"), cancellation: Cancellation)).Folder, model);
     }
 

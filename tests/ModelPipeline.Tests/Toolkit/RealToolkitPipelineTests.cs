@@ -1,7 +1,7 @@
-using ModelPipeline.Core;
 using System.Text.RegularExpressions;
-using ModelPipeline.Tests.EndToEnd;
+using ModelPipeline.Core;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;

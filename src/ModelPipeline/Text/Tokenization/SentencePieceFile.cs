@@ -1,7 +1,6 @@
+using Google.Protobuf;
 using ModelPipeline.Core;
 using ModelPipeline.Text.Tokenization.Wire;
-
-using Google.Protobuf;
 
 namespace ModelPipeline.Text.Tokenization;
 
