@@ -89,9 +89,14 @@ public sealed class Test : FrostingTask<BuildContext>
         var line = $"{tests - bad - skipped} passed, {bad} failed";
         File.WriteAllText(Path.Combine(results, "summary.txt"), line + "\n");
         context.Log.Information("{0}", line + (skipped > 0 ? $", {skipped} skipped" : ""));
+        // The whole log of each is far above by now, and a CI's page often shows the end alone.
+        foreach (var failure in suites.Descendants("testcase").SelectMany(test => test.Elements("failure").Concat(test.Elements("error"))))
+            context.Log.Error("FAILED {0}\n{1}", failure.Parent!.Attribute("name")?.Value, Told(failure));
         if (bad > 0)
             throw new CakeException("Tests failed: see above.");
 
+        static string Told(XElement failure) =>
+            string.Join('\n', $"{failure.Attribute("message")?.Value}\n{failure.Value}".Split('\n', StringSplitOptions.RemoveEmptyEntries).Take(12));
         int Sum(string attribute) => suites.Sum(suite => int.Parse(suite.Attribute(attribute)?.Value ?? "0", CultureInfo.InvariantCulture));
     }
 }
