@@ -17,6 +17,7 @@ internal static class ManifestChecks
         var defaults = Find(root, "defaults");
 
         Settings(defaults);
+        GateChecks.Check(Find(defaults, "gates"), task: null, errors);
         foreach (var device in Mappings(Find(root, "devices")))
             Device(device, errors);
         foreach (var model in Mappings(Find(root, "models")))
@@ -27,9 +28,12 @@ internal static class ManifestChecks
                 Source(Find(model, "tokenizer", key), errors);
             if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
                 errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            var task = Text(model, "task");
+            GateChecks.Check(Find(model, "gates"), task, errors);
             foreach (var variant in Mappings(Find(model, "variants")))
             {
                 Precision(variant, errors);
+                GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
                 DynamicInput(variant, model, (string?)(Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit")), errors);
             }

@@ -31,6 +31,9 @@ internal static class ManifestSchema
     /// <summary>A manifest that holds the schema's defaults of <c>defaults</c> and <c>devices</c>, and nothing else.</summary>
     public static JObject BuiltIn => Defaults.Value;
 
+    /// <summary>What a name in the schema's definitions stands for.</summary>
+    public static JObject Definition(string name) => (JObject)JObject.Parse(Text.Value)["definitions"]![name]!;
+
     /// <summary>Records every violation in <paramref name="root"/>.</summary>
     public static void Check(JToken root, Diagnostics errors)
     {

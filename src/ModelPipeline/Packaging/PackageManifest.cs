@@ -5,6 +5,7 @@ using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 

@@ -3,6 +3,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Stages;
 
@@ -53,7 +54,7 @@ public static class PrepareStage
         var rows = CalibrationSet.Create(
             build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
-        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], build.Model.Task, rows.Samples, context);
+        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], build.Task, rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");

@@ -1,6 +1,7 @@
 using CsCheck;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
