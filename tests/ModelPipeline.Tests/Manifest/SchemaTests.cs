@@ -1,4 +1,5 @@
 using ModelPipeline.Manifest;
+using ModelPipeline.Rewrites;
 using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Tests.Manifest;
@@ -27,7 +28,7 @@ public sealed class SchemaTests
     [Fact]
     public void Rewrites_and_gates_have_the_names_that_stages_know()
     {
-        Assert.Equal(["fold-shapes", "mask", "dead-nodes", "share-initializers", "outlier-split"], Schema.SelectToken("definitions.rewrites.items.enum")!.Values<string>());
+        Assert.Equal([Pass.FamiliesName, .. Pass.All.Select(pass => pass.Name)], Schema.SelectToken("definitions.rewrites.items.enum")!.Values<string>());
         Assert.Equal(
             [
                 "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
@@ -86,7 +87,7 @@ public sealed class SchemaTests
     {
         var manifest = ManifestFile.Load(ManifestFile.Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
             .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }") + "\n" + Flow("defaults") + "\n" + Flow("devices") + "\n");
-        Assert.Equal(["fold-shapes", "mask"], manifest.Models[0].Variants[0].Rewrites);
+        Assert.Equal(["families"], manifest.Models[0].Variants[0].Rewrites);
 
         string Flow(string key) => $"{key}: {ManifestSchema.BuiltIn[key]!.ToString(Newtonsoft.Json.Formatting.None)}";
     }
