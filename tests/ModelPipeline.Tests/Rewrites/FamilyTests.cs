@@ -67,7 +67,7 @@ public sealed class FamilyTests
     public void Opset_20_becomes_19_and_its_Gelu_is_written_out()
     {
         var g = new GraphBuilder(opset: 20, irVersion: 9);
-        var model = g.Build(g.Node("Gelu", [g.FloatInput(1, 64)]));
+        var model = g.Build(new ValueInfo(g.Node("Gelu", [g.FloatInput(1, 64)]), ElementType.Float, [1, 64]));
 
         var lowered = Pass.Named("opset").Apply(model);
 
