@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
-using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tasks;
 
