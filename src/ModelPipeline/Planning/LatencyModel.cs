@@ -1,5 +1,4 @@
 using System.Globalization;
-using ModelPipeline.Core;
 
 namespace ModelPipeline.Planning;
 

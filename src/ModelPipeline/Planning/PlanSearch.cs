@@ -1,4 +1,3 @@
-using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Planning;
