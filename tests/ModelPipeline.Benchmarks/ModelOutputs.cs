@@ -2,9 +2,7 @@ using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Stages;
 using ModelPipeline.Tasks;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Benchmarks;
 

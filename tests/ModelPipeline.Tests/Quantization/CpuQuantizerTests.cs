@@ -7,7 +7,6 @@ using ModelPipeline.Quantization;
 using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Quantization;
 

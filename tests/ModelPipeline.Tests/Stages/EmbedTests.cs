@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Core;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;

@@ -3,7 +3,6 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
-using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Onnx;
 using Tensor = ModelPipeline.Onnx.Tensor;
 

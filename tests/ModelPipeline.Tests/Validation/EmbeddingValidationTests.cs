@@ -1,7 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 using ModelPipeline.Tasks;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
 
