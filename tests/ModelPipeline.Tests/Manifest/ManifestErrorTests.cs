@@ -21,7 +21,7 @@ public sealed class ManifestErrorTests
     [InlineData("samples: 100", "samples: 100001", "4:43: defaults.calibration.samples: 100001 is not a whole number from 1 to 100000")]
     [InlineData("samples: 100", "samples: 1.5", "4:43: defaults.calibration.samples: 1.5 is not a whole number from 1 to 100000")]
     [InlineData("samples: 100", "samples: '100'", "4:43: defaults.calibration.samples: '100' is not a whole number from 1 to 100000")]
-    [InlineData("samples: 100", "samples: 99999999999999999999", "4:43: defaults.calibration.samples: 1E+20 is not a whole number from 1 to 100000")]
+    [InlineData("samples: 100", "samples: 99999999999999999999", "4:43: defaults.calibration.samples: 99999999999999999999 is not a whole number from 1 to 100000")]
     [InlineData("samples: 100", "samples: [1]", "4:43: defaults.calibration.samples: a list of 1 is not a whole number from 1 to 100000")]
     [InlineData("samples: 100", "sampels: 100", "4:34: defaults.calibration.sampels: unknown key 'sampels' (did you mean 'samples'?)")]
     [InlineData("samples: 100", "colour: red", "4:34: defaults.calibration.colour: unknown key 'colour'; known are corpus, samples, seed, strategy")]
