@@ -1,5 +1,3 @@
-using ModelPipeline.Onnx;
-
 namespace ModelPipeline.Raising;
 
 /// <summary>Normalizations over the last axis.</summary>

@@ -1,5 +1,3 @@
-using ModelPipeline.Onnx;
-
 namespace ModelPipeline.Raising;
 
 /// <summary>Matrix products with what optimizers fuse into them.</summary>

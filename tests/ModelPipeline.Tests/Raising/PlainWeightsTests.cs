@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using ModelPipeline.Onnx;
-using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Raising;
 using ModelPipeline.Tests.Onnx;
 using static ModelPipeline.Tests.Raising.RaisedOutputs;
