@@ -18,7 +18,7 @@ namespace ModelPipeline.Stages;
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 4;
+    internal const int Version = 5;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];

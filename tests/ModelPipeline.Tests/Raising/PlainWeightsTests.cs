@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using ModelPipeline.Onnx;
-using ModelPipeline.Raising;
 using ModelPipeline.Tests.Onnx;
 using static ModelPipeline.Tests.Raising.RaisedOutputs;
 using Tensor = ModelPipeline.Onnx.Tensor;
