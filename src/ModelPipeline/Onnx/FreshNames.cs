@@ -9,7 +9,7 @@ internal sealed class FreshNames
     public FreshNames(Graph graph) => taken =
     [
         .. graph.Inputs.Select(input => input.Name), .. graph.Initializers.Keys,
-        .. graph.Nodes.SelectMany(node => node.Outputs.Append(node.Name)),
+        .. graph.Nodes.SelectMany(node => node.Outputs.Concat(node.Captured).Append(node.Name)),
     ];
 
     /// <summary>value_role, with underscores behind it while that is taken; for the same two, the same name each time.</summary>

@@ -11,7 +11,7 @@ namespace ModelPipeline.Raising;
 /// </summary>
 internal static class ConstantFolding
 {
-    private static readonly HashSet<string> Random = ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"];
+    private static readonly HashSet<string> NeverFolded = ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout", "If"];
     /// <summary>A result may take so many times the bytes of what it was computed from, or <see cref="SmallBytes"/>.</summary>
     private const int LargestGrowth = 2;
     private const long SmallBytes = 64 << 10;
@@ -33,12 +33,13 @@ internal static class ConstantFolding
         var graph = model.Graph;
         var types = ValueTypes.Of(graph);
         var uses = new UseDef(graph);
+        var captured = graph.Nodes.SelectMany(node => node.Captured).ToHashSet();
         var same = new Dictionary<string, string>();
         var nodes = new List<Node>();
         foreach (var node in graph.Nodes)
         {
             var read = node.Inputs.Any(same.ContainsKey) ? node with { Inputs = [.. node.Inputs.Select(input => same.GetValueOrDefault(input, input))] } : node;
-            if (ChangesNothing(node) && !uses.IsOutput(node.Output))
+            if (ChangesNothing(node) && !uses.IsOutput(node.Output) && !captured.Contains(node.Output))
                 same[node.Output] = read.Inputs[0];
             else
                 nodes.Add(read);
@@ -64,7 +65,7 @@ internal static class ConstantFolding
             origins[name] = new HashSet<string> { name };
         var (cone, same) = (new List<Node>(), new Dictionary<string, string>());
         var computed = new Dictionary<string, Node>();
-        foreach (var node in graph.Nodes.Where(node => !Random.Contains(node.OpType) && node.Inputs.All(origins.ContainsKey)))
+        foreach (var node in graph.Nodes.Where(node => !NeverFolded.Contains(node.OpType) && node.Inputs.All(origins.ContainsKey)))
         {
             var read = node with { Inputs = [.. node.Inputs.Select(input => same.GetValueOrDefault(input, input))] };
             var origin = read.Inputs.SelectMany(input => origins[input]).ToHashSet();

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Rewrites;
@@ -26,6 +27,8 @@ internal static class FloatPrecision
             Initializers = new OrderedDictionary<string, Tensor>(graph.Initializers.Select(entry => KeyValuePair.Create(entry.Key, FloatTensor(entry.Value)))),
             Nodes = [.. graph.Nodes.Select(FloatNode)],
         };
+        if (graph.Nodes.FirstOrDefault(node => node.Attributes.Any(attribute => attribute.G is { } branch && HoldsRaised(branch))) is { } branching)
+            throw new PipelineException($"{branching.OpType} '{branching.Name}' has a branch of float16, bfloat16 or double numbers; export the model in fp32");
         return counts.Count == 0
             ? Rewritten.Nothing(model)
             : new Rewritten(model.With(raised), [.. counts.Select(count => $"{count.Value.Tensors} tensors and {count.Value.Nodes} nodes of {count.Key.ToString().ToLowerInvariant()} are float now")]);
@@ -58,6 +61,10 @@ internal static class FloatPrecision
     private static bool IsOfRaised(AttributeProto attribute) =>
         (attribute.T is { } tensor && Raised.Contains((ElementType)tensor.DataType))
         || (TypeAttributes.Contains(attribute.Name) && attribute.HasI && Raised.Contains((ElementType)attribute.I));
+
+    private static bool HoldsRaised(GraphProto branch) =>
+        branch.Initializer.Any(tensor => Raised.Contains((ElementType)tensor.DataType))
+        || branch.Node.SelectMany(node => node.Attribute).Any(attribute => IsOfRaised(attribute) || (attribute.G is { } inner && HoldsRaised(inner)));
 
     private static Tensor ToFloat(Tensor tensor) => Tensor.Of(tensor.Shape.AsSpan(), tensor.Type switch
     {

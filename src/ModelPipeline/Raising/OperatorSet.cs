@@ -80,7 +80,7 @@ internal static class OperatorSet
 
     private static Rewritten Lower(OnnxModel model)
     {
-        if (Names(model, node => Lowered.TryGetValue(node.OpType, out var lowered) && lowered.Write is null && model.Opset >= lowered.Changed) is { Length: > 0 } unknown)
+        if (Names(model, node => (Lowered.TryGetValue(node.OpType, out var lowered) && lowered.Write is null && model.Opset >= lowered.Changed) || Branches(node).Any(Lowered.ContainsKey)) is { Length: > 0 } unknown)
             throw Wrong(model, Highest, unknown, $"export it at opset {Highest} or below");
         return Written(model, (Highest, Math.Min(model.IrVersion, HighestIr)), node => Lowered.TryGetValue(node.OpType, out var lowered) ? lowered.Write : null);
     }
@@ -95,6 +95,9 @@ internal static class OperatorSet
     }
 
     private static string Names(OnnxModel model, Func<Node, bool> which) => string.Join(", ", model.Graph.Nodes.Where(which).Select(node => node.OpType).Distinct().Order(StringComparer.Ordinal));
+
+    /// <summary>Operators in the branches of an If, which are not written anew.</summary>
+    private static IEnumerable<string> Branches(Node node) => node.Attributes.Where(attribute => attribute.G is not null).SelectMany(attribute => attribute.G.Node).Select(inner => inner.OpType);
 
     private static PipelineException Wrong(OnnxModel model, int wanted, string operators, string mend) =>
         new($"{model.Graph.Name}: opset {model.Opset} cannot be brought to {wanted}, because of {operators}; {mend}");
