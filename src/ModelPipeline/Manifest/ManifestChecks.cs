@@ -25,6 +25,7 @@ internal static class ManifestChecks
             Source(Find(model, "source"), errors);
             foreach (var key in new[] { "vocab", "file", "merges", "config", "special_tokens" })
                 Source(Find(model, "tokenizer", key), errors);
+            Answer(model, errors);
             if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
                 errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
             foreach (var variant in Mappings(Find(model, "variants")))
@@ -74,6 +75,22 @@ internal static class ManifestChecks
             errors.AddTo(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
         if (Find(source, "url") is JValue { Value: string text } url && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
             errors.Add(url, $"{AsWritten.Quote(url)} is not a valid address");
+    }
+
+    /// <summary>Labels are a reranker's, pooling is an embedder's.</summary>
+    private static void Answer(JObject model, Diagnostics errors)
+    {
+        var (task, output) = (Text(model, "task"), model["output"] as JObject);
+        if (output?["label"] is not null && output["difference"] is { } difference)
+            errors.Add(difference, "'difference' beside 'label': the score is one of the two");
+        JToken?[] foreign = task switch
+        {
+            "rerank" => [model["pooling"], model["normalize"]],
+            "embed" => [output?["label"], output?["difference"]],
+            _ => [],
+        };
+        foreach (var property in foreign.Select(value => value?.Parent).OfType<JProperty>())
+            errors.Add(property, $"task {task} has no {property.Name}: it is for task {(task == "embed" ? "rerank" : "embed")}");
     }
 
     private static void Precision(JObject variant, Diagnostics errors)

@@ -18,12 +18,13 @@ namespace ModelPipeline.Stages;
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 4;
+    internal const int Version = 5;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];
     private readonly HashSet<(string Record, string Key)> verified = [];
     private FetchedModel? fetched;
+    private InspectedSource? inspected;
     private PairTokenizer? tokenizer;
 
     public ModelsManifest Manifest => manifest;
@@ -84,6 +85,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
+
+    /// <summary>The source as the inspection found it, once a run: what every stage starts from.</summary>
+    internal async Task<InspectedSource> SourceAsync(StageContext context) => inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);

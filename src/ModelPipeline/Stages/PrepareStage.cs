@@ -1,5 +1,7 @@
+using System.Text.Json.Serialization;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
@@ -12,7 +14,12 @@ namespace ModelPipeline.Stages;
 /// <param name="Inputs">After pinning.</param>
 /// <param name="Outputs">After pinning.</param>
 /// <param name="Passes">In the order they ran.</param>
-public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes);
+public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes)
+{
+    /// <summary>What was found out about the source before.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelInspection? Inspection { get; init; }
+}
 
 /// <summary>One pass's doing and the proof that it is harmless.</summary>
 /// <param name="Name">As in models.yaml.</param>
@@ -41,30 +48,29 @@ public static class PrepareStage
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
         var record = Path.Combine(folder, "prepare" + StageRecord.Extension);
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, source.Inspection, build.CalibrationSettings, build.TextSettings }, inputs);
         if (build.IsUpToDate(record, key, context))
             return output;
 
         var model = OnnxModel.Load(source.Path);
-        Prequantized.Refuse(model, source.Path);
         var rows = CalibrationSet.Create(
             build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
-        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], build.Model.Task, rows.Samples, context);
+        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], source.Answer, rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
-        AtomicFile.WriteText(reportPath, ReportJson.Text(report));
+        AtomicFile.WriteText(reportPath, ReportJson.Text(report with { Inspection = source.Inspection }));
         build.Finish(record, key, [output, reportPath], context);
         return output;
     }
 
     /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every score on the first of <paramref name="samples"/>.</summary>
     internal static (OnnxModel Model, PreparationReport Report) Prepare(
-        OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, ModelTask task, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
+        OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, Answer answer, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
     {
         var proof = samples.Take(ProofSamples).ToList();
         var scores = Scores(model);
@@ -95,7 +101,7 @@ public static class PrepareStage
 
         List<float[]> Scores(OnnxModel candidate)
         {
-            using var scorer = new ReferenceScorer(candidate, task);
+            using var scorer = new ReferenceScorer(candidate, answer);
             return [.. proof.Select(sample => scorer.Score(sample, context.Cancellation))];
         }
     }

@@ -1,4 +1,5 @@
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
@@ -96,7 +97,7 @@ public sealed class PrepareTests
         List<string> warnings = [];
         var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
         IReadOnlyList<IReadOnlyList<long[]>> samples = [.. TinyReranker.Pairs.Take(2).Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage))];
-        var (model, report) = PrepareStage.Prepare(PinShapes.Apply(TinyReranker.Source, Shape), Shape, passes, ModelTask.Rerank, samples, context);
+        var (model, report) = PrepareStage.Prepare(PinShapes.Apply(TinyReranker.Source, Shape), Shape, passes, new Answer("logits") { Label = 0 }, samples, context);
         return (model, report, warnings);
     }
 }
