@@ -1,20 +1,8 @@
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using Newtonsoft.Json.Linq;
+using Json.Pointer;
 
 namespace ModelPipeline.Manifest;
-
-/// <summary>What a string was before its environment variables were put in: messages show this, for the variable may be a secret.</summary>
-internal sealed record AsWritten(string Text)
-{
-    private const int MaxShown = 80;
-
-    /// <summary>The string value of <paramref name="token"/> for messages: in quotes, as in the file, cut if it is long.</summary>
-    public static string Quote(JToken token)
-    {
-        var text = token.Annotation<AsWritten>()?.Text ?? (string)token!;
-        return text.Length <= MaxShown ? $"'{text}'" : $"'{text[..MaxShown]}...'";
-    }
-}
 
 /// <summary>
 /// <c>${NAME}</c> and <c>${NAME:-text}</c> (text if NAME is unset or empty) in strings; <c>$${</c> is a literal <c>${</c>.
@@ -26,23 +14,28 @@ internal static partial class EnvironmentReferences
     private static partial Regex Reference { get; }
 
     /// <summary>Expands every string value under <paramref name="root"/> in place; keys are left alone.</summary>
-    public static void Expand(JToken root, Func<string, string?> environment, Diagnostics errors)
+    public static void Expand(JsonNode root, Func<string, string?> environment, Diagnostics errors)
     {
-        var strings = (root is JContainer container ? container.DescendantsAndSelf() : [root]).OfType<JValue>();
-        foreach (var token in strings.Where(token => token.Type == JTokenType.String && !errors.IsFaulty(token)))
-            Expand(token, environment, errors);
+        foreach (var value in Values(root).ToList())
+        {
+            var at = Diagnostics.PointerTo(value);
+            if (!value.TryGetValue(out string? written) || errors.IsFaulty(at))
+                continue;
+            var expanded = Expand(written, at, environment, errors);
+            if (expanded != written)
+                value.ReplaceWith(expanded);
+        }
     }
 
-    private static void Expand(JValue token, Func<string, string?> environment, Diagnostics errors)
+    private static string Expand(string written, JsonPointer at, Func<string, string?> environment, Diagnostics errors)
     {
-        var written = (string)token.Value!;
         var expanded = Reference.Replace(written, match =>
         {
             if (match.Value == "$${")
                 return "${";
             if (match.Groups["wrong"].Success)
             {
-                errors.Add(token, "'${' starts neither ${NAME} nor ${NAME:-text}; write $${ for a literal ${");
+                errors.Add(at, "'${' starts neither ${NAME} nor ${NAME:-text}; write $${ for a literal ${");
                 return match.Value;
             }
             var name = match.Groups["name"].Value;
@@ -50,14 +43,19 @@ internal static partial class EnvironmentReferences
             if (match.Groups["default"] is { Success: true } fallback)
                 return string.IsNullOrEmpty(value) ? fallback.Value : value;
             if (value is null)
-                errors.Add(token, $"the environment variable {name} is not set; set it or write ${{{name}:-text}}");
+                errors.Add(at, $"the environment variable {name} is not set; set it or write ${{{name}:-text}}");
             return value ?? match.Value;
         });
         if (expanded.Any(char.IsControl))
-            errors.Add(token, "line breaks and other control characters are not allowed in values");
-        if (expanded == written)
-            return;
-        token.Value = expanded;
-        token.AddAnnotation(new AsWritten(written));
+            errors.Add(at, "line breaks and other control characters are not allowed in values");
+        return expanded;
     }
+
+    private static IEnumerable<JsonValue> Values(JsonNode? node) => node switch
+    {
+        JsonObject mapping => mapping.SelectMany(entry => Values(entry.Value)),
+        JsonArray list => list.SelectMany(Values),
+        JsonValue value => [value],
+        _ => [],
+    };
 }

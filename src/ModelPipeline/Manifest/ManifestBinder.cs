@@ -1,16 +1,16 @@
+using System.Text.Json.Nodes;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
-using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;
 
 /// <summary>Makes the records from a document that satisfies the schema.</summary>
 internal static class ManifestBinder
 {
-    public static ModelsManifest Bind(JObject file, string path, ManifestOverrides overrides)
+    public static ModelsManifest Bind(JsonObject file, string path, ManifestOverrides overrides)
     {
-        var defaults = Merge((JObject)ManifestSchema.BuiltIn["defaults"]!, (JObject?)file["defaults"] ?? []);
-        var devices = Union((JObject)ManifestSchema.BuiltIn["devices"]!, (JObject?)file["devices"] ?? []);
+        var defaults = Merge((JsonObject)ManifestSchema.BuiltIn["defaults"]!, (JsonObject?)file["defaults"] ?? []);
+        var devices = Union((JsonObject)ManifestSchema.BuiltIn["devices"]!, (JsonObject?)file["devices"] ?? []);
         var folder = Path.GetDirectoryName(path)!;
         return new ModelsManifest
         {
@@ -22,7 +22,7 @@ internal static class ManifestBinder
         };
     }
 
-    private static DeviceSpec Device(string name, JObject json, string folder)
+    private static DeviceSpec Device(string name, JsonObject json, string folder)
     {
         var kind = Enum<DeviceKind>(json["kind"]!);
         var device = new DeviceSpec
@@ -41,7 +41,7 @@ internal static class ManifestBinder
         return json["port"] is { } port ? device with { Port = (int)port } : device;
     }
 
-    private static DeviceLimits Limits(JToken? json)
+    private static DeviceLimits Limits(JsonNode? json)
     {
         var defaults = new DeviceLimits();
         return new DeviceLimits
@@ -55,7 +55,7 @@ internal static class ManifestBinder
         TimeSpan Seconds(string name, TimeSpan otherwise) => json?[name] is { } seconds ? TimeSpan.FromSeconds((double)seconds) : otherwise;
     }
 
-    private static CorpusSpec Corpus(string name, JObject json, string folder) => new()
+    private static CorpusSpec Corpus(string name, JsonObject json, string folder) => new()
     {
         Name = name,
         Passages = FilePath(folder, json["passages"])!,
@@ -64,7 +64,7 @@ internal static class ManifestBinder
         Candidates = FilePath(folder, json["candidates"])!,
     };
 
-    private static ModelSpec Model(string name, JObject own, JObject defaults, string folder, ManifestOverrides overrides)
+    private static ModelSpec Model(string name, JsonObject own, JsonObject defaults, string folder, ManifestOverrides overrides)
     {
         var json = Merge(defaults, own);
         var calibration = json["calibration"]!;
@@ -82,11 +82,11 @@ internal static class ManifestBinder
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
             Output = json["output"] is { } output
-                ? new OutputSpec((string?)output["name"], (int?)output["label"], output["difference"]?.Values<int>().ToList())
+                ? new OutputSpec((string?)output["name"], (int?)output["label"], output["difference"] is { } labels ? [.. Items(labels).Select(label => (int)label)] : null)
                 : null,
             Pooling = (string?)json["pooling"],
             Normalize = (bool?)json["normalize"],
-            Shapes = [.. json["shapes"]!.Select(Shape)],
+            Shapes = [.. Items(json["shapes"]).Select(Shape)],
             Calibration = new CalibrationSpec
             {
                 Corpus = corpus,
@@ -109,7 +109,7 @@ internal static class ManifestBinder
                 Again = overrides.MeasureAgain ?? false,
             },
             Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), folder, overrides))],
-            Measured = [.. (json["measured"] ?? new JArray()).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
+            Measured = [.. Items(json["measured"]).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
             Decision = new DecisionSpec
             {
                 LatencyP95Ms = (double)decide["latency_p95_ms"]!,
@@ -122,7 +122,7 @@ internal static class ManifestBinder
         };
     }
 
-    private static VariantSpec Variant(string name, JObject json, string folder, ManifestOverrides overrides) => new()
+    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides) => new()
     {
         Name = name,
         Backend = Enum<Backend>(json["backend"]!),
@@ -134,8 +134,8 @@ internal static class ManifestBinder
         Toolkit = (string)json["toolkit"]!,
         ToolkitPython = FilePath(folder, json["toolkit_python"]),
         ToolkitMinutes = (double?)json["toolkit_minutes"],
-        Rewrites = [.. json["rewrites"]!.Values<string>()!],
-        Fp16 = [.. json["fp16"]!.Values<string>()!],
+        Rewrites = Names(json["rewrites"]),
+        Fp16 = Names(json["fp16"]),
         AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,
         DynamicInput = (bool?)json["dynamic_input"] ?? false,
         AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
@@ -144,14 +144,14 @@ internal static class ManifestBinder
         Gates = [.. Named(json["gates"]!, (metric, limit) =>
             new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])).Where(gate => gate.Metric != "compile")],
         Compile = json["gates"]!["compile"] is { } compile
-            ? new CompileLimits(compile["cpu_ops"]?.Values<string>().ToList()!, (double?)compile["weight_mb"], (double?)compile["internal_mb"])
+            ? new CompileLimits(compile["cpu_ops"] is { } ops ? Names(ops) : null, (double?)compile["weight_mb"], (double?)compile["internal_mb"])
             : new CompileLimits(),
         Force = overrides.ForceConvert ?? false,
     };
 
-    private static InputShape Shape(JToken shape) => new((int)shape[0]!, (int)shape[1]!);
+    private static InputShape Shape(JsonNode shape) => new((int)shape[0]!, (int)shape[1]!);
 
-    private static TokenizerSpec Tokenizer(JToken json, string folder)
+    private static TokenizerSpec Tokenizer(JsonNode json, string folder)
     {
         var tokenizer = new TokenizerSpec { Vocab = Source((json["vocab"] ?? json["file"])!, folder) };
         return tokenizer with
@@ -169,7 +169,7 @@ internal static class ManifestBinder
         SourceSpec? Optional(string key) => json[key] is { } source ? Source(source, folder) : null;
     }
 
-    private static SourceSpec Source(JToken json, string folder)
+    private static SourceSpec Source(JsonNode json, string folder)
     {
         var source = new SourceSpec
         {
@@ -184,31 +184,35 @@ internal static class ManifestBinder
     }
 
     /// <summary>Keys of both, <paramref name="upper"/>'s value winning; a map that is in both becomes their union.</summary>
-    private static JObject Merge(JObject lower, JObject upper)
+    private static JsonObject Merge(JsonObject lower, JsonObject upper)
     {
-        var merged = new JObject(lower);
+        var merged = lower.DeepClone().AsObject();
         foreach (var (key, value) in upper)
-            merged[key] = merged[key] is JObject below && value is JObject above ? Union(below, above) : value!.DeepClone();
+            merged[key] = merged[key] is JsonObject below && value is JsonObject above ? Union(below, above) : value!.DeepClone();
         return merged;
     }
 
-    private static JObject Union(JObject lower, JObject upper)
+    private static JsonObject Union(JsonObject lower, JsonObject upper)
     {
-        var union = new JObject(lower);
+        var union = lower.DeepClone().AsObject();
         foreach (var (key, value) in upper)
             union[key] = value!.DeepClone();
         return union;
     }
 
-    private static IEnumerable<T> Named<T>(JToken map, Func<string, JObject, T> make) =>
-        ((JObject)map).Properties().Select(property => make(property.Name, (JObject)property.Value));
+    private static IEnumerable<JsonNode> Items(JsonNode? list) => list?.AsArray().Select(item => item!) ?? [];
 
-    private static Dictionary<string, string> Strings(JToken map) =>
-        ((JObject)map).Properties().ToDictionary(property => property.Name, property => (string)property.Value!);
+    private static List<string> Names(JsonNode? list) => [.. Items(list).Select(name => (string)name!)];
 
-    private static T Enum<T>(JToken name) where T : struct, Enum =>
+    private static IEnumerable<T> Named<T>(JsonNode map, Func<string, JsonObject, T> make) =>
+        map.AsObject().Select(entry => make(entry.Key, entry.Value!.AsObject()));
+
+    private static Dictionary<string, string> Strings(JsonNode map) =>
+        map.AsObject().ToDictionary(entry => entry.Key, entry => (string)entry.Value!);
+
+    private static T Enum<T>(JsonNode name) where T : struct, Enum =>
         System.Enum.Parse<T>(((string)name!).Replace("_", ""), ignoreCase: true);
 
-    private static string? FilePath(string folder, JToken? relative) =>
+    private static string? FilePath(string folder, JsonNode? relative) =>
         relative is null ? null : Path.GetFullPath(Path.Combine(folder, (string)relative!));
 }

@@ -1,4 +1,5 @@
-using Newtonsoft.Json.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace ModelPipeline.Manifest;
 
@@ -10,7 +11,7 @@ internal static class ManifestChecks
     private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
-    public static void Check(JToken root, Diagnostics errors)
+    public static void Check(JsonNode root, Diagnostics errors)
     {
         string[] corpora = [.. Names(Find(root, "corpora"))];
         string[] devices = [.. Names(ManifestSchema.BuiltIn["devices"]).Union(Names(Find(root, "devices")))];
@@ -26,19 +27,20 @@ internal static class ManifestChecks
             foreach (var key in new[] { "vocab", "file", "merges", "config", "special_tokens" })
                 Source(Find(model, "tokenizer", key), errors);
             Answer(model, errors);
-            if ((Find(model, "calibration", "corpus") ?? Find(defaults, "calibration", "corpus")) is null)
-                errors.AddTo(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            if (!Has(Find(model, "calibration"), "corpus") && !Has(Find(defaults, "calibration"), "corpus"))
+                errors.AddToKey(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
             foreach (var variant in Mappings(Find(model, "variants")))
             {
                 Precision(variant, errors);
                 Toolkit(variant, errors);
-                DynamicInput(variant, model, (string?)(Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit")), errors);
+                var toolkit = Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
+                DynamicInput(variant, model, TextOf(toolkit), errors);
             }
-            foreach (var pair in (Find(model, "measured") as JArray)?.OfType<JObject>() ?? [])
+            foreach (var pair in (Find(model, "measured") as JsonArray)?.OfType<JsonObject>() ?? [])
                 Measured(pair, model, errors);
         }
 
-        void Settings(JToken? owner)
+        void Settings(JsonNode? owner)
         {
             Reference(Find(owner, "calibration", "corpus"), corpora, "corpora", errors);
             Reference(Find(owner, "validation", "corpus"), corpora, "corpora", errors);
@@ -46,17 +48,17 @@ internal static class ManifestChecks
         }
     }
 
-    private static void Reference(JToken? name, string[] declared, string section, Diagnostics errors)
+    private static void Reference(JsonNode? name, string[] declared, string section, Diagnostics errors)
     {
-        if (name is JValue { Value: string text } && !declared.Contains(text) && !errors.IsFaulty(name))
-            errors.Add(name, $"{AsWritten.Quote(name)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
+        if (TextOf(name) is { } text && !declared.Contains(text) && !errors.IsFaulty(name!))
+            errors.Add(name!, $"{errors.Quote(name!)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
     }
 
-    private static void Device(JObject device, Diagnostics errors)
+    private static void Device(JsonObject device, Diagnostics errors)
     {
         var kind = Text(device, "kind");
-        if (kind == "ssh" && device["host"] is null)
-            errors.AddTo(device, "'host' is missing: a device of kind ssh needs it");
+        if (kind == "ssh" && !Has(device, "host"))
+            errors.AddToKey(device, "'host' is missing: a device of kind ssh needs it");
         string[] foreign = kind switch
         {
             "simulator" => [.. SshOnly, "runtime_library", "allow_old_runtime", "platform"],
@@ -65,35 +67,31 @@ internal static class ManifestChecks
             "loopback" => [.. SshOnly, "runtime_library", "allow_old_runtime"],
             _ => [],
         };
-        foreach (var property in device.Properties().Where(property => foreign.Contains(property.Name)))
-            errors.Add(property, $"a device of kind {kind} has no {property.Name}");
+        foreach (var key in Names(device).Where(foreign.Contains))
+            errors.AddToKey(device, key, $"a device of kind {kind} has no {key}");
     }
 
-    private static void Source(JToken? source, Diagnostics errors)
+    private static void Source(JsonNode? source, Diagnostics errors)
     {
-        if (source is JObject && Find(source, "sha256") is null && (Find(source, "file") ?? Find(source, "url")) is not null)
-            errors.AddTo(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
-        if (Find(source, "url") is JValue { Value: string text } url && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
-            errors.Add(url, $"{AsWritten.Quote(url)} is not a valid address");
+        if (source is JsonObject && !Has(source, "sha256") && (Find(source, "file") ?? Find(source, "url")) is not null)
+            errors.AddToKey(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
+        if (Find(source, "url") is { } url && TextOf(url) is { } text && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
+            errors.Add(url, $"{errors.Quote(url)} is not a valid address");
     }
 
     /// <summary>Labels are a reranker's, pooling is an embedder's.</summary>
-    private static void Answer(JObject model, Diagnostics errors)
+    private static void Answer(JsonObject model, Diagnostics errors)
     {
-        var (task, output) = (Text(model, "task"), model["output"] as JObject);
+        var (task, output) = (Text(model, "task"), model["output"] as JsonObject);
         if (output?["label"] is not null && output["difference"] is { } difference)
             errors.Add(difference, "'difference' beside 'label': the score is one of the two");
-        JToken?[] foreign = task switch
-        {
-            "rerank" => [model["pooling"], model["normalize"]],
-            "embed" => [output?["label"], output?["difference"]],
-            _ => [],
-        };
-        foreach (var property in foreign.Select(value => value?.Parent).OfType<JProperty>())
-            errors.Add(property, $"task {task} has no {property.Name}: it is for task {(task == "embed" ? "rerank" : "embed")}");
+        foreach (var key in Names(model).Where(key => task == "rerank" && (key is "pooling" or "normalize")))
+            errors.AddToKey(model, key, $"task rerank has no {key}: it is for task embed");
+        foreach (var key in Names(output).Where(key => task == "embed" && (key is "label" or "difference")))
+            errors.AddToKey(output!, key, $"task embed has no {key}: it is for task rerank");
     }
 
-    private static void Precision(JObject variant, Diagnostics errors)
+    private static void Precision(JsonObject variant, Diagnostics errors)
     {
         string[]? possible = Text(variant, "backend") switch
         {
@@ -108,43 +106,49 @@ internal static class ManifestChecks
     }
 
     /// <summary>Keys that only the toolkit understands.</summary>
-    private static void Toolkit(JObject variant, Diagnostics errors)
+    private static void Toolkit(JsonObject variant, Diagnostics errors)
     {
-        foreach (var property in variant.Properties().Where(property => ToolkitOnly.Contains(property.Name)))
+        foreach (var key in Names(variant).Where(ToolkitOnly.Contains))
         {
             if (Text(variant, "backend") is "onnx" or "simulator")
-                errors.Add(property, $"backend {Text(variant, "backend")} has no {property.Name}: it is the toolkit's, backend rknn");
-            else if (property.Name is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
-                errors.Add(property, $"precision fp16 has no {property.Name}: it tells what a w8a8 build loses");
+                errors.AddToKey(variant, key, $"backend {Text(variant, "backend")} has no {key}: it is the toolkit's, backend rknn");
+            else if (key is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
+                errors.AddToKey(variant, key, $"precision fp16 has no {key}: it tells what a w8a8 build loses");
         }
     }
 
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
-    private static void DynamicInput(JObject variant, JObject model, string? toolkit, Diagnostics errors)
+    private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
-        if (variant["dynamic_input"] is JValue { Value: true } setting && Find(model, "shapes") is JArray { Count: > 1 } && Version.TryParse(toolkit, out var version) && version < FirstWithDynamicInput)
+        if (variant["dynamic_input"] is { } setting && setting.GetValueKind() == JsonValueKind.True && Find(model, "shapes") is JsonArray { Count: > 1 }
+            && Version.TryParse(toolkit, out var version) && version < FirstWithDynamicInput)
             errors.Add(setting, $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {FirstWithDynamicInput}', or leave dynamic_input out for one file a shape");
     }
 
     /// <summary>A latency serves only with the compile report of what was measured.</summary>
-    private static void Measured(JObject pair, JObject model, Diagnostics errors)
+    private static void Measured(JsonObject pair, JsonObject model, Diagnostics errors)
     {
-        var isBuilt = Find(model, "shapes") is JArray shapes && shapes.Any(shape => JToken.DeepEquals(shape, pair["shape"]))
+        var isBuilt = Find(model, "shapes") is JsonArray shapes && shapes.Any(shape => JsonNode.DeepEquals(shape, pair["shape"]))
             && Mappings(Find(model, "variants")).Any(variant => Text(variant, "backend") == "rknn" && Text(variant, "precision") == Text(pair, "precision"));
         if (!isBuilt)
-            errors.AddTo(pair, "no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out");
+            errors.AddToKey(pair, "no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out");
     }
 
-    private static JToken? Find(JToken? token, params ReadOnlySpan<string> path)
+    private static JsonNode? Find(JsonNode? token, params ReadOnlySpan<string> path)
     {
         foreach (var key in path)
-            token = (token as JObject)?[key];
+            token = (token as JsonObject)?[key];
         return token;
     }
 
-    private static string? Text(JObject mapping, string key) => (mapping[key] as JValue)?.Value as string;
+    private static string? Text(JsonObject mapping, string key) => TextOf(mapping[key]);
 
-    private static IEnumerable<string> Names(JToken? map) => (map as JObject)?.Properties().Select(property => property.Name) ?? [];
+    private static string? TextOf(JsonNode? node) => node is JsonValue value && value.TryGetValue(out string? text) ? text : null;
 
-    private static IEnumerable<JObject> Mappings(JToken? map) => (map as JObject)?.PropertyValues().OfType<JObject>() ?? [];
+    /// <summary>Whether the key is there, be it with nothing behind it.</summary>
+    private static bool Has(JsonNode? node, string key) => node is JsonObject mapping && mapping.ContainsKey(key);
+
+    private static IEnumerable<string> Names(JsonNode? map) => (map as JsonObject)?.Select(entry => entry.Key) ?? [];
+
+    private static IEnumerable<JsonObject> Mappings(JsonNode? map) => (map as JsonObject)?.Select(entry => entry.Value).OfType<JsonObject>() ?? [];
 }

@@ -1,7 +1,8 @@
 using System.Text;
-using Newtonsoft.Json.Linq;
-using NJsonSchema;
-using NJsonSchema.Validation;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Json.Pointer;
+using Json.Schema;
 
 namespace ModelPipeline.Manifest;
 
@@ -17,96 +18,143 @@ internal static class ManifestSchema
         return new StreamReader(stream, Encoding.UTF8).ReadToEnd().Replace(EditorsOnly, "", StringComparison.Ordinal);
     });
 
-    private static readonly Lazy<JsonSchema> Schema = new(() => JsonSchema.FromJsonAsync(Text.Value).GetAwaiter().GetResult());
+    private static readonly Lazy<JsonSchema> Schema = new(() => JsonSchema.FromText(Text.Value));
 
-    private static readonly Lazy<JObject> Defaults = new(() =>
+    /// <summary>The same as written: messages are made of its words.</summary>
+    private static readonly Lazy<JsonObject> Words = new(() => (JsonObject)JsonNode.Parse(Text.Value)!);
+
+    private static readonly Lazy<JsonObject> Defaults = new(() =>
     {
-        var schema = JObject.Parse(Text.Value);
-        var definitions = (JObject)schema["definitions"]!;
-        var settings = ((JObject)definitions["defaults"]!["properties"]!).Properties()
-            .Select(setting => new JProperty(setting.Name, definitions[setting.Name]!["default"])).Where(setting => setting.Value.Type != JTokenType.Null);
-        return new JObject(new JProperty("defaults", new JObject(settings)), new JProperty("devices", schema["properties"]!["devices"]!["default"]));
+        var definitions = Words.Value["definitions"]!;
+        var settings = definitions["defaults"]!["properties"]!.AsObject()
+            .Select(setting => KeyValuePair.Create(setting.Key, definitions[setting.Key]!["default"]?.DeepClone())).Where(setting => setting.Value is not null);
+        return new JsonObject { ["defaults"] = new JsonObject(settings), ["devices"] = Words.Value["properties"]!["devices"]!["default"]!.DeepClone() };
     });
 
+    /// <summary>A keyword of the schema that a value breaks.</summary>
+    /// <param name="At">The value.</param>
+    /// <param name="Rule">The schema that has the keyword, by the way the validator came to it, through references.</param>
+    private sealed record Violation(JsonPointer At, JsonPointer Rule, string Keyword);
+
     /// <summary>A manifest that holds the schema's defaults of <c>defaults</c> and <c>devices</c>, and nothing else.</summary>
-    public static JObject BuiltIn => Defaults.Value;
+    public static JsonObject BuiltIn => Defaults.Value;
 
     /// <summary>Records every violation in <paramref name="root"/>.</summary>
-    public static void Check(JToken root, Diagnostics errors)
+    public static void Check(JsonNode root, Diagnostics errors)
     {
-        foreach (var violation in new JsonSchemaValidator().Validate(root, Schema.Value).SelectMany(Leaves))
-            if (violation.Token is { } token && !errors.IsFaulty(token))
-                Report(violation, token, violation.Schema.ActualSchema, errors);
+        var results = Schema.Value.Evaluate(JsonSerializer.SerializeToElement(root), new EvaluationOptions { OutputFormat = OutputFormat.Hierarchical });
+        foreach (var violation in Violations(results).Distinct())
+            if (!errors.IsFaulty(violation.At))
+                Report(violation, violation.At.TryEvaluate(root, out var value) ? value : null, Rule(violation.Rule), errors);
     }
 
-    private static void Report(ValidationError violation, JToken token, JsonSchema schema, Diagnostics errors)
+    private static IEnumerable<Violation> Violations(EvaluationResults results)
     {
-        switch (violation.Kind)
+        if (results.IsValid)
+            return [];
+        var (at, rule) = (results.InstanceLocation, results.EvaluationPath);
+        // This and the choice have no errors of their own: what they hold has.
+        if (IsUnder("additionalProperties", rule, 1))
+            return [new Violation(at, rule.GetParent(1)!.Value, "additionalProperties")];
+        var options = (results.Details ?? []).ToLookup(detail => IsUnder("oneOf", detail.EvaluationPath, 2));
+        return
+        [
+            .. (results.Errors ?? []).Select(error => new Violation(at, rule, error.Key)),
+            .. options[true].Any() && options[true].Count(option => option.IsValid) != 1 ? [new Violation(at, rule, "oneOf")] : Array.Empty<Violation>(),
+            .. options[false].SelectMany(Violations),
+        ];
+    }
+
+    private static bool IsUnder(string keyword, JsonPointer path, int above) =>
+        path.SegmentCount >= above && path.GetSegment(path.SegmentCount - above).ToString() == keyword;
+
+    private static void Report(Violation violation, JsonNode? value, JsonNode rule, Diagnostics errors)
+    {
+        var known = rule["properties"]?.AsObject();
+        switch (violation.Keyword)
         {
-            case ValidationErrorKind.PropertyRequired:
-                // What is no mapping at all is reported as that, not as lacking keys.
-                if (token is JObject)
-                    errors.AddTo(token, $"'{violation.Property}' is missing: {schema.Properties[violation.Property!].ActualSchema.Description}");
+            case "required":
+                foreach (var name in Names(rule["required"]).Where(name => value![name] is null))
+                    errors.AddToKey(violation.At, $"'{name}' is missing: {Resolved(known![name]!)["description"]}");
                 break;
-            case ValidationErrorKind.NoAdditionalPropertiesAllowed when schema.PatternProperties.Count > 0:
-                errors.Add(token, $"'{violation.Property}' is not a valid name here; it must match {schema.PatternProperties.Keys.First()}");
+            case "additionalProperties" when rule["patternProperties"] is JsonObject patterns:
+                errors.AddToKey(violation.At, $"'{LastOf(violation.At)}' is not a valid name here; it must match {patterns.First().Key}");
                 break;
-            case ValidationErrorKind.NoAdditionalPropertiesAllowed:
-                var hint = Spelling.Suggest(violation.Property!, schema.Properties.Keys);
-                errors.Add(token, $"unknown key '{violation.Property}'{(hint != "" ? hint : $"; known are {string.Join(", ", schema.Properties.Keys)}")}");
+            case "additionalProperties":
+                var names = known!.Select(property => property.Key).ToList();
+                var hint = Spelling.Suggest(LastOf(violation.At), names);
+                errors.AddToKey(violation.At, $"unknown key '{LastOf(violation.At)}'{(hint != "" ? hint : $"; known are {string.Join(", ", names)}")}");
                 break;
-            case ValidationErrorKind.NotOneOf:
-                if (token is JObject)
-                    errors.AddTo(token, $"needs exactly one of {string.Join(", ", schema.OneOf.SelectMany(option => option.RequiredProperties))}");
+            case "oneOf":
+                // What is no mapping at all is reported as that.
+                if (value is JsonObject)
+                    errors.AddToKey(violation.At, $"needs exactly one of {string.Join(", ", rule["oneOf"]!.AsArray().SelectMany(option => Names(option!["required"])))}");
                 break;
-            case ValidationErrorKind.ItemsNotUnique:
-                errors.Add(token, "an item is there twice");
+            case "dependencies":
+                // For editors: ManifestChecks says it of models.yaml.
+                break;
+            case "uniqueItems":
+                errors.Add(violation.At, "an item is there twice");
                 break;
             default:
-                errors.Add(token, Mismatch(token, schema));
+                errors.Add(violation.At, Mismatch(value, rule, errors.Written(violation.At)));
                 break;
         }
     }
 
     /// <summary>"'norml' is not one of normal, kl_divergence, mmse (did you mean 'normal'?)".</summary>
-    private static string Mismatch(JToken token, JsonSchema schema)
+    private static string Mismatch(JsonNode? value, JsonNode rule, string written)
     {
-        var found = token switch
+        var found = value switch
         {
-            JObject => "a mapping",
-            JArray { Count: var count } => $"a list of {count}",
-            { Type: JTokenType.Null } => "nothing",
-            JValue { Value: string } => AsWritten.Quote(token),
-            _ => token.ToString(Newtonsoft.Json.Formatting.None),
+            null => "nothing",
+            JsonObject => "a mapping",
+            JsonArray { Count: var count } => $"a list of {count}",
+            _ when value.GetValueKind() == JsonValueKind.String => Diagnostics.Quote(written),
+            _ => written,
         };
-        if (schema.Enumeration.Count == 0)
-            return $"{found} is not {(IsUnquoted(token, schema) ? "text (put it in quotes)" : Expected(schema))}";
-        var known = schema.Enumeration.Select(value => $"{value}").ToList();
-        return $"{found} is not one of {string.Join(", ", known)}{Spelling.Suggest(token.ToString(), known)}";
+        if (rule["enum"] is null)
+            return $"{found} is not {(IsUnquoted(value, rule) ? "text (put it in quotes)" : Expected(rule))}";
+        var known = Names(rule["enum"]);
+        return $"{found} is not one of {string.Join(", ", known)}{Spelling.Suggest($"{value}", known)}";
     }
 
-    private static bool IsUnquoted(JToken token, JsonSchema schema) =>
-        schema is { Type: JsonObjectType.String, Pattern: null } && token is JValue { Value: not null and not string };
+    private static bool IsUnquoted(JsonNode? value, JsonNode rule) =>
+        (string?)rule["type"] == "string" && rule["pattern"] is null && value is JsonValue && value.GetValueKind() != JsonValueKind.String;
 
-    private static string Expected(JsonSchema schema) => schema switch
+    private static string Expected(JsonNode rule) => ((string?)rule["patternErrorMessage"], (string?)rule["type"]) switch
     {
-        { ExtensionData: { } data } when data.TryGetValue("patternErrorMessage", out var message) => $"{message}",
-        { Type: JsonObjectType.Integer } => $"a whole number from {schema.Minimum:0} to {schema.Maximum:0}",
-        { Type: JsonObjectType.Number, ExclusiveMinimum: { } minimum } => $"a number above {minimum:0}",
-        { Type: JsonObjectType.Number } => "a number",
-        { Type: JsonObjectType.Boolean } => "true or false",
-        { Type: JsonObjectType.Array, MinItems: > 0, MaxItems: > 0 } when schema.MinItems == schema.MaxItems => $"a list of {schema.MinItems}",
-        { Type: JsonObjectType.Array, MinItems: > 0, MaxItems: > 0 } => $"a list of {schema.MinItems} to {schema.MaxItems}",
-        { Type: JsonObjectType.Array } => "a list",
-        { Type: JsonObjectType.Object, MinProperties: > 0 } => "a mapping with at least one key",
-        { Type: JsonObjectType.Object } => "a mapping",
-        { MinLength: > 0 } => "text, at least one character",
-        _ => "text",
+        ({ } message, _) => message,
+        (_, "integer") => $"a whole number from {rule["minimum"]} to {rule["maximum"]}",
+        (_, "number") => rule["exclusiveMinimum"] is { } minimum ? $"a number above {minimum}" : "a number",
+        (_, "boolean") => "true or false",
+        (_, "array") => (rule["minItems"]?.ToString(), rule["maxItems"]?.ToString()) switch
+        {
+            ({ } least, { } most) when least == most => $"a list of {least}",
+            ({ } least, { } most) => $"a list of {least} to {most}",
+            _ => "a list",
+        },
+        (_, "object") => rule["minProperties"] is null ? "a mapping" : "a mapping with at least one key",
+        _ => rule["minLength"] is null ? "text" : "text, at least one character",
     };
 
-    private static IEnumerable<ValidationError> Leaves(ValidationError error) => error switch
+    private static JsonNode Rule(JsonPointer path)
     {
-        ChildSchemaValidationError { Kind: not ValidationErrorKind.NotOneOf } child => child.Errors.Values.SelectMany(errors => errors).SelectMany(Leaves),
-        _ => [error],
-    };
+        JsonNode rule = Words.Value;
+        for (var i = 0; i < path.SegmentCount; i++)
+        {
+            var step = path.GetSegment(i).ToString();
+            // Of a list of schemas for items, the validator names an index where there is none, too.
+            rule = step == "$ref" ? Resolved(rule) : (rule as JsonArray)?[int.Parse(step)] ?? (rule as JsonObject)?[step] ?? rule;
+        }
+        return rule;
+    }
+
+    /// <summary>What <c>#/definitions/name</c> refers to, or the rule itself.</summary>
+    private static JsonNode Resolved(JsonNode rule) =>
+        (string?)rule["$ref"] is { } reference && JsonPointer.Parse(reference[1..]).TryEvaluate(Words.Value, out var definition) ? definition! : rule;
+
+    private static List<string> Names(JsonNode? list) => [.. list!.AsArray().Select(name => (string)name!)];
+
+    private static string LastOf(JsonPointer at) => at.GetSegment(at.SegmentCount - 1).ToString();
 }

@@ -1,6 +1,6 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using ModelPipeline.Core;
-using Newtonsoft.Json.Linq;
 
 namespace ModelPipeline.Manifest;
 
@@ -27,7 +27,7 @@ public static class ModelsYaml
             ManifestChecks.Check(root, errors);
         }
         errors.ThrowIfAny();
-        return ManifestBinder.Bind((JObject)root!, Path.GetFullPath(path), overrides);
+        return ManifestBinder.Bind((JsonObject)root!, Path.GetFullPath(path), overrides);
     }
 
     private static string ReadText(string path)

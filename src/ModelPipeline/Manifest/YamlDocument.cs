@@ -1,17 +1,23 @@
+using System.Buffers;
 using System.Globalization;
-using Newtonsoft.Json.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Json.Pointer;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
 namespace ModelPipeline.Manifest;
 
 /// <summary>
-/// YAML text as JSON tokens that know their position (an annotation). Scalars follow YAML's core schema, numbers in decimal notation only.
+/// YAML text as JSON. The place of each value goes to the diagnostics. Scalars follow YAML's core schema, numbers in decimal notation only.
 /// Anchors, aliases, merge keys and tags are refused: models.yaml shares settings through its defaults, and what cannot refer cannot explode.
 /// </summary>
 internal sealed class YamlDocument
 {
     private const int MaxDepth = 32;
+
+    /// <summary>With one of these, a name is shown as ['name'].</summary>
+    private static readonly SearchValues<char> NeedsBrackets = SearchValues.Create(". '/\"[]()\t\n\r\f\b\\\u0085\u2028\u2029");
 
     private readonly Scanner scanner;
     private readonly IParser parser;
@@ -24,10 +30,17 @@ internal sealed class YamlDocument
         this.errors = errors;
     }
 
+    /// <summary>Where the scanner is.</summary>
     private Position Here => new(scanner.CurrentPosition);
 
+    /// <summary>Where what comes next begins.</summary>
+    private Position Start => new(parser.Current!.Start);
+
+    /// <summary>What comes next, if it is a scalar.</summary>
+    private string Written => (parser.Current as Scalar)?.Value ?? "";
+
     /// <summary>The only document of <paramref name="text"/>; null, with the error recorded, if it is not YAML.</summary>
-    public static JToken? Read(string text, Diagnostics errors)
+    public static JsonNode? Read(string text, Diagnostics errors)
     {
         var document = new YamlDocument(text, errors);
         try
@@ -38,119 +51,139 @@ internal sealed class YamlDocument
         {
             // Some of the scanner's errors come without a place; they are thrown where it stands.
             var start = new Position(exception.Start);
-            errors.Add(start == new Position(1, 1) ? document.Here : start, $"not valid YAML: {exception.Message}");
+            errors.Add(start == new Position(1, 1) ? document.Here : start, "", $"not valid YAML: {exception.Message}");
         }
         catch (InvalidOperationException)
         {
             // What the scanner throws when a bracket is not closed before the next block key.
-            errors.Add(document.Here, "not valid YAML: a bracket or quote before this is not closed");
+            errors.Add(document.Here, "", "not valid YAML: a bracket or quote before this is not closed");
         }
         return null;
     }
 
-    private JToken? Document()
+    private JsonNode? Document()
     {
         parser.Consume<StreamStart>();
         if (!parser.TryConsume<DocumentStart>(out _))
         {
-            errors.Add(new Position(1, 1), "the file is empty; it needs at least corpora and models");
+            errors.Add(new Position(1, 1), "", "the file is empty; it needs at least corpora and models");
             return null;
         }
-        var root = Node(depth: 0);
+        errors.Locate(JsonPointer.Empty, new Place("", Start, Start, Written));
+        var root = Node(JsonPointer.Empty, "");
+        if (root is null)
+            errors.Add(JsonPointer.Empty, "nothing is not a mapping");
         parser.Consume<DocumentEnd>();
         if (parser.TryConsume<DocumentStart>(out var second))
-            errors.Add(new Position(second.Start), "only one document is allowed: remove this '---' and what follows");
+            errors.Add(new Position(second.Start), "", "only one document is allowed: remove this '---' and what follows");
         return root;
     }
 
-    private JToken Node(int depth)
+    /// <summary>The value that comes next.</summary>
+    /// <param name="at">Where it will be; as deep as that has segments.</param>
+    /// <param name="path">The same as messages show it.</param>
+    private JsonNode? Node(JsonPointer at, string path)
     {
         var start = parser.Current!.Start;
-        if (depth > MaxDepth)
+        if (at.SegmentCount > MaxDepth)
             throw new SyntaxErrorException(start, start, $"nested deeper than {MaxDepth} levels");
 
-        const string NoReferences = "anchors and aliases are not supported; what models share goes under defaults";
-        var node = parser.Current as NodeEvent;
-        JToken token = parser.Current switch
+        if (parser.Current is not NodeEvent node || !node.Anchor.IsEmpty)
+            Refuse("anchors and aliases are not supported; what models share goes under defaults");
+        else if (!node.Tag.IsEmpty)
+            Refuse("tags are not supported; remove what starts with '!'");
+        return parser.Current switch
         {
-            MappingStart => Mapping(depth),
-            SequenceStart => Sequence(depth),
+            MappingStart => Mapping(at, path),
+            SequenceStart => Sequence(at, path),
             Scalar => Value(parser.Consume<Scalar>()),
             _ => Skip(),
         };
-        token.AddAnnotation(new Position(start));
-        if (node is null || !node.Anchor.IsEmpty)
-            errors.Add(token, NoReferences);
-        else if (!node.Tag.IsEmpty)
-            errors.Add(token, "tags are not supported; remove what starts with '!'");
-        return token;
+
+        void Refuse(string message)
+        {
+            errors.Refuse(at);
+            errors.Add(new Position(start), path, message);
+        }
     }
 
-    private JValue Skip()
+    private JsonNode? Skip()
     {
         parser.Consume<AnchorAlias>();
-        return JValue.CreateNull();
+        return null;
     }
 
-    private JArray Sequence(int depth)
+    private JsonArray Sequence(JsonPointer at, string path)
     {
-        var array = new JArray();
+        var list = new JsonArray();
         parser.Consume<SequenceStart>();
         while (!parser.TryConsume<SequenceEnd>(out _))
-            array.Add(Node(depth + 1));
-        return array;
+        {
+            var place = new Place($"{path}[{list.Count}]", Start, Start, Written);
+            var item = at.Combine(list.Count);
+            list.Add(Node(item, place.Path));
+            errors.Locate(item, place);
+        }
+        return list;
     }
 
-    private JObject Mapping(int depth)
+    private JsonObject Mapping(JsonPointer at, string path)
     {
-        var mapping = new JObject();
+        var mapping = new JsonObject();
         // Names become names of files and tasks, which do not tell case apart everywhere.
         var seen = new Dictionary<string, Position>(StringComparer.OrdinalIgnoreCase);
         parser.Consume<MappingStart>();
         while (!parser.TryConsume<MappingEnd>(out _))
         {
             var name = (parser.Current as Scalar)?.Value;
-            var key = Node(depth + 1);
-            var position = key.Annotation<Position>()!;
-            var value = Node(depth + 1);
+            var key = Start;
+            Node(at.Combine("?"), "");
+            var place = new Place(name is null ? path : Join(path, name), key, Start, Written);
+            var entry = at.Combine(name ?? "");
+            var value = Node(entry, place.Path);
             if (name is null || name.Any(char.IsControl))
             {
-                errors.Add(position, "a key must be a plain name", mapping);
+                errors.Add(key, path, "a key must be a plain name");
             }
             else if (name == "<<")
             {
-                errors.Add(position, "merge keys are not supported; what models share goes under defaults", mapping);
+                errors.Add(key, path, "merge keys are not supported; what models share goes under defaults");
             }
             else if (seen.TryGetValue(name, out var first))
             {
-                errors.Add(position, $"duplicate key '{name}': it is already at {first}", mapping);
+                errors.Add(key, path, $"duplicate key '{name}': it is already at {first}");
             }
             else
             {
-                seen.Add(name, position);
-                var property = new JProperty(name, value);
-                property.AddAnnotation(position);
-                mapping.Add(property);
+                seen.Add(name, key);
+                mapping.Add(name, value);
+                errors.Locate(entry, place);
             }
         }
         return mapping;
     }
 
-    private static JValue Value(Scalar scalar)
+    private static JsonValue? Value(Scalar scalar)
     {
         var text = scalar.Value;
         if (scalar.Style != ScalarStyle.Plain)
-            return new JValue(text);
+            return JsonValue.Create(text);
         return text switch
         {
-            "" or "~" or "null" or "Null" or "NULL" => JValue.CreateNull(),
-            "true" or "True" or "TRUE" => new JValue(true),
-            "false" or "False" or "FALSE" => new JValue(false),
-            _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => new JValue(integer),
+            "" or "~" or "null" or "Null" or "NULL" => null,
+            "true" or "True" or "TRUE" => JsonValue.Create(true),
+            "false" or "False" or "FALSE" => JsonValue.Create(false),
+            _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => Number(integer),
             // Of what remains, decimals are numbers; 1e999, .inf and .nan stay text and fail where a number is expected.
             _ when decimal.TryParse(text, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite,
-                CultureInfo.InvariantCulture, out var number) => new JValue((double)number),
-            _ => new JValue(text),
+                CultureInfo.InvariantCulture, out var number) => Number((double)number),
+            _ => JsonValue.Create(text),
         };
     }
+
+    /// <summary>Of the kind that converts to any type of number.</summary>
+    private static JsonValue Number<T>(T number) where T : struct => JsonSerializer.SerializeToNode(number)!.AsValue();
+
+    private static string Join(string path, string name) =>
+        (path + (name.AsSpan().ContainsAny(NeedsBrackets) ? $"['{name}']" : $".{name}")).TrimStart('.');
 }

@@ -1,3 +1,5 @@
+using ModelPipeline.Onnx.Patterns;
+
 namespace ModelPipeline.Onnx;
 
 /// <summary>
@@ -35,21 +37,24 @@ internal sealed class FusedOperators
 
     public static FusedOperators Of(Graph graph)
     {
-        var uses = new UseDef(graph);
+        var matches = PatternMatches.Of(graph);
+        var uses = matches.Uses;
         var points = new List<string>();
         var fused = new FusedOperators { Points = points };
-        foreach (var node in graph.Nodes)
+        foreach (var norm in matches.LayerNorms)
+            fused.Add(norm);
+        foreach (var gelu in matches.Gelus)
         {
-            switch (node.OpType)
-            {
-                case "Sqrt": fused.LayerNorm(node, uses); break;
-                case "LayerNormalization": fused.Norm(node.Output, node.Inputs[1], node.Inputs.ElementAtOrDefault(2)); break;
-                case "Erf": fused.Gelu(node, uses); break;
-                case "Gelu": fused.Gelus++; break;
-                case "Softmax": fused.Attention(node, uses); break;
-                case "MatMul" or "Gemm" when uses.Constant(node.Inputs[1]) is not null: fused.Linear(node, uses); break;
-            }
+            fused.Inside(gelu.Nodes);
+            fused.Gelus++;
         }
+        foreach (var attention in matches.Attentions.Where(IsFused))
+        {
+            fused.interior.UnionWith(attention.Scales.Select(scale => scale.Output));
+            fused.Attentions++;
+        }
+        foreach (var linear in matches.Linears)
+            fused.Add(linear, matches);
         var floats = FloatValues(graph, uses);
         points.AddRange(graph.Nodes.Where(node => floats.Contains(node.Output) && !fused.interior.Contains(node.Output)
             && !Layout.Contains(node.OpType) && !ReadOnlyThroughSelection(node.Output, graph, uses)).Select(node => node.Output));
@@ -64,73 +69,41 @@ internal sealed class FusedOperators
         return fused;
     }
 
+    /// <summary>
+    /// Whether the compiler makes one exSDPAttention of it: nothing but a scale and one addition between product and Softmax, and nothing behind it.
+    /// The scaled product is inside; the raw product, the masked scores and the probabilities are tensors.
+    /// </summary>
+    public static bool IsFused(Attention attention) =>
+        attention.Fills.Count == 0 && attention.Addends.Count <= 1
+        && attention.Probabilities.All(IsNothing) && attention.Scores.Count(node => !IsNothing(node)) == attention.Addends.Count + attention.Scales.Count;
+
+    /// <summary>Nodes that the toolkit drops.</summary>
+    private static bool IsNothing(Node node) => node.OpType == "Identity" || (node.OpType == "Cast" && node.Int("to", 0) == (long)ElementType.Float);
+
     /// <summary>x W + b, and what is fused behind it.</summary>
-    private void Linear(Node product, UseDef uses)
+    private void Add(Linear linear, PatternMatches matches)
     {
-        var last = product;
-        if (uses.OnlyConsumer(product.Output) is { OpType: "Add" } bias && bias.Inputs.Any(input => uses.Constant(input) is { Rank: <= 1 }))
-        {
-            interior.Add(product.Output);
-            last = bias;
-        }
-        if (uses.OnlyConsumer(last.Output) is { OpType: "Add" or "Tanh" or "Relu" or "Gelu" })
-            interior.Add(last.Output);
-        else if (uses.Consumers(last.Output).Any(reader => uses.OnlyConsumer(reader.Output) is { OpType: "Erf" }))
-            interior.Add(last.Output);
+        var uses = matches.Uses;
+        if (linear.Sum is not null)
+            interior.Add(linear.Product.Output);
+        var isActivated = uses.OnlyConsumer(linear.Output) is { OpType: "Add" or "Tanh" or "Relu" or "Gelu" }
+            || matches.Gelus.Any(gelu => gelu.Input == linear.Output);
+        if (isActivated)
+            interior.Add(linear.Output);
     }
 
-    /// <summary>sub = x - mean(x); y = sub / sqrt(mean(sub^2) + eps) * scale + bias, found from its square root.</summary>
-    private void LayerNorm(Node sqrt, UseDef uses)
+    private void Add(LayerNorm norm)
     {
-        if (uses.OnlyConsumer(sqrt.Output) is not { OpType: "Div" } div || div.Inputs[1] != sqrt.Output
-            || uses.Producer(sqrt.Inputs[0]) is not { OpType: "Add" } eps || eps.Inputs.FirstOrDefault(input => uses.Constant(input) is null) is not { } variance
-            || uses.Producer(variance) is not { OpType: "ReduceMean" } mean2 || uses.Producer(mean2.Inputs[0]) is not { OpType: "Pow" or "Mul" } square
-            || uses.Producer(square.Inputs[0]) is not { OpType: "Sub" } sub || div.Inputs[0] != sub.Output
-            || uses.Producer(sub.Inputs[1]) is not { OpType: "ReduceMean" } mean
-            || uses.OnlyConsumer(div.Output) is not { OpType: "Mul" } scale || uses.OnlyConsumer(scale.Output) is not { OpType: "Add" } bias)
-            return;
-        interior.UnionWith([mean.Output, sub.Output, square.Output, mean2.Output, eps.Output, sqrt.Output, div.Output, scale.Output]);
-        Norm(bias.Output, scale.Inputs.First(input => input != div.Output), bias.Inputs.First(input => input != scale.Output));
-    }
-
-    private void Norm(string output, string scale, string? bias)
-    {
-        LastNorm = output;
+        Inside(norm.Nodes);
+        LastNorm = norm.Output;
         LayerNorms++;
-        normWeights.Add(scale);
-        if (!string.IsNullOrEmpty(bias))
-            normWeights.Add(bias);
+        normWeights.Add(norm.Scale);
+        if (norm.Bias is not null)
+            normWeights.Add(norm.Bias);
     }
 
-    /// <summary>y = x * (1 + erf(x / sqrt 2)) / 2 in any order of its factors, found from its error function.</summary>
-    private void Gelu(Node erf, UseDef uses)
-    {
-        if (uses.Producer(erf.Inputs[0]) is not { OpType: "Div" or "Mul" } argument || uses.OnlyConsumer(erf.Output) is not { OpType: "Add" } plusOne
-            || uses.OnlyConsumer(plusOne.Output) is not { OpType: "Mul" } product)
-            return;
-        interior.UnionWith([argument.Output, erf.Output, plusOne.Output]);
-        Gelus++;
-        if (uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f))
-            interior.Add(product.Output);
-        else if (product.Inputs.FirstOrDefault(input => input != plusOne.Output) is { } halved && uses.Producer(halved) is { OpType: "Mul" } scaled && scaled.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f))
-            interior.Add(halved);
-    }
-
-    /// <summary>softmax(q k / scale + mask) v: the scaled product is inside, the raw product, the masked scores and the probabilities are tensors.</summary>
-    private void Attention(Node softmax, UseDef uses)
-    {
-        if (uses.Producer(softmax.Inputs[0]) is not { OpType: "Add" } masked)
-            return;
-        foreach (var input in masked.Inputs)
-        {
-            if (uses.Producer(input) is { OpType: "Div" or "Mul" } scaled && scaled.Inputs.Any(factor => uses.Constant(factor)?.SingleFloat() is not null)
-                && scaled.Inputs.Any(product => uses.Producer(product)?.OpType == "MatMul"))
-            {
-                interior.Add(input);
-                Attentions++;
-            }
-        }
-    }
+    /// <summary>All but the last of some nodes write values that are never tensors.</summary>
+    private void Inside(IReadOnlyList<Node> nodes) => interior.UnionWith(nodes.SkipLast(1).Select(node => node.Output));
 
     private static bool ReadOnlyThroughSelection(string value, Graph graph, UseDef uses) =>
         uses.Consumers(value) is { Count: > 0 } readers

@@ -10,7 +10,13 @@ public sealed record Node(string OpType, string Name, ImmutableArray<string> Inp
     public string Domain { get; init; } = "";
     public ImmutableArray<AttributeProto> Attributes { get; init; } = [];
 
+    /// <summary>Values of the graph around it that the branches of an If read; not among its inputs.</summary>
+    public ImmutableArray<string> Captured { get; init; } = [];
+
     public string Output => Outputs[0];
+
+    /// <summary>Every value that it needs: inputs, and what its branches read.</summary>
+    public IEnumerable<string> Reads => Captured.IsEmpty ? Inputs : Inputs.Concat(Captured);
 
     public AttributeProto? Attribute(string name) => Attributes.FirstOrDefault(attribute => attribute.Name == name);
 
@@ -47,6 +53,14 @@ public sealed record Graph
     /// <summary>Constants by name, in file order.</summary>
     public required OrderedDictionary<string, Tensor> Initializers { get; init; }
 
+    /// <summary>The wanted name, or one like it that no value of the graph has.</summary>
+    public string Unused(string wanted)
+    {
+        while (Initializers.ContainsKey(wanted) || Inputs.Any(input => input.Name == wanted) || Nodes.Any(node => node.Outputs.Contains(wanted) || node.Captured.Contains(wanted)))
+            wanted += "_";
+        return wanted;
+    }
+
     /// <summary>A copy with constants added or replaced.</summary>
     public OrderedDictionary<string, Tensor> InitializersWith(IEnumerable<KeyValuePair<string, Tensor>> added)
     {
@@ -73,7 +87,7 @@ public sealed class UseDef
         {
             foreach (var output in node.Outputs)
                 producers[output] = node;
-            foreach (var input in node.Inputs.Distinct())
+            foreach (var input in node.Reads.Distinct())
                 (consumers.TryGetValue(input, out var readers) ? readers : consumers[input] = []).Add(node);
         }
     }
@@ -95,6 +109,26 @@ public sealed class UseDef
         graph.Initializers.TryGetValue(value, out var tensor) ? tensor
         : Producer(value) is { OpType: "Constant", Domain: "", Attributes: [var content] } ? ConstantOf(content)
         : null;
+
+    /// <summary>What a node of two inputs reads beside a value; null if it has another number of inputs, or reads something else.</summary>
+    public string? Other(Node node, string value)
+    {
+        if (node.Inputs.Length != 2)
+            return null;
+        if (node.Inputs[0] == value)
+            return node.Inputs[1];
+        return node.Inputs[1] == value ? node.Inputs[0] : null;
+    }
+
+    /// <summary>The number that a node of two inputs adds, multiplies with or divides by, and what it does so to; null if it has no such number.</summary>
+    public (float Number, string Value)? Scalar(Node node)
+    {
+        if (node.Inputs.Length != 2)
+            return null;
+        if (Constant(node.Inputs[1])?.SingleFloat() is { } right)
+            return (right, node.Inputs[0]);
+        return node.OpType is "Add" or "Mul" && Constant(node.Inputs[0])?.SingleFloat() is { } left ? (left, node.Inputs[1]) : null;
+    }
 
     private static Tensor? ConstantOf(AttributeProto content) => content.Name switch
     {

@@ -52,6 +52,15 @@ public sealed record OnnxModel
     /// <summary>The same model with another graph.</summary>
     public OnnxModel With(Graph graph) => this with { Graph = graph };
 
+    /// <summary>The same model in another version of the standard operator set; its nodes must mean the same there.</summary>
+    public OnnxModel WithOpset(int opset)
+    {
+        var header = Header.Clone();
+        foreach (var import in header.OpsetImport.Where(import => import.Domain is "" or "ai.onnx"))
+            import.Version = opset;
+        return this with { Opset = opset, Header = header };
+    }
+
     /// <summary>The same model with metadata entries added or replaced.</summary>
     public OnnxModel WithMetadata(params ReadOnlySpan<(string Key, string Value)> entries)
     {

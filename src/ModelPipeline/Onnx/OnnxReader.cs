@@ -124,13 +124,31 @@ internal static class OnnxReader
         return graph;
     }
 
+    /// <summary>The content of one branch of an If, which may read values of the graph around it.</summary>
+    /// <exception cref="FormatException">As for any graph.</exception>
+    public static (IReadOnlyList<Node> Nodes, IReadOnlyDictionary<string, Tensor> Initializers, IReadOnlyList<string> Outputs) ReadBranch(GraphProto proto) => (
+        [.. proto.Node.Select(ReadNode)],
+        proto.Initializer.ToDictionary(tensor => tensor.Name, tensor => ReadTensor(tensor)),
+        [.. proto.Output.Select(output => output.Name)]);
+
+    private static IEnumerable<string> Captured(NodeProto proto)
+    {
+        foreach (var branch in proto.Attribute.Where(attribute => attribute.G is not null).Select(attribute => attribute.G))
+        {
+            var known = branch.Node.SelectMany(node => node.Output).Concat(branch.Initializer.Select(tensor => tensor.Name)).ToHashSet();
+            var read = branch.Node.SelectMany(node => node.Input.Concat(Captured(node))).Concat(branch.Output.Select(output => output.Name));
+            foreach (var name in read.Where(name => name.Length > 0 && !known.Contains(name)))
+                yield return name;
+        }
+    }
+
     private static Node ReadNode(NodeProto proto)
     {
         if (proto.Output.Count == 0 || proto.Output[0].Length == 0)
             throw new FormatException($"node '{proto.Name}' ({proto.OpType}) writes nothing");
         foreach (var attribute in proto.Attribute)
         {
-            if (attribute.G is not null || attribute.Graphs.Count > 0)
+            if (attribute.Graphs.Count > 0 || (attribute.G is not null && proto.OpType != "If"))
                 throw new FormatException($"node '{proto.Name}' is control flow ({proto.OpType}); export the model without it (trace, do not script)");
             foreach (var tensor in attribute.T is { } single ? attribute.Tensors.Append(single) : attribute.Tensors)
                 ReadTensor(tensor);
@@ -139,6 +157,7 @@ internal static class OnnxReader
         {
             Domain = proto.Domain == "ai.onnx" ? "" : proto.Domain,
             Attributes = [.. proto.Attribute],
+            Captured = [.. Captured(proto).Distinct()],
         };
     }
 

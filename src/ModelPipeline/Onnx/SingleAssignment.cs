@@ -14,7 +14,7 @@ internal static class SingleAssignment
         }
         foreach (var node in graph.Nodes)
         {
-            foreach (var input in node.Inputs.Where(input => input.Length > 0 && !known.Contains(input)))
+            foreach (var input in node.Reads.Where(input => input.Length > 0 && !known.Contains(input)))
                 yield return $"node '{node.Name}' ({node.OpType}) reads '{input}', which nothing before it writes";
             foreach (var output in node.Outputs.Where(output => output.Length > 0 && !known.Add(output)))
                 yield return $"node '{node.Name}' ({node.OpType}) writes '{output}', which is written already";

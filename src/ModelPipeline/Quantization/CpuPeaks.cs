@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Quantization;
 
@@ -18,17 +19,21 @@ internal sealed class CpuPeaks
     private readonly UseDef uses;
     private readonly Dictionary<string, float[]> norms = [];
 
-    public CpuPeaks(Graph graph, UseDef uses)
+    public CpuPeaks(PatternMatches matches)
     {
-        this.uses = uses;
-        foreach (var node in graph.Nodes)
+        uses = matches.Uses;
+        foreach (var norm in matches.LayerNorms)
         {
-            if (Norm(node) is var (input, scale, bias) && Relative(input) is { } peaks && scale.Count == peaks.Length && bias.Count == peaks.Length)
+            if (norm.Bias is not null && Channels(norm.Scale) is { } scale && Channels(norm.Bias) is { } bias
+                && Relative(norm.Input) is { } peaks && scale.Count == peaks.Length && bias.Count == peaks.Length)
             {
                 var (reach, limit) = (new float[peaks.Length], MathF.Sqrt(peaks.Length));
                 for (var channel = 0; channel < reach.Length; channel++)
-                    reach[channel] = MathF.Abs(scale.Span<float>()[channel]) * MathF.Min(limit, Usual * peaks[channel]) + MathF.Abs(bias.Span<float>()[channel]);
-                norms[node.Output] = reach;
+                {
+                    var scaled = MathF.Abs(scale.Span<float>()[channel]) * MathF.Min(limit, Usual * peaks[channel]);
+                    reach[channel] = scaled + MathF.Abs(bias.Span<float>()[channel]);
+                }
+                norms[norm.Output] = reach;
             }
         }
     }
@@ -100,24 +105,6 @@ internal sealed class CpuPeaks
         var sorted = values.Order().ToArray();
         var median = sorted[sorted.Length / 2];
         return [.. values.Select(value => median > 0 ? value / median : 1)];
-    }
-
-    /// <summary>What a LayerNorm's last node normalizes, and its scale and bias: one operator, or (x - mean) / deviation * scale + bias.</summary>
-    private (string Input, Tensor Scale, Tensor Bias)? Norm(Node node)
-    {
-        if (node is { OpType: "LayerNormalization", Inputs.Length: >= 3 } && Channels(node.Inputs[1]) is { } gamma && Channels(node.Inputs[2]) is { } beta)
-            return (node.Inputs[0], gamma, beta);
-        if (node.OpType != "Add" || Split(node) is not var (bias, mul) || mul.OpType != "Mul" || Split(mul) is not var (scale, div)
-            || div.OpType != "Div" || uses.Producer(div.Inputs[0]) is not { OpType: "Sub" } centered || uses.Producer(div.Inputs[1]) is not { OpType: "Sqrt" })
-            return null;
-        return (centered.Inputs[0], scale, bias);
-    }
-
-    /// <summary>The constant vector and the node that an elementwise operation takes, in either order.</summary>
-    private (Tensor Constant, Node Other)? Split(Node node)
-    {
-        var constant = Channels(node.Inputs[0]) is not null ? 0 : 1;
-        return Channels(node.Inputs[constant]) is { } vector && uses.Producer(node.Inputs[1 - constant]) is { } other ? (vector, other) : null;
     }
 
     private Tensor? Channels(string name) => uses.Constant(name) is { Rank: 1, Type: ElementType.Float } vector ? vector : null;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Quantization;
@@ -12,7 +13,10 @@ internal sealed class CpuRewriting
     private readonly Graph graph;
     private readonly UseDef uses;
     private readonly CpuQuantizationSettings settings;
-    private readonly Dictionary<string, float> gelus;
+    /// <summary>A GELU is at least minus this.</summary>
+    private const float LeastOfGelu = 0.17f;
+
+    private readonly Dictionary<string, float> gelus = [];
     private readonly Dictionary<string, float[]> divisors = [];
     private readonly ConcurrentDictionary<(string Weight, CpuWeightForm Form), CpuWeight> weights;
     private readonly OrderedDictionary<string, Tensor> initializers;
@@ -24,8 +28,10 @@ internal sealed class CpuRewriting
     {
         (this.model, graph, this.settings, weights) = (model, model.Graph, settings, like?.weights ?? []);
         (uses, initializers) = (new UseDef(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
-        gelus = Gelus(graph, uses);
-        var peaks = new CpuPeaks(graph, uses);
+        var matches = PatternMatches.Of(graph);
+        foreach (var gelu in matches.Gelus)
+            gelus[gelu.Output] = LeastOfGelu;
+        var peaks = new CpuPeaks(matches);
         foreach (var group in graph.Nodes.Where(node => Form(node) == CpuWeightForm.Integer).GroupBy(node => node.Inputs[0]))
         {
             // A weight that serves two values cannot make up for the divisors of both.
@@ -148,25 +154,6 @@ internal sealed class CpuRewriting
             nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_even"));
         }
         return ($"{x}_even", $"{x}_level");
-    }
-
-    /// <summary>What is at least minus a bound: the outputs of x * (1 + erf(x / sqrt 2)) / 2, whose halving may come first or last, and of Gelu nodes.</summary>
-    private static Dictionary<string, float> Gelus(Graph graph, UseDef uses)
-    {
-        const float least = 0.17f;
-        var gelus = new Dictionary<string, float>();
-        foreach (var node in graph.Nodes)
-        {
-            if (node.OpType == "Gelu")
-                gelus[node.Output] = least;
-            else if (node.OpType == "Erf" && uses.OnlyConsumer(node.Output) is { OpType: "Add" } plusOne && uses.OnlyConsumer(plusOne.Output) is { OpType: "Mul" } product)
-            {
-                gelus[product.Output] = 2 * least;
-                if (uses.OnlyConsumer(product.Output) is { OpType: "Mul" } half && half.Inputs.Any(input => uses.Constant(input)?.SingleFloat() is 0.5f))
-                    gelus[half.Output] = least;
-            }
-        }
-        return gelus;
     }
 
     /// <summary>Rows of an int8 table times their scales.</summary>

@@ -1,117 +1,95 @@
-using System.Globalization;
-using System.Numerics;
-using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Rewrites the huge negative numbers by which exports switch off padding (-3.4e38, -65504, -10000, -inf) to -30. exp(-30) is 1e-13, so fp32
-/// scores stay; an int8 scale that has to cover -10000 leaves nothing for the attention scores themselves. Every usual export is found by one
-/// rule: a float constant of at most -1e4 whose value ends in Softmaxes and nowhere else, by way of elementwise and layout operations:
-/// <c>(1 - mask) * C</c>, <c>Where(mask, 0, C)</c>, <c>Where(mask, scores, C)</c>, masks folded into a constant. A constant that has other
-/// readers too keeps its value for them.
+/// Gives attention masks a number that int8 can hold. exp(-30) is 1e-13, so fp32 scores stay; a scale that has to cover -10000 leaves nothing for the
+/// attention scores themselves. A mask is found by what it does: computed from attention_mask alone, it adds a large negative number to what a
+/// Softmax reads wherever a token is padding, or puts one in its place. Where a constant is all that is wrong, it is replaced
+/// (<see cref="MaskConstants"/>); any other form becomes <c>scores + (1 - attention_mask) * value</c>, plus a constant for what is the same for
+/// every input (a window, a bias by position). The value is -30 where the fp32 outputs allow it, else -100.
 /// </summary>
 internal static class AttentionMask
 {
-    /// <summary>At most this is meant as minus infinity.</summary>
-    private const float Threshold = -1e4f;
-    private const float Replacement = -30f;
+    private static readonly float[] Values = [-30, -100];
+    /// <summary>Operators of a mask that the toolkit fuses and int8 serves once its constant is small.</summary>
+    private static readonly HashSet<string> Plain = ["Unsqueeze", "Squeeze", "Reshape", "Identity", "Cast", "Sub", "Mul"];
 
-    private static readonly HashSet<string> Carriers =
-        ["Add", "Mul", "Where", "Expand", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Identity", "Concat", "Tile", "Min", "Max", "Flatten", "Trilu"];
-    /// <summary>Carry their first input only: the second is a divisor, an index, or changes its sign.</summary>
-    private static readonly HashSet<string> CarriersOfFirst = ["Sub", "Div", "Slice", "Gather"];
-
-    public static Rewritten Apply(OnnxModel model)
+    public static Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>> samples)
     {
-        var graph = model.Graph;
-        var uses = new UseDef(graph);
-        var initializers = new OrderedDictionary<string, Tensor>(graph.Initializers);
-        var nodes = graph.Nodes.ToDictionary(node => node, node => node, (IEqualityComparer<Node>)ReferenceEqualityComparer.Instance);
-        var matches = new List<string>();
-        foreach (var name in graph.Initializers.Keys.Concat(graph.Nodes.Where(node => node.OpType == "Constant").Select(node => node.Output)))
+        var found = Find(model);
+        var proof = new Lazy<Proof>(() => new Proof(model, samples));
+        foreach (var value in Values)
         {
-            // A bound in Min or Max is no mask: at -30 it would cut real scores off.
-            if (uses.Constant(name) is not { } tensor || !(Smallest(tensor) <= Threshold)
-                || uses.Consumers(name).Where(reader => reader.OpType is not ("Min" or "Max") && Carries(reader, name) && EndsInSoftmax(reader.Output, uses)).ToList() is not { Count: > 0 } masking)
-                continue;
-            var rewritten = Rewrite(tensor);
-            matches.Add(Describe(name, tensor, masking));
-            if (masking.Count < uses.Consumers(name).Count || uses.IsOutput(name))
-            {
-                var copy = Unused($"{name}_mask");
-                initializers[copy] = rewritten;
-                masking.ForEach(reader => nodes[reader] = nodes[reader].Rewired(name, copy));
-            }
-            else if (uses.Producer(name) is { } constant)
-                nodes[constant] = constant with { Attributes = [Attributes.Of("value", rewritten)] };
-            else
-                initializers[name] = rewritten;
+            var rewritten = With(value, model, found);
+            if (rewritten.Matches.Count == 0)
+                return rewritten with { Skipped = "no mask beyond -100 reaches a Softmax" };
+            if (value == Values[^1] || proof.Value.Shift(rewritten.Model) <= Proof.Exact)
+                return rewritten;
         }
-        foreach (var node in graph.Nodes.Where(node => node.OpType == "ConstantOfShape"))
-        {
-            if (node.Attribute("value") is not { T: { } value } || OnnxReader.ReadTensor(value) is not { } tensor || !(Smallest(tensor) <= Threshold) || !EndsInSoftmax(node.Output, uses))
-                continue;
-            matches.Add(Describe(node.Output, tensor, uses.Consumers(node.Output)));
-            nodes[node] = node with { Attributes = [Attributes.Of("value", Rewrite(tensor))] };
-        }
-        return matches.Count == 0
-            ? Rewritten.Nothing(model)
-            : new Rewritten(model.With(graph with { Nodes = [.. graph.Nodes.Select(node => nodes[node])], Initializers = initializers }), matches);
-
-        string Unused(string name) =>
-            initializers.ContainsKey(name) || uses.Producer(name) is not null || graph.Inputs.Any(input => input.Name == name) ? Unused($"{name}_") : name;
+        throw new InvalidOperationException("the last value is always taken");
     }
 
-    /// <summary>The smallest element of a tensor of floats; null for any other.</summary>
-    private static double? Smallest(Tensor tensor) => tensor.Count == 0 ? null : tensor.Type switch
-    {
-        ElementType.Float => TensorPrimitives.Min(tensor.Span<float>()),
-        ElementType.Float16 => (double)TensorPrimitives.Min(tensor.Span<Half>()),
-        ElementType.Double => TensorPrimitives.Min(tensor.Span<double>()),
-        _ => null,
-    };
+    /// <summary>What was found in a graph.</summary>
+    /// <param name="Canonical">Masks to write anew.</param>
+    /// <param name="Unknown">Places where the mask reaches a Softmax by a way that is not understood.</param>
+    private sealed record Found(IReadOnlyList<(MaskSite Site, MaskMeaning Meaning)> Canonical, IReadOnlyList<string> Unknown);
 
-    /// <summary>The tensor with every element of at most <see cref="Threshold"/> replaced.</summary>
-    private static Tensor Rewrite(Tensor tensor) => tensor.Type switch
+    private static Found Find(OnnxModel model)
     {
-        ElementType.Float => Rewrite(tensor, Threshold, Replacement),
-        ElementType.Float16 => Rewrite(tensor, (Half)Threshold, (Half)Replacement),
-        _ => Rewrite<double>(tensor, Threshold, Replacement),
-    };
-
-    private static Tensor Rewrite<T>(Tensor tensor, T threshold, T replacement) where T : unmanaged, IFloatingPoint<T> =>
-        Tensor.Of<T>(tensor.Shape.AsSpan(), [.. tensor.Span<T>().ToArray().Select(value => value <= threshold ? replacement : value)]);
-
-    /// <summary>Whether everything that a value flows into by way of carriers is a Softmax, or reads its shape alone.</summary>
-    private static bool EndsInSoftmax(string value, UseDef uses)
-    {
-        var found = false;
-        var seen = new HashSet<string> { value };
-        var pending = new Stack<string>(seen);
-        while (pending.TryPop(out var name))
+        if (Probe.MaskOf(model.Graph) is not { } mask)
+            return new([], []);
+        var matches = PatternMatches.Of(model.Graph);
+        var sites = MaskSites.Of(matches, mask);
+        var meanings = MaskMeaning.Of(model, sites.Sites);
+        var replaced = MaskConstants.Apply(model, Values[0]).Model;
+        var after = MaskMeaning.Of(replaced, [.. sites.Sites.Select(site => Same(site, replaced.Graph))]);
+        var isDynamic = model.Graph.Inputs.Any(input => input.Shape.Any(dimension => dimension.Value is null));
+        List<(MaskSite, MaskMeaning)> canonical = [];
+        List<string> unknown = [];
+        foreach (var (site, meaning, then) in sites.Sites.Zip(meanings, after))
         {
-            if (uses.IsOutput(name))
+            if (meaning.Kind == MaskKind.Unknown || (meaning.Kind == MaskKind.Large && !CanChange(site, matches)))
+                unknown.Add($"{site.Node.Output} ({site.Node.OpType})");
+            else if (meaning.Kind == MaskKind.Large && !(isDynamic && meaning.HasWindow) && !(IsPlain(site, sites, matches) && then.Kind == MaskKind.Small))
+                canonical.Add((site, meaning));
+        }
+        return new(canonical, unknown);
+    }
+
+    /// <summary>The site in a graph where constants were replaced.</summary>
+    private static MaskSite Same(MaskSite site, Graph graph) => site with { Node = graph.Nodes.First(node => node.Output == site.Node.Output) };
+
+    private static bool CanChange(MaskSite site, PatternMatches matches) => MaskConstants.EndsInSoftmax(site.Node.Output, matches.Uses);
+
+    private static bool IsPlain(MaskSite site, MaskSites sites, PatternMatches matches)
+    {
+        if (site.Node.OpType != "Add" || site.Factor != 1)
+            return false;
+        var pending = new Stack<string>([site.Node.Inputs[1 - site.ScoresIndex]]);
+        while (pending.TryPop(out var value))
+        {
+            if (matches.Uses.Producer(value) is not { } node)
+                continue;
+            if (!Plain.Contains(node.OpType) || (node.OpType == "Cast" && node.Int("to", 0) == (long)ElementType.Bool))
                 return false;
-            foreach (var node in uses.Consumers(name).Where(node => node.OpType is not ("Shape" or "Size")))
-            {
-                if (node.OpType == "Softmax")
-                    found = true;
-                else if (!Carries(node, name))
-                    return false;
-                else if (seen.Add(node.Output))
-                    pending.Push(node.Output);
-            }
+            foreach (var input in node.Inputs.Where(sites.IsOfMask))
+                pending.Push(input);
         }
-        return found;
+        return true;
     }
 
-    private static bool Carries(Node node, string value) =>
-        Carriers.Contains(node.OpType)
-        || (CarriersOfFirst.Contains(node.OpType) && node.Inputs[0] == value && !node.Inputs.Skip(1).Contains(value))
-        || (node.OpType == "Cast" && (ElementType)node.Int("to", 0) is ElementType.Float or ElementType.Float16 or ElementType.Double);
-
-    private static string Describe(string name, Tensor tensor, IEnumerable<Node> readers) => string.Create(CultureInfo.InvariantCulture,
-        $"{name} ({Smallest(tensor):0.###e+0}) read by {string.Join(", ", readers.Select(node => $"{node.OpType} {node.Name}"))} -> {Replacement}");
+    private static Rewritten With(float value, OnnxModel model, Found found)
+    {
+        var canonical = CanonicalMask.Write(model, found.Canonical, value);
+        var constants = MaskConstants.Apply(canonical.Model, value);
+        List<string> matches = [.. canonical.Matches, .. constants.Matches];
+        var rewritten = matches.Count == 0 ? model : DeadNodes.Apply(constants.Model).Model;
+        return new Rewritten(rewritten, matches)
+        {
+            Warnings = [.. found.Unknown.Select(place =>
+                $"a Softmax reads the attention mask at {place} in a way that the rewrite 'mask' does not understand; if its numbers are large, int8 loses the attention scores")],
+        };
+    }
 }

@@ -13,7 +13,7 @@ internal static class DeadNodes
         foreach (var node in graph.Nodes.Reverse().Where(node => node.Outputs.Any(needed.Contains)))
         {
             live.Push(node);
-            needed.UnionWith(node.Inputs.Where(input => input.Length > 0));
+            needed.UnionWith(node.Reads.Where(input => input.Length > 0));
         }
         var initializers = new OrderedDictionary<string, Tensor>(graph.Initializers.Where(entry => needed.Contains(entry.Key)));
         var nodes = graph.Nodes.Length - live.Count;

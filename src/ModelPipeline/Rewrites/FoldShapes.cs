@@ -12,7 +12,7 @@ internal static class FoldShapes
 {
     private static readonly HashSet<string> Random = ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"];
     /// <summary>Operators whose result's shape depends on the values of their first input.</summary>
-    private static readonly HashSet<string> ShapedByData = ["NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit", "ConstantOfShape", "Range"];
+    private static readonly HashSet<string> ShapedByData = ["NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit", "ConstantOfShape", "Range", "If"];
     /// <summary>Operators whose result's shape depends on the values of their further inputs.</summary>
     private static readonly HashSet<string> ShapedByOperands =
     [
@@ -24,11 +24,20 @@ internal static class FoldShapes
 
     public static Rewritten Apply(OnnxModel model)
     {
+        if (model.Graph.Inputs.Any(input => input.Shape.Any(dimension => dimension.Value is null)))
+            return Rewritten.Nothing(model, "an input is dynamic");
+        var folded = Fold(model);
+        // A branch that was taken can make more constant.
+        while (Branches.Inline(folded.Model) is { } inlined)
+            folded = new Rewritten(Fold(inlined.Model).Model, [.. folded.Matches, .. inlined.Matches]);
+        return folded.Matches.Count == 0 ? Rewritten.Nothing(model, "nothing depends on constants and shapes alone") : folded;
+    }
+
+    private static Rewritten Fold(OnnxModel model)
+    {
         var graph = model.Graph;
-        if (graph.Inputs.Any(input => input.Shape.Any(dimension => dimension.Value is null)))
-            return Rewritten.Nothing(model);
         var foldable = Foldable(graph);
-        var wanted = graph.Nodes.Where(node => !foldable.Contains(node)).SelectMany(node => node.Inputs).Concat(graph.Outputs.Select(output => output.Name)).ToHashSet();
+        var wanted = graph.Nodes.Where(node => !foldable.Contains(node)).SelectMany(node => node.Reads).Concat(graph.Outputs.Select(output => output.Name)).ToHashSet();
         var boundary = graph.Nodes.Where(node => foldable.Contains(node) && node.Outputs.Any(wanted.Contains)).ToList();
         if (boundary.Count == 0)
             return Rewritten.Nothing(model);
@@ -54,8 +63,8 @@ internal static class FoldShapes
         var foldable = new HashSet<Node>(ReferenceEqualityComparer.Instance);
         foreach (var node in graph.Nodes)
         {
-            var shapesAreKnown = !node.Inputs.Any(dynamic.Contains);
-            if (!Random.Contains(node.OpType) && (node.Inputs.All(constant.Contains) || (shapesAreKnown && node is { OpType: "Shape" or "Size", Domain: "" })))
+            var shapesAreKnown = !node.Reads.Any(dynamic.Contains);
+            if (!Random.Contains(node.OpType) && (node.Reads.All(constant.Contains) || (shapesAreKnown && node is { OpType: "Shape" or "Size", Domain: "" })))
             {
                 foldable.Add(node);
                 constant.UnionWith(node.Outputs);

@@ -10,17 +10,38 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
 {
     private Pass(string name, Func<OnnxModel, Rewritten> rewrite) : this(name, (model, _) => rewrite(model)) { }
 
+    /// <summary>What every family of encoders needs before the toolkit, in this order; each does nothing where it does not apply.</summary>
+    public static IReadOnlyList<Pass> Families { get; } =
+    [
+        new("fold-shapes", FoldShapes.Apply),
+        new("positions", Positions.Apply),
+        new("nan-guard", NanGuard.Apply),
+        new("mask", AttentionMask.Apply),
+        new("opset", LowerOpset.Apply),
+        new("gelu-order", GeluOrder.Apply),
+        new("skew", Skew.Apply),
+        new("rank-four", RankFour.Apply),
+        new("bias-merge", BiasMerge.Apply),
+    ];
+
     /// <summary>Every pass that models.yaml can name.</summary>
     public static IReadOnlyList<Pass> All { get; } =
     [
-        new("fold-shapes", FoldShapes.Apply),
+        .. Families,
         new("dead-nodes", DeadNodes.Apply),
         new("share-initializers", ShareInitializers.Apply),
-        new("mask", AttentionMask.Apply),
         new("outlier-split", OutlierSplit.Apply),
     ];
 
     public Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>>? samples = null) => Rewrite(model, samples ?? []);
+
+    /// <summary>Stands for <see cref="Families"/> in models.yaml.</summary>
+    public const string FamiliesName = "families";
+
+    /// <summary>The passes that models.yaml names, in its order.</summary>
+    /// <exception cref="PipelineException">No pass has one of the names.</exception>
+    public static IEnumerable<Pass> Sequence(IEnumerable<string> names) =>
+        names.SelectMany(name => name == FamiliesName ? Families : [Named(name)]).DistinctBy(pass => pass.Name);
 
     /// <exception cref="PipelineException">No pass has that name.</exception>
     public static Pass Named(string name) =>
@@ -33,5 +54,11 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
 /// <param name="Matches">What it found, one line each, for the report.</param>
 public sealed record Rewritten(OnnxModel Model, IReadOnlyList<string> Matches)
 {
-    public static Rewritten Nothing(OnnxModel model) => new(model, []);
+    /// <summary>Why nothing, or not all, was rewritten; null if there is nothing to say.</summary>
+    public string? Skipped { get; init; }
+
+    /// <summary>What the user should know.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    public static Rewritten Nothing(OnnxModel model, string? reason = null) => new(model, []) { Skipped = reason };
 }

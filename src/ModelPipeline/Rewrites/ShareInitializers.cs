@@ -8,11 +8,13 @@ internal static class ShareInitializers
     public static Rewritten Apply(OnnxModel model)
     {
         var graph = model.Graph;
+        // Names that a branch reads stand in its own text.
+        var fixedNames = graph.Outputs.Select(output => output.Name).Concat(graph.Nodes.SelectMany(node => node.Captured)).ToHashSet();
         var first = new Dictionary<Tensor, string>();
         var replaced = new Dictionary<string, string>();
         foreach (var (name, tensor) in graph.Initializers)
         {
-            if (!first.TryAdd(tensor, name) && !graph.Outputs.Any(output => output.Name == name))
+            if (!first.TryAdd(tensor, name) && !fixedNames.Contains(name))
                 replaced[name] = first[tensor];
         }
         if (replaced.Count == 0)

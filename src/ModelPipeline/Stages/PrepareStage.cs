@@ -26,17 +26,17 @@ public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList
 /// <param name="NodesBefore">Nodes it was given.</param>
 /// <param name="NodesAfter">Nodes it left.</param>
 /// <param name="Matches">What it found.</param>
-/// <param name="ScoreShift">Largest change of any fp32 score on the proof samples; null if it found nothing.</param>
+/// <param name="ScoreShift">Largest change of any fp32 output on random inputs with padding and on real text, relative to the largest output or 1; null if it found nothing.</param>
 /// <param name="Applied">False if the shift was too large and the model was left as it was.</param>
-public sealed record PassReport(string Name, int NodesBefore, int NodesAfter, IReadOnlyList<string> Matches, double? ScoreShift, bool Applied);
+public sealed record PassReport(string Name, int NodesBefore, int NodesAfter, IReadOnlyList<string> Matches, double? ScoreShift, bool Applied)
+{
+    /// <summary>Why nothing, or not all, was rewritten.</summary>
+    public string? Skipped { get; init; }
+}
 
 /// <summary>Source to static graph: shapes pinned, the variant's rewrites applied and each proved harmless.</summary>
 public static class PrepareStage
 {
-    /// <summary>A rewrite that moves any fp32 score by this much is rejected.</summary>
-    public const double LargestShift = 1e-3;
-    /// <summary>Samples on which a rewrite is proved.</summary>
-    private const int ProofSamples = 8;
     private const string ModelFile = "model.onnx";
 
     /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same rewrites share the result.</summary>
@@ -59,7 +59,7 @@ public static class PrepareStage
         var rows = CalibrationSet.Create(
             build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
-        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. variant.Rewrites.Select(Pass.Named)], source.Answer, rows.Samples, context);
+        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. Pass.Sequence(variant.Rewrites)], rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
@@ -68,41 +68,35 @@ public static class PrepareStage
         return output;
     }
 
-    /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every score on the first of <paramref name="samples"/>.</summary>
+    /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every output (<see cref="Proof"/>).</summary>
     internal static (OnnxModel Model, PreparationReport Report) Prepare(
-        OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, Answer answer, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
+        OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
     {
-        var proof = samples.Take(ProofSamples).ToList();
-        var scores = Scores(model);
+        var before = new Proof(model, samples);
         List<PassReport> reports = [];
         foreach (var (index, pass) in passes.Index())
         {
             context.Cancellation.ThrowIfCancellationRequested();
             context.Progress.Report(new StageProgress($"prepare {shape}", index, passes.Count));
-            var before = model.Graph.Nodes.Length;
+            var nodes = model.Graph.Nodes.Length;
             var rewritten = pass.Apply(model, samples);
+            foreach (var warning in rewritten.Warnings)
+                context.Warning(warning);
             if (rewritten.Matches.Count == 0)
             {
-                reports.Add(new PassReport(pass.Name, before, before, [], null, true));
+                reports.Add(new PassReport(pass.Name, nodes, nodes, [], null, true) { Skipped = rewritten.Skipped });
                 continue;
             }
-            var moved = Scores(rewritten.Model);
-            var shift = scores.Zip(moved, (was, now) => was.Zip(now, (a, b) => Math.Abs((double)a - b)).Max()).Max();
-            var harmless = shift < LargestShift;
-            reports.Add(new PassReport(pass.Name, before, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift, harmless));
-            if (harmless)
-                (model, scores) = (rewritten.Model, moved);
+            var shift = before.Shift(rewritten.Model);
+            var isExact = shift <= Proof.Exact;
+            reports.Add(new PassReport(pass.Name, nodes, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift, isExact) { Skipped = rewritten.Skipped });
+            if (isExact)
+                model = rewritten.Model;
             else
-                context.Warning($"rewrite {pass.Name} moves fp32 scores by {shift:0.#####} (allowed: {LargestShift}); left out");
+                context.Warning($"rewrite {pass.Name} moves fp32 outputs by {shift:0.#######} of their size (allowed: {Proof.Exact}); left out");
         }
         context.Progress.Report(new StageProgress($"prepare {shape}", passes.Count, passes.Count));
         var graph = model.Graph;
         return (model, new PreparationReport(model.Opset, model.Producer, [.. graph.Inputs.Select(input => input.ToString())], [.. graph.Outputs.Select(output => output.ToString())], reports));
-
-        List<float[]> Scores(OnnxModel candidate)
-        {
-            using var scorer = new ReferenceScorer(candidate, answer);
-            return [.. proof.Select(sample => scorer.Score(sample, context.Cancellation))];
-        }
     }
 }

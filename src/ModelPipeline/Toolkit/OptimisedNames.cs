@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Toolkit;
 
@@ -11,7 +12,7 @@ namespace ModelPipeline.Toolkit;
 /// <param name="tensors">Names in a <c>.quantization.cfg</c>, in its order, which is that of execution.</param>
 public sealed partial class OptimisedNames(Graph graph, IReadOnlyList<string> tensors)
 {
-    private readonly UseDef uses = new(graph);
+    private readonly PatternMatches matches = PatternMatches.Of(graph);
     private readonly HashSet<string> names = [.. tensors];
     private readonly ILookup<string, string> byOrigin = tensors.ToLookup(Origin);
 
@@ -22,35 +23,17 @@ public sealed partial class OptimisedNames(Graph graph, IReadOnlyList<string> te
     public string? ValueOf(string tensor)
     {
         var origin = Origin(tensor);
-        if (uses.Producer(origin) is not null)
+        if (matches.Uses.Producer(origin) is not null)
             return origin;
         return graph.Nodes.FirstOrDefault(node => node.OpType == "Add" && Find(node.Output) == tensor)?.Output;
     }
 
     private string? Named(string value) => names.Contains(value) ? value : byOrigin[value].FirstOrDefault();
 
-    /// <summary>x W + b</summary>
-    private string? Biased(string value) =>
-        uses.Producer(value) is { OpType: "Add" } add && add.Inputs.Any(IsConstant)
-        && add.Inputs.FirstOrDefault(input => uses.Producer(input)?.OpType is "MatMul" or "Gemm") is { } product
-            ? Named(product)
-            : null;
+    /// <summary>x W + b is called as its product.</summary>
+    private string? Biased(string value) => matches.LinearOf(value) is { Sum: not null } linear ? Named(linear.Product.Output) : null;
 
-    /// <summary>(x - mean) / deviation * scale + bias</summary>
-    private string? LayerNorm(string value) =>
-        Behind(value, "Add") is { } scaled && Behind(scaled.Output, "Mul") is { OpType: "Div" } quotient
-        && uses.Producer(quotient.Inputs[0]) is { OpType: "Sub" } centred && uses.Producer(centred.Inputs[1]) is { OpType: "ReduceMean" } mean
-        && names.Contains(mean.Name + "_2ln")
-            ? mean.Name + "_2ln"
-            : null;
-
-    /// <summary>What is computed right before an operation with a constant.</summary>
-    private Node? Behind(string value, string operation) =>
-        uses.Producer(value) is { } node && node.OpType == operation && node.Inputs.Any(IsConstant) && node.Inputs.FirstOrDefault(input => !IsConstant(input)) is { } operand
-            ? uses.Producer(operand)
-            : null;
-
-    private bool IsConstant(string value) => uses.Constant(value) is not null;
+    private string? LayerNorm(string value) => matches.NormOf(value) is { } norm && names.Contains(norm.Nodes[0].Name + "_2ln") ? norm.Nodes[0].Name + "_2ln" : null;
 
     private static string Origin(string tensor) => Suffixes().Replace(tensor, "");
 

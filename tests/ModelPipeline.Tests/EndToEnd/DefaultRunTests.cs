@@ -186,7 +186,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     [Fact]
     public void The_mask_rewrite_found_its_constant_and_left_fp32_as_it_was()
     {
-        var report = JsonNode.Parse(File.ReadAllText(workspace.Built("prepared/1x128/fold-shapes+mask/prepare.json")))!;
+        var report = JsonNode.Parse(File.ReadAllText(workspace.Built("prepared/1x128/families/prepare.json")))!;
         var mask = report["passes"]!.AsArray().Single(pass => (string?)pass!["name"] == "mask")!;
         Assert.True((bool)mask["applied"]!);
         Assert.NotEmpty(mask["matches"]!.AsArray());

@@ -49,7 +49,7 @@ public sealed partial class GateTests(QuickRun finished)
     [Fact]
     public async Task Without_the_mask_rewrite_int8_fails_and_diagnosis_shows_where()
     {
-        using var workspace = WithoutPackage(("[fold-shapes, mask]", "[fold-shapes]"));
+        using var workspace = WithoutPackage(("[families]", "[fold-shapes]"));
         var run = await workspace.RunAsync("--variant=int8", "--verbosity=diagnostic");
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("2 gates failed", run.Error);

@@ -16,7 +16,7 @@ public sealed class ManifestLoadTests
         var bare = new VariantSpec { Name = "int8", Backend = Backend.Simulator, Precision = Precision.W8A8, Rewrites = variant.Rewrites, Gates = variant.Gates };
         Assert.Equal(bare with { Fp16 = variant.Fp16 }, variant);
         Assert.Empty(variant.Fp16);
-        Assert.Equal(["fold-shapes", "mask"], variant.Rewrites);
+        Assert.Equal(["families"], variant.Rewrites);
         Assert.Equal(new CalibrationSpec { Corpus = "sample" }, model.Calibration);
         Assert.Equal(new ValidationSpec { Corpus = "sample", Device = "simulator" }, model.Validation);
         Assert.Equal(new DeviceSpec { Name = "simulator", Kind = DeviceKind.Simulator }, manifest.Devices["simulator"]);

@@ -39,7 +39,7 @@ public sealed class RepositoryManifestTests
     {
         var sample = Manifest.Models[0];
         Assert.Equal([new InputShape(1, 128)], sample.Shapes);
-        Assert.All(sample.Variants, variant => Assert.Equal(["fold-shapes", "mask"], variant.Rewrites));
+        Assert.All(sample.Variants, variant => Assert.Equal(["families"], variant.Rewrites));
         Assert.Equal([new GateSpec("kendall_tau", 0.999, null, null)], sample.Variants[0].Gates);
         Assert.Equal(
             [new GateSpec("ndcg_at_10", null, null, 0.01), new GateSpec("kendall_tau", 0.9, null, null)], sample.Variants[1].Gates);

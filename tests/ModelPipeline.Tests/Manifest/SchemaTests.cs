@@ -1,83 +1,93 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Json.Pointer;
+using Json.Schema;
 using ModelPipeline.Manifest;
-using Newtonsoft.Json.Linq;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Tests.Manifest;
 
 /// <summary>The schema file says what the code says, and says it for editors too.</summary>
 public sealed class SchemaTests
 {
-    private static readonly JObject Schema =
-        JObject.Parse(File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json")));
+    private static readonly JsonNode Schema = JsonNode.Parse(File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json")))!;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(typeof(ModelTask), "definitions.model.properties.task")]
-    [InlineData(typeof(DeviceKind), "definitions.device.properties.kind")]
-    [InlineData(typeof(TruncationStrategy), "definitions.model.properties.tokenizer.properties.truncation")]
-    [InlineData(typeof(CalibrationStrategy), "definitions.calibration.properties.strategy")]
-    [InlineData(typeof(Backend), "definitions.variant.properties.backend")]
-    [InlineData(typeof(Precision), "definitions.variant.properties.precision")]
-    [InlineData(typeof(QuantizationAlgorithm), "definitions.algorithm")]
-    [InlineData(typeof(QuantizationMethod), "definitions.method")]
+    [InlineData(typeof(ModelTask), "/definitions/model/properties/task")]
+    [InlineData(typeof(DeviceKind), "/definitions/device/properties/kind")]
+    [InlineData(typeof(TruncationStrategy), "/definitions/model/properties/tokenizer/properties/truncation")]
+    [InlineData(typeof(CalibrationStrategy), "/definitions/calibration/properties/strategy")]
+    [InlineData(typeof(Backend), "/definitions/variant/properties/backend")]
+    [InlineData(typeof(Precision), "/definitions/variant/properties/precision")]
+    [InlineData(typeof(QuantizationAlgorithm), "/definitions/algorithm")]
+    [InlineData(typeof(QuantizationMethod), "/definitions/method")]
     public void An_enum_has_the_values_of_its_type(Type type, string path) => Assert.Equal(
         Enum.GetNames(type).Select(name => name.ToLowerInvariant()),
-        Schema.SelectToken(path)!["enum"]!.Select(value => ((string)value!).Replace("_", "")));
+        At(path)!["enum"]!.AsArray().Select(value => ((string)value!).Replace("_", "")));
 
     [Fact]
     public void Rewrites_and_gates_have_the_names_that_stages_know()
     {
-        Assert.Equal(["fold-shapes", "mask", "dead-nodes", "share-initializers", "outlier-split"], Schema.SelectToken("definitions.rewrites.items.enum")!.Values<string>());
+        Assert.Equal(
+            [Pass.FamiliesName, .. Pass.All.Select(pass => pass.Name)],
+            At("/definitions/rewrites/items/enum")!.AsArray().Select(name => (string?)name));
         Assert.Equal(
             [
                 "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
                 "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "size_mb",
                 "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "request_p50_ms", "request_p95_ms", "compile",
             ],
-            ((JObject)Schema.SelectToken("definitions.gates.properties")!).Properties().Select(gate => gate.Name));
+            At("/definitions/gates/properties")!.AsObject().Select(gate => gate.Key));
     }
+
+    [Fact]
+    public void Poolings_are_those_that_the_inspection_knows() => Assert.Equal(
+        ModelPipeline.Inspection.TokenPooling.All.Select(pooling => pooling.Name),
+        At("/definitions/model/properties/pooling/enum")!.AsArray().Select(name => (string?)name));
 
     [Fact]
     public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
         (1, ManifestOverrides.MaxSamples),
-        ((int)Schema.SelectToken("definitions.calibration.properties.samples.minimum")!, (int)Schema.SelectToken("definitions.calibration.properties.samples.maximum")!));
+        ((int)At("/definitions/calibration/properties/samples/minimum")!, (int)At("/definitions/calibration/properties/samples/maximum")!));
 
     [Fact]
     public void Defaults_stated_at_a_property_are_those_stated_for_the_whole()
     {
         foreach (var whole in new[] { "calibration", "validation", "latency", "decide" })
-            foreach (var property in ((JObject)Schema.SelectToken($"definitions.{whole}.properties")!).Properties())
-                if (property.Value["default"] is { } stated)
-                    Assert.Equal(stated, Schema.SelectToken($"definitions.{whole}.default.{property.Name}"), JToken.EqualityComparer);
+            foreach (var property in At($"/definitions/{whole}/properties")!.AsObject())
+                if (property.Value!["default"] is { } stated)
+                    Assert.True(JsonNode.DeepEquals(stated, At($"/definitions/{whole}/default/{property.Key}")), property.Key);
     }
 
     [Fact]
     public void Every_enum_is_compared_with_something_here() =>
-        // Eight types above, parts of types (precisions that can be measured, platforms of loopback devices), and the two open lists: targets of the toolkit and names of passes.
-        Assert.Equal(12, Schema.Descendants().OfType<JProperty>().Count(property => property.Name == "enum"));
+        // Eight types above, parts of types (precisions that can be measured, platforms of loopback devices), and the open lists: targets of the toolkit, names of passes and of poolings.
+        Assert.Equal(13, Objects(Schema).Count(each => each.ContainsKey("enum")));
 
     [Fact]
-    public void The_embedded_schema_is_the_file() => Assert.Equal(
-        Schema["definitions"]!["rewrites"]!["default"], ManifestSchema.BuiltIn["defaults"]!["rewrites"], JToken.EqualityComparer);
+    public void The_embedded_schema_is_the_file() =>
+        Assert.True(JsonNode.DeepEquals(At("/definitions/rewrites/default"), ManifestSchema.BuiltIn["defaults"]!["rewrites"]));
 
     [Fact]
     public async Task An_editor_finds_no_fault_in_models_yaml_as_it_is_written()
     {
         var written = YamlDocument.Read(await File.ReadAllTextAsync(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), Cancellation), new Diagnostics("models.yaml"))!;
         Assert.Contains("${", written.ToString());
-        var schema = await NJsonSchema.JsonSchema.FromJsonAsync(Schema.ToString(), Cancellation);
-        Assert.Empty(schema.Validate(written));
+        Assert.True(JsonSchema.FromText(Schema.ToString()).Evaluate(JsonSerializer.SerializeToElement(written)).IsValid);
     }
 
     [Fact]
     public void Every_object_is_closed_and_every_property_explained()
     {
-        foreach (var definition in Schema.DescendantsAndSelf().OfType<JObject>().Where(each => (string?)each["type"] == "object"))
-            Assert.False((bool)(definition["additionalProperties"] ?? throw new Xunit.Sdk.XunitException($"{definition.Path} is open")), definition.Path);
-        foreach (var property in Schema.Descendants().OfType<JProperty>().Where(each => each.Name == "properties").SelectMany(each => ((JObject)each.Value).Properties()))
+        // What describes a value says its type; "properties" and "default" hold names.
+        foreach (var definition in Objects(Schema).Where(each => each["type"] is JsonValue type && (string?)type == "object"))
+            Assert.False((bool)(definition["additionalProperties"] ?? throw new Xunit.Sdk.XunitException($"{definition.GetPath()} is open")), definition.GetPath());
+        foreach (var (_, property) in Objects(Schema).Where(each => each.Parent is JsonObject && each.GetPropertyName() == "properties").SelectMany(each => each))
         {
-            var explained = property.Value["description"] ?? Schema.SelectToken(((string)property.Value["$ref"]!)[2..].Replace('/', '.'))!["description"];
-            Assert.False(string.IsNullOrWhiteSpace((string?)explained), property.Path);
+            var explained = property!["description"] ?? At(((string)property["$ref"]!)[1..])!["description"];
+            Assert.False(string.IsNullOrWhiteSpace((string?)explained), property.GetPath());
         }
     }
 
@@ -86,8 +96,17 @@ public sealed class SchemaTests
     {
         var manifest = ManifestFile.Load(ManifestFile.Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
             .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }") + "\n" + Flow("defaults") + "\n" + Flow("devices") + "\n");
-        Assert.Equal(["fold-shapes", "mask"], manifest.Models[0].Variants[0].Rewrites);
+        Assert.Equal(["families"], manifest.Models[0].Variants[0].Rewrites);
 
-        string Flow(string key) => $"{key}: {ManifestSchema.BuiltIn[key]!.ToString(Newtonsoft.Json.Formatting.None)}";
+        string Flow(string key) => $"{key}: {ManifestSchema.BuiltIn[key]!.ToJsonString()}";
     }
+
+    private static JsonNode? At(string pointer) => JsonPointer.Parse(pointer).TryEvaluate(Schema, out var found) ? found : null;
+
+    private static IEnumerable<JsonObject> Objects(JsonNode? node) => node switch
+    {
+        JsonObject mapping => mapping.SelectMany(entry => Objects(entry.Value)).Prepend(mapping),
+        JsonArray list => list.SelectMany(Objects),
+        _ => [],
+    };
 }

@@ -32,6 +32,16 @@ public sealed class AttentionMaskTests
             [Kept(g), g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(1L, 1, 4, 4))], Attributes.Of("value", Tensor.Vector(0f))), g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(1L, 1, 4, 4))], Attributes.Of("value", Tensor.Vector(float.MinValue)))])),
         ["a mask folded into a constant"] = g => Masked(g, g.Constant(Tensor.Of<float>([1, 1, 1, 4], [0, 0, 0, float.MinValue]))),
         ["the larger of sum and bound"] = g => Softmax(g, g.Node("Max", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-10000)])]), g.Scalar(float.MinValue)])),
+        ["(mask - 1) * 1e12"] = g => Masked(g, g.Node("Mul", [g.Node("Sub", [g.Node("Cast", [MaskInput(g)], To(ElementType.Float)), g.Scalar(1)]), g.Scalar(1e12f)])),
+        ["(1 - mask) * -9999"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Scalar(-9999)])),
+        ["scores - (1 - mask) * 1e4"] = g => Softmax(g, g.Node("Sub", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(1e4f)])])),
+        ["Neg of a huge number"] = g => Masked(g, g.Node("Neg", [g.Node("Mul", [Inverted(g), g.Scalar(1e9f)])])),
+        ["log of the mask"] = g => Masked(g, g.Node("Log", [g.Node("Cast", [MaskInput(g)], To(ElementType.Float))])),
+        ["(1 - mask) / -1e-8"] = g => Masked(g, g.Node("Div", [Inverted(g), g.Scalar(-1e-8f)])),
+        ["a mask before the scale"] = g => Softmax(g, g.Node("Div", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-1e9f)])]), g.Scalar(8)])),
+        ["a mask before the scale, by choice"] = g => Softmax(g, g.Node("Mul", [g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e9f)]), g.Scalar(0.125f)])),
+        ["a window, and what is no padding"] = g => Masked(g, g.Node("Where",
+            [g.Node("And", [Kept(g), g.Constant(Tensor.Of<bool>([1, 1, 4, 4], [.. Enumerable.Range(0, 16).Select(i => Math.Abs((i / 4) - (i % 4)) < 2)]))]), g.Scalar(0), g.Scalar(float.MinValue)])),
         ["scores from q and k scaled before their product"] = g =>
         {
             var root = g.Scalar(MathF.Sqrt(MathF.Sqrt(1 / 8f)));
@@ -74,6 +84,32 @@ public sealed class AttentionMaskTests
 
     private static float[] Probabilities(OnnxModel model, string output) => GraphBuilder.Run(model, output,
         [.. model.Graph.Inputs.Select(_ => OrtValue.CreateTensorValueFromMemory(Mask, [1, 4]))]);
+
+    [Fact]
+    public void A_mask_that_is_not_understood_is_warned_of()
+    {
+        var g = new GraphBuilder();
+        var mask = g.Node("Cast", [MaskInput(g)], To(ElementType.Float));
+        var model = g.Build(Softmax(g, g.Node("Add", [ScoresOf(g), g.Node("Mul", [mask, g.Scalar(1e4f)])])));
+
+        var rewritten = Pass.Named("mask").Apply(model);
+
+        Assert.Empty(rewritten.Matches);
+        Assert.Contains("a Softmax reads the attention mask at Add_", Assert.Single(rewritten.Warnings));
+    }
+
+    [Fact]
+    public void Scores_that_range_wider_than_30_take_a_mask_of_minus_100()
+    {
+        var g = new GraphBuilder();
+        var wide = g.Node("Mul", [ScoresOf(g), g.Scalar(-8)]);
+        var model = g.Build(Softmax(g, g.Node("Add", [wide, g.Node("Mul", [Inverted(g), g.Scalar(-10000)])])));
+
+        var rewritten = Pass.Named("mask").Apply(model);
+
+        Assert.Contains("-> -100", Assert.Single(rewritten.Matches));
+        Assert.Empty(Pass.Named("mask").Apply(rewritten.Model).Matches);
+    }
 
     [Fact]
     public void The_constant_of_a_float16_export_becomes_minus_30()
@@ -130,7 +166,7 @@ public sealed class AttentionMaskTests
 
         var rewritten = Pass.Named("mask").Apply(model).Model;
 
-        Assert.Equal(-30, rewritten.Graph.Initializers["lowest_mask"].SingleFloat());
+        Assert.Equal(-30, rewritten.Graph.Initializers["mask_value"].SingleFloat());
         Assert.Equal(-1e5f, rewritten.Graph.Initializers["lowest"].SingleFloat());
         Assert.Equal(Probabilities(model, pooled), Probabilities(rewritten, pooled));
         Assert.Same(rewritten, Pass.Named("mask").Apply(rewritten).Model);

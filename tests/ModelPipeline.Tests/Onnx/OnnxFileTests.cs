@@ -142,7 +142,7 @@ public sealed class OnnxFileTests
         { "imports no version of the standard operator set", model => model.OpsetImport.RemoveAt(0) },
         { "holds 1 local functions; export the model with them inlined", model => model.Functions.Add(new FunctionProto { Name = "f" }) },
         { "sparse initializers are not supported", model => model.Graph.SparseInitializer.Add(new SparseTensorProto()) },
-        { "node 'Relu_1' is control flow (If); export the model without it", model => { model.Graph.Node[1].OpType = "If"; model.Graph.Node[1].Attribute.Add(new AttributeProto { Name = "then_branch", G = new GraphProto() }); } },
+        { "node 'Relu_1' is control flow (Loop); export the model without it", model => { model.Graph.Node[1].OpType = "Loop"; model.Graph.Node[1].Attribute.Add(new AttributeProto { Name = "body", G = new GraphProto() }); } },
         { "initializer 'w' stands there twice", model => model.Graph.Initializer.Add(model.Graph.Initializer[0].Clone()) },
         { "an initializer has no name", model => model.Graph.Initializer[0].Name = "" },
         { "input 'x' has no name or stands there twice", model => model.Graph.Input.Add(model.Graph.Input[0].Clone()) },

@@ -1,0 +1,59 @@
+namespace ModelPipeline.Onnx.Patterns;
+
+/// <summary>What a transformer is made of, as found in one graph. Passes, quantizers and reports ask here, so that each form is known to all of them.</summary>
+internal sealed class PatternMatches
+{
+    private readonly HashSet<string> varying;
+    private readonly Dictionary<string, Linear> linearsByOutput = [];
+    private readonly Dictionary<string, LayerNorm> normsByOutput = [];
+
+    private PatternMatches(Graph graph)
+    {
+        Graph = graph;
+        Uses = new UseDef(graph);
+        varying = Varying(graph);
+        Linears = [.. graph.Nodes.Select(node => Linear.Of(node, Uses)).OfType<Linear>()];
+        LayerNorms = [.. graph.Nodes.Select(node => LayerNorm.Of(node, Uses)).OfType<LayerNorm>()];
+        Gelus = [.. graph.Nodes.Select(node => Gelu.Of(node, Uses)).OfType<Gelu>()];
+        Attentions = [.. graph.Nodes.Select(node => Attention.Of(node, this)).OfType<Attention>()];
+        foreach (var linear in Linears)
+            linearsByOutput[linear.Output] = linear;
+        foreach (var norm in LayerNorms)
+            normsByOutput[norm.Output] = norm;
+        FeedForwards = [.. Gelus.Select(gelu => FeedForward.Of(gelu, this)).OfType<FeedForward>()];
+    }
+
+    public static PatternMatches Of(Graph graph) => new(graph);
+
+    public Graph Graph { get; }
+
+    public UseDef Uses { get; }
+
+    /// <summary>In graph order, like all of these.</summary>
+    public IReadOnlyList<Linear> Linears { get; }
+
+    public IReadOnlyList<LayerNorm> LayerNorms { get; }
+
+    public IReadOnlyList<Gelu> Gelus { get; }
+
+    public IReadOnlyList<Attention> Attentions { get; }
+
+    public IReadOnlyList<FeedForward> FeedForwards { get; }
+
+    /// <summary>The projection that writes a value; null if none does.</summary>
+    public Linear? LinearOf(string value) => linearsByOutput.GetValueOrDefault(value);
+
+    /// <summary>The norm that writes a value; null if none does.</summary>
+    public LayerNorm? NormOf(string value) => normsByOutput.GetValueOrDefault(value);
+
+    /// <summary>Whether a value depends on constants and on shapes alone.</summary>
+    public bool IsStatic(string value) => !varying.Contains(value);
+
+    private static HashSet<string> Varying(Graph graph)
+    {
+        var varying = graph.Inputs.Select(input => input.Name).ToHashSet();
+        foreach (var node in graph.Nodes.Where(node => node.OpType is not ("Shape" or "Size") && node.Inputs.Any(varying.Contains)))
+            varying.UnionWith(node.Outputs);
+        return varying;
+    }
+}
