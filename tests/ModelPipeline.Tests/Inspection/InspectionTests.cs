@@ -1,7 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Onnx;
-using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Stages;
 using Tensor = ModelPipeline.Onnx.Tensor;

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Core;
 using ModelPipeline.Inspection;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
