@@ -2,7 +2,7 @@ using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Validation;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Benchmarks;
 

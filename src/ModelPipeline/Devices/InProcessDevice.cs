@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
@@ -133,11 +134,23 @@ internal sealed class InProcessDevice : Device
         return context;
     }
 
-    private unsafe MachineReport Report()
+    /// <summary>Where a device of kind <c>local</c> has its librknnrt.so: as declared, else where the shim finds it; empty if nowhere.</summary>
+    /// <exception cref="PipelineException">The shim is missing, or is another one.</exception>
+    public static string RuntimeLibraryOf(DeviceSpec spec)
+    {
+        NativeShim.Require();
+        NativeShim.Check(NativeShim.OpenMachine(JsonSerializer.Serialize(new("", spec.RuntimeLibrary, Lock: null), AgentJson.Default.MachineOptions), out var machine));
+        using (machine)
+            return (string)JsonNode.Parse(Describe(machine))!["facts"]!["runtime_library"]!;
+    }
+
+    private MachineReport Report() => JsonSerializer.Deserialize(Describe(machine), AgentJson.Default.MachineReport)!;
+
+    private static unsafe string Describe(NativeShim.MachineHandle machine)
     {
         var (status, text) = NativeShim.Read((byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(machine, buffer, capacity, out length));
         NativeShim.Check(status);
-        return JsonSerializer.Deserialize(text, AgentJson.Default.MachineReport)!;
+        return text;
     }
 
     private void Unload()

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using CliWrap;
+using CliWrap.Buffered;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
@@ -151,23 +153,18 @@ internal sealed class LoopbackBoard : IAsyncDisposable
 
     private async Task KeyAsync(string name, CancellationToken cancellation)
     {
-        using var process = Process.Start(new ProcessStartInfo(
-            Find("ssh-keygen", "openssh-client"), ["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", folder[name]])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardError = true,
-        })!;
-        process.StandardInput.Close();
-        var errors = await process.StandardError.ReadToEndAsync(cancellation).ConfigureAwait(false);
-        await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
-        if (process.ExitCode != 0)
-            throw new PipelineException($"device '{Spec.Name}': ssh-keygen fails: {errors.Trim()}");
+        var made = await Cli.Wrap(Find("ssh-keygen", "openssh-client"))
+            .WithArguments(["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", folder[name]])
+            .WithValidation(CommandResultValidation.None).ExecuteBufferedAsync(cancellation).ConfigureAwait(false);
+        if (made.ExitCode != 0)
+            throw new PipelineException($"device '{Spec.Name}': ssh-keygen fails: {made.StandardError.Trim()}");
     }
 
     /// <summary>Starts the server; false when it ended again.</summary>
     private async Task<bool> ListensAsync(string sshd, CancellationToken cancellation)
     {
         log.Clear();
+        // Not CliWrap: the server's input must stay open until this process is gone, and its output is read before it ends.
         server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", .. place.Launcher, sshd, "-D", "-e", "-f", folder["sshd_config"]])
         {
             RedirectStandardInput = true,

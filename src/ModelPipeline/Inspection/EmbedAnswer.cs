@@ -7,14 +7,10 @@ internal static class EmbedAnswer
     private static readonly string[] States = ["last_hidden_state", "token_embeddings"];
     private static readonly string[] Scores = ["logits", "scores", "score"];
 
-    /// <param name="choice">The outputs.</param>
-    /// <param name="pooling">As declared in models.yaml; null if it is left open.</param>
-    /// <param name="normalize">As declared in models.yaml; null if it is left open.</param>
-    /// <param name="files">Of the model's repository; null if there are none.</param>
-    /// <param name="notes">Takes what was found.</param>
-    /// <returns>Null, with the reason noted, if no output is an embedding.</returns>
-    public static Answer? Choose(OutputChoice choice, string? pooling, bool? normalize, SentenceTransformersFiles? files, InspectionNotes notes)
+    /// <summary>Null, with the reason noted, if no output is an embedding.</summary>
+    public static Answer? Choose(OutputChoice choice, InspectionNotes notes)
     {
+        var (pooling, files) = (choice.Model.Pooling, choice.Files);
         string[] names = pooling is null or "none" ? [.. Pooled, .. States] : [.. States, .. Pooled];
         if (choice.Choose(names, "embedding", notes) is not { } output)
             return null;
@@ -31,7 +27,7 @@ internal static class EmbedAnswer
         };
         if (answer is null)
             return null;
-        answer = answer with { Normalize = normalize ?? files?.Normalizes ?? false };
+        answer = answer with { Normalize = choice.Model.Normalize ?? files?.Normalizes ?? false };
         notes.Note("embedding", $"{answer} of {output}");
         if (files?.Unsupported is { Count: > 0 } modules)
             notes.Warn("embedding", $"the repository's modules.json goes on with {string.Join(", ", modules)}, which is no part of the ONNX file: the embeddings here are those before it");

@@ -11,7 +11,9 @@ namespace ModelPipeline.Inspection;
 /// <param name="Source">As it was fetched.</param>
 /// <param name="Tokenizer">Of its vocabulary.</param>
 /// <param name="Files">Of its repository, or beside its file; null if there are none.</param>
-internal sealed record InspectionSubject(ModelSpec Model, OnnxModel Source, PairTokenizer Tokenizer, SentenceTransformersFiles? Files);
+/// <param name="Choose">The task's way to its answer; null, with the reason noted, if no output is one.</param>
+internal sealed record InspectionSubject(
+    ModelSpec Model, OnnxModel Source, PairTokenizer Tokenizer, SentenceTransformersFiles? Files, Func<OutputChoice, InspectionNotes, Answer?> Choose);
 
 /// <summary>Decides what a model's answer is, and whether source, tokenizer, shapes and task fit together, before anything is built.</summary>
 internal static class ModelInspector
@@ -36,10 +38,7 @@ internal static class ModelInspector
         foreach (var shape in model.Shapes)
             PinShapes.Apply(source, shape);
         var outputs = Outputs(source, subject, tables, cancellation);
-        var choice = new OutputChoice(outputs, model.Output ?? new OutputSpec());
-        var answer = model.Task == ModelTask.Rerank
-            ? RerankAnswer.Choose(choice, notes)
-            : EmbedAnswer.Choose(choice, model.Pooling, model.Normalize, subject.Files, notes);
+        var answer = subject.Choose(new OutputChoice(outputs, model, subject.Files), notes);
         notes.ThrowIfAny(model.Name);
         if (outputs.Count > 1)
             notes.Note("outputs", $"of {OutputShape.List(outputs)}, all but {answer!.Output} are left out");

@@ -4,9 +4,13 @@ namespace ModelPipeline.Inspection;
 
 /// <summary>What is known about the outputs of a model when its answer is looked for.</summary>
 /// <param name="Outputs">All of them, as the model gives them.</param>
-/// <param name="Declared">What models.yaml says of it.</param>
-internal sealed record OutputChoice(IReadOnlyList<OutputShape> Outputs, OutputSpec Declared)
+/// <param name="Model">As models.yaml declares it.</param>
+/// <param name="Files">Of its repository, or beside its file; null if there are none.</param>
+internal sealed record OutputChoice(IReadOnlyList<OutputShape> Outputs, ModelSpec Model, SentenceTransformersFiles? Files)
 {
+    /// <summary>What models.yaml says of the output.</summary>
+    public OutputSpec Declared => Model.Output ?? new OutputSpec();
+
     /// <summary>The declared output, the only one, or the one that has the first of the names that any has; null, with the reason noted, if there is no such.</summary>
     public OutputShape? Choose(IReadOnlyList<string> names, string what, InspectionNotes notes)
     {

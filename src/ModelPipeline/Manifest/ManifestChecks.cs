@@ -18,6 +18,7 @@ internal static class ManifestChecks
         var defaults = Find(root, "defaults");
 
         Settings(defaults);
+        GateChecks.Check(Find(defaults, "gates"), task: null, errors);
         foreach (var device in Mappings(Find(root, "devices")))
             Device(device, errors);
         foreach (var model in Mappings(Find(root, "models")))
@@ -29,9 +30,12 @@ internal static class ManifestChecks
             Answer(model, errors);
             if (!Has(Find(model, "calibration"), "corpus") && !Has(Find(defaults, "calibration"), "corpus"))
                 errors.AddToKey(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            var task = Text(model, "task");
+            GateChecks.Check(Find(model, "gates"), task, errors);
             foreach (var variant in Mappings(Find(model, "variants")))
             {
                 Precision(variant, errors);
+                GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
                 var toolkit = Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
                 DynamicInput(variant, model, TextOf(toolkit), errors);
@@ -85,10 +89,10 @@ internal static class ManifestChecks
         var (task, output) = (Text(model, "task"), model["output"] as JsonObject);
         if (output?["label"] is not null && output["difference"] is { } difference)
             errors.Add(difference, "'difference' beside 'label': the score is one of the two");
-        foreach (var key in Names(model).Where(key => task == "rerank" && (key is "pooling" or "normalize")))
-            errors.AddToKey(model, key, $"task rerank has no {key}: it is for task embed");
-        foreach (var key in Names(output).Where(key => task == "embed" && (key is "label" or "difference")))
-            errors.AddToKey(output!, key, $"task embed has no {key}: it is for task rerank");
+        foreach (var key in Names(model).Where(key => task is "rerank" or "classify" && (key is "pooling" or "normalize")))
+            errors.AddToKey(model, key, $"task {task} has no {key}: it is for task embed");
+        foreach (var key in Names(output).Where(key => task is "embed" or "classify" && (key is "label" or "difference")))
+            errors.AddToKey(output!, key, $"task {task} has no {key}: it is for task rerank");
     }
 
     private static void Precision(JsonObject variant, Diagnostics errors)

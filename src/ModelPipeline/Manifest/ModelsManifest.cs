@@ -17,8 +17,6 @@ public sealed record ModelsManifest
     public bool? Quantize { get; init; }
 }
 
-public enum ModelTask { Rerank, Embed }
-
 /// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
 public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
@@ -59,7 +57,8 @@ public sealed record ModelSpec
     public required string Name { get; init; }
     /// <summary>Semantic version of what is packaged.</summary>
     public required string Version { get; init; }
-    public required ModelTask Task { get; init; }
+    /// <summary>Name of a kind of task: rerank, embed ...</summary>
+    public required string Task { get; init; }
     /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
     public bool Default { get; init; } = true;
     public string? Licence { get; init; }
@@ -87,7 +86,7 @@ public sealed record ModelSpec
 
     /// <summary>Files of the model's repository that are read where this leaves open how an embedder pools.</summary>
     [JsonIgnore]
-    internal IReadOnlyList<string> FilesBeside => Task == ModelTask.Embed && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
+    internal IReadOnlyList<string> FilesBeside => Task == "embed" && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
 }
 
 /// <summary>Which output is the answer; what is null is decided by name and shape. At most one of label and difference is set.</summary>

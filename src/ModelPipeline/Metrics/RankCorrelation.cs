@@ -1,4 +1,5 @@
 using System.Numerics;
+using MathNet.Numerics.Statistics;
 
 namespace ModelPipeline.Metrics;
 
@@ -33,34 +34,9 @@ public static class RankCorrelation
     public static double Spearman<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> y) where T : INumber<T>
     {
         RequireSameLength(x.Length, y.Length);
-        var (rankX, rankY) = (AverageRanks(x), AverageRanks(y));
-        var middle = (x.Length + 1) / 2.0;
-        double covariance = 0, varianceX = 0, varianceY = 0;
-        for (var i = 0; i < rankX.Length; i++)
-        {
-            covariance += (rankX[i] - middle) * (rankY[i] - middle);
-            varianceX += (rankX[i] - middle) * (rankX[i] - middle);
-            varianceY += (rankY[i] - middle) * (rankY[i] - middle);
-        }
-        return covariance / Math.Sqrt(varianceX * varianceY);
-    }
+        return Correlation.Spearman(Doubles(x), Doubles(y));
 
-    /// <summary>1 for the smallest value; tied values share the mean of their ranks.</summary>
-    public static double[] AverageRanks<T>(ReadOnlySpan<T> values) where T : INumber<T>
-    {
-        var sorted = values.ToArray();
-        var order = Enumerable.Range(0, sorted.Length).ToArray();
-        Array.Sort(sorted, order);
-        var ranks = new double[order.Length];
-        for (int start = 0, end; start < order.Length; start = end)
-        {
-            end = start + 1;
-            while (end < sorted.Length && sorted[end] == sorted[start])
-                end++;
-            foreach (var item in order.AsSpan(start..end))
-                ranks[item] = (start + 1 + end) / 2.0;
-        }
-        return ranks;
+        static double[] Doubles(ReadOnlySpan<T> values) => Array.ConvertAll(values.ToArray(), double.CreateChecked);
     }
 
     /// <summary>Number of pairs of equal values.</summary>

@@ -17,9 +17,9 @@ internal static unsafe partial class NativeShim
         {
             found = GetAbiVersion();
         }
-        catch (DllNotFoundException e)
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or EntryPointNotFoundException)
         {
-            throw new PipelineException($"librknnshim.so is missing from {AppContext.BaseDirectory}: build the project again; it is made from native/ by CMake.", inner: e);
+            throw new PipelineException($"librknnshim.so is missing from {AppContext.BaseDirectory}, or is no such library: build the project again; it is made from native/ by CMake.", inner: e);
         }
         return found == AbiVersion ? true
             : throw new PipelineException($"librknnshim.so has ABI version {found}, this program needs {AbiVersion}: build both from the same sources.");

@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
@@ -67,7 +68,7 @@ public sealed record PackageContent(
     {
         Name = Model.Name,
         Version = Model.Version,
-        Task = Model.Task,
+        Task = ModelTask.Named(Model.Task),
         Licence = Model.Licence,
         Answer = Answer,
         Origin = PackageManifest.OriginOf(Model.Source),

@@ -4,8 +4,8 @@ using ModelPipeline.Artifacts;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Decision;
 using ModelPipeline.Inspection;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 

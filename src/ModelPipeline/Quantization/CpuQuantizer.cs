@@ -1,3 +1,4 @@
+using MathNet.Numerics.Statistics;
 using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
@@ -102,19 +103,11 @@ public static class CpuQuantizer
         // Variances of independent errors add up; what shifts or stretches all outputs alike changes no order, and is none.
         Func<CpuQuantization, double> ErrorOn(Func<OnnxModel, float[]> samples)
         {
-            var reference = samples(model);
-            return candidate => 1 - Math.Pow(Correlation(reference, samples(candidate.Model)), 2);
+            var reference = Doubles(samples(model));
+            return candidate => 1 - Math.Pow(Correlation.Pearson(reference, Doubles(samples(candidate.Model))), 2);
         }
-    }
 
-    /// <summary>Pearson's, [-1, 1].</summary>
-    private static double Correlation(float[] x, float[] y)
-    {
-        var (xMean, yMean) = (x.Average(value => (double)value), y.Average(value => (double)value));
-        var (xx, yy, xy) = (0.0, 0.0, 0.0);
-        foreach (var (a, b) in x.Zip(y, (a, b) => (a - xMean, b - yMean)))
-            (xx, yy, xy) = (xx + (a * a), yy + (b * b), xy + (a * b));
-        return xy / Math.Sqrt(xx * yy);
+        static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);
     }
 
     private static void Require(OnnxModel model, CpuQuantizationSettings settings)

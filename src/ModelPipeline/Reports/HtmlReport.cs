@@ -3,6 +3,7 @@ using System.Text;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Reports;
@@ -25,7 +26,7 @@ public static class HtmlReport
                 ? "<p><span class=\"tag simulated\">simulated</span> Variants with this mark were not run on an NPU. Their figures predict; they are no measurements.</p>"
                 : "",
             ["summary"] = Summary(reports, shown),
-            ["comparison"] = string.Concat(shown.Where(metric => metric.Name is Metric.NdcgAt10 or Metric.CosineMean or Metric.KendallTau or Metric.SizeMb)
+            ["comparison"] = string.Concat(shown.Where(metric => subject.Task.Headline.Take(2).Append(Metric.SizeMb).Contains(metric.Name))
                 .Select(metric => Charts.Comparison(metric, reports))),
             ["toolkit"] = ToolkitSections.Comparison(reports),
             ["latency"] = latency?.Render(reports) ?? "",
@@ -34,12 +35,8 @@ public static class HtmlReport
         });
     }
 
-    private static string Subtitle(ValidationReport report) => report.Subject.Task switch
-    {
-        ModelTask.Rerank => FormattableString.Invariant(
-            $"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
-        _ => FormattableString.Invariant($"Embedder, validated on {report.Texts.Count:N0} texts of corpus {report.Subject.Corpus}, against fp32 ONNX"),
-    };
+    private static string Subtitle(ValidationReport report) =>
+        $"{report.Subject.Task.Noun}, validated on {report.Subject.Task.Counted(report.Measured)} of corpus {report.Subject.Corpus}, against fp32 ONNX";
 
     /// <summary>A row a metric, a column a variant: narrow enough for a phone.</summary>
     private static string Summary(IReadOnlyList<ValidationReport> reports, IReadOnlyList<Metric> shown)
@@ -118,6 +115,6 @@ public static class HtmlReport
     {
         GateResult.Passed => "passed",
         GateResult.Failed => "failed",
-        _ => "not measured",
+        GateResult.NotMeasured => "not measured",
     };
 }

@@ -16,11 +16,7 @@ internal static class ModelCard
     {
         ["name"] = Markdown.Escape(manifest.Name),
         ["version"] = Markdown.Escape(manifest.Version),
-        ["what"] = manifest.Task switch
-        {
-            ModelTask.Rerank => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.",
-            _ => "An embedder that turns a text into a vector; similar texts have a large cosine.",
-        },
+        ["what"] = manifest.Task.Description,
         ["notice"] = string.Join(' ', Notices(manifest)),
         ["origin"] = Markdown.Escape(manifest.Origin),
         ["licence"] = Markdown.Escape(manifest.Licence ?? "not stated: see the origin"),
@@ -58,7 +54,7 @@ internal static class ModelCard
 
     private static Metric[] Shown(PackageManifest manifest)
     {
-        string[] names = [Metric.NdcgAt10, Metric.KendallTau, Metric.CosineMean, Metric.CosineMin, Metric.SizeMb];
+        string[] names = [.. manifest.Task.Headline, Metric.SizeMb];
         return [.. names.Where(name => manifest.Variants.Any(variant => variant.Figures.ContainsKey(name))).Select(Metric.Named)];
     }
 
@@ -128,7 +124,7 @@ internal static class ModelCard
     {
         GateResult.Passed => "passed",
         GateResult.Failed => "**failed**",
-        _ => "not measured",
+        GateResult.NotMeasured => "not measured",
     };
 
     private static string What(PackageFile file) => file.Role switch
@@ -141,17 +137,14 @@ internal static class ModelCard
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",
         PackageRole.Sbom => "what the release is made of, CycloneDX",
-        _ => "why production runs what it runs",
+        PackageRole.Decision => "why production runs what it runs",
     };
 
     private static string Usage(ModelSpec model, PackageManifest manifest)
     {
         var usage = new StringBuilder("Inputs are `input_ids`, `attention_mask` and `token_type_ids`, int64 at one of the shapes above: ");
-        var row = manifest.Task == ModelTask.Rerank ? "`[CLS] query [SEP] passage [SEP]`" : "`[CLS] text [SEP]`";
-        usage.Append(manifest.Files.Any(file => file.Name == "vocab.txt") ? $"{row}, padded with zeros. " : "rows as the tokenizer's files have them, padded with its padding token. ");
-        usage.Append(manifest.Task == ModelTask.Rerank
-            ? "The output is one float a pair: sort passages by it, descending."
-            : "Pool the output over the tokens whose mask is 1.");
+        usage.Append(manifest.Files.Any(file => file.Name == "vocab.txt") ? $"{manifest.Task.Row}, padded with zeros. " : "rows as the tokenizer's files have them, padded with its padding token. ");
+        usage.Append(manifest.Task.Usage);
         if (model.Tokenizer.Prefixes is { } prefixes)
             usage.Append($" Put '{Markdown.Escape(prefixes.Query)}' before queries and '{Markdown.Escape(prefixes.Passage)}' before passages.");
         var extensions = manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => Path.GetExtension(file.Name)).ToHashSet();

@@ -58,8 +58,7 @@ internal static class ToolkitSections
     /// <summary>The validated scores, and below them those of others for the same texts.</summary>
     private static string Opinions(ValidationReport report, IReadOnlyList<Opinion> opinions)
     {
-        string[] names = report.Subject.Task == ModelTask.Rerank ? [Metric.NdcgAt10, Metric.KendallTau] : [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];
-        Metric[] metrics = [.. names.Select(Metric.Named)];
+        Metric[] metrics = [.. report.Subject.Task.Headline.Select(Metric.Named)];
         var section = new StringBuilder("<h3>Other opinions</h3>\n<div class=\"scroll\"><table>\n<tr><th>Scores of</th>");
         section.AppendJoin("", metrics.Select(metric => $"<th>{Plot.Escape(metric.Label)}</th>")).Append("<th>Kendall tau to this variant</th></tr>\n");
         Row($"this variant on {report.Subject.Device}", report.Figures, null);

@@ -118,7 +118,7 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         DeviceKind.Local => [Runtime(device), Board(device)],
         DeviceKind.Ssh => [Agent(device, Arm64), HostKey(device), Identity(device), await ReachableAsync(device, cancellation).ConfigureAwait(false)],
         DeviceKind.Loopback => Loopback(device, device.Platform ?? SshSettings.ThisPlatform),
-        _ => [],
+        DeviceKind.Simulator => [],
     };
 
     /// <summary>An SSH server, what boards run, and an emulator where that is for another kind of processor.</summary>
@@ -147,10 +147,15 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
 
     private static Finding Runtime(DeviceSpec device)
     {
-        var library = device.RuntimeLibrary ?? new[] { "/usr/lib/librknnrt.so", "/usr/lib/aarch64-linux-gnu/librknnrt.so", "/usr/local/lib/librknnrt.so" }.FirstOrDefault(File.Exists);
-        return library is not null && File.Exists(library)
-            ? new Finding($"device {device.Name}", "librknnrt.so", library, null)
-            : new Finding($"device {device.Name}", "librknnrt.so", "", "copy librknnrt.so of the toolkit's version to /usr/lib, or name it in the device's 'runtime_library'");
+        var (subject, need) = ($"device {device.Name}", "librknnrt.so");
+        try
+        {
+            return Present(subject, need, InProcessDevice.RuntimeLibraryOf(device), "copy librknnrt.so of the toolkit's version to /usr/lib, or name it in the device's 'runtime_library'");
+        }
+        catch (PipelineException)
+        {
+            return new Finding(subject, need, "", "mend the native shim, which looks for it");
+        }
     }
 
     private static Finding Board(DeviceSpec device)

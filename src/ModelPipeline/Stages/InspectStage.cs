@@ -40,7 +40,7 @@ internal static class InspectStage
             var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
             var files = SentenceTransformersFiles.Read(
                 fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path, fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path);
-            var (taken, found) = ModelInspector.Inspect(new InspectionSubject(model, source, tokenizer, files), context.Cancellation);
+            var (taken, found) = ModelInspector.Inspect(new InspectionSubject(model, source, tokenizer, files, build.Task.Choose), context.Cancellation);
             var isFormed = !ReferenceEquals(taken, source);
             Directory.CreateDirectory(folder);
             File.Delete(formed);

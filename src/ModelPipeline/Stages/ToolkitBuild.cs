@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 
@@ -107,7 +108,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     /// <summary>The validation's texts at a shape, as the simulator reads them from a folder.</summary>
     private async Task<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> SamplesAsync(NpuInputs inputs, InputShape of, string folder)
     {
-        var order = new ScoringOrder(build.Model, build.Corpus(build.Model.Validation.Corpus));
+        var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
+using MathNet.Numerics.Distributions;
 
 namespace ModelPipeline.Toolkit;
 
@@ -44,12 +45,9 @@ public sealed record LatencyEstimate(double Milliseconds, double Low, double Hig
     private const double PriorDeviation = 0.25;
     private const int PriorWeight = 4;
 
-    /// <summary>95 % quantiles of Student's t for 4 degrees of freedom and more.</summary>
-    private static readonly double[] Student = [2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761, 1.753];
-
     /// <summary>
     /// Scales the modelled time by the geometric mean of measured over modelled times. The interval is the one for a new observation of a log-normal ratio:
-    /// exp(mean ± t s sqrt(1 + 1/n)), s from the residuals and the prior.
+    /// exp(mean ± t s sqrt(1 + 1/n)), t the 95 % quantile of Student's distribution, s from the residuals and the prior.
     /// </summary>
     /// <param name="work">Of the file to estimate.</param>
     /// <param name="measured">Of files for the same platform.</param>
@@ -62,7 +60,7 @@ public sealed record LatencyEstimate(double Milliseconds, double Low, double Hig
         var mean = ratios.Average();
         var freedom = PriorWeight + ratios.Length - 1;
         var variance = ((PriorWeight * PriorDeviation * PriorDeviation) + ratios.Sum(ratio => (ratio - mean) * (ratio - mean))) / freedom;
-        var spread = Student[Math.Min(freedom - PriorWeight, Student.Length - 1)] * Math.Sqrt(variance * (1 + (1.0 / ratios.Length)));
+        var spread = StudentT.InvCDF(0, 1, freedom, 0.95) * Math.Sqrt(variance * (1 + (1.0 / ratios.Length)));
         double Rounded(double exponent) => Math.Round(work.Modelled * Math.Exp(exponent), 6);
         return new LatencyEstimate(Rounded(mean), Rounded(mean - spread), Rounded(mean + spread), string.Create(CultureInfo.InvariantCulture,
             $"{work.Cycles / 1e6:0.0} M cycles and {work.TrafficKb / 1024.0:0.0} MB of traffic, scaled by {measured.Count} measured {(measured.Count == 1 ? "file" : "files")} ({Sources(measured)})"));

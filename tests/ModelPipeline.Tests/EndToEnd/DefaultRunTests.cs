@@ -1,8 +1,9 @@
-using System.Diagnostics;
 using System.Formats.Tar;
 using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
+using CliWrap;
+using CliWrap.Buffered;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
@@ -137,14 +138,10 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     [Fact]
     public async Task The_package_passes_sha256sum()
     {
-        using var check = Process.Start(new ProcessStartInfo("sha256sum", ["--check", "--strict", "SHA256SUMS"])
-        {
-            WorkingDirectory = workspace.Package,
-            RedirectStandardOutput = true,
-        })!;
-        var lines = (await check.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        await check.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(0, check.ExitCode);
+        // It throws unless the program ends with 0.
+        var check = await Cli.Wrap("sha256sum").WithArguments(["--check", "--strict", "SHA256SUMS"]).WithWorkingDirectory(workspace.Package)
+            .ExecuteBufferedAsync(TestContext.Current.CancellationToken);
+        var lines = check.StandardOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(Directory.GetFiles(workspace.Package).Length - 1, lines.Length);
     }
 

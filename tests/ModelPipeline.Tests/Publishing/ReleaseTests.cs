@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
+using CliWrap;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
@@ -38,9 +38,8 @@ public sealed class ReleaseTests : IDisposable
         Assert.True(ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
         var folder = Path.Combine(Root, "tiny-reranker", "v0.1.0");
         Assert.Equal(ReportJson.Text(release.Manifest), ReportJson.Text(PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation)));
-        using var sums = Process.Start(new ProcessStartInfo("sha256sum", ["--strict", "--quiet", "-c", "SHA256SUMS"]) { WorkingDirectory = folder })!;
-        await sums.WaitForExitAsync(Packages.Cancellation);
-        Assert.Equal(0, sums.ExitCode);
+        // It throws unless the program ends with 0.
+        await Cli.Wrap("sha256sum").WithArguments(["--strict", "--quiet", "-c", "SHA256SUMS"]).WithWorkingDirectory(folder).ExecuteAsync(Packages.Cancellation);
     }
 
     [Fact]

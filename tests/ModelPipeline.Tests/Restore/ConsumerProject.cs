@@ -1,6 +1,7 @@
-using System.Diagnostics;
 using System.Reflection;
 using System.Text.RegularExpressions;
+using CliWrap;
+using CliWrap.Buffered;
 
 namespace ModelPipeline.Tests.Restore;
 
@@ -57,21 +58,17 @@ internal static partial class DotNet
 
     private static async Task<DotNetRun> RunAsync(string folder, string? cache, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
-        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
+        // Without those of the build that runs the tests.
+        var variables = Environment.GetEnvironmentVariables().Keys.Cast<string>()
+            .Where(name => name.StartsWith("MSBUILD", StringComparison.Ordinal) || name.StartsWith("MODELPIPELINE", StringComparison.Ordinal)).ToDictionary(name => name, _ => (string?)null);
+        variables["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
+        variables["DOTNET_CLI_UI_LANGUAGE"] = "en";
         // No process may outlive the run with files of a deleted folder open.
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        // Those of the build that runs the tests.
-        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("MSBUILD", StringComparison.Ordinal) && name != "MSBUILDDISABLENODEREUSE" || name.StartsWith("MODELPIPELINE", StringComparison.Ordinal)).ToList())
-            start.Environment.Remove(name);
-        if (cache is not null)
-            start.Environment["MODELPIPELINE_CACHE"] = cache;
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        return new(process.ExitCode, Colours().Replace(await output + await error, ""));
+        variables["MSBUILDDISABLENODEREUSE"] = "1";
+        variables["MODELPIPELINE_CACHE"] = cache;
+        var run = await Cli.Wrap("dotnet").WithArguments(arguments).WithWorkingDirectory(folder).WithEnvironmentVariables(variables)
+            .WithValidation(CommandResultValidation.None).ExecuteBufferedAsync(TestContext.Current.CancellationToken);
+        return new(run.ExitCode, Colours().Replace(run.StandardOutput + run.StandardError, ""));
     }
 
     [GeneratedRegex("\u001b\\[[0-9;]*m")]

@@ -5,6 +5,7 @@ using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Text;
 

@@ -77,6 +77,24 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public async Task On_the_board_itself_the_runtime_is_where_the_device_says_or_where_the_shim_finds_it()
+    {
+        var here = new DeviceSpec { Name = "here", Kind = DeviceKind.Local, RuntimeLibrary = folder.Write("librknnrt.so", "") };
+        Assert.Equal(here.RuntimeLibrary, (await RuntimeAsync(here)).Found);
+
+        var gone = await RuntimeAsync(here with { RuntimeLibrary = folder.File("gone.so") });
+        Assert.Equal("", gone.Found);
+        Assert.Contains("or name it in the device's 'runtime_library'", gone.Fix);
+
+        // Of this machine: what it has, or nothing.
+        var own = await RuntimeAsync(here with { RuntimeLibrary = null });
+        Assert.Equal(own.IsWell, File.Exists(own.Found));
+
+        async Task<Finding> RuntimeAsync(DeviceSpec device) =>
+            Assert.Single(await ExamineAsync(Backend.Simulator, device), finding => finding is { For: "device here", Need: "librknnrt.so" });
+    }
+
+    [Fact]
     public async Task A_release_needs_a_token_that_is_never_shown()
     {
         var without = await ExamineAsync(Backend.Simulator, release: true);

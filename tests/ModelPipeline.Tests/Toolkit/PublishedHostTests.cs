@@ -1,4 +1,5 @@
-using System.Diagnostics;
+using CliWrap;
+using CliWrap.Buffered;
 using ModelPipeline.Tests.EndToEnd;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -31,6 +32,19 @@ public sealed class PublishedHostTests : IDisposable
         Assert.True(doctor.ExitCode == 0, doctor.Output);
         Assert.DoesNotContain("CMake", doctor.Output);
         Assert.Contains("ok       native shim", doctor.Output);
+
+        // Without the shim the doctor says so, and goes on with the rest.
+        workspace.Edit(("    device: simulator\n", "    device: rk3588\n"));
+        var shim = Path.Combine(host, "librknnshim.so");
+        foreach (var spoil in new[] { () => File.WriteAllText(shim, "no library"), () => File.Delete(shim) })
+        {
+            spoil();
+            doctor = await RunAsync(Path.Combine(host, "Build"), bare, "--target=Doctor", "--model=tiny-reranker");
+            Assert.True(doctor.ExitCode == 1, doctor.Output);
+            Assert.Contains("MISSING  native shim (librknnshim.so is missing from", doctor.Output);
+            Assert.Contains("MISSING  librknnrt.so -> mend the native shim, which looks for it", doctor.Output);
+            Assert.Contains("Rockchip board", doctor.Output);
+        }
     }
 
     public void Dispose()
@@ -41,15 +55,11 @@ public sealed class PublishedHostTests : IDisposable
 
     private async Task<(int ExitCode, string Output)> RunAsync(string program, IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = workspace.Folder, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment.Clear();
-        foreach (var (name, value) in environment)
-            start.Environment[name] = value;
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        return (process.ExitCode, await output + await errors);
+        // Nothing else: what this process has is taken out.
+        var variables = Environment.GetEnvironmentVariables().Keys.Cast<string>().Union(environment.Keys).ToDictionary(name => name, environment.GetValueOrDefault);
+        var run = await Cli.Wrap(program).WithArguments(arguments).WithWorkingDirectory(workspace.Folder).WithEnvironmentVariables(variables)
+            .WithValidation(CommandResultValidation.None).ExecuteBufferedAsync(TestContext.Current.CancellationToken);
+        return (run.ExitCode, run.StandardOutput + run.StandardError);
     }
 }
 
