@@ -5,7 +5,6 @@ using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
-using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Text;
 

@@ -5,7 +5,6 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
-using ModelPipeline.Tasks;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Tests.Stages;
 using ModelPipeline.Text;
