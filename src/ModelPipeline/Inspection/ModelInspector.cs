@@ -8,7 +8,7 @@ namespace ModelPipeline.Inspection;
 
 /// <summary>A source, its tokenizer and what models.yaml says of them.</summary>
 /// <param name="Model">Of models.yaml.</param>
-/// <param name="Source">As it was fetched.</param>
+/// <param name="Source">In fp32, with weights that stand as constants.</param>
 /// <param name="Tokenizer">Of its vocabulary.</param>
 /// <param name="Files">Of its repository, or beside its file; null if there are none.</param>
 /// <param name="Choose">The task's way to its answer; null, with the reason noted, if no output is one.</param>
@@ -26,11 +26,8 @@ internal static class ModelInspector
     public static (OnnxModel Source, ModelInspection Inspection) Inspect(InspectionSubject subject, CancellationToken cancellation = default)
     {
         var (model, notes) = (subject.Model, new InspectionNotes());
-        var graph = subject.Source.Graph;
-        Prequantized.Refuse(subject.Source, model.Name);
-        InputCheck.Run(graph, notes);
-        WeightCheck.Run(graph, notes);
-        var tables = EmbeddingTable.Of(graph);
+        InputCheck.Run(subject.Source.Graph, notes);
+        var tables = EmbeddingTable.Of(subject.Source.Graph);
         CheckVocabulary(tables, subject.Tokenizer.VocabularySize, notes);
         notes.ThrowIfAny(model.Name);
 
@@ -43,6 +40,16 @@ internal static class ModelInspector
         if (outputs.Count > 1)
             notes.Note("outputs", $"of {OutputShape.List(outputs)}, all but {answer!.Output} are left out");
         return (SourceGraph.WithOnly(source, answer!.Output), new ModelInspection(answer, notes.Findings));
+    }
+
+    /// <exception cref="PipelineException">A weight is no number, an input is none that a tokenizer fills, or the model is quantized already.</exception>
+    public static void RequireSound(OnnxModel model, string name)
+    {
+        Prequantized.Refuse(model, name);
+        var notes = new InspectionNotes();
+        InputCheck.Run(model.Graph, notes);
+        WeightCheck.Run(model.Graph, notes);
+        notes.ThrowIfAny(name);
     }
 
     private static void CheckVocabulary(IReadOnlyList<EmbeddingTable> tables, int tokens, InspectionNotes notes)

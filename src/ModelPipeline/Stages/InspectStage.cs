@@ -5,7 +5,7 @@ using ModelPipeline.Onnx;
 namespace ModelPipeline.Stages;
 
 /// <summary>The source as every stage takes it.</summary>
-/// <param name="Path">The fetched file or, where its inputs or outputs had to be brought into form, one of this build.</param>
+/// <param name="Path">The fetched file, the raised one, or the one whose inputs or outputs were brought into form.</param>
 /// <param name="Sha256">Of that file.</param>
 /// <param name="Inspection">What was found out.</param>
 internal sealed record InspectedSource(string Path, string Sha256, ModelInspection Inspection)
@@ -24,7 +24,7 @@ internal static class InspectStage
         var (report, formed) = (System.IO.Path.Combine(folder, "prepare.json"), System.IO.Path.Combine(folder, "model.onnx"));
         var record = System.IO.Path.Combine(folder, "inspect" + StageRecord.Extension);
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var settings = new { model.Output, model.Pooling, model.Normalize, Shapes = model.Shapes.Select(shape => shape.ToString()), build.TextSettings };
+        var settings = new { model.Output, model.Pooling, model.Normalize, Shapes = model.Shapes.Select(shape => shape.ToString()), build.TextSettings, Raised = RaiseStage.Version };
         var inputs = new Dictionary<string, string>(
             fetched.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
                 .Concat(fetched.Beside.Select(file => KeyValuePair.Create($"beside/{file.Key}", file.Value.Sha256))))
@@ -36,7 +36,9 @@ internal static class InspectStage
         if (!build.IsUpToDate(record, key, context))
         {
             context.Progress.Report(new StageProgress($"inspect {model.Name}", 0, 0));
-            var source = OnnxModel.Load(fetched.Model.Path);
+            // What is wrong with the file itself is told in its own names, before they change.
+            ModelInspector.RequireSound(OnnxModel.Load(fetched.Model.Path), model.Name);
+            var source = OnnxModel.Load((await RaiseStage.RunAsync(build, context).ConfigureAwait(false)).Path);
             var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
             var files = SentenceTransformersFiles.Read(
                 fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path, fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path);
@@ -52,8 +54,9 @@ internal static class InspectStage
         var inspection = ReportJson.Read<ModelInspection>(report);
         foreach (var finding in inspection.Findings)
             (finding.IsWarning ? context.Warning : context.Info)($"{model.Name}: {finding.About}: {finding.Statement}");
+        var raised = await RaiseStage.RunAsync(build, context).ConfigureAwait(false);
         return File.Exists(formed)
             ? new InspectedSource(formed, FileDigest.Of(formed, context.Cancellation).Sha256, inspection)
-            : new InspectedSource(fetched.Model.Path, fetched.Model.Sha256, inspection);
+            : new InspectedSource(raised.Path, raised.Sha256, inspection);
     }
 }

@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Raising;
 using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Stages;
@@ -19,6 +20,8 @@ public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList
     /// <summary>What was found out about the source before.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelInspection? Inspection { get; init; }
+    /// <summary>What was done to the source before.</summary>
+    public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
 }
 
 /// <summary>One pass's doing and the proof that it is harmless.</summary>
@@ -63,7 +66,7 @@ public static class PrepareStage
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
-        AtomicFile.WriteText(reportPath, ReportJson.Text(report with { Inspection = source.Inspection }));
+        ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
         build.Finish(record, key, [output, reportPath], context);
         return output;
     }

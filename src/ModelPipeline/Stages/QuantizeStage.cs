@@ -182,6 +182,6 @@ public static class QuantizeStage
         var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        return (NpuEmulation.Build(imported, fused, activations, fp16), QuantizationReport.Of(fused, ranges, fp16));
+        return (NpuEmulation.Build(imported, fused, activations, fp16, variant.Method), QuantizationReport.Of(fused, ranges, fp16));
     }
 }
