@@ -2,8 +2,7 @@ using Microsoft.ML.OnnxRuntime;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Stages;
-using ModelPipeline.Validation;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Benchmarks;
 
@@ -24,7 +23,7 @@ internal static class ModelOutputs
 
     /// <summary>Embeddings, as validation reads them.</summary>
     public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) =>
-        [.. inputs.Select(input => ModelOutput.Read(Of(session, input), ModelTask.Embed, input.Tokens.AttentionMask))];
+        [.. inputs.Select(input => ModelTask.Embed.Read(Of(session, input), input.Tokens.AttentionMask))];
 
     public static double Tau(float[] x, float[] y) => RankCorrelation.KendallTauB<float>(x, y);
 

@@ -35,6 +35,10 @@ public static partial class ReportJson
     /// <summary>The record as an object to look into or to change.</summary>
     internal static JsonObject Node<T>(T record) => JsonSerializer.SerializeToNode(record, Compact)!.AsObject();
 
+    /// <summary>A record from one line of JSON.</summary>
+    /// <exception cref="JsonException">It is no JSON or lacks a property.</exception>
+    internal static T Parse<T>(string line) => JsonSerializer.Deserialize<T>(line, Compact) ?? throw new JsonException("null where a record was expected.");
+
     /// <summary>Writes the record's text, atomically.</summary>
     public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));
 

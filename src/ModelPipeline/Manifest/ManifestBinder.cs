@@ -76,7 +76,7 @@ internal static class ManifestBinder
         {
             Name = name,
             Version = (string)json["version"]!,
-            Task = Enum<ModelTask>(json["task"]!),
+            Task = (string)json["task"]!,
             Default = (bool?)json["default"] ?? true,
             Licence = (string?)json["licence"],
             Source = Source(json["source"]!, folder),

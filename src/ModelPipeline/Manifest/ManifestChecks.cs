@@ -18,6 +18,7 @@ internal static class ManifestChecks
         var defaults = Find(root, "defaults");
 
         Settings(defaults);
+        GateChecks.Check(Find(defaults, "gates"), task: null, errors);
         foreach (var device in Mappings(Find(root, "devices")))
             Device(device, errors);
         foreach (var model in Mappings(Find(root, "models")))
@@ -28,9 +29,12 @@ internal static class ManifestChecks
                 Source(Find(model, "tokenizer", key), errors);
             if (!Has(Find(model, "calibration"), "corpus") && !Has(Find(defaults, "calibration"), "corpus"))
                 errors.AddToKey(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            var task = Text(model, "task");
+            GateChecks.Check(Find(model, "gates"), task, errors);
             foreach (var variant in Mappings(Find(model, "variants")))
             {
                 Precision(variant, errors);
+                GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
                 var toolkit = Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
                 DynamicInput(variant, model, TextOf(toolkit), errors);

@@ -17,8 +17,6 @@ public sealed record ModelsManifest
     public bool? Quantize { get; init; }
 }
 
-public enum ModelTask { Rerank, Embed }
-
 /// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
 public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
@@ -59,7 +57,8 @@ public sealed record ModelSpec
     public required string Name { get; init; }
     /// <summary>Semantic version of what is packaged.</summary>
     public required string Version { get; init; }
-    public required ModelTask Task { get; init; }
+    /// <summary>Name of a kind of task: rerank, embed ...</summary>
+    public required string Task { get; init; }
     /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
     public bool Default { get; init; } = true;
     public string? Licence { get; init; }

@@ -3,6 +3,7 @@ using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
@@ -63,7 +64,7 @@ public sealed record PackageContent(
     {
         Name = Model.Name,
         Version = Model.Version,
-        Task = Model.Task,
+        Task = ModelTask.Named(Model.Task),
         Licence = Model.Licence,
         Origin = PackageManifest.OriginOf(Model.Source),
         Simulated = files.Any(file => file.Simulated),

@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Decision;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 

@@ -1,5 +1,5 @@
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Reports;
@@ -19,7 +19,7 @@ public static class HtmlReport
         return Template.Html("report.html", new
         {
             Title = $"{subject.Model} {subject.Version}",
-            Subtitle = Subtitle(reports[0]),
+            Subtitle = $"{subject.Task.Noun}, validated on {subject.Task.Counted(reports[0].Measured)} of corpus {subject.Corpus}, against fp32 ONNX",
             IsSimulated = reports.Any(report => report.Subject.Simulated),
             References = shapes.Select(report => Charts.ReferenceName(report, reports)),
             Variants = reports.Select(report => Variant(report, Charts.Name(report, reports))),
@@ -30,19 +30,12 @@ public static class HtmlReport
                 References = shapes.Select(report => Cell(metric, report.Reference)),
                 Variants = reports.Select(report => new { Figure = Cell(metric, report.Figures), IsOffDevice = IsOffDevice(metric, report) }),
             }),
-            Charts = shown.Where(metric => metric.Name is Metric.NdcgAt10 or Metric.CosineMean or Metric.KendallTau or Metric.SizeMb)
+            Charts = shown.Where(metric => subject.Task.Headline.Take(2).Append(Metric.SizeMb).Contains(metric.Name))
                 .Select(metric => Charts.Comparison(metric, reports)),
             Toolkit = ToolkitSections.Comparison(reports),
             Latency = latency?.Render(reports) ?? "",
         });
     }
-
-    private static string Subtitle(ValidationReport report) => report.Subject.Task switch
-    {
-        ModelTask.Rerank => FormattableString.Invariant(
-            $"Reranker, validated on {report.Queries.Count:N0} queries with {report.Queries.Sum(query => query.Scores.Count):N0} candidates of corpus {report.Subject.Corpus}, against fp32 ONNX"),
-        _ => FormattableString.Invariant($"Embedder, validated on {report.Texts.Count:N0} texts of corpus {report.Subject.Corpus}, against fp32 ONNX"),
-    };
 
     private static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
 
@@ -88,6 +81,6 @@ public static class HtmlReport
     {
         GateResult.Passed => "passed",
         GateResult.Failed => "failed",
-        _ => "not measured",
+        GateResult.NotMeasured => "not measured",
     };
 }

@@ -19,11 +19,7 @@ internal static class ModelCard
         {
             manifest.Name,
             manifest.Version,
-            What = manifest.Task switch
-            {
-                ModelTask.Rerank => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.",
-                _ => "An embedder that turns a text into a vector; similar texts have a large cosine.",
-            },
+            What = manifest.Task.Description,
             Notices = Notices(manifest),
             manifest.Origin,
             Licence = manifest.Licence ?? "not stated: see the origin",
@@ -49,8 +45,8 @@ internal static class ModelCard
             Gates = manifest.Variants.SelectMany(variant => variant.Gates.Select(gate => new { variant.Subject.Variant, Words = Words(gate.Result), gate.Statement })),
             Files = manifest.Files.Select(file => new { file.Name, Bytes = file.Digest.Size.ToString(CultureInfo.InvariantCulture), What = What(file) }),
             HasVocabulary = manifest.Files.Any(file => file.Name == "vocab.txt"),
-            Row = manifest.Task == ModelTask.Rerank ? "[CLS] query [SEP] passage [SEP]" : "[CLS] text [SEP]",
-            Output = manifest.Task == ModelTask.Rerank ? "The output is one float a pair: sort passages by it, descending." : "Pool the output over the tokens whose mask is 1.",
+            manifest.Task.Row,
+            manifest.Task.Usage,
             Prefixes = model.Tokenizer.Prefixes is { } prefixes ? new[] { prefixes } : [],
             HasOnnx = extensions.Contains(".onnx"),
             HasRknn = extensions.Contains(".rknn"),
@@ -122,7 +118,7 @@ internal static class ModelCard
 
     private static Metric[] Shown(PackageManifest manifest)
     {
-        string[] names = [Metric.NdcgAt10, Metric.KendallTau, Metric.CosineMean, Metric.CosineMin, Metric.SizeMb];
+        string[] names = [.. manifest.Task.Headline, Metric.SizeMb];
         return [.. names.Where(name => manifest.Variants.Any(variant => variant.Figures.ContainsKey(name))).Select(Metric.Named)];
     }
 
@@ -130,7 +126,7 @@ internal static class ModelCard
     {
         GateResult.Passed => "passed",
         GateResult.Failed => "**failed**",
-        _ => "not measured",
+        GateResult.NotMeasured => "not measured",
     };
 
     private static string What(PackageFile file) => file.Role switch
@@ -143,6 +139,6 @@ internal static class ModelCard
         PackageRole.Report => "validation in detail",
         PackageRole.Environment => "environment of production, as decided",
         PackageRole.Sbom => "what the release is made of, CycloneDX",
-        _ => "why production runs what it runs",
+        PackageRole.Decision => "why production runs what it runs",
     };
 }

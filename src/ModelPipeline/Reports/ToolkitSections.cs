@@ -1,5 +1,4 @@
 using System.Globalization;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
@@ -42,8 +41,7 @@ internal static class ToolkitSections
     {
         if (report.Toolkit is not { } toolkit)
             return "";
-        string[] names = report.Subject.Task == ModelTask.Rerank ? [Metric.NdcgAt10, Metric.KendallTau] : [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];
-        Metric[] metrics = [.. names.Select(Metric.Named)];
+        Metric[] metrics = [.. report.Subject.Task.Headline.Select(Metric.Named)];
         return Template.Html("report-artifact.html", new
         {
             Int8Outputs = string.Join(", ", toolkit.Notes.Int8Outputs),

@@ -2,6 +2,7 @@ using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 
@@ -29,6 +30,8 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public ModelsManifest Manifest => manifest;
 
     public ModelSpec Model => model;
+
+    public ModelTask Task { get; } = ModelTask.Named(model.Task);
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => sources.Cache;
@@ -67,7 +70,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
             Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
             Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
-            _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
+            Backend.Simulator => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
     }
 

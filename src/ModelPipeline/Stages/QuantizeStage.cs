@@ -6,6 +6,7 @@ using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
@@ -49,7 +50,7 @@ public static class QuantizeStage
             context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
             var model = OnnxModel.Load(source.Path);
             var quantization = variant.FloatBudgetMb > 0
-                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), build.Model.Task, context)
+                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), build.Task, context)
                 : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
             OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
             quantization.Model.Save(artifact);

@@ -4,6 +4,7 @@ using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -20,8 +21,8 @@ public static class RouteStage
         ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, StageContext context)
     {
         var model = build.Model;
-        var order = new ScoringOrder(model, build.Corpus(model.Validation.Corpus));
-        var cost = model.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
+        var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
+        var cost = build.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
             ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
             : null;
         return [.. model.Variants.Select(variant =>

@@ -3,6 +3,7 @@ using ModelPipeline.Calibration;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 
@@ -91,7 +92,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
-            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, build.Model.Task))]);
+            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, build.Task))]);
         }
         finally
         {
@@ -105,7 +106,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     /// <summary>The validation's texts at a shape, as the simulator reads them from a folder.</summary>
     private async Task<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> SamplesAsync(NpuInputs inputs, InputShape of, string folder)
     {
-        var order = new ScoringOrder(build.Model, build.Corpus(build.Model.Validation.Corpus));
+        var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
@@ -138,7 +139,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         foreach (var row in rows)
         {
             file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
-            scores.Add(ModelOutput.Read(output, task, row.AttentionMask));
+            scores.Add(task.Read(output, row.AttentionMask));
         }
         return scores;
     }

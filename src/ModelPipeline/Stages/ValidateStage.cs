@@ -7,6 +7,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -21,7 +22,7 @@ public static class ValidateStage
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var order = new ScoringOrder(model, build.Corpus(spec.Corpus));
+        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
@@ -31,7 +32,7 @@ public static class ValidateStage
         {
             Model = model.Name,
             Version = model.Version,
-            Task = model.Task,
+            Task = build.Task,
             Variant = variant.Name,
             Backend = variant.Backend,
             Precision = variant.Precision,
@@ -51,9 +52,7 @@ public static class ValidateStage
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
 
-        ValidationReport Validated(IReadOnlyList<float[]> scores) => model.Task == ModelTask.Rerank
-            ? ValidationReport.OfReranker(subject, variant.Gates, order.Queries, order.ByQuery(reference), order.ByQuery(scores))
-            : ValidationReport.OfEmbedder(subject, variant.Gates, order.PassageIds, reference, scores);
+        ValidationReport Validated(IReadOnlyList<float[]> outputs) => ValidationReport.Of(subject, variant.Gates, order, reference, outputs);
     }
 
     /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again with them.</summary>
@@ -85,7 +84,7 @@ public static class ValidateStage
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
             string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
-            using var scorer = new ReferenceScorer(model, build.Model.Task);
+            using var scorer = new ReferenceScorer(model, build.Task);
             return Scored("score fp32", rows.Value, context, row => scorer.Score([.. names.Select(name => row[name])], context.Cancellation));
         }, context.Cancellation));
 
@@ -103,7 +102,7 @@ public static class ValidateStage
             provenance?.Require(artifact, loaded.CustomString);
             var run = await device.RunAsync(
                 rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
-            return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
+            return [.. run.Passages.Zip(rows.Value, (passage, row) => build.Task.Read(passage.Outputs[0], row.AttentionMask))];
         }).ConfigureAwait(false);
     }
 

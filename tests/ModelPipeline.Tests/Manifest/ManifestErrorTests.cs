@@ -39,7 +39,7 @@ public sealed class ManifestErrorTests
     [InlineData("version: 0.1.0", "version: 1.0", "15:14: models.tiny.version: 1.0 is not a semantic version such as 1.2.0")]
     [InlineData("version: 0.1.0", "version: v1.0.0", "15:14: models.tiny.version: 'v1.0.0' is not a semantic version such as 1.2.0")]
     [InlineData("    version: 0.1.0\n", "", "14:3: models.tiny: 'version' is missing: Semantic version of what is packaged.")]
-    [InlineData("task: rerank", "task: rank", "16:11: models.tiny.task: 'rank' is not one of rerank, embed (did you mean 'rerank'?)")]
+    [InlineData("task: rerank", "task: rank", "16:11: models.tiny.task: 'rank' is not one of rerank, embed, classify (did you mean 'rerank'?)")]
     [InlineData("task: rerank", "task: rerank\n    default: yes", "17:14: models.tiny.default: 'yes' is not true or false")]
     [InlineData("task: rerank", "task: rerank\n    licence: 2", "17:14: models.tiny.licence: 2 is not text (put it in quotes)")]
     [InlineData("task: rerank", "task: rerank\n    release: { repository: https://github.com/a/b }",
@@ -84,6 +84,8 @@ public sealed class ManifestErrorTests
         "33:9: models.tiny.variants.fp16.accuracy_analysis: precision fp16 has no accuracy_analysis: it tells what a w8a8 build loses")]
     [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { weight_mb: 0 }", "23:63: models.tiny.gates.compile.weight_mb: 0 is not a number above 0")]
     [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { cpu_op: [] }", "23:52: models.tiny.gates.compile.cpu_op: unknown key 'cpu_op' (did you mean 'cpu_ops'?)")]
+    [InlineData("{ min: 0.9 }", "{ min: 95 }", "23:34: models.tiny.gates.kendall_tau.min: min 95 of kendall_tau can never decide: the figure is from -1 to 1")]
+    [InlineData("{ min: 0.9 }", "{ min: 0.9 }, cosine_mean: { min: 0.9 }", "23:41: models.tiny.gates.cosine_mean: task rerank gives no cosine_mean; it gives ndcg_at_10, ndcg_at_10_tie_averaged, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, distinct_scores, max_score_difference, mean_score_difference")]
     public void One_mistake_gives_one_message(string old, string replacement, string expected) =>
         Assert.Equal(["models.yaml:" + expected], ManifestFile.Errors(ManifestFile.With((old, replacement))));
 

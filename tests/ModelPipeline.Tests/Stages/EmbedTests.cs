@@ -1,10 +1,10 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Core;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Text;
 

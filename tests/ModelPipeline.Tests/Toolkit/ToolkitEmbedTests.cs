@@ -4,6 +4,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Tests.Stages;
 using ModelPipeline.Text;
