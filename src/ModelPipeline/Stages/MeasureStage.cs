@@ -23,7 +23,7 @@ public static class MeasureStage
         var model = build.Model;
         var folder = Path.Combine(build.Folder, "latency");
         var (output, record) = (Path.Combine(folder, FileName), Path.Combine(folder, "measure" + StageRecord.Extension));
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var artifacts = new List<(VariantSpec Variant, InputShape Shape, string Path)>();
         foreach (var (variant, shape) in build.Artifacts)
             artifacts.Add((variant, shape, await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false)));

@@ -25,6 +25,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     private readonly Dictionary<string, string> textDigests = [];
     private readonly HashSet<(string Record, string Key)> verified = [];
     private FetchedModel? fetched;
+    private FetchedFile? source;
     private PairTokenizer? tokenizer;
 
     public ModelsManifest Manifest => manifest;
@@ -87,6 +88,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
+
+    /// <summary>The model in fp32 and standard operators: the source file itself where it is so already (<see cref="RaiseStage"/>).</summary>
+    public async Task<FetchedFile> SourceAsync(StageContext context) => source ??= await RaiseStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);

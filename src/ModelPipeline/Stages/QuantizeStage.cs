@@ -30,7 +30,7 @@ public static class QuantizeStage
     /// <summary>A CPU variant: one file for every shape, made from the source as it is.</summary>
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = new Dictionary<string, string> { ["model"] = source.Sha256 };
         var calibration = "";
         if (variant.FloatBudgetMb > 0)
@@ -182,6 +182,6 @@ public static class QuantizeStage
         var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        return (NpuEmulation.Build(imported, fused, activations, fp16), QuantizationReport.Of(fused, ranges, fp16));
+        return (NpuEmulation.Build(imported, fused, activations, fp16, variant.Method), QuantizationReport.Of(fused, ranges, fp16));
     }
 }

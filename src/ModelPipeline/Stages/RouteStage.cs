@@ -39,7 +39,7 @@ public static class RouteStage
     private static async Task<TruncationCost> CostAsync(
         ModelBuild build, InputShape largest, ScoringOrder order, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
     {
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
         var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>

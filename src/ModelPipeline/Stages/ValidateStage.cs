@@ -21,7 +21,7 @@ public static class ValidateStage
     {
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);

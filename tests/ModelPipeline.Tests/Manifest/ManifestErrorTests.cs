@@ -13,7 +13,7 @@ public sealed class ManifestErrorTests
     [InlineData("target: rk3588", "target: rk3588s", "2:11: defaults.target: 'rk3588s' is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118 (did you mean 'rk3588'?)")]
     [InlineData("target: rk3588", "target:", "2:10: defaults.target: nothing is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118")]
     [InlineData("fold-shapes, mask", "fold-shape, mask",
-        "3:14: defaults.rewrites[0]: 'fold-shape' is not one of families, fold-shapes, positions, nan-guard, mask, opset, gelu-order, skew, rank-four, bias-merge, dead-nodes, share-initializers, outlier-split (did you mean 'fold-shapes'?)")]
+        "3:14: defaults.rewrites[0]: 'fold-shape' is not one of families, fold-shapes, positions, nan-guard, mask, opset, gelu-order, skew, rank-four, bias-merge, dead-nodes, share-initializers, balance, hidden-split, outlier-split, norm-copy (did you mean 'fold-shapes'?)")]
     [InlineData("[fold-shapes, mask]", "mask", "3:13: defaults.rewrites: 'mask' is not a list")]
     [InlineData("fold-shapes, mask", "mask, mask", "3:13: defaults.rewrites: an item is there twice")]
     [InlineData("samples: 100", "samples: many", "4:43: defaults.calibration.samples: 'many' is not a whole number from 1 to 100000")]
