@@ -1,5 +1,4 @@
 using ModelPipeline.Metrics;
-using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Reports;
