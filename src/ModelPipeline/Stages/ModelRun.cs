@@ -32,9 +32,10 @@ public sealed class ModelRun(ModelBuild build)
 
     public Task FetchAsync(StageContext context) => build.FetchAsync(context);
 
-    /// <summary>Static graphs of all NPU variants; those with the same rewrites share one.</summary>
+    /// <summary>The inspected source, and static graphs of all NPU variants; those with the same rewrites share one.</summary>
     public async Task PrepareAsync(StageContext context)
     {
+        await build.SourceAsync(context).ConfigureAwait(false);
         var graphs = build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));
         foreach (var (variant, shape) in graphs)
             await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
