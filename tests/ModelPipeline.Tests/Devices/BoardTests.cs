@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 
