@@ -47,7 +47,7 @@ internal static class ToolkitSections
         if (toolkit.Notes.Int8Outputs.Count > 0)
             section.Append($"<p>{Plot.Escape($"{string.Join(", ", toolkit.Notes.Int8Outputs)}: int8, at most 256 values, so passages may tie.")}</p>\n");
         if (toolkit.Notes.Fp16.Count > 0)
-            section.Append(List("In fp16, in the toolkit's names", toolkit.Notes.Fp16.Select(span => $"{span.From} -> {span.To}")));
+            section.Append(List("In fp16, in the toolkit's names", toolkit.Notes.Fp16));
         if (toolkit.Opinions.Count > 0)
             section.Append(Opinions(report, toolkit.Opinions));
         if (toolkit.Notes.Worst.Count > 0)

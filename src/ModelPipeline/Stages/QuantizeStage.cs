@@ -107,6 +107,8 @@ public static class QuantizeStage
             variant.OptimizationLevel,
             variant.Toolkit,
             variant.Fp16,
+            variant.Clip,
+            variant.SingleCore,
             variant.AutoHybrid,
             variant.AccuracyAnalysis,
             Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
