@@ -81,6 +81,11 @@ internal static class ManifestBinder
             Licence = (string?)json["licence"],
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
+            Output = json["output"] is { } output
+                ? new OutputSpec((string?)output["name"], (int?)output["label"], output["difference"] is { } labels ? [.. Items(labels).Select(label => (int)label)] : null)
+                : null,
+            Pooling = (string?)json["pooling"],
+            Normalize = (bool?)json["normalize"],
             Shapes = [.. Items(json["shapes"]).Select(Shape)],
             Calibration = new CalibrationSpec
             {

@@ -64,6 +64,15 @@ public sealed record ModelSpec
     public string? Licence { get; init; }
     public required SourceSpec Source { get; init; }
     public required TokenizerSpec Tokenizer { get; init; }
+    /// <summary>What models.yaml says of the model's answer; null leaves it to the inspection.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public OutputSpec? Output { get; init; }
+    /// <summary>mean, cls, last or none; null leaves it to the model's own files.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Pooling { get; init; }
+    /// <summary>Whether embeddings are scaled to length 1; null leaves it to the model's own files.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Normalize { get; init; }
     /// <summary>Static input shapes [batch, sequence] to build, in the order of the file.</summary>
     public required IReadOnlyList<InputShape> Shapes { get; init; }
     public required CalibrationSpec Calibration { get; init; }
@@ -74,7 +83,17 @@ public sealed record ModelSpec
     public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
     public ReleaseSpec? Release { get; init; }
+
+    /// <summary>Files of the model's repository that are read where this leaves open how an embedder pools.</summary>
+    [JsonIgnore]
+    internal IReadOnlyList<string> FilesBeside => Task == "embed" && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
 }
+
+/// <summary>Which output is the answer; what is null is decided by name and shape. At most one of label and difference is set.</summary>
+/// <param name="Name">Of the output.</param>
+/// <param name="Label">Index of the label that is the score.</param>
+/// <param name="Difference">Two labels: the score is the first minus the second.</param>
+public sealed record OutputSpec(string? Name = null, int? Label = null, IReadOnlyList<int>? Difference = null);
 
 public sealed record TokenizerSpec
 {

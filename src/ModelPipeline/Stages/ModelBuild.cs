@@ -25,7 +25,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     private readonly Dictionary<string, string> textDigests = [];
     private readonly HashSet<(string Record, string Key)> verified = [];
     private FetchedModel? fetched;
-    private FetchedFile? source;
+    private InspectedSource? inspected;
     private PairTokenizer? tokenizer;
 
     public ModelsManifest Manifest => manifest;
@@ -89,8 +89,8 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
 
-    /// <summary>The model in fp32 and standard operators: the source file itself where it is so already (<see cref="RaiseStage"/>).</summary>
-    public async Task<FetchedFile> SourceAsync(StageContext context) => source ??= await RaiseStage.RunAsync(this, context).ConfigureAwait(false);
+    /// <summary>The source as the inspection found it, once a run: what every stage starts from.</summary>
+    internal async Task<InspectedSource> SourceAsync(StageContext context) => inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);

@@ -1,5 +1,7 @@
+using System.Text.Json.Serialization;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Raising;
@@ -15,6 +17,9 @@ namespace ModelPipeline.Stages;
 /// <param name="Passes">In the order they ran.</param>
 public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes)
 {
+    /// <summary>What was found out about the source before.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelInspection? Inspection { get; init; }
     /// <summary>What was done to the source before.</summary>
     public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
 }
@@ -49,7 +54,7 @@ public static class PrepareStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, source.Inspection, build.CalibrationSettings, build.TextSettings }, inputs);
         if (build.IsUpToDate(record, key, context))
             return output;
 
@@ -61,7 +66,7 @@ public static class PrepareStage
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
-        ReportJson.Write(reportPath, report with { Raised = RaiseStage.Report(build).Steps });
+        ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
         build.Finish(record, key, [output, reportPath], context);
         return output;
     }

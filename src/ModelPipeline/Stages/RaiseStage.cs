@@ -13,7 +13,7 @@ public sealed record RaisingReport(IReadOnlyList<RaisingStep> Steps);
 /// <summary>Source file to the same model in fp32, standard operators, opset 13 to 19, and weights that stand as constants.</summary>
 public static class RaiseStage
 {
-    private const int Version = 1;
+    internal const int Version = 1;
 
     /// <returns>The raised file, or the source itself if there is nothing to raise.</returns>
     public static async Task<FetchedFile> RunAsync(ModelBuild build, StageContext context)

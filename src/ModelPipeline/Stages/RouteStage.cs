@@ -45,8 +45,7 @@ public static class RouteStage
         var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>
         {
             var graph = OnnxModel.Load(source.Path);
-            string[] names = [.. graph.Graph.Inputs.Select(input => input.Name)];
-            using var scorer = new ReferenceScorer(graph, ModelTask.Rerank);
+            using var scorer = new ReferenceScorer(graph, source.Answer);
             var longer = tokens.Index().Where(pair => pair.Item > largest.Sequence).ToArray();
             var longest = longer.MaxBy(pair => pair.Item);
             var limit = LongestInput(largest.Sequence, longest.Item, length => Score(longest.Index, length));
@@ -59,11 +58,7 @@ public static class RouteStage
             }
             return new UncutScores(limit, scores);
 
-            float Score(int index, int length)
-            {
-                var row = order.Encode(tokenizer, order.Texts[index], length);
-                return scorer.Score([.. names.Select(name => row[name])], context.Cancellation)[0];
-            }
+            float Score(int index, int length) => scorer.Score(order.Encode(tokenizer, order.Texts[index], length), context.Cancellation)[0];
         }, context.Cancellation)).ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];

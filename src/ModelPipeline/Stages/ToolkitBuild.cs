@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
@@ -94,7 +95,8 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
-            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, build.Task))]);
+            var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
+            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))]);
         }
         finally
         {
@@ -136,7 +138,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     }
 
     /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
-    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, ModelTask task)
+    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, Answer answer)
     {
         using var file = File.OpenRead(path);
         if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
@@ -146,7 +148,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         foreach (var row in rows)
         {
             file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
-            scores.Add(task.Read(output, row.AttentionMask));
+            scores.Add(answer.Read(output, row.AttentionMask));
         }
         return scores;
     }

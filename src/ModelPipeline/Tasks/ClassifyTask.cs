@@ -1,4 +1,5 @@
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tasks;
@@ -35,7 +36,7 @@ internal sealed class ClassifyTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.Accuracy, Metric.MacroF1];
 
-    internal override float[] Read(ReadOnlySpan<float> output, ReadOnlySpan<long> attentionMask) => output.ToArray();
+    internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => ClassifyAnswer.Choose(choice, notes);
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs)
     {

@@ -1,3 +1,4 @@
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tasks;
@@ -21,22 +22,7 @@ internal sealed class EmbedTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.CosineMean, Metric.SimilaritySpearman, Metric.CosineMin];
 
-    /// <summary>The mean of the hidden states [sequence, hidden] of the tokens.</summary>
-    internal override float[] Read(ReadOnlySpan<float> output, ReadOnlySpan<long> attentionMask)
-    {
-        var hidden = output.Length / attentionMask.Length;
-        var sum = new double[hidden];
-        var tokens = 0;
-        for (var t = 0; t < attentionMask.Length; t++)
-        {
-            if (attentionMask[t] == 0)
-                continue;
-            tokens++;
-            for (var h = 0; h < hidden; h++)
-                sum[h] += output[(t * hidden) + h];
-        }
-        return [.. sum.Select(value => (float)(value / Math.Max(tokens, 1)))];
-    }
+    internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => EmbedAnswer.Choose(choice, notes);
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         EmbeddingValidation.Measure(order.PassageIds, reference, outputs);

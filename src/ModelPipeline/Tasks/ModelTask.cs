@@ -1,11 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 
 namespace ModelPipeline.Tasks;
 
 /// <summary>
-/// A kind of task: which texts are scored, what an output says, the figures it is judged by, and the words for it. A file each;
+/// A kind of task: which texts are scored, which output says what, the figures it is judged by, and the words for it. A file each;
 /// <see cref="All"/> is the whole list.
 /// </summary>
 [JsonConverter(typeof(ByName))]
@@ -42,10 +43,8 @@ public abstract class ModelTask
     /// <summary>Those of them that tables with little room show, the two most telling ones first.</summary>
     public abstract IReadOnlyList<string> Headline { get; }
 
-    /// <summary>What the model says about one input.</summary>
-    /// <param name="output">First output of the model for batch 1.</param>
-    /// <param name="attentionMask">1 for tokens, 0 for padding.</param>
-    internal abstract float[] Read(ReadOnlySpan<float> output, ReadOnlySpan<long> attentionMask);
+    /// <summary>Which of a model's outputs is its answer, and how it is read; null, with the reason noted, if none is.</summary>
+    internal abstract Answer? Choose(OutputChoice choice, InspectionNotes notes);
 
     /// <summary>Figures of a variant's outputs against fp32's. Give fp32's own as outputs for its own figures.</summary>
     /// <param name="order">The texts.</param>

@@ -1,3 +1,4 @@
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Tasks;
@@ -25,7 +26,7 @@ internal sealed class RerankTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];
 
-    internal override float[] Read(ReadOnlySpan<float> output, ReadOnlySpan<long> attentionMask) => [output[0]];
+    internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => RerankAnswer.Choose(choice, notes);
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));

@@ -40,6 +40,9 @@ public sealed class ManifestErrorTests
     [InlineData("version: 0.1.0", "version: v1.0.0", "15:14: models.tiny.version: 'v1.0.0' is not a semantic version such as 1.2.0")]
     [InlineData("    version: 0.1.0\n", "", "14:3: models.tiny: 'version' is missing: Semantic version of what is packaged.")]
     [InlineData("task: rerank", "task: rank", "16:11: models.tiny.task: 'rank' is not one of rerank, embed, classify (did you mean 'rerank'?)")]
+    [InlineData("task: rerank", "task: rerank\n    pooling: mean", "17:5: models.tiny.pooling: task rerank has no pooling: it is for task embed")]
+    [InlineData("task: rerank", "task: rerank\n    output: { label: 1, difference: [1, 0] }",
+        "17:37: models.tiny.output.difference: 'difference' beside 'label': the score is one of the two")]
     [InlineData("task: rerank", "task: rerank\n    default: yes", "17:14: models.tiny.default: 'yes' is not true or false")]
     [InlineData("task: rerank", "task: rerank\n    licence: 2", "17:14: models.tiny.licence: 2 is not text (put it in quotes)")]
     [InlineData("task: rerank", "task: rerank\n    release: { repository: https://github.com/a/b }",

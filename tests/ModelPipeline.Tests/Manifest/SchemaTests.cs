@@ -71,6 +71,11 @@ public sealed class SchemaTests
     }
 
     [Fact]
+    public void Poolings_are_those_that_the_inspection_knows() => Assert.Equal(
+        ModelPipeline.Inspection.TokenPooling.All.Select(pooling => pooling.Name),
+        At("/definitions/model/properties/pooling/enum")!.AsArray().Select(name => (string?)name));
+
+    [Fact]
     public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
         (1, ManifestOverrides.MaxSamples),
         ((int)At("/definitions/calibration/properties/samples/minimum")!, (int)At("/definitions/calibration/properties/samples/maximum")!));
@@ -86,8 +91,8 @@ public sealed class SchemaTests
 
     [Fact]
     public void Every_enum_is_compared_with_something_here() =>
-        // Seven types above, three lists of kinds, and parts of types (precisions that can be measured, platforms of loopback devices).
-        Assert.Equal(12, Objects(Schema).Count(each => each.ContainsKey("enum")));
+        // Seven types above, four lists of kinds, and parts of types (precisions that can be measured, platforms of loopback devices).
+        Assert.Equal(13, Objects(Schema).Count(each => each.ContainsKey("enum")));
 
     [Fact]
     public void The_embedded_schema_is_the_file() =>
