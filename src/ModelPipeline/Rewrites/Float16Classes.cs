@@ -1,4 +1,3 @@
-using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Rewrites;

@@ -12,7 +12,8 @@ public readonly record struct ClippedRange(float Min, float Max);
 /// </summary>
 internal static class RangeClips
 {
-    private const int Rows = 256;
+    /// <summary>Tokens whose errors are compared: the rare large ones must be among them.</summary>
+    private const int Rows = 4096;
     private static readonly float[] Shares = [1, 0.95f, 0.9f, 0.85f, 0.8f, 0.7f, 0.6f, 0.5f, 0.4f];
 
     /// <param name="byProduct">False takes the squared error of the values themselves for all of them.</param>
@@ -29,7 +30,7 @@ internal static class RangeClips
         var clips = new Dictionary<string, ClippedRange>();
         if (products.Count + inner.Count == 0)
             return clips;
-        var rows = TokenRows.Collect(model, [.. products, .. inner], samples, Rows * 8);
+        var rows = TokenRows.Collect(model, [.. products, .. inner], samples, Rows);
         foreach (var ((name, _), of) in products.Concat(inner).Zip(rows))
         {
             var readers = byProduct ? read[name].Where(_ => products.Any(product => product.Name == name)).ToList() : [];
@@ -44,29 +45,34 @@ internal static class RangeClips
     {
         var (low, high) = (rows.Smallest.Min(), rows.Largest.Max());
         var best = (Error: double.PositiveInfinity, Range: new ClippedRange(low, high));
-        foreach (var below in Shares)
+        var weight = Importance(rows.Channels, readers);
+        foreach (var share in Shares)
+            Try(low * share, high * share);
+        var both = best.Range;
+        foreach (var share in Shares)
         {
-            foreach (var above in Shares)
-            {
-                var range = new ClippedRange(low * below, high * above);
-                if (Math.Abs(below - above) < 0.36f && Error(rows, readers, range) is var error && error < best.Error)
-                    best = (error, range);
-            }
+            Try(low * share, both.Max);
+            Try(both.Min, high * share);
         }
         return best.Range;
+
+        void Try(float min, float max)
+        {
+            var range = new ClippedRange(min, max);
+            if (Error(rows, weight, range) is var error && error < best.Error)
+                best = (error, range);
+        }
     }
 
     /// <summary>
     /// Squared error of the values, or of the products of their errors with the weights; by the diagonal of W W^T, which takes errors of channels as
     /// independent of each other.
     /// </summary>
-    private static double Error(TokenRows rows, List<Linear> readers, ClippedRange range)
+    private static double Error(TokenRows rows, double[] weight, ClippedRange range)
     {
         var grid = Int8Grid.Covering(range.Min, range.Max);
-        var weight = Importance(rows.Channels, readers);
-        var step = Math.Max(1, rows.Count / Rows);
         var total = 0.0;
-        for (var row = 0; row < rows.Count; row += step)
+        for (var row = 0; row < rows.Count; row++)
         {
             var values = rows.Row(row);
             for (var channel = 0; channel < values.Length; channel++)
