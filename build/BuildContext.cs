@@ -5,7 +5,6 @@ using Cake.Frosting;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
-using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Sources;
@@ -43,8 +42,7 @@ public sealed class BuildContext : FrostingContext
                 ? Manifest with { Models = Selected, Devices = Manifest.Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key)).ToDictionary() }
                 : Manifest;
             LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify<PackageManifest>(folder) : null;
-            Builds = Manifest.Models.ToDictionary(
-                model => model.Name, model => new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") });
+            Runs = Manifest.Models.ToDictionary(model => model.Name, model => new ModelRun(new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") }));
             var targets = TargetNames.OfClasses().ToList();
             StageTasks.Register(name =>
             {
@@ -74,23 +72,27 @@ public sealed class BuildContext : FrostingContext
     public string Cache => Sources.Cache;
 
     /// <summary>By model name; all that models.yaml declares.</summary>
-    public IReadOnlyDictionary<string, ModelBuild> Builds { get; }
+    public IReadOnlyDictionary<string, ModelRun> Runs { get; }
 
     /// <summary>Gets source files as models.lock.json has them.</summary>
     public ModelSources Sources { get; }
 
     public string Artifacts { get; }
 
-    /// <summary>Validated in this run, in order.</summary>
-    public List<ValidationReport> Reports { get; } = [];
-
-    /// <summary>Measured or read in this run, by model name.</summary>
-    public Dictionary<string, LatencyReport> Latencies { get; } = [];
+    /// <summary>Validated in this run, model by model.</summary>
+    public IEnumerable<ValidationReport> Reports => Runs.Values.SelectMany(run => run.Reports);
 
     /// <summary>What this run made for people to look at, in order.</summary>
     public List<string> Outputs { get; } = [];
 
     /// <summary>Runs a stage under a progress display.</summary>
+    public Task StageAsync(Func<StageContext, Task> stage) => StageAsync(async context =>
+    {
+        await stage(context);
+        return true;
+    });
+
+    /// <inheritdoc cref="StageAsync(Func{StageContext, Task})"/>
     public async Task<T> StageAsync<T>(Func<StageContext, Task<T>> stage)
     {
         await run.EnterAsync(Artifacts);

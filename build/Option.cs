@@ -57,6 +57,7 @@ internal sealed record Option(string Name, string Text)
         new("--locked", "Refuse whatever differs from models.lock.json"),
         new("--offline", "Use only downloads that the cache has"),
         new("--downloads", "With --target=Clean: delete downloads too"),
+        new("--allow-failed-variants", "End well although a variant broke its gates; it is left out all the same"),
         Again("--regenerate-dataset", "Make calibration sets again", "REGENERATE_DATASET"),
         Again("--force-convert", "Build variants again", "FORCE_CONVERT"),
         Again("--measure-again", "Measure latency again", "MEASURE_AGAIN"),

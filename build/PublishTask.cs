@@ -9,9 +9,14 @@ namespace Build;
 /// <summary>The end of <c>Publish:model</c>: from the release folder to GitHub or to where --to says.</summary>
 internal static class PublishTask
 {
-    public static async Task RunAsync(BuildContext context, ModelBuild build)
+    public static async Task RunAsync(BuildContext context, ModelRun run)
     {
-        var release = await context.StageAsync(stage => Task.FromResult(ReleaseStage.Run(build, stage)));
+        var build = run.Build;
+        if (await context.StageAsync(stage => Task.FromResult(run.Release(stage))) is not { } release)
+        {
+            context.Log.Warning("{0}: nothing is published: no variant keeps to its gates", build.Model.Name);
+            return;
+        }
         ReleaseStage.RequirePublishable(release, context.Manifest.Models.Single(model => model.Name == build.Model.Name));
         var source = ReleaseFolder.PathOf(build.Releases, release.Tag);
         if (context.Argument<string?>("to", null) is { } root)

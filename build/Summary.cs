@@ -1,5 +1,6 @@
 using System.Globalization;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 using Spectre.Console;
 
@@ -10,13 +11,23 @@ internal static class Summary
 {
     public static void Print(BuildContext context)
     {
-        var table = new Table().RoundedBorder().Title("Summary").Caption(
-            $"sim: by the simulator, no NPU involved. {(context.Reports.Any(report => report.Subject.InToolkit) ? "tk: scored by the toolkit's simulator. " : "")}open: needs a device.");
+        // Tasks have figures of their own, so each has its table.
+        foreach (var task in context.Reports.GroupBy(report => report.Subject.Task))
+            Print(context, task.Key, [.. task]);
+        foreach (var path in context.Outputs)
+            Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
+    }
+
+    private static void Print(BuildContext context, ModelTask task, IReadOnlyList<ValidationReport> reports)
+    {
+        var inToolkit = reports.Any(report => report.Subject.InToolkit) ? "tk: scored by the toolkit's simulator. " : "";
+        var table = new Table().RoundedBorder().Title("Summary").Caption($"sim: by the simulator, no NPU involved. {inToolkit}open: needs a device.");
         table.AddColumn("Variant", column => column.NoWrap());
-        foreach (var name in new[] { "MB", "x fp32", "NDCG@10", "tau", "p50 ms" })
+        Metric[] headline = [.. task.Headline.Take(2).Select(Metric.Named)];
+        foreach (var name in new[] { "MB", "x fp32", headline[0].Brief, headline[1].Brief, "p50 ms" })
             table.AddColumn(name, column => column.RightAligned().NoWrap());
         table.AddColumn("Gates");
-        foreach (var model in context.Reports.GroupBy(report => report.Subject.Model))
+        foreach (var model in reports.GroupBy(report => report.Subject.Model))
         {
             var shapes = model.DistinctBy(report => report.Subject.Shape).ToList();
             foreach (var fp32 in shapes)
@@ -28,12 +39,12 @@ internal static class Summary
             }
         }
         AnsiConsole.Write(table);
-        foreach (var path in context.Outputs)
-            Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
 
-        void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates) => table.AddRow(
-            name, Show(figures, Metric.SizeMb), (figures[Metric.SizeMb] / reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture),
-            Show(figures, Metric.NdcgAt10), Show(figures, Metric.KendallTau), latency, gates);
+        void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates)
+        {
+            var share = (figures[Metric.SizeMb] / reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
+            table.AddRow(name, Show(figures, Metric.SizeMb), share, Show(figures, headline[0].Name), Show(figures, headline[1].Name), latency, gates);
+        }
     }
 
     private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
@@ -41,7 +52,7 @@ internal static class Summary
 
     /// <summary>Marked with who gave the figures of the row where no device did: our simulator, or the toolkit's, which times nothing.</summary>
     private static string Latency(BuildContext context, ValidationReport report) => report.Subject.InToolkit ? "tk" :
-        context.Latencies.GetValueOrDefault(report.Subject.Model)?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
+        context.Runs[report.Subject.Model].Latency?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
             ? Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "")
             : "-";
 

@@ -2,6 +2,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Decision;
@@ -18,6 +19,7 @@ public sealed record VariantVerdict(string Variant, string Shape, string Artifac
 /// <param name="Model">Its name in models.yaml.</param>
 /// <param name="Version">Of what was validated.</param>
 /// <param name="Winner">The NPU artifact to run, of several shapes the largest; null sends production to the CPU.</param>
+/// <param name="Serve">The file to load: the winner or, on the CPU, the first of its variants that passes its accuracy gates; null if nothing passes.</param>
 /// <param name="Buckets">Which artifact takes which lengths, ascending, the last one the winner; empty without one.</param>
 /// <param name="CorePlan">Cores and contexts to run them on; null without a winner.</param>
 /// <param name="Variants">In the order they were considered.</param>
@@ -26,6 +28,7 @@ public sealed record ProductionDecision(
     string Model,
     string Version,
     string? Winner,
+    string? Serve,
     IReadOnlyList<LengthBucket> Buckets,
     string? CorePlan,
     IReadOnlyList<VariantVerdict> Variants,
@@ -47,10 +50,12 @@ public sealed record ProductionDecision(
             .Select(variant => Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), limit)).ToArray();
         var winner = candidates.FirstOrDefault(candidate => candidate.Passes);
         var served = winner?.Routing;
+        var serve = served?.Largest ?? candidates.FirstOrDefault(candidate => candidate.Serves)?.Routing.Largest;
+        var variables = EnvironmentFile.Defaults(ModelTask.Named(model.Task).Variable, served is not null, serve);
         return new(
-            model.Name, model.Version, served?.Largest, served?.Buckets ?? [], served?.CorePlan,
+            model.Name, model.Version, served?.Largest, serve, served?.Buckets ?? [], served?.CorePlan,
             [.. candidates.SelectMany(candidate => candidate.Verdicts(winner))],
-            winner is null ? EnvironmentFile.Resolve(model.Decision.Cpu, null) : EnvironmentFile.Resolve(model.Decision.Npu, served));
+            EnvironmentFile.Resolve((winner is null ? model.Decision.Cpu : model.Decision.Npu) ?? variables, serve, served));
     }
 
     /// <summary>One variant at all its shapes.</summary>
@@ -62,6 +67,9 @@ public sealed record ProductionDecision(
     private sealed record Candidate(
         IReadOnlyList<ValidationReport> Reports, VariantRouting Routing, IReadOnlyList<IReadOnlyList<string>> Objections, IReadOnlyList<string> Common, string Praise)
     {
+        /// <summary>Whether the CPU can serve with it: it is made for the CPU, and passes its accuracy gates.</summary>
+        public bool Serves => Reports[0].Subject.Backend == Backend.Onnx && Reports.All(report => Against(report).Count == 0);
+
         public bool Passes => Common.Count == 0 && Objections.All(each => each.Count == 0);
 
         public static Candidate Of(IReadOnlyList<ValidationReport> reports, VariantRouting routing, double limit)

@@ -113,8 +113,8 @@ internal static class ManifestBinder
             Decision = new DecisionSpec
             {
                 LatencyP95Ms = (double)decide["latency_p95_ms"]!,
-                Npu = Strings(decide["npu"]!),
-                Cpu = Strings(decide["cpu"]!),
+                Npu = decide["npu"] is { } npu ? Strings(npu) : null,
+                Cpu = decide["cpu"] is { } cpu ? Strings(cpu) : null,
             },
             Release = json["release"] is { } release
                 ? new ReleaseSpec { Repository = (string)release["repository"]!, ApiUrl = release["api_url"] is { } api ? new Uri((string)api!) : null }

@@ -259,10 +259,10 @@ public sealed record DecisionSpec
 {
     /// <summary>Largest p95 in milliseconds a passage over the corpus, measured on a device.</summary>
     public double LatencyP95Ms { get; init; } = 100;
-    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes are served.</summary>
-    public required IReadOnlyDictionary<string, string> Npu { get; init; }
-    /// <summary>Environment written otherwise.</summary>
-    public required IReadOnlyDictionary<string, string> Cpu { get; init; }
+    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes are served. Null leaves it to the task.</summary>
+    public IReadOnlyDictionary<string, string>? Npu { get; init; }
+    /// <summary>Environment written otherwise; {file} stands for the file that the CPU runs. Null leaves it to the task.</summary>
+    public IReadOnlyDictionary<string, string>? Cpu { get; init; }
 }
 
 /// <summary>A GitHub repository to publish to.</summary>

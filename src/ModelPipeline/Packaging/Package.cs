@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.IO.Compression;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
+using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Packaging;
 
@@ -36,6 +37,17 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
         return new(folder, archive, manifest!);
 
         void Advance(long bytes) => progress?.Report(new("package", Math.Min(done += bytes, total), total));
+    }
+
+    /// <summary>Removes folder and archive of the model's version, if there are any.</summary>
+    public static void Delete(ModelSpec model, string parent)
+    {
+        var folder = Path.Combine(parent, PackageManifest.FolderName(model.Name, model.Version));
+        if (!Directory.Exists(parent))
+            return;
+        File.Delete(folder + ".tar.gz");
+        if (Directory.Exists(folder))
+            Directory.Delete(folder, recursive: true);
     }
 
     private static PackageManifest Fill(string folder, PackageContent content, Action<long> advance, CancellationToken cancellation)

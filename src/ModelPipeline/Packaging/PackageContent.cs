@@ -34,6 +34,9 @@ public sealed record PackageContent(
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
 
+    /// <summary>Variants that broke their gates, and are not here for that.</summary>
+    public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
+
     /// <summary>Which output of the models is read, and how.</summary>
     public Answer? Answer { get; init; }
 
@@ -76,6 +79,7 @@ public sealed record PackageContent(
         Files = files,
         Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates) { Toolkit = report.Toolkit })],
         Routings = Routings,
+        Omitted = Omitted,
         Inputs = Sorted(Inputs),
         Settings = (JsonObject)Settings.DeepClone(),
         Tools = Sorted(Tools),

@@ -53,7 +53,8 @@ public static class ReleaseFolder
         var folder = PathOf(root, tag);
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
-        File.Delete(folder + ".md");
+        if (File.Exists(folder + ".md"))
+            File.Delete(folder + ".md");
     }
 
     private static void Fill(ReleaseFile file, string source, string target, CancellationToken cancellation)

@@ -25,6 +25,7 @@ public static class ReleaseGuard
     /// <summary>What a release leaves out. A variant is one thing to those who use it: it is released at all its shapes or at none.</summary>
     public static IReadOnlyList<OmittedVariant> Omitted(PackageManifest package) =>
     [
+        .. package.Omitted,
         .. package.Variants.GroupBy(variant => variant.Subject.Variant).SelectMany(shapes =>
         {
             var together = package.Routings.Where(routing => routing.Variant == shapes.Key)

@@ -3,6 +3,7 @@ using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
 using ModelPipeline.Validation;
@@ -28,12 +29,29 @@ public static class DecideStage
 /// <summary>Validated artifacts to a package.</summary>
 public static class PackageStage
 {
-    /// <summary>Packages the variants of <paramref name="reports"/> with vocabulary, report and decision. Unchanged content is not packed again.</summary>
-    /// <returns>Path of the package's folder; the archive lies beside it.</returns>
-    public static async Task<string> RunAsync(
-        ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings, StageContext context)
+    /// <summary>
+    /// Packages the variants that break no gate at any shape, with vocabulary, report and decision; the others are named. Unchanged content is not packed again.
+    /// </summary>
+    /// <param name="build">Of the model.</param>
+    /// <param name="all">Of all its variants.</param>
+    /// <param name="routings">Likewise.</param>
+    /// <param name="context">Of the run.</param>
+    /// <returns>Path of the package's folder, the archive lies beside it; null if no variant is left, and then no package of this version either.</returns>
+    public static async Task<string?> RunAsync(
+        ModelBuild build, IReadOnlyList<ValidationReport> all, IReadOnlyList<VariantRouting> routings, StageContext context)
     {
         var model = build.Model;
+        var omitted = Failed(all);
+        foreach (var variant in omitted)
+            context.Warning($"{model.Name}: left out of the package: {variant.Sentence}");
+        IReadOnlyList<ValidationReport> reports = [.. all.Where(report => omitted.All(variant => variant.Variant != report.Subject.Variant))];
+        if (reports.Count == 0)
+        {
+            context.Warning($"{model.Name}: nothing is packaged: no variant keeps to its gates");
+            Package.Delete(model, build.Packages);
+            return null;
+        }
+        routings = [.. routings.Where(routing => omitted.All(variant => variant.Variant != routing.Variant))];
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
         var artifacts = build.Artifacts.Select(each => build.Artifact(each.Variant, each.Shape)).Distinct().ToDictionary(path => Path.GetFileName(path));
         List<PackageSource> files =
@@ -52,7 +70,7 @@ public static class PackageStage
         var record = folder + StageRecord.Extension;
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf("package", ModelBuild.Version, new { Settings = Settings(model), answer }, inputs);
+        var key = StageRecord.KeyOf("package", ModelBuild.Version, new { Settings = Settings(model), answer, omitted }, inputs);
         if (build.IsUpToDate(record, key, context))
             return folder;
 
@@ -65,11 +83,26 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        var content = new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings, Text = ReleaseText.Of(model), Answer = answer };
+        var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
+        {
+            Routings = routings,
+            Omitted = omitted,
+            Text = ReleaseText.Of(model),
+            Answer = answer,
+        };
         await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }
+
+    /// <summary>Variants that break a gate at any shape: a variant is one thing to those who use it.</summary>
+    private static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
+    [
+        .. reports.GroupBy(report => report.Subject.Variant).Where(variant => variant.Any(report => !report.Holds)).SelectMany(variant => variant)
+            .Select(report => new OmittedVariant(report.Subject.Variant, report.Subject.Shape, report.Holds
+                ? "it does not pass at another shape"
+                : string.Join("; ", report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement)))),
+    ];
 
     private static JsonObject Without(JsonObject node, string key)
     {

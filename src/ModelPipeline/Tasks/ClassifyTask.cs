@@ -29,6 +29,8 @@ internal sealed class ClassifyTask : ModelTask
 
     public override string Usage => "The output is one float a label: take the label of the largest.";
 
+    public override string Variable => "CLASSIFY";
+
     public override bool TakesPairs => true;
 
     public override IReadOnlyList<string> Metrics =>

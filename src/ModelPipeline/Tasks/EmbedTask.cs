@@ -16,6 +16,8 @@ internal sealed class EmbedTask : ModelTask
 
     public override string Usage => "Pool the output over the tokens whose mask is 1.";
 
+    public override string Variable => "EMBED";
+
     public override bool TakesPairs => false;
 
     public override IReadOnlyList<string> Metrics => [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];

@@ -34,6 +34,9 @@ public abstract class ModelTask
     /// <summary>What to do with an output, as a sentence of the model card.</summary>
     public abstract string Usage { get; }
 
+    /// <summary>What its variables in production.env begin with, unless models.yaml names them.</summary>
+    public abstract string Variable { get; }
+
     /// <summary>Each query is scored with each of its candidates; else each passage alone.</summary>
     public abstract bool TakesPairs { get; }
 

@@ -16,6 +16,8 @@ internal sealed class RerankTask : ModelTask
 
     public override string Usage => "The output is one float a pair: sort passages by it, descending.";
 
+    public override string Variable => "RERANK";
+
     public override bool TakesPairs => true;
 
     public override IReadOnlyList<string> Metrics =>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
@@ -41,6 +40,21 @@ public class ProductionDecisionTests
         Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", decision.Variants[1].Reasons);
         Assert.Equal(["runs on the CPU: it is what production falls back to"], decision.Variants[2].Reasons);
         Assert.DoesNotContain(decision.Variants, verdict => verdict.Chosen);
+        Assert.Equal("tiny-reranker-fp16-1x128.onnx", decision.Serve);
+    }
+
+    [Fact]
+    public void Without_declared_variables_the_task_names_them_and_the_file_is_the_models_own()
+    {
+        var model = Model with { Decision = new() };
+        var cpu = SampleReports.Of("fp16", 1, Backend.Onnx);
+        Assert.Equal("RERANK_BACKEND=cpu\nRERANK_MODEL=tiny-reranker-fp16-1x128.onnx\n", Variables(cpu));
+        Assert.Equal("RERANK_BACKEND=npu\nRERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\n", Variables(cpu, Board("int8_normal", p95: 1)));
+        // What ranks badly is served by nobody.
+        Assert.Equal("RERANK_BACKEND=cpu\nRERANK_MODEL=\n", Variables(SampleReports.Of("int8_unmasked_normal", 1, Backend.Onnx)));
+
+        string Variables(params ValidationReport[] reports) =>
+            EnvironmentFile.Text(ProductionDecision.Make(model, reports, SampleReports.Routings(reports)).Environment);
     }
 
     [Fact]
@@ -156,22 +170,22 @@ public class ProductionDecisionTests
     [InlineData("KEY\n", "a")]
     public void What_would_need_quotes_is_refused_by_name(string key, string value)
     {
-        var error = Assert.Throws<PipelineException>(() => EnvironmentFile.Resolve(new Dictionary<string, string> { [key] = value }, null));
+        var error = Assert.Throws<PipelineException>(() => EnvironmentFile.Resolve(new Dictionary<string, string> { [key] = value }, null, null));
         Assert.Contains(key, error.Message);
         Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
     }
 
     [Fact]
-    public void A_shell_that_sources_the_file_sees_the_very_values()
+    public async Task A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, SampleReports.Whole("int8", "tiny-int8.rknn"));
+            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn", SampleReports.Whole("int8", "tiny-int8.rknn"));
         var path = Path.GetTempFileName();
         try
         {
             AtomicFile.WriteText(path, EnvironmentFile.Text(environment));
-            using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", "set -eu; . \"$1\"; printf '%s|' \"$A\" \"$B\" \"$C\"", "sh", path]) { RedirectStandardOutput = true })!;
-            Assert.Equal(string.Concat(environment.Values.Select(value => value + "|")), shell.StandardOutput.ReadToEnd());
+            var shell = await Programs.RunAsync("", "sh", "-c", "set -eu; . \"$1\"; printf '%s|' \"$A\" \"$B\" \"$C\"", "sh", path);
+            Assert.Equal((0, string.Concat(environment.Values.Select(value => value + "|"))), shell);
         }
         finally
         {

@@ -1,0 +1,110 @@
+using ModelPipeline.Core;
+using ModelPipeline.Decision;
+using ModelPipeline.Latency;
+using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
+using ModelPipeline.Packaging;
+using ModelPipeline.Publishing;
+using ModelPipeline.Validation;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>
+/// One model on its way through the stages in one run: what each makes is the input of those after it. Whoever calls gives the order; a stage that is
+/// asked for too early says what it lacks.
+/// </summary>
+/// <param name="build">Of the model.</param>
+public sealed class ModelRun(ModelBuild build)
+{
+    private readonly Dictionary<string, IReadOnlyList<ValidationReport>> reports = [];
+    private IReadOnlyList<VariantRouting> routings = [];
+    private LatencyReport? latency;
+
+    public ModelBuild Build => build;
+
+    private ModelSpec Model => build.Model;
+
+    /// <summary>Those of this run so far, in the order of models.yaml.</summary>
+    public IReadOnlyList<ValidationReport> Reports => [.. Model.Variants.SelectMany(variant => reports.GetValueOrDefault(variant.Name, []))];
+
+    /// <summary>Measured or read in this run; null if it was not.</summary>
+    public LatencyReport? Latency => latency;
+
+    public Task FetchAsync(StageContext context) => build.FetchAsync(context);
+
+    /// <summary>The inspected source, and static graphs of all NPU variants; those with the same rewrites share one.</summary>
+    public async Task PrepareAsync(StageContext context)
+    {
+        await build.SourceAsync(context).ConfigureAwait(false);
+        var graphs = build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));
+        foreach (var (variant, shape) in graphs)
+            await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
+    }
+
+    public async Task CalibrateAsync(StageContext context)
+    {
+        foreach (var shape in Model.Shapes)
+            await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
+    }
+
+    /// <summary>One variant at every shape.</summary>
+    public async Task QuantizeAsync(VariantSpec variant, StageContext context)
+    {
+        foreach (var shape in Model.Shapes)
+            await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
+    }
+
+    public async Task MeasureAsync(StageContext context) => latency = await MeasureStage.RunAsync(build, context).ConfigureAwait(false);
+
+    /// <summary>Figures of one variant at every shape, its gates judged by them.</summary>
+    public async Task ValidateAsync(VariantSpec variant, StageContext context)
+    {
+        List<ValidationReport> made = [];
+        foreach (var shape in Model.Shapes)
+            made.Add(await ValidateStage.RunAsync(build, variant, shape, context).ConfigureAwait(false));
+        reports[variant.Name] = made;
+    }
+
+    /// <summary>Judges all variants by what was measured, alone and as they serve the corpus together, and writes the page.</summary>
+    /// <param name="release">Manifest of the last release's package; null if none is known.</param>
+    /// <param name="context">Of the run.</param>
+    /// <returns>Path of report.html.</returns>
+    public async Task<string> ValidateAsync(PackageManifest? release, StageContext context)
+    {
+        var times = latency ?? throw Missing("measured");
+        var judged = ToolkitStage.Compare(build, ValidateStage.Judge(build, All(), times), release);
+        routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
+        foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
+            reports[variant.Key] = [.. variant];
+        return ValidateStage.WriteReport(build, judged, times, routings);
+    }
+
+    public ProductionDecision Decide() => DecideStage.Run(build, All(), routings);
+
+    /// <summary>Packs the variants that broke no gate.</summary>
+    /// <returns>Path of the package's folder; null if there is no such variant.</returns>
+    public Task<string?> PackageAsync(StageContext context) => PackageStage.RunAsync(build, All(), routings, context);
+
+    /// <summary>Makes the release folder of what was packaged.</summary>
+    /// <returns>The release; null if nothing was packaged.</returns>
+    public Release? Release(StageContext context)
+    {
+        if (All().GroupBy(report => report.Subject.Variant).Any(variant => variant.All(report => report.Holds)))
+            return ReleaseStage.Run(build, context);
+        ReleaseFolder.Delete(build.Releases, Publishing.Release.TagOf(Model.Name, Model.Version));
+        return null;
+    }
+
+    /// <summary>One sentence for every failed gate, with figure and limit; null if none failed.</summary>
+    public static string? Failures(IEnumerable<ValidationReport> reports)
+    {
+        var failures = reports.SelectMany(report => report.Gates
+            .Where(gate => gate.Result == GateResult.Failed)
+            .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")).ToList();
+        return failures.Count == 0 ? null : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
+    }
+
+    private IReadOnlyList<ValidationReport> All() => Model.Variants.All(variant => reports.ContainsKey(variant.Name)) ? Reports : throw Missing("validated");
+
+    private PipelineException Missing(string done) => new($"{Model.Name} was not {done} in this run. Run this target without --exclusive.");
+}
