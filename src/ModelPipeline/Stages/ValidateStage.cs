@@ -112,7 +112,7 @@ public static class ValidateStage
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf(stage, StageVersions.Score, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
             return ReportJson.Read<T>(path + ".json");
         var scores = await score().ConfigureAwait(false);
