@@ -20,7 +20,6 @@ public static class ValidateStage
     {
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
-        var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
@@ -39,7 +38,7 @@ public static class ValidateStage
             Shape = shape.ToString(),
             Artifact = Path.GetFileName(artifact),
             ArtifactDigest = FileDigest.Of(artifact, context.Cancellation),
-            ReferenceDigest = new FileDigest(origin.Bytes, origin.Sha256),
+            ReferenceDigest = new FileDigest(new FileInfo(source.Path).Length, source.Sha256),
             Device = device.Name,
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
