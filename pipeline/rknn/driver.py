@@ -9,7 +9,9 @@ Job: toolkit, model, target, inputs [{name, shapes [[...]]}], precision (fp16 | 
 optimization_level, custom_string; dataset (file of .npy paths, a sample a line) for w8a8; and what to do:
   tensors   true: only tell the names of the optimised graph (a quantization with one sample)
   artifact  file to write, in the scratch folder
-  hybrid    [[from, to], ...] spans that stay in fp16, in names of the optimised graph
+  float16   [name, ...] tensors that stay in fp16, in names of the optimised graph
+  ranges    {name: [min, max]} what int8 tensors are to cover instead of what calibration saw
+  single_core  true: command buffers for one core alone
   auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
   simulate  [{dataset, outputs}]: run the samples that each dataset lists (.npy paths, a sample a line) in the toolkit's
             simulator and write the first output of each to outputs, as float32, little endian, one after the other
@@ -102,6 +104,8 @@ def configuration(job):
             settings.update(auto_hybrid_cos_thresh=auto["cos"])
             if auto.get("euc") is not None:
                 settings.update(auto_hybrid_euc_thresh=auto["euc"])
+    if job.get("single_core"):
+        settings["single_core_mode"] = True
     if len(job["inputs"][0]["shapes"]) > 1:
         settings["dynamic_input"] = [list(shapes) for shapes in zip(*(entry["shapes"] for entry in job["inputs"]))]
     return settings
@@ -131,6 +135,27 @@ def optimised_tensors():
     return names
 
 
+def edit_configuration(float16, ranges):
+    """Names fp16 tensors and sets ranges in model.quantization.cfg; the toolkit takes min and max and works out scales from them."""
+    with open("model.quantization.cfg", encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    edited, tensor, bound = [], None, None
+    for line in lines:
+        if line == "custom_quantize_layers: {}" and float16:
+            edited += ["custom_quantize_layers:", *(f"    {name}: float16" for name in float16)]
+            continue
+        if line.startswith("    ") and line[4] not in " -" and line.rstrip().endswith(":"):
+            tensor = line.strip()[:-1].strip("'\"")
+        if tensor in ranges and line.strip() in ("min:", "max:"):
+            bound = 0 if line.strip() == "min:" else 1
+        elif bound is not None:
+            line = f"        -   {float(ranges[tensor][bound])!r}"
+            bound = None
+        edited.append(line)
+    with open("model.quantization.cfg", "w", encoding="utf-8") as file:
+        file.write("\n".join(edited))
+
+
 def build(create, job):
     """A toolkit object that has built the model."""
     toolkit = create()
@@ -139,12 +164,13 @@ def build(create, job):
         step("build", toolkit.build, do_quantization=False)
         return toolkit
     dataset = link_dataset(job["dataset"])
-    if not job.get("hybrid"):
+    if not job.get("float16") and not job.get("ranges"):
         options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
         step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
         return toolkit
-    step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False, custom_hybrid=job["hybrid"])
+    step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
     toolkit.release()
+    edit_configuration(job.get("float16", []), job.get("ranges", {}))
     toolkit = create()  # 2.5.0 takes the second step only in an object that has loaded nothing
     step(
         "hybrid_quantization_step2",

@@ -1,6 +1,4 @@
 using System.ComponentModel;
-using CliWrap;
-using CliWrap.Buffered;
 
 namespace ModelPipeline.Tests;
 
@@ -24,7 +22,7 @@ internal static class NodePackages
             Directory.CreateDirectory(installed);
             foreach (var file in new[] { "package.json", "package-lock.json" })
                 File.Copy(Path.Combine(declared, file), Path.Combine(installed, file), overwrite: true);
-            var npm = await RunAsync(installed, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0");
+            var npm = await Programs.RunAsync(installed, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0");
             if (npm.ExitCode != 0)
                 return (installed, $"npm cannot install tests/{name}: {npm.Output}");
             await File.WriteAllTextAsync(record, wanted);
@@ -38,14 +36,5 @@ internal static class NodePackages
         {
             Turn.Release();
         }
-    }
-
-    /// <summary>Runs a program to its end; gives all that it printed.</summary>
-    /// <exception cref="Win32Exception">There is no such program.</exception>
-    public static async Task<(int ExitCode, string Output)> RunAsync(string folder, string program, params string[] arguments)
-    {
-        var run = await Cli.Wrap(program).WithArguments(arguments).WithWorkingDirectory(folder).WithValidation(CommandResultValidation.None)
-            .ExecuteBufferedAsync(TestContext.Current.CancellationToken);
-        return (run.ExitCode, run.StandardOutput + run.StandardError);
     }
 }

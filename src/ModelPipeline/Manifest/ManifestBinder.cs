@@ -139,6 +139,8 @@ internal static class ManifestBinder
         AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,
         DynamicInput = (bool?)json["dynamic_input"] ?? false,
         AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
+        Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
+        SingleCore = (bool?)json["single_core"] ?? false,
         ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
         FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
         Gates = [.. Named(json["gates"]!, (metric, limit) =>
@@ -211,7 +213,7 @@ internal static class ManifestBinder
         map.AsObject().ToDictionary(entry => entry.Key, entry => (string)entry.Value!);
 
     private static T Enum<T>(JsonNode name) where T : struct, Enum =>
-        System.Enum.Parse<T>(((string)name!).Replace("_", ""), ignoreCase: true);
+        System.Enum.Parse<T>(((string)name!).Replace("_", "").Replace("-", ""), ignoreCase: true);
 
     private static string? FilePath(string folder, JsonNode? relative) =>
         relative is null ? null : Path.GetFullPath(Path.Combine(folder, (string)relative!));

@@ -8,7 +8,7 @@ internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
     private static readonly Version FirstWithDynamicInput = new(2, 5, 0);
-    private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator"];
+    private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator", "ranges", "single_core"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
     public static void Check(JsonNode root, Diagnostics errors)
@@ -116,7 +116,7 @@ internal static class ManifestChecks
         {
             if (Text(variant, "backend") is "onnx" or "simulator")
                 errors.AddToKey(variant, key, $"backend {Text(variant, "backend")} has no {key}: it is the toolkit's, backend rknn");
-            else if (key is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
+            else if (key is "auto_hybrid" or "accuracy_analysis" or "ranges" && Text(variant, "precision") == "fp16")
                 errors.AddToKey(variant, key, $"precision fp16 has no {key}: it tells what a w8a8 build loses");
         }
     }

@@ -178,6 +178,9 @@ public enum QuantizationAlgorithm { Normal, KlDivergence, Mmse }
 
 public enum QuantizationMethod { Channel, Layer }
 
+/// <summary>By what error ranges of int8 tensors are chosen; none takes what calibration saw.</summary>
+public enum RangeClip { OutputError, Mse, None }
+
 public sealed record VariantSpec
 {
     /// <summary>The platform of variants that ONNX Runtime runs.</summary>
@@ -210,6 +213,12 @@ public sealed record VariantSpec
     public bool DynamicInput { get; init; }
     /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>
     public bool AccuracyAnalysis { get; init; }
+
+    /// <summary>How ranges of int8 tensors are narrowed before the toolkit works out scales.</summary>
+    public RangeClip Clip { get; init; } = RangeClip.None;
+
+    /// <summary>Command buffers for one core alone: a smaller file.</summary>
+    public bool SingleCore { get; init; }
     /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
     public bool ToolkitSimulator { get; init; }
     /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>

@@ -83,8 +83,11 @@ internal sealed class Probe
     private (long Padding, int First, int End) Vocabulary(string ids)
     {
         var uses = new UseDef(graph);
-        var readers = uses.Consumers(ids);
-        var table = readers.Where(reader => reader.OpType == "Gather" && reader.Inputs[1] == ids).Select(reader => uses.Constant(reader.Inputs[0])).FirstOrDefault(constant => constant?.Rank == 2);
+        var named = new HashSet<string> { ids };
+        foreach (var node in graph.Nodes.Where(node => node.OpType is "Cast" or "Identity" or "Reshape" && named.Contains(node.Inputs[0])))
+            named.Add(node.Output);
+        var readers = named.SelectMany(uses.Consumers).ToList();
+        var table = readers.Where(reader => reader.OpType == "Gather" && named.Contains(reader.Inputs[1])).Select(reader => uses.Constant(reader.Inputs[0])).FirstOrDefault(constant => constant?.Rank == 2);
         var end = (int)Math.Min(table?.Shape[0] ?? DefaultVocabulary, int.MaxValue);
         var compared = readers.Where(reader => reader.OpType == "Equal").Select(reader => uses.Constant(reader.Inputs[1])).FirstOrDefault();
         var padding = compared is { Type: ElementType.Int64, Count: 1 } ? compared.Span<long>()[0] : 0;

@@ -45,7 +45,7 @@ internal static class ToolkitSections
         return Template.Html("report-artifact.html", new
         {
             Int8Outputs = string.Join(", ", toolkit.Notes.Int8Outputs),
-            Fp16 = toolkit.Notes.Fp16.Select(span => $"{span.From} -> {span.To}"),
+            toolkit.Notes.Fp16,
             Labels = metrics.Select(metric => metric.Label),
             // The validated scores, and below them those of others for the same texts.
             Opinions = toolkit.Opinions.Count == 0 ? [] : toolkit.Opinions.Select(opinion => Opinion(opinion.Source, opinion.Figures, opinion.TauToVariant))

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using ModelPipeline.Core;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Rewrites;
 
@@ -23,11 +24,16 @@ public static partial class Fp16Plan
     internal static OnnxModel Add(OnnxModel model, IEnumerable<string> entries) =>
         model.WithMetadata((MetadataKey, string.Join('\n', OfModel(model).Union(entries))));
 
-    /// <summary>The points of <paramref name="fused"/> that the entries keep in fp16.</summary>
+    /// <summary>The values that the entries keep in fp16: points of <paramref name="fused"/>, and what is laid out or fused behind named ones.</summary>
     /// <exception cref="PipelineException">An entry names nothing; exit code 2.</exception>
     internal static IReadOnlySet<string> Resolve(IEnumerable<string> entries, Graph graph, FusedOperators fused)
     {
-        return entries.SelectMany(entry => Spans(entry, graph, fused)).SelectMany(span => span.From is null ? [span.To] : Between(span.From, span.To)).ToHashSet();
+        var matches = new Lazy<PatternMatches>(() => PatternMatches.Of(graph));
+        return entries.SelectMany(Values).ToHashSet();
+
+        IEnumerable<string> Values(string entry) => Float16Class.All.FirstOrDefault(each => each.Name == entry) is { } known
+            ? known.Values(matches.Value)
+            : Spans(entry, graph, fused).SelectMany(span => span.From is null ? [span.To] : Between(span.From, span.To));
 
         IEnumerable<string> Between(string from, string to)
         {
@@ -49,7 +55,8 @@ public static partial class Fp16Plan
         if (entry == "head")
             return [.. graph.Outputs.Select(output => (From: fused.LastNorm ?? throw Wrong(entry, "there is no LayerNorm"), To: output.Name))];
         if (!entry.Contains(Arrow))
-            return [.. Matches(entry, entry, fused.Points).Select(match => ((string?)null, match.Value))];
+            return !fused.Points.Contains(entry) && graph.Nodes.Any(node => node.Outputs.Contains(entry)) ? [(null, entry)]
+                : [.. Matches(entry, entry, fused.Points).Select(match => ((string?)null, match.Value))];
         if (entry.Split(Arrow, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } from, { Length: > 0 } to])
             throw Wrong(entry, $"two names belong around one {Arrow}");
         if (Wildcards(to) > Wildcards(from))

@@ -80,7 +80,7 @@ internal static class HiddenSplit
         var rest = graph.Unused(name + Suffix);
         editing.Replace(layer.Residual,
             [residual with { Name = residual.Name + Suffix, Outputs = [rest] }, .. path, new Node("Add", residual.Name, [rest, Value("second")], [name])]);
-        return [Value("gelu"), Value("second"), rest, name];
+        return [Value("sum"), Value("gelu"), Value("second"), rest, name];
     }
 
     /// <summary>The layer's own GELU, of another value.</summary>

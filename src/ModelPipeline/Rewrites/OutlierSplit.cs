@@ -41,7 +41,7 @@ internal static class OutlierSplit
             Split(projection, outliers, model.Graph, nodes, constants);
         var rewritten = DeadNodes.Apply(model.With(model.Graph with { Nodes = [.. nodes], Initializers = model.Graph.InitializersWith(constants) })).Model;
         return new Rewritten(
-            Fp16Plan.Add(rewritten, Plan([.. splits.Select(split => split.projection.Residual.Output)], rewritten.Graph)),
+            Fp16Plan.Add(rewritten, splits.SelectMany(split => Path(split.projection)).Concat(Plan([.. splits.Select(split => split.projection.Residual.Output)], rewritten.Graph))),
             [.. splits.Select(split => $"{split.projection.Bias.Output}: channels {string.Join(", ", split.Outliers)} of {constants[Name(split.projection, "weight")].Shape[1]}")]);
     }
 
@@ -65,6 +65,9 @@ internal static class OutlierSplit
             : null;
 
     private const string CleanSuffix = "_clean";
+
+    /// <summary>What the split-off channels go through.</summary>
+    private static string[] Path(Projection projection) => [$"{projection.Bias.Output}_outliers", $"{projection.Bias.Output}_outliers_placed"];
 
     private static int[] Outliers(float[] channels)
     {

@@ -16,7 +16,7 @@ public static class CalibrateStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(spec.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("calibrate", ModelBuild.Version, new { shape.Sequence, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf("calibrate", StageVersions.Calibrate, new { shape.Sequence, build.CalibrationSettings, build.TextSettings }, inputs);
         if (build.IsUpToDate(record, key, context, spec.Regenerate))
             return folder;
 

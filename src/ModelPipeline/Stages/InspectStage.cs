@@ -24,7 +24,7 @@ internal static class InspectStage
         var (report, formed) = (System.IO.Path.Combine(folder, "prepare.json"), System.IO.Path.Combine(folder, "model.onnx"));
         var record = System.IO.Path.Combine(folder, "inspect" + StageRecord.Extension);
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var settings = new { model.Output, model.Pooling, model.Normalize, Shapes = model.Shapes.Select(shape => shape.ToString()), build.TextSettings, Raised = RaiseStage.Version };
+        var settings = new { model.Output, model.Pooling, model.Normalize, Shapes = model.Shapes.Select(shape => shape.ToString()), build.TextSettings, Raised = StageVersions.Raise };
         var inputs = new Dictionary<string, string>(
             fetched.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
                 .Concat(fetched.Beside.Select(file => KeyValuePair.Create($"beside/{file.Key}", file.Value.Sha256))))
@@ -32,7 +32,7 @@ internal static class InspectStage
             ["model"] = fetched.Model.Sha256,
             ["vocabulary"] = fetched.Vocabulary.Sha256,
         };
-        var key = StageRecord.KeyOf("inspect", ModelBuild.Version, settings, inputs);
+        var key = StageRecord.KeyOf("inspect", StageVersions.Inspect, settings, inputs);
         if (!build.IsUpToDate(record, key, context))
         {
             context.Progress.Report(new StageProgress($"inspect {model.Name}", 0, 0));

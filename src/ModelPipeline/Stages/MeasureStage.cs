@@ -33,7 +33,7 @@ public static class MeasureStage
         inputs["model"] = source.Sha256;
         foreach (var path in artifacts.Select(artifact => artifact.Path).Distinct())
             inputs[Path.GetFileName(path)] = FileDigest.Of(path, context.Cancellation).Sha256;
-        var key = StageRecord.KeyOf("measure", ModelBuild.Version, new
+        var key = StageRecord.KeyOf("measure", StageVersions.Measure, new
         {
             device.Name,
             device.Kind,

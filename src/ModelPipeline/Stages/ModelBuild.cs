@@ -18,9 +18,6 @@ namespace ModelPipeline.Stages;
 /// <param name="sources">Gets the source files.</param>
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
-    /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 5;
-
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];
     private readonly HashSet<(string Record, string Key)> verified = [];

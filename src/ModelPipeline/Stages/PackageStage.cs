@@ -70,7 +70,7 @@ public static class PackageStage
         var record = folder + StageRecord.Extension;
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf("package", ModelBuild.Version, new { Settings = Settings(model), answer, omitted }, inputs);
+        var key = StageRecord.KeyOf("package", StageVersions.Package, new { Settings = Settings(model), answer, omitted }, inputs);
         if (build.IsUpToDate(record, key, context))
             return folder;
 

@@ -38,7 +38,7 @@ public static class QuantizeStage
             calibration = await CalibrateStage.RunAsync(build, build.Model.Shapes[0], context).ConfigureAwait(false);
             inputs["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256;
         }
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision, variant.FloatBudgetMb, source.Answer }, inputs);
+        var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, new { Variant = SettingsOf(variant), source.Answer }, inputs);
         return await KeptAsync(build, variant, shape, key, context, artifact =>
         {
             if (variant.Precision == Precision.Fp32)
@@ -98,20 +98,7 @@ public static class QuantizeStage
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var settings = new
-        {
-            variant.Backend,
-            variant.Precision,
-            variant.Algorithm,
-            variant.Method,
-            variant.Target,
-            variant.OptimizationLevel,
-            variant.Toolkit,
-            variant.Fp16,
-            variant.AutoHybrid,
-            variant.AccuracyAnalysis,
-            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
-        };
+        var settings = new { Variant = SettingsOf(variant), Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [] };
         var digests = new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,
@@ -119,9 +106,12 @@ public static class QuantizeStage
         };
         if (variant.Backend == Backend.Rknn)
             digests["driver"] = FileDigest.Of(ToolkitEnvironment.DriverPath, context.Cancellation).Sha256;
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, settings, digests);
+        var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, settings, digests);
         return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key) { Toolkit = variant.Backend == Backend.Rknn ? variant.Toolkit : null });
     }
+
+    /// <summary>All of a variant that decides about its artifact: everything but what judges the artifact, and when it is built.</summary>
+    internal static VariantSpec SettingsOf(VariantSpec variant) => variant with { Gates = [], Compile = new(), ToolkitSimulator = false, Force = false };
 
     /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its reports.</summary>
     private static async Task<string> KeptAsync(

@@ -13,15 +13,13 @@ public sealed record RaisingReport(IReadOnlyList<RaisingStep> Steps);
 /// <summary>Source file to the same model in fp32, standard operators, opset 13 to 19, and weights that stand as constants.</summary>
 public static class RaiseStage
 {
-    internal const int Version = 1;
-
     /// <returns>The raised file, or the source itself if there is nothing to raise.</returns>
     public static async Task<FetchedFile> RunAsync(ModelBuild build, StageContext context)
     {
         var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
         var folder = FolderOf(build);
         var (output, record) = (Path.Combine(folder, "model.onnx"), Path.Combine(folder, "raise" + StageRecord.Extension));
-        var key = StageRecord.KeyOf("raise", Version, null, new Dictionary<string, string> { ["model"] = source.Sha256 });
+        var key = StageRecord.KeyOf("raise", StageVersions.Raise, null, new Dictionary<string, string> { ["model"] = source.Sha256 });
         if (!build.IsUpToDate(record, key, context))
         {
             context.Progress.Report(new StageProgress("read source", 0, 0));

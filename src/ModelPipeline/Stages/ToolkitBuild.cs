@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
@@ -90,6 +91,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Shapes = variant.DynamicInput ? [.. build.Model.Shapes.OrderBy(other => other.Batch * other.Sequence)] : [],
                 Simulate = [.. runs.Select(run => run.Run)],
                 Analyse = variant.AccuracyAnalysis,
+                Ranges = Clips(inputs),
                 Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
@@ -101,6 +103,11 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    /// <summary>Ranges of a w8a8 variant that asks for them, from its calibration samples.</summary>
+    private IReadOnlyDictionary<string, ClippedRange> Clips(NpuInputs inputs) =>
+        variant.Precision != Precision.W8A8 || variant.Clip == RangeClip.None ? new Dictionary<string, ClippedRange>()
+        : RangeClips.Find(OnnxModel.Load(inputs.Prepared), CalibrationSet.Read(inputs.Calibration).Samples, byProduct: variant.Clip == RangeClip.OutputError);
 
     private static string Scratch(string artifact) =>
         Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}").FullName;

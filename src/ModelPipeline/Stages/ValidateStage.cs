@@ -20,7 +20,6 @@ public static class ValidateStage
     {
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
-        var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
@@ -39,7 +38,7 @@ public static class ValidateStage
             Shape = shape.ToString(),
             Artifact = Path.GetFileName(artifact),
             ArtifactDigest = FileDigest.Of(artifact, context.Cancellation),
-            ReferenceDigest = new FileDigest(origin.Bytes, origin.Sha256),
+            ReferenceDigest = new FileDigest(new FileInfo(source.Path).Length, source.Sha256),
             Device = device.Name,
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
@@ -112,7 +111,7 @@ public static class ValidateStage
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf(stage, StageVersions.Score, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
             return ReportJson.Read<T>(path + ".json");
         var scores = await score().ConfigureAwait(false);

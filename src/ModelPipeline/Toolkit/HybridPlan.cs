@@ -4,22 +4,44 @@ using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Toolkit;
 
-/// <summary>Part of the model that stays in fp16: what is computed behind <see cref="From"/> up to and with <see cref="To"/>, in the toolkit's names.</summary>
-public sealed record HybridSpan(string From, string To);
-
-/// <summary>An fp16 plan (<see cref="Fp16Plan"/>) as the pairs of its optimised graph's tensors that the toolkit's custom_hybrid takes.</summary>
+/// <summary>An fp16 plan (<see cref="Fp16Plan"/>) and ranges in names of the toolkit's optimised graph, as its <c>quantization.cfg</c> takes them.</summary>
 public static class HybridPlan
 {
-    /// <summary>Pairs in the order of entries and of the graph, each once. A tensor alone is paired with the nearest one that it is computed from.</summary>
+    /// <summary>Tensors that stay in fp16, in the order of entries and of the graph, each once, in every layout that the toolkit has of them.</summary>
     /// <param name="entries">As in models.yaml.</param>
     /// <param name="graph">The prepared graph.</param>
     /// <param name="tensors">Names in the toolkit's <c>.quantization.cfg</c>.</param>
-    /// <exception cref="PipelineException">An entry matches nothing, or what it names was fused away.</exception>
-    public static IReadOnlyList<HybridSpan> Resolve(IReadOnlyList<string> entries, Graph graph, IReadOnlyList<string> tensors)
+    /// <exception cref="PipelineException">An entry matches nothing, or all that it names was fused away.</exception>
+    public static IReadOnlyList<string> Resolve(IReadOnlyList<string> entries, Graph graph, IReadOnlyList<string> tensors)
     {
         var fused = FusedOperators.Of(graph);
         var names = new OptimisedNames(graph, tensors);
-        return [.. entries.SelectMany(entry => Resolve(entry, Fp16Plan.Spans(entry, graph, fused), graph, names)).Distinct()];
+        return [.. entries.SelectMany(Tensors).Distinct()];
+
+        IReadOnlyList<string> Tensors(string entry)
+        {
+            // A span's end is kept even where only a slice of it is a tensor of the emulation.
+            var isClass = Float16Class.All.Any(each => each.Name == entry);
+            var ends = isClass ? [] : Fp16Plan.Spans(entry, graph, fused).Select(span => span.To);
+            var values = Fp16Plan.Resolve([entry], graph, fused).Union(ends).ToList();
+            List<string> found = [.. values.SelectMany(names.All)];
+            return found.Count > 0 ? found : throw new PipelineException(
+                $"fp16: '{entry}': the toolkit fused '{values[^1]}' into an operation around it, so it is no tensor of its own there: name the value behind it.",
+                PipelineException.ConfigurationError);
+        }
+    }
+
+    /// <summary>The ranges of all of the toolkit's tensors that hold the values; those of values that it fused away are left out.</summary>
+    public static IReadOnlyDictionary<string, float[]> Resolve(IReadOnlyDictionary<string, ClippedRange> ranges, Graph graph, IReadOnlyList<string> tensors)
+    {
+        var names = new OptimisedNames(graph, tensors);
+        var resolved = new Dictionary<string, float[]>();
+        foreach (var (value, range) in ranges)
+        {
+            foreach (var tensor in names.All(value))
+                resolved[tensor] = [range.Min, range.Max];
+        }
+        return resolved;
     }
 
     /// <summary>Entries that keep the worst tensors of an analysis in fp16; those without a name in the prepared graph are left out.</summary>
@@ -32,48 +54,5 @@ public static class HybridPlan
         var names = new OptimisedNames(graph, [.. analysis.Layers.Select(layer => layer.Name)]);
         var worst = analysis.Worst(count).Where(layer => !(layer.SingleCosine >= minCosine)).Select(layer => names.ValueOf(layer.Name)).OfType<string>().ToHashSet();
         return [.. graph.Nodes.SelectMany(node => node.Outputs).Where(worst.Contains)];
-    }
-
-    private static List<HybridSpan> Resolve(string entry, IReadOnlyList<(string? From, string To)> plan, Graph graph, OptimisedNames names)
-    {
-        List<HybridSpan> spans = [];
-        foreach (var (from, to) in plan)
-        {
-            if (from is not null)
-                spans.Add(new HybridSpan(graph.Inputs.Any(input => input.Name == from) ? from : Required(from), Required(to)));
-            else if (names.Find(to) is { } tensor)
-                spans.Add(new HybridSpan(Before(to, tensor, graph, names), tensor));
-        }
-        return spans.Count > 0 ? spans : throw Fused(plan[0].To);
-
-        string Required(string value) => names.Find(value) ?? throw Fused(value);
-
-        PipelineException Fused(string value) => new(
-            $"fp16: '{entry}': the toolkit fused '{value}' into an operation around it, so it is no tensor of its own there: name the value behind it.",
-            PipelineException.ConfigurationError);
-    }
-
-    /// <summary>The nearest tensor of the toolkit that a value is computed from; a model input if there is none.</summary>
-    private static string Before(string value, string tensor, Graph graph, OptimisedNames names)
-    {
-        var uses = new UseDef(graph);
-        var queue = new Queue<string>([value]);
-        var seen = new HashSet<string>();
-        var source = graph.Inputs[0].Name;
-        while (queue.TryDequeue(out var current))
-        {
-            if (current != value && names.Find(current) is { } name && name != tensor)
-                return name;
-            if (uses.Producer(current) is { } producer)
-            {
-                foreach (var input in producer.Inputs.Where(input => input.Length > 0 && uses.Constant(input) is null && seen.Add(input)))
-                    queue.Enqueue(input);
-            }
-            else if (graph.Inputs.Any(input => input.Name == current))
-            {
-                source = current;
-            }
-        }
-        return source;
     }
 }

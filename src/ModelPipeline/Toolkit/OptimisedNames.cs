@@ -19,6 +19,13 @@ public sealed partial class OptimisedNames(Graph graph, IReadOnlyList<string> te
     /// <summary>The toolkit's name of a value, or null if the value was fused away.</summary>
     public string? Find(string value) => LayerNorm(value) ?? Named(value) ?? Biased(value);
 
+    /// <summary>All of the toolkit's tensors that hold a value, in any layout; empty if it was fused away.</summary>
+    public IReadOnlyList<string> All(string value) =>
+    [
+        .. new[] { LayerNorm(value) }.OfType<string>().Concat(byOrigin[value]).Concat(Find(value) is { } found ? [found] : [])
+            .Concat(matches.Uses.Producer(value) is { Name.Length: > 0 } node ? byOrigin[node.Name] : []).Distinct(),
+    ];
+
     /// <summary>The value that a tensor of the toolkit holds, or null if there is none.</summary>
     public string? ValueOf(string tensor)
     {

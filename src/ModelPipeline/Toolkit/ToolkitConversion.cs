@@ -29,6 +29,9 @@ public sealed record ToolkitRequest
     /// <summary>File that lists the calibration samples; required for w8a8.</summary>
     public string? Dataset { get; init; }
 
+    /// <summary>What int8 tensors are to cover instead of what calibration saw, by values of the source.</summary>
+    public IReadOnlyDictionary<string, ClippedRange> Ranges { get; init; } = new Dictionary<string, ClippedRange>();
+
     /// <summary>Provenance that the runtime can tell later.</summary>
     public string CustomString { get; init; } = "";
 
@@ -52,9 +55,9 @@ public sealed record SimulatorRun(string Dataset, string Outputs);
 /// <summary>What the toolkit made and said.</summary>
 /// <param name="File">The checked artifact.</param>
 /// <param name="Compile">From its log.</param>
-/// <param name="Hybrid">Spans that stayed in fp16, in the toolkit's names.</param>
+/// <param name="Hybrid">Tensors that stayed in fp16, in the toolkit's names.</param>
 /// <param name="Analysis">If it was asked for.</param>
-public sealed record ToolkitArtifact(RknnFile File, CompileReport Compile, IReadOnlyList<HybridSpan> Hybrid, ErrorAnalysis? Analysis);
+public sealed record ToolkitArtifact(RknnFile File, CompileReport Compile, IReadOnlyList<string> Hybrid, ErrorAnalysis? Analysis);
 
 /// <summary>Builds .rknn files with rknn-toolkit2 through the shim.</summary>
 public static partial class ToolkitConversion
@@ -74,20 +77,23 @@ public static partial class ToolkitConversion
         var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
         try
         {
-            IReadOnlyList<HybridSpan> spans = [];
-            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is { Count: > 0 } plan)
+            IReadOnlyList<string> float16 = [];
+            IReadOnlyDictionary<string, float[]> ranges = new Dictionary<string, float[]>();
+            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is var plan
+                && plan.Count + request.Ranges.Count > 0)
             {
                 var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
-                spans = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
+                float16 = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
+                ranges = HybridPlan.Resolve(request.Ranges, graph, names.Tensors ?? []);
             }
-            var said = await ConvertAsync(settings with { Hybrid = [.. spans.Select(span => new[] { span.From, span.To })] }).ConfigureAwait(false);
+            var said = await ConvertAsync(settings with { Float16 = float16, Ranges = ranges }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
             file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
             var compile = CompileReport.Parse(ReadLog(log));
             if (!compile.Complete)
                 throw new PipelineException($"{request.Artifact}: rknn-toolkit2 built it, and its compile report has {compile.Missing}. Nothing can be judged by such a report; build again, and see the log {log}.");
             File.Move(temporary, request.Artifact, overwrite: true);
-            return new ToolkitArtifact(file, compile, spans, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
+            return new ToolkitArtifact(file, compile, float16, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
         finally
         {
@@ -144,6 +150,7 @@ public static partial class ToolkitConversion
             },
             Method = variant.Method == QuantizationMethod.Layer ? "layer" : "channel",
             OptimizationLevel = variant.OptimizationLevel,
+            SingleCore = variant.SingleCore,
             Inputs = [.. graph.Inputs.Select(input => new ToolkitInput(input.Name, request.Shapes.Count > 0
                 ? [.. request.Shapes.Select(shape => new long[] { shape.Batch, shape.Sequence })]
                 : [[.. Fixed(input)]]))],

@@ -1,12 +1,12 @@
 namespace ModelPipeline.Toolkit;
 
 /// <summary>What a conversion with the toolkit told besides its file and compile report: content of toolkit.json.</summary>
-/// <param name="Fp16">Spans that stayed in fp16, in the toolkit's names.</param>
+/// <param name="Fp16">Tensors that stayed in fp16, in the toolkit's names.</param>
 /// <param name="Int8Outputs">Outputs with at most 256 values.</param>
 /// <param name="Worst">Tensors that lose most, the worst first; empty unless an accuracy analysis was asked for.</param>
 /// <param name="SuggestedFp16">An <c>fp16</c> list against them, in names of the prepared graph.</param>
 public sealed record ToolkitNotes(
-    IReadOnlyList<HybridSpan> Fp16, IReadOnlyList<string> Int8Outputs, IReadOnlyList<LayerError> Worst, IReadOnlyList<string> SuggestedFp16);
+    IReadOnlyList<string> Fp16, IReadOnlyList<string> Int8Outputs, IReadOnlyList<LayerError> Worst, IReadOnlyList<string> SuggestedFp16);
 
 /// <summary>All that the toolkit says of one validated artifact.</summary>
 /// <param name="Compile">From its compile report.</param>

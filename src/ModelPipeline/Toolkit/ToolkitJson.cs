@@ -19,7 +19,9 @@ internal sealed record ToolkitSettings
     public required IReadOnlyList<ToolkitInput> Inputs { get; init; }
     public string? Dataset { get; init; }
     public bool Tensors { get; init; }
-    public IReadOnlyList<string[]> Hybrid { get; init; } = [];
+    public IReadOnlyList<string> Float16 { get; init; } = [];
+    public IReadOnlyDictionary<string, float[]> Ranges { get; init; } = new Dictionary<string, float[]>();
+    public bool SingleCore { get; init; }
     public ToolkitThresholds? AutoHybrid { get; init; }
     public IReadOnlyList<SimulatorRun> Simulate { get; init; } = [];
     public bool Analyse { get; init; }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
@@ -177,7 +176,7 @@ public class ProductionDecisionTests
     }
 
     [Fact]
-    public void A_shell_that_sources_the_file_sees_the_very_values()
+    public async Task A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
             new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn", SampleReports.Whole("int8", "tiny-int8.rknn"));
@@ -185,8 +184,8 @@ public class ProductionDecisionTests
         try
         {
             AtomicFile.WriteText(path, EnvironmentFile.Text(environment));
-            using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", "set -eu; . \"$1\"; printf '%s|' \"$A\" \"$B\" \"$C\"", "sh", path]) { RedirectStandardOutput = true })!;
-            Assert.Equal(string.Concat(environment.Values.Select(value => value + "|")), shell.StandardOutput.ReadToEnd());
+            var shell = await Programs.RunAsync("", "sh", "-c", "set -eu; . \"$1\"; printf '%s|' \"$A\" \"$B\" \"$C\"", "sh", path);
+            Assert.Equal((0, string.Concat(environment.Values.Select(value => value + "|"))), shell);
         }
         finally
         {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 
@@ -38,10 +37,5 @@ public abstract class BoardTests(BoardArtifact artifact) : IClassFixture<BoardAr
     private protected Task<SshDevice> ConnectAsync(DeviceLimits? limits = null, Func<DeviceSpec, DeviceSpec>? spec = null, Func<SshSettings, SshSettings>? settings = null) =>
         SshDevice.ConnectAsync((spec ?? (same => same))(Board.Spec), (settings ?? (same => same))(Board.Settings), limits ?? Limits, Warnings.Add, Cancellation);
 
-    private protected static void Signal(string name, int process)
-    {
-        using var kill = Process.Start("kill", [$"-{name}", $"{process}"]);
-        kill.WaitForExit();
-        Assert.Equal(0, kill.ExitCode);
-    }
+    private protected static void Signal(string name, int process) => Programs.Run("kill", $"-{name}", $"{process}");
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -182,7 +181,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task A_full_disk_is_named_and_nothing_unfinished_stays(string size, string expected)
     {
         var small = Directory.CreateDirectory(Path.Combine(RemoteFolder, "small")).FullName;
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && Run("mount", "-t", "tmpfs", "-o", $"size={size}", "none", small), "only root can mount a small disk");
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && Programs.EndsWell("mount", "-t", "tmpfs", "-o", $"size={size}", "none", small), "only root can mount a small disk");
         try
         {
             var error = await Assert.ThrowsAsync<PipelineException>(async () =>
@@ -196,7 +195,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         }
         finally
         {
-            Assert.True(Run("umount", "--lazy", small));
+            Assert.True(Programs.EndsWell("umount", "--lazy", small));
         }
     }
 
@@ -327,13 +326,6 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         Directory.CreateDirectory(folder.File(SshSettings.ThisPlatform));
         folder.Write($"{SshSettings.ThisPlatform}/rknn-agent", $"#!/bin/sh\n{script}\n");
         return ConnectAsync(settings: settings => settings with { Agents = folder.Path });
-    }
-
-    private static bool Run(string program, params IEnumerable<string> arguments)
-    {
-        using var process = Process.Start(program, arguments);
-        process.WaitForExit();
-        return process.ExitCode == 0;
     }
 
     /// <summary>Takes reports at once, on the thread that makes them.</summary>

@@ -17,7 +17,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     {
         var known = Folder.Write("known_hosts", $"# boards\n[127.0.0.1]:{Board.Spec.Port} {HostKey}\n");
         if (hashed)
-            OpenSsh.Run("ssh-keygen", "-q", "-H", "-f", known);
+            Programs.Run("ssh-keygen", "-q", "-H", "-f", known);
 
         await using var device = await ConnectAsync(spec: spec => spec with { HostKey = null }, settings: settings => settings with { KnownHosts = [known] });
 
@@ -50,7 +50,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         {
             await ProcessTable.UntilAsync(() => Listens(socket), () => "the SSH agent does not listen");
             var empty = await Assert.ThrowsAsync<PipelineException>(WithAgentAsync);
-            OpenSsh.Run("env", $"SSH_AUTH_SOCK={socket}", "ssh-add", "-q", Board.Spec.IdentityFile!);
+            Programs.Run("env", $"SSH_AUTH_SOCK={socket}", "ssh-add", "-q", Board.Spec.IdentityFile!);
             await using var device = await WithAgentAsync();
 
             Assert.Contains("holds no key: add one with ssh-add", empty.Message);
@@ -83,7 +83,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task A_key_that_cannot_be_read_or_needs_a_passphrase_is_named()
     {
         var locked = Folder.File("locked");
-        OpenSsh.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", locked);
+        Programs.Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", locked);
 
         Assert.Contains($"the key '{locked}' has a passphrase: add it to an SSH agent", (await FailsAsync(locked)).Message);
         Assert.Contains("cannot be read", (await FailsAsync(Folder.Write("garbage", "no key"))).Message);

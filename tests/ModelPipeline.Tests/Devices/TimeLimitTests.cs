@@ -141,19 +141,7 @@ public sealed class TimeLimitTests(BoardArtifact artifact) : BoardTests(artifact
         }
     }
 
-    private static bool Ip(params IEnumerable<string> arguments)
-    {
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
-            process.WaitForExit();
-            return process.ExitCode == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false; // there is no such program
-        }
-    }
+    private static bool Ip(params IEnumerable<string> arguments) => Programs.EndsWell("ip", arguments);
 
     private sealed class Reports(Action take) : IProgress<StageProgress>
     {

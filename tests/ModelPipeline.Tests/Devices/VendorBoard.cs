@@ -34,7 +34,7 @@ internal sealed class VendorBoard : IAsyncDisposable
         Assert.SkipUnless(File.Exists("/usr/bin/" + Compiler), $"{Compiler} is not installed");
         var folder = new TemporaryFolder();
         var library = folder.File("librknpu-driver.so");
-        OpenSsh.Run(Compiler, "-std=c++20", "-O2", "-fvisibility=hidden", "-shared", "-fPIC", "-static-libstdc++", "-static-libgcc", "-o", library,
+        Programs.Run(Compiler, "-std=c++20", "-O2", "-fvisibility=hidden", "-shared", "-fPIC", "-static-libstdc++", "-static-libgcc", "-o", library,
             Path.Combine(RepositoryFiles.Root, "native/tests/vendor/rknpu_driver.cpp"));
         var emulated = string.Join(',', [$"LD_PRELOAD={library}", $"RKNPU_JOBS={folder.File("jobs")}", .. driver]);
         var spec = new DeviceSpec { Name = "board", Kind = DeviceKind.Loopback, Platform = "linux-arm64" };

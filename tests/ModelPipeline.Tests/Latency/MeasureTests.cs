@@ -99,6 +99,7 @@ public sealed partial class MeasureTests
     {
         using var sample = new SampleBuild("embed", Model, """
                 shapes: [[1, 32]]
+                output: { name: logits }
                 latency: { passages: 2, requests: 4, warm_up: 0 }
                 variants:
                   cpu: { backend: onnx, precision: fp32 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
@@ -28,7 +27,7 @@ public sealed class PackageTests : IDisposable
     {
         var package = await WriteAsync("out");
         Assert.Equal("tiny-reranker-0.1.0", Path.GetFileName(package.Folder));
-        var (exit, output) = Run("sha256sum", package.Folder, "--strict", "-c", "SHA256SUMS");
+        var (exit, output) = await Programs.RunAsync(package.Folder, "sha256sum", "--strict", "-c", "SHA256SUMS");
         Assert.True(exit == 0, output);
         Assert.Equal(6, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.EndsWith(": OK")));
         var manifest = PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation);
@@ -42,7 +41,7 @@ public sealed class PackageTests : IDisposable
     {
         var package = await WriteAsync("out");
         var extracted = Directory.CreateDirectory(Path.Combine(_folder, "extracted")).FullName;
-        var (exit, output) = Run("tar", extracted, "-xzf", package.Archive);
+        var (exit, output) = await Programs.RunAsync(extracted, "tar", "-xzf", package.Archive);
         Assert.True(exit == 0, output);
         PackageCheck.Verify<PackageManifest>(Path.Combine(extracted, "tiny-reranker-0.1.0"), Cancellation);
 
@@ -291,14 +290,6 @@ public sealed class PackageTests : IDisposable
 
     private IEnumerable<string?> Entries(string parent) =>
         Directory.EnumerateFileSystemEntries(Path.Combine(_folder, parent)).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);
-
-    private static (int Exit, string Output) Run(string command, string folder, params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(command, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true })!;
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output);
-    }
 
     private sealed class Synchronous(Action<StageProgress> report) : IProgress<StageProgress>
     {

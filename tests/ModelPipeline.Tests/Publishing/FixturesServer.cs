@@ -30,6 +30,7 @@ public sealed class FixturesServer : IAsyncLifetime
         var port = ((IPEndPoint)free.LocalEndpoint).Port;
         free.Stop();
         _address = new Uri($"http://localhost:{port}/");
+        // Not CliWrap, which gives a program up only by its end: this one is read while it serves.
         _server = Process.Start(new ProcessStartInfo("node", [Path.Combine(installed, "node_modules", "@octokit", "fixtures-server", "bin", "server.js"), "--port", $"{port}"])
         {
             WorkingDirectory = installed,

@@ -56,6 +56,24 @@ public sealed class RecipeTests
         Assert.All(copied.Matches, line => Assert.Matches("error of [13] products 0\\.[0-9]+ of before", line));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Ranges_are_chosen_for_norm_copies_contexts_and_projections_and_never_wider_than_seen(bool byProduct)
+    {
+        var samples = TinyReranker.CalibrationSamples.Take(16).ToList();
+        var copied = Pass.Named("norm-copy").Apply(TinyReranker.Prepared, samples).Model;
+
+        var clips = RangeClips.Find(copied, samples, byProduct);
+
+        Assert.Equal(8, clips.Keys.Count(name => name.EndsWith("_matmul_path", StringComparison.Ordinal)));
+        Assert.Equal(12, clips.Keys.Count(name => name.EndsWith("/Add_output_0", StringComparison.Ordinal) && name.Contains("/self/", StringComparison.Ordinal)));
+        string[] projections = [.. clips.Keys.Where(name => name.Contains("/self/query/", StringComparison.Ordinal))];
+        var seen = TokenRows.Collect(copied, [.. projections.Select(name => (name, 128))], samples, 1);
+        Assert.All(projections.Zip(seen), pair => Assert.True(
+            clips[pair.First].Min >= pair.Second.Smallest.Min() && clips[pair.First].Max <= pair.Second.Largest.Max() && clips[pair.First].Min < clips[pair.First].Max));
+    }
+
     [Fact]
     public void Split_hidden_channels_are_zero_in_the_rest_and_the_largest_of_all()
     {

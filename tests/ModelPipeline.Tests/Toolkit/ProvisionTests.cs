@@ -26,7 +26,7 @@ public sealed partial class ProvisionTests : IDisposable
         Assert.False(made.Reused);
         Assert.Equal(["rknn-toolkit2 2.3.2", "tinydependency 1.0"], made.Packages.Select(package => $"{package.Name} {package.Version}"));
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(wheel))), made.Packages[0].Sha256);
-        RecordedToolkit.Run(made.Environment.Python, "-I", "-c", "import importlib.metadata as m; assert m.version('rknn-toolkit2') == '2.3.2'");
+        Programs.Run(made.Environment.Python, "-I", "-c", "import importlib.metadata as m; assert m.version('rknn-toolkit2') == '2.3.2'");
 
         Directory.Delete(folder.File("wheels"), recursive: true);
         var again = await ProvisionAsync();
@@ -77,7 +77,7 @@ public sealed partial class ProvisionTests : IDisposable
     }
 
     [Fact]
-    public void The_driver_is_Python_3_8() => RecordedToolkit.Run(
+    public void The_driver_is_Python_3_8() => Programs.Run(
         RecordedToolkit.SystemPython, "-I", "-c", "import ast, sys; ast.parse(open(sys.argv[1], encoding='utf-8').read(), feature_version=(3, 8))", ToolkitEnvironment.DriverPath);
 
     public void Dispose() => folder.Dispose();

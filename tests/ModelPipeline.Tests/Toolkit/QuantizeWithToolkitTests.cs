@@ -85,8 +85,8 @@ public sealed class QuantizeWithToolkitTests : IDisposable
         Assert.DoesNotContain("recorded", string.Concat(Directory.EnumerateFiles(ToolkitEnvironment.Scripts).Select(File.ReadAllText)));
         Assert.False(ToolkitEnvironment.Scripts.StartsWith(RecordedToolkit.Packages, StringComparison.Ordinal));
         using var plain = new TemporaryFolder();
-        RecordedToolkit.Run(RecordedToolkit.SystemPython, "-m", "venv", "--without-pip", plain.Path);
-        RecordedToolkit.Run(plain.File("bin/python"), "-I", "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('rknn') is not None)");
+        Programs.Run(RecordedToolkit.SystemPython, "-m", "venv", "--without-pip", plain.Path);
+        Programs.Run(plain.File("bin/python"), "-I", "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('rknn') is not None)");
     }
 
     public void Dispose()

@@ -21,7 +21,7 @@ public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<Co
         var archive = Shared("toolkit/wheels.tar.xz");
         var other = await RealToolkit.OfAsync(version);
         var wheels = Directory.CreateDirectory(folder.File("wheels")).FullName;
-        RecordedToolkit.Run("tar", "-C", wheels, "-xJf", archive);
+        Programs.Run("tar", "-C", wheels, "-xJf", archive);
         var pins = File.ReadLines(ToolkitEnvironment.Requirements(version)).Where(line => !line.StartsWith('#') && !line.Contains('<')).Select(line => line.Split(';')[0].Split("=="));
         foreach (var pin in pins.Where(pin => Directory.GetFiles(wheels, $"{pin[0].Replace('-', '_')}-*.whl").Length == 0))
             Wheels.Pack(wheels, pin[0], pin[1], content: pin[0] == "setuptools" ? SetupTools(other) : Wheels.Pointer(pin[0], DebianPackages));

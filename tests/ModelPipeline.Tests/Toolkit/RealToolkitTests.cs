@@ -32,7 +32,7 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
         Assert.Equal(version, made.File.Compiler);
         Assert.True(made.Compile is { Complete: true, Cycles: > 50_000, WeightKb: > 4000, InternalKb: > 200 }, $"{made.Compile with { Layers = [], Features = [], Constants = [] }}");
         Assert.Contains(made.Compile.Layers, layer => layer is { Operator: "exSDPAttention", Target: "NPU" });
-        Assert.Equal(hybrid ? 5 : 0, made.Hybrid.Count);
+        Assert.Equal(hybrid, made.Hybrid.Count >= 5);
         Assert.Equal(["tiny.rknn", "tiny.rknn.log"], Left());
         Assert.All(steps.All, step => Assert.StartsWith("quantize npu: ", step.Activity));
 

@@ -14,7 +14,7 @@ internal static class RecordedRuntime
         var standIn = Path.Combine(AppContext.BaseDirectory, "agents", "linux-" + System.Runtime.InteropServices.RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant(), "librknnrt-sim.so");
         foreach (var part in new[] { onnxRuntime, standIn })
             File.CreateSymbolicLink(Path.Combine(folder, Path.GetFileName(part)), part);
-        RecordedToolkit.Run(
+        Programs.Run(
             Environment.GetEnvironmentVariable("CXX") is { Length: > 0 } compiler ? compiler : "c++", "-std=c++20", "-shared", "-fPIC", "-o", library,
             Path.Combine(RecordedToolkit.Packages, "runtime.cpp"), "-I", Path.Combine(RepositoryFiles.Root, "native/src"),
             "-L", folder, "-Wl,--no-as-needed", "-l:librknnrt-sim.so", "-Wl,-rpath,$ORIGIN", "-ldl");

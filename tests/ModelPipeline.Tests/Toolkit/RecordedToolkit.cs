@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -12,7 +11,7 @@ internal sealed class RecordedToolkit : IDisposable
     /// <param name="version">What it says it is, instead of the recorded 2.3.2.</param>
     public RecordedToolkit(string fault = "", string? version = null)
     {
-        Run(SystemPython, "-m", "venv", "--without-pip", folder.Path);
+        Programs.Run(SystemPython, "-m", "venv", "--without-pip", folder.Path);
         var packages = Directory.EnumerateDirectories(folder.File("lib"), "python3*").Single();
         if (version is not null)
             File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(packages, "site-packages", $"rknn_toolkit2-{version}.dist-info")).FullName, "METADATA"), $"Metadata-Version: 2.1\nName: rknn-toolkit2\nVersion: {version}\n");
@@ -38,7 +37,7 @@ internal sealed class RecordedToolkit : IDisposable
     public ToolkitEnvironment Driver => new(Python, Path.Combine(ToolkitEnvironment.Scripts, "driver.py"));
 
     /// <summary>A program that answers one line to everything. Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.</summary>
-    public static void Answering(string path, string answer) => Run("sh", "-c", """printf '#!/bin/sh\necho %s\n' "$2" > "$1" && chmod +x "$1" """, "sh", path, answer);
+    public static void Answering(string path, string answer) => Programs.Run("sh", "-c", """printf '#!/bin/sh\necho %s\n' "$2" > "$1" && chmod +x "$1" """, "sh", path, answer);
 
     /// <summary>Waits until a toolkit that hangs has told its process and its child's, somewhere below a folder.</summary>
     public static async Task<IReadOnlyList<int>> HangingAsync(string folder)
@@ -56,15 +55,6 @@ internal sealed class RecordedToolkit : IDisposable
     {
         foreach (var pid in pids)
             await ProcessTable.EndsAsync(pid);
-    }
-
-    public static void Run(string program, params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var errors = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {output.Result}{errors}");
     }
 
     public void Dispose() => folder.Dispose();

