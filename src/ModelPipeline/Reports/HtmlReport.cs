@@ -22,9 +22,9 @@ public static class HtmlReport
         {
             ["title"] = Plot.Escape($"{subject.Model} {subject.Version}"),
             ["subtitle"] = Plot.Escape(Subtitle(reports[0])),
-            ["notice"] = reports.Any(report => report.Subject.Simulated)
+            ["notice"] = (reports.Any(report => report.Subject.Simulated)
                 ? "<p><span class=\"tag simulated\">simulated</span> Variants with this mark were not run on an NPU. Their figures predict; they are no measurements.</p>"
-                : "",
+                : "") + Baselines(reports),
             ["summary"] = Summary(reports, shown),
             ["comparison"] = string.Concat(shown.Where(metric => subject.Task.Headline.Take(2).Append(Metric.SizeMb).Contains(metric.Name))
                 .Select(metric => Charts.Comparison(metric, reports))),
@@ -37,6 +37,11 @@ public static class HtmlReport
 
     private static string Subtitle(ValidationReport report) =>
         $"{report.Subject.Task.Noun}, validated on {report.Subject.Task.Counted(report.Measured)} of corpus {report.Subject.Corpus}, against fp32 ONNX";
+
+    /// <summary>Whether fp32, to which all is compared, ranks.</summary>
+    private static string Baselines(IReadOnlyList<ValidationReport> reports) => string.Concat(reports.DistinctBy(report => report.Subject.Shape)
+        .Where(report => report.Baselines is not null)
+        .Select(report => $"<p>{Plot.Escape($"At [{report.Subject.Shape.Replace("x", ", ")}]: {report.Baselines!.Statement}")}.</p>\n"));
 
     /// <summary>A row a metric, a column a variant: narrow enough for a phone.</summary>
     private static string Summary(IReadOnlyList<ValidationReport> reports, IReadOnlyList<Metric> shown)

@@ -19,7 +19,7 @@ namespace ModelPipeline.Stages;
 public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string artifacts, ModelSources sources)
 {
     /// <summary>Raised when a stage makes other bytes of the same inputs, so that nothing older is reused.</summary>
-    internal const int Version = 5;
+    internal const int Version = 6;
 
     private readonly Dictionary<string, Corpus> corpora = [];
     private readonly Dictionary<string, string> textDigests = [];
@@ -125,6 +125,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     internal async Task<Dictionary<string, string>> TextInputsAsync(string corpus, StageContext context)
     {
         var spec = manifest.Corpora[corpus];
+        var missing = spec.Files.Where(file => !File.Exists(file.Path)).Select(file => $"{manifest.Path}: corpora.{corpus}.{file.Key}: there is no file {file.Path}").ToList();
+        if (missing.Count > 0)
+            throw new PipelineException(string.Join('\n', missing), PipelineException.ConfigurationError);
         string Digest(string path) => textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
         var files = await FetchAsync(context).ConfigureAwait(false);
         return new Dictionary<string, string>(files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256)))
