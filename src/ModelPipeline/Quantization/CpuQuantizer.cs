@@ -12,7 +12,7 @@ public sealed record CpuQuantizationSettings
     public IReadOnlyCollection<string> KeepFloat { get; init; } = [];
 
     /// <summary>Weights with fewer elements stay in fp32: they take no room and little time.</summary>
-    public int MinElements { get; init; } = 4096;
+    public int MinElements { get; init; } = WeightShare.MinElements;
 }
 
 /// <summary>How a weight is stored and used.</summary>
@@ -33,7 +33,8 @@ public enum CpuWeightForm
 public sealed record CpuWeightReport(string Node, string Value, string Weight, IReadOnlyList<long> Shape, CpuWeightForm Form);
 
 /// <summary>A quantized model and what became of each weight, in graph order.</summary>
-public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights)
+/// <param name="Share">What became int8 of what may.</param>
+public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights, WeightShare Share)
 {
     /// <summary>Share of the error on samples that chose nothing which the weights kept by a search remove, (0, 1]; 0 if it kept none, or there was none.</summary>
     public double Gain { get; init; }
@@ -123,5 +124,9 @@ public static class CpuQuantizer
             throw new PipelineException($"{model.Graph.Name}: no node writes '{unknown}', which is to stay in fp32");
     }
 
-    private static CpuQuantization Finish(CpuRewriting rewriting) => new(DeadNodes.Apply(rewriting.Rewritten()).Model, rewriting.Report);
+    private static CpuQuantization Finish(CpuRewriting rewriting)
+    {
+        var model = DeadNodes.Apply(rewriting.Rewritten()).Model;
+        return new CpuQuantization(model, rewriting.Report, WeightShare.Of(rewriting.Source, model.Graph, rewriting.Kept));
+    }
 }

@@ -41,6 +41,11 @@ internal sealed class CpuRewriting
         }
     }
 
+    public Graph Source => graph;
+
+    /// <summary>Weights that stay in fp32 because the settings say so.</summary>
+    public IReadOnlySet<string> Kept => graph.Nodes.Where(node => settings.KeepFloat.Contains(node.Output)).Select(WeightOf).OfType<string>().ToHashSet();
+
     public IReadOnlyList<CpuWeightReport> Report =>
     [
         .. from node in graph.Nodes

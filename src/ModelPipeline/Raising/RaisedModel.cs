@@ -25,6 +25,7 @@ internal sealed record RaisedModel(OnnxModel Model, IReadOnlyList<RaisingStep> S
 
     private static readonly IReadOnlyList<(string Name, Func<OnnxModel, Rewritten> Apply, bool KeepsOutputs)> AllSteps =
     [
+        ("names", DistinctNames.Apply, true),
         // Half floats round at each operator, which is what raising takes away.
         ("float", FloatPrecision.Apply, false),
         ("constants", ConstantFolding.Apply, true),

@@ -101,7 +101,7 @@ internal static class OutlierSplit
         Replace(projection.Product, projection.Product.Rewired(projection.Product.Inputs[1], Name(projection, "weight")));
         Replace(projection.Bias, projection.Bias.Rewired(projection.BiasName, Name(projection, "bias")));
         Replace(residual,
-            residual with { Name = residual.Name + CleanSuffix, Outputs = [cleaned] },
+            residual with { Name = residual.Name.Length == 0 ? "" : residual.Name + CleanSuffix, Outputs = [cleaned] },
             new Node("MatMul", Value("outlier_MatMul"), [projection.Product.Inputs[0], Name(projection, "outlier_weight")], [Value("outlier_product")]),
             new Node("Add", Value("outlier_Add"), [Value("outlier_product"), Name(projection, "outlier_bias")], [Value("outliers")]),
             new Node("MatMul", Value("outlier_place_MatMul"), [Value("outliers"), Name(projection, "outlier_place")], [Value("outliers_placed")]),

@@ -53,8 +53,9 @@ public static class QuantizeStage
                 ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), source.Answer, context)
                 : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
             OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
+            Say(variant, quantization.Share, context);
             quantization.Model.Save(artifact);
-            return Task.FromResult(Report(artifact, quantization.Weights));
+            return Task.FromResult(Report(artifact, new CpuQuantizationReport(quantization.Share, quantization.Weights)));
         }).ConfigureAwait(false);
     }
 
@@ -137,6 +138,13 @@ public static class QuantizeStage
         return artifact;
     }
 
+    /// <exception cref="PipelineException">Too little became int8.</exception>
+    private static void Say(VariantSpec variant, WeightShare share, StageContext context)
+    {
+        share.RequireEnough(variant.Name);
+        context.Info($"{variant.Name}: {share}");
+    }
+
     /// <summary>Writes quantization.json beside an artifact.</summary>
     private static IReadOnlyList<string> Report<T>(string artifact, T content)
     {
@@ -155,6 +163,8 @@ public static class QuantizeStage
             var source = OnnxModel.Load(inputs.Prepared);
             var (model, quantization) = Emulate(source, variant, CalibrationSet.Read(inputs.Calibration), context);
             OnnxChecker.Check(model).Beyond(OnnxChecker.Check(source)).ThrowIfUnsound(artifact);
+            if (quantization.Weights is { } share)
+                Say(variant, share, context);
             model.Save(graph);
             await ConversionJob.RunAsync(new ConversionRequest
             {
@@ -182,6 +192,7 @@ public static class QuantizeStage
         var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        return (NpuEmulation.Build(imported, fused, activations, fp16, variant.Method), QuantizationReport.Of(fused, ranges, fp16));
+        var emulated = NpuEmulation.Build(imported, fused, activations, fp16, variant.Method);
+        return (emulated, QuantizationReport.Of(fused, ranges, fp16) with { Weights = WeightShare.Of(imported.Graph, emulated.Graph, new HashSet<string>()) });
     }
 }
