@@ -31,7 +31,11 @@ internal static class Summary
         {
             var shapes = model.DistinctBy(report => report.Subject.Shape).ToList();
             foreach (var fp32 in shapes)
-                Row($"{model.Key} fp32{(shapes.Count > 1 ? " " + fp32.Subject.Shape : "")}", fp32.Reference, fp32.Reference, "", "");
+            {
+                Row($"{model.Key} fp32{(shapes.Count > 1 ? " " + fp32.Subject.Shape : "")}", Ranked(fp32), fp32.Reference, "", "");
+                Baseline("BM25", fp32.Baselines?.Bm25);
+                Baseline("random orders", fp32.Baselines?.RandomOrders);
+            }
             foreach (var report in model)
             {
                 var subject = report.Subject;
@@ -40,12 +44,24 @@ internal static class Summary
         }
         AnsiConsole.Write(table);
 
+        // An embedder's are in the report: its columns compare vectors.
+        void Baseline(string name, double? ndcg)
+        {
+            if (ndcg is { } figure && headline[0].Name == Metric.NdcgAt10)
+                table.AddRow($"  {name}", "", "", headline[0].Format(figure), "", "", "");
+        }
+
         void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates)
         {
             var share = (figures[Metric.SizeMb] / reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
             table.AddRow(name, Show(figures, Metric.SizeMb), share, Show(figures, headline[0].Name), Show(figures, headline[1].Name), latency, gates);
         }
     }
+
+    /// <summary>fp32's figures with those of its own ranking, which embedders are not compared by.</summary>
+    private static IReadOnlyDictionary<string, double> Ranked(ValidationReport fp32) => fp32.Baselines?.Fp32 is { } ndcg
+        ? new Dictionary<string, double>(fp32.Reference) { [Metric.NdcgAt10] = ndcg }
+        : fp32.Reference;
 
     private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
         figures.TryGetValue(metric, out var figure) ? Metric.Named(metric).Format(figure) : "-";

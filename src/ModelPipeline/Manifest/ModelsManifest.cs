@@ -50,6 +50,10 @@ public sealed record CorpusSpec
     public required string Queries { get; init; }
     public required string Qrels { get; init; }
     public required string Candidates { get; init; }
+
+    /// <summary>The files by their keys in models.yaml.</summary>
+    [JsonIgnore]
+    public IEnumerable<(string Key, string Path)> Files => [("passages", Passages), ("queries", Queries), ("qrels", Qrels), ("candidates", Candidates)];
 }
 
 public sealed record ModelSpec

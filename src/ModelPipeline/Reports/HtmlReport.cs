@@ -20,6 +20,7 @@ public static class HtmlReport
             Title = $"{subject.Model} {subject.Version}",
             Subtitle = $"{subject.Task.Noun}, validated on {subject.Task.Counted(reports[0].Measured)} of corpus {subject.Corpus}, against fp32 ONNX",
             IsSimulated = reports.Any(report => report.Subject.Simulated),
+            Baselines = shapes.Where(report => report.Baselines is not null).Select(report => $"At [{report.Subject.Shape.Replace("x", ", ")}]: {report.Baselines!.Statement}"),
             References = shapes.Select(report => Charts.ReferenceName(report, reports)),
             Variants = reports.Select(report => Variant(report, Charts.Name(report, reports))),
             Metrics = shown.Select(metric => new

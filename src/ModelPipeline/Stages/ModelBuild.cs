@@ -122,6 +122,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     internal async Task<Dictionary<string, string>> TextInputsAsync(string corpus, StageContext context)
     {
         var spec = manifest.Corpora[corpus];
+        var missing = spec.Files.Where(file => !File.Exists(file.Path)).Select(file => $"{manifest.Path}: corpora.{corpus}.{file.Key}: there is no file {file.Path}").ToList();
+        if (missing.Count > 0)
+            throw new PipelineException(string.Join('\n', missing), PipelineException.ConfigurationError);
         string Digest(string path) => textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
         var files = await FetchAsync(context).ConfigureAwait(false);
         return new Dictionary<string, string>(files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256)))

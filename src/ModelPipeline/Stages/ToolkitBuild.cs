@@ -96,7 +96,10 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
             var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))]);
+            IReadOnlyList<List<float[]>> scores = [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))];
+            foreach (var (of, each) in scored.Zip(scores))
+                ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus)).RequireFinite($"{variant.Name} at {of} in the toolkit's simulator", each);
+            return (made, scores);
         }
         finally
         {

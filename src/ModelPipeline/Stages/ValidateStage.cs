@@ -23,8 +23,11 @@ public static class ValidateStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
-        var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
+        var texts = new ScoredTexts(order, new(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]));
+        var reference = await ReferenceAsync(build, shape, source, texts, context).ConfigureAwait(false);
+        var baselines = await BaselineStage.RunAsync(build, shape, order, reference, context).ConfigureAwait(false);
+        if (variant == model.Variants[0])
+            BaselineStage.Tell(model, shape, baselines, context);
         var device = build.DeviceOf(variant);
         var simulated = ToolkitBuild.IsScored(build, variant) ? await new ToolkitBuild(build, variant, shape, context).ScoresAsync(artifact).ConfigureAwait(false) : null;
         var subject = new ValidationSubject
@@ -44,14 +47,14 @@ public static class ValidateStage
             Corpus = spec.Corpus,
         };
         // Without a board the toolkit's own simulator stands in for it.
-        var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, rows, context).ConfigureAwait(false);
+        var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, texts, context).ConfigureAwait(false);
         var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
         if (simulated is not null && !subject.InToolkit)
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
 
-        ValidationReport Validated(IReadOnlyList<float[]> outputs) => ValidationReport.Of(subject, variant.Gates, order, reference, outputs);
+        ValidationReport Validated(IReadOnlyList<float[]> outputs) => ValidationReport.Of(subject, variant.Gates, order, reference, outputs) with { Baselines = baselines };
     }
 
     /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again with them.</summary>
@@ -78,17 +81,17 @@ public static class ValidateStage
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<List<float[]>> ReferenceAsync(
-        ModelBuild build, InputShape shape, InspectedSource source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
+        ModelBuild build, InputShape shape, InspectedSource source, ScoredTexts texts, StageContext context) =>
         KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () => Task.Run(() =>
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
             using var scorer = new ReferenceScorer(model, source.Answer);
-            return Scored("score fp32", rows.Value, context, row => scorer.Score(row, context.Cancellation));
+            return texts.Finite("fp32", Scored("score fp32", texts.Rows.Value, context, row => scorer.Score(row, context.Cancellation)));
         }, context.Cancellation));
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
     private static async Task<List<float[]>> ScoresAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
+        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, ScoredTexts texts, StageContext context)
     {
         var spec = build.DeviceOf(variant);
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
@@ -100,8 +103,9 @@ public static class ValidateStage
             var loaded = await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
             provenance?.Require(artifact, loaded.CustomString);
             var run = await device.RunAsync(
-                rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
-            return [.. run.Passages.Zip(rows.Value, (passage, row) => answer.Read(passage.Outputs[0], row.AttentionMask))];
+                texts.Rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, texts.Rows.Value.Count), context.Cancellation).ConfigureAwait(false);
+            return texts.Finite(
+                $"{variant.Name} at {shape}", [.. run.Passages.Zip(texts.Rows.Value, (passage, row) => answer.Read(passage.Outputs[0], row.AttentionMask))]);
         }).ConfigureAwait(false);
     }
 
@@ -120,7 +124,18 @@ public static class ValidateStage
         return scores;
     }
 
-    private static List<float[]> Scored(string activity, IReadOnlyList<TokenizedInput> rows, StageContext context, Func<TokenizedInput, float[]> score)
+    /// <summary>What is scored, in its order, and its token rows when they are needed.</summary>
+    private sealed record ScoredTexts(ScoringOrder Order, Lazy<IReadOnlyList<TokenizedInput>> Rows)
+    {
+        /// <summary>The outputs, which can be kept only if they are numbers.</summary>
+        public List<float[]> Finite(string whose, List<float[]> outputs)
+        {
+            Order.RequireFinite(whose, outputs);
+            return outputs;
+        }
+    }
+
+    internal static List<float[]> Scored(string activity, IReadOnlyList<TokenizedInput> rows, StageContext context, Func<TokenizedInput, float[]> score)
     {
         var scores = new List<float[]>(rows.Count);
         foreach (var row in rows)

@@ -36,7 +36,7 @@ public static class EmbeddingValidation
     private static double[] Similarities(IReadOnlyList<float[]> embeddings) =>
         [.. from i in Enumerable.Range(0, embeddings.Count) from j in Enumerable.Range(0, i) select Cosine(embeddings[i], embeddings[j])];
 
-    private static double Cosine(float[] x, float[] y)
+    internal static double Cosine(float[] x, float[] y)
     {
         double product = 0, normX = 0, normY = 0;
         for (var i = 0; i < x.Length; i++)

@@ -2,6 +2,8 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Inspection;
+using ModelPipeline.Metrics;
+using ModelPipeline.Text;
 
 namespace ModelPipeline.Tasks;
 
@@ -55,6 +57,16 @@ public abstract class ModelTask
     /// <param name="outputs">The variant's, likewise.</param>
     /// <exception cref="PipelineException">An output is not finite, or there are not as many as texts.</exception>
     internal abstract TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs);
+
+    /// <summary>fp32's ranking beside those that need no model; null for a task that ranks nothing.</summary>
+    /// <param name="corpus">Of the queries.</param>
+    /// <param name="order">The texts.</param>
+    /// <param name="reference">fp32's outputs, one an element of <see cref="ScoringOrder.Texts"/>.</param>
+    /// <param name="queries">fp32's outputs for the queries alone, where <see cref="RanksByQueries"/>; null where they are not comparable.</param>
+    internal virtual RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]>? queries) => null;
+
+    /// <summary>Ranking takes the outputs for queries alone, too.</summary>
+    internal virtual bool RanksByQueries => false;
 
     /// <summary>On what it was validated, in words: "1,070 candidates of 107 queries".</summary>
     public abstract string Counted(TaskFigures figures);

@@ -1,5 +1,6 @@
 using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
+using ModelPipeline.Text;
 
 namespace ModelPipeline.Tasks;
 
@@ -32,6 +33,9 @@ internal sealed class RerankTask : ModelTask
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
+
+    internal override RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]>? queries) =>
+        RankingBaselines.Measure(corpus, order.Queries, order.ByQuery(reference));
 
     public override string Counted(TaskFigures figures) => FormattableString.Invariant(
         $"{figures.Queries.Count:N0} queries with {figures.Queries.Sum(query => query.Scores.Count):N0} candidates");

@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 
@@ -7,6 +8,7 @@ namespace ModelPipeline.Tasks;
 public sealed class ScoringOrder
 {
     private readonly TruncationStrategy _truncation;
+    private readonly bool _takesPairs;
 
     /// <param name="task">Pairs each query with its candidates, or takes the passages alone.</param>
     /// <param name="queries">Those that count, in the corpus' order.</param>
@@ -16,7 +18,7 @@ public sealed class ScoringOrder
         ModelTask task, IReadOnlyList<CorpusQuery> queries, IReadOnlyDictionary<string, string> passages,
         TruncationStrategy truncation = TruncationStrategy.LongestFirst)
     {
-        _truncation = truncation;
+        (_truncation, _takesPairs) = (truncation, task.TakesPairs);
         Queries = queries;
         PassageIds = [.. passages.Keys.Order(StringComparer.Ordinal)];
         Texts = task.TakesPairs
@@ -47,6 +49,16 @@ public sealed class ScoringOrder
     public TokenizedInput Encode(PairTokenizer tokenizer, (string First, string? Second) text, int sequence) => text.Second is null
         ? tokenizer.Encode(text.First, sequence)
         : tokenizer.Encode(text.First, text.Second, sequence, _truncation);
+
+    /// <exception cref="PipelineException">An output is NaN or infinite; the message names whose, and for which text.</exception>
+    public void RequireFinite(string whose, IReadOnlyList<float[]> outputs)
+    {
+        if (outputs.Index().FirstOrDefault(output => !output.Item.All(float.IsFinite)) is not { Item: { } bad } output)
+            return;
+        var text = _takesPairs ? $"query {Pairs[output.Index].Query}, passage {Pairs[output.Index].Passage}" : $"passage {PassageIds[output.Index]}";
+        throw new PipelineException(FormattableString.Invariant(
+            $"The output of {whose} for {text} is {bad.First(value => !float.IsFinite(value))}, not a finite number. The model overflows on this text: check its attention mask constant and precision."));
+    }
 
     /// <summary>One number a pair, a reranker's scores, by query.</summary>
     /// <exception cref="InvalidOperationException">There are fewer than pairs.</exception>

@@ -58,6 +58,9 @@ public sealed class PairTokenizer
     /// <summary>A passage's row with its special tokens, truncated and padded to <paramref name="maxLength"/> tokens.</summary>
     public TokenizedInput Encode(string text, int maxLength) => Row(Ids(_prefixes.Passage + text), maxLength);
 
+    /// <summary>A query's row without a passage, likewise.</summary>
+    public TokenizedInput EncodeQuery(string text, int maxLength) => Row(Ids(_prefixes.Query + text), maxLength);
+
     /// <summary>Tokens of the whole pair, or of a single text, with special tokens and without truncation.</summary>
     public int Count(string text, string? passage = null) => passage is null
         ? Ids(_prefixes.Passage + text).Count + RowTemplate.Added(_parts.Template.Single)

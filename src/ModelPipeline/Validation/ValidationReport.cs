@@ -64,6 +64,10 @@ public sealed record ValidationReport(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ToolkitFindings? Toolkit { get; init; }
 
+    /// <summary>fp32's ranking beside BM25's and chance; null for a task that ranks nothing.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public RankingBaselines? Baselines { get; init; }
+
     /// <summary>No gate failed. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
     public bool Holds => Gates.All(gate => gate.Result != GateResult.Failed);

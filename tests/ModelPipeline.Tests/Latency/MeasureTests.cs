@@ -94,21 +94,6 @@ public sealed partial class MeasureTests
         Assert.Null(ProductionDecision.Make(sample.Build.Model, judged, routings).Winner);
     }
 
-    [Fact]
-    public async Task Passages_of_an_embedder_are_counted_alone()
-    {
-        using var sample = new SampleBuild("embed", Model, """
-                shapes: [[1, 32]]
-                output: { name: logits }
-                latency: { passages: 2, requests: 4, warm_up: 0 }
-                variants:
-                  cpu: { backend: onnx, precision: fp32 }
-            """, device: "here");
-        var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
-        Assert.Equal(File.ReadLines(RepositoryFiles.Sample("corpus/passages.jsonl")).Count(), latency.Lengths.Tokens.Count);
-        Assert.Equal(8, latency.Artifacts[0].Sequential!.Passage.Figures.Runs);
-    }
-
     private static async Task<IReadOnlyList<ValidationReport>> ValidateAsync(SampleBuild sample)
     {
         var reports = new List<ValidationReport>();

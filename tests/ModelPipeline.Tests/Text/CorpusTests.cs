@@ -35,8 +35,31 @@ public sealed class CorpusTests : IDisposable
     [Fact]
     public void Blank_lines_carriage_returns_and_a_byte_order_mark_are_harmless()
     {
-        var corpus = Load(passages: "\uFEFF{\"id\":\"p1\",\"text\":\"one\"}\r\n\r\n{\"id\":\"p2\",\"text\":\"two\",\"title\":\"kept out\"}");
+        var corpus = Load(passages: "\uFEFF{\"id\":\"p1\",\"text\":\"one\"}\r\n\r\n{\"id\":\"p2\",\"text\":\"two\"}");
         Assert.Equal("two", corpus.Passages["p2"]);
+    }
+
+    [Theory]
+    [InlineData("{\"id\":\"p1\",\"title\":\"A title\",\"text\":\"one\"}", "A title one")]
+    [InlineData("{\"_id\":\"p1\",\"title\":\"\",\"text\":\"one\",\"metadata\":{\"url\":\"x\"}}", "one")]
+    [InlineData("{\"id\":\"p1\",\"title\":null,\"text\":\"one\"}", "one")]
+    [InlineData("{\"id\":\"p1\",\"title\":\"A title\",\"text\":\"\"}", "A title")]
+    public void A_title_comes_before_the_text_as_BEIRs_loaders_put_it(string line, string expected) =>
+        Assert.Equal(expected, Load(passages: line).Passages["p1"]);
+
+    [Fact]
+    public void All_that_is_wrong_is_told_at_once_as_a_configuration_error()
+    {
+        var spec = Write(passages: "{\"id\":\"p1\"}\n{\"id\":\"p2\",\"text\":\" \"}\n{\"id\":\"p3\",\"text\":\"three\"}", qrels: "q1 p3 1\nq9\tp3\t1");
+        File.Delete(spec.Candidates);
+        var error = Assert.Throws<PipelineException>(() => Corpus.Load(spec));
+        Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
+        Assert.Collection(error.Message.Split('\n'),
+            line => Assert.EndsWith("passages.jsonl:1: \"text\" is missing.", line),
+            line => Assert.EndsWith("passages.jsonl:2: \"text\" is empty.", line),
+            line => Assert.EndsWith("qrels.tsv:1: expected query, passage and grade separated by tabs.", line),
+            line => Assert.EndsWith("qrels.tsv:2: query 'q9' is not in the queries file.", line),
+            line => Assert.Matches("^corpora\\.test\\.candidates: .*candidates\\.jsonl: cannot be read", line));
     }
 
     [Theory]
