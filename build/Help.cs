@@ -28,7 +28,7 @@ internal static class Help
                 text.Append(Line(option));
             return text.Append("""
 
-                TARGETS: Default, Update, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Latency,
+                TARGETS: Default, Update, Fetch, Plan, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release, Publish, Latency,
                     Provision, Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8. --tree shows how they depend
                     on each other, --description what they do.
                 """).ToString();

@@ -1,3 +1,4 @@
+using Cake.Common;
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using ModelPipeline.Core;
@@ -21,6 +22,10 @@ internal static class StageTasks
         foreach (var build in context.Builds.Values)
             Register(task, context, build);
         Plain("Fetch", "Downloads or verifies sources", model => [$"Fetch:{model.Name}"]);
+        if (context.HasArgument("from"))
+            task("Plan").Description("Estimates latency and size of a model by its config.json").Does(() => PlanTask.FromConfigAsync(context));
+        else
+            Plain("Plan", "Finds the shapes that serve the corpus best, estimated before anything is built", model => [$"Plan:{model.Name}"]);
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
         Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
@@ -44,6 +49,8 @@ internal static class StageTasks
 
         Task("Fetch", $"Source and vocabulary of {model.Name}")
             .Does(() => context.StageAsync(build.FetchAsync));
+        Task("Plan", $"Shapes for the corpus of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
+            .Does(() => PlanTask.RunAsync(context, build));
         Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
             .Does(() => Each(build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant)), (each, stage) => PrepareStage.RunAsync(build, each.Variant, each.Shape, stage)));
         Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
@@ -65,7 +72,7 @@ internal static class StageTasks
             .Does(async () =>
             {
                 var latency = context.Latencies.GetValueOrDefault(model.Name) ?? throw Missing("measured");
-                var judged = ToolkitStage.Compare(build, ValidateStage.Judge(build, All(), latency), context.LastRelease);
+                var judged = await context.StageAsync(stage => ToolkitStage.CompareAsync(build, ValidateStage.Judge(build, All(), latency), context.LastRelease, stage));
                 routings = await context.StageAsync(stage => RouteStage.RunAsync(build, judged, latency, stage));
                 reports = judged.GroupBy(report => report.Subject.Variant).ToDictionary(variant => variant.Key, variant => (IReadOnlyList<ValidationReport>)[.. variant]);
                 context.Reports.RemoveAll(report => report.Subject.Model == model.Name);

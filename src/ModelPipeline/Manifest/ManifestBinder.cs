@@ -81,7 +81,9 @@ internal static class ManifestBinder
             Licence = (string?)json["licence"],
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
-            Shapes = [.. Items(json["shapes"]).Select(Shape)],
+            Shapes = json["shapes"] is JsonArray shapes ? [.. Items(shapes).Select(Shape)] : [],
+            ShapesAreAuto = json["shapes"] is not JsonArray,
+            Plan = new PlanSpec((double?)json["plan"]?["disk_mb"], (double?)json["plan"]?["memory_mb"]),
             Calibration = new CalibrationSpec
             {
                 Corpus = corpus,
