@@ -52,6 +52,7 @@ internal static class StageTasks
         Task("Plan", $"Shapes for the corpus of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
             .Does(() => PlanTask.RunAsync(context, build));
         Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}")
+            .Does(() => context.StageAsync(build.SourceAsync))
             .Does(() => Each(build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant)), (each, stage) => PrepareStage.RunAsync(build, each.Variant, each.Shape, stage)));
         Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
             .Does(() => Each(model.Shapes, (shape, stage) => CalibrateStage.RunAsync(build, shape, stage)));

@@ -1,15 +1,16 @@
 using Microsoft.ML.OnnxRuntime;
-using ModelPipeline.Manifest;
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
-using ModelPipeline.Stages;
-using ModelPipeline.Validation;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Benchmarks;
 
 /// <summary>What models say, and how two of them agree.</summary>
 internal static class ModelOutputs
 {
+    private static readonly Answer MeanPooled = new("") { Pooling = "mean" };
+
     /// <summary>First output of the model, flat.</summary>
     public static float[] Of(InferenceSession session, ModelInput input)
     {
@@ -24,7 +25,7 @@ internal static class ModelOutputs
 
     /// <summary>Embeddings, as validation reads them.</summary>
     public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) =>
-        [.. inputs.Select(input => ModelOutput.Read(Of(session, input), ModelTask.Embed, input.Tokens.AttentionMask))];
+        [.. inputs.Select(input => MeanPooled.Read(Of(session, input), input.Tokens.AttentionMask))];
 
     public static double Tau(float[] x, float[] y) => RankCorrelation.KendallTauB<float>(x, y);
 

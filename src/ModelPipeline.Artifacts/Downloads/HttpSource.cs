@@ -159,13 +159,16 @@ internal sealed class HttpSource : IDisposable
 
     private static string Innermost(Exception e) => e.InnerException?.Message ?? e.Message;
 
+    /// <summary>The server said that there is no such file.</summary>
+    internal static bool IsMissing(PipelineException e) => e.InnerException is HttpRequestException { StatusCode: HttpStatusCode.NotFound };
+
     private static PipelineException Refused(Uri uri, HttpResponseMessage response) => new($"{Shown(uri)}: " + response.StatusCode switch
     {
         HttpStatusCode.NotFound => "404, there is no such file; check the name and the revision.",
         HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => $"{(int)response.StatusCode}, access is refused; for a gated or private Hugging Face file set HF_TOKEN.",
         var status when Pause(response) > LongestPause => $"the server answers {(int)status} and wants a pause of {Pause(response).TotalMinutes:0} minutes; try again then.",
         var status => $"the server answers {(int)status}; try again later or check the URL.",
-    });
+    }, inner: new HttpRequestException(null, null, response.StatusCode));
 
     /// <summary>Without user info and query, which may hold secrets.</summary>
     public static string Shown(Uri uri) => uri.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);

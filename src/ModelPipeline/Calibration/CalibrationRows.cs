@@ -1,5 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Calibration;
@@ -31,11 +32,11 @@ public static class CalibrationRows
     /// <summary>Token rows of length <paramref name="sequence"/> as the model's <see cref="CalibrationSpec"/> asks: pairs for a reranker, passages for an embedder, or random ids.</summary>
     /// <exception cref="PipelineException">The corpus is too small, or a text does not fit the truncation strategy.</exception>
     internal static IEnumerable<TokenizedInput> Make(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence) =>
-        (model.Calibration.Strategy, model.Task) switch
+        model.Calibration.Strategy switch
         {
-            (CalibrationStrategy.Random, _) => Random(model.Calibration, tokenizer, sequence),
-            (_, ModelTask.Embed) => Passages(model.Calibration, corpus, tokenizer, sequence),
-            _ => Pairs(model, corpus, tokenizer, sequence),
+            CalibrationStrategy.Random => Random(model.Calibration, tokenizer, sequence),
+            CalibrationStrategy.Text when ModelTask.Named(model.Task).TakesPairs => Pairs(model, corpus, tokenizer, sequence),
+            CalibrationStrategy.Text => Passages(model.Calibration, corpus, tokenizer, sequence),
         };
 
     private static IEnumerable<TokenizedInput> Pairs(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence)

@@ -1,6 +1,7 @@
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 

@@ -1,3 +1,4 @@
+using ModelPipeline.Chips;
 using ModelPipeline.Npu;
 
 namespace ModelPipeline.Devices;
@@ -16,11 +17,23 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
     /// <summary>Three contexts of the same weights, a core each.</summary>
     public static CorePlan ThreeContexts { get; } = new("three_contexts", [NpuCores.Core0, NpuCores.Core1, NpuCores.Core2]);
 
+    /// <summary>Those of three cores.</summary>
     public static IReadOnlyList<CorePlan> All { get; } = [Sequence, JointCores, ThreeContexts];
 
-    /// <summary>Plans of a platform: those of three cores on the RK3588, else one context.</summary>
-    /// <param name="target">As in models.yaml.</param>
-    public static IReadOnlyList<CorePlan> Of(string target) => target == "rk3588" ? All : [Sequence];
+    private static readonly CorePlan[] OfTwoCores =
+        [Sequence, new("cores_0_1", [NpuCores.Core01]), new("two_contexts", [NpuCores.Core0, NpuCores.Core1])];
+
+    /// <summary>Plans of a chip: in sequence and, where it has several cores, all of them for one context, or a context each.</summary>
+    public static IReadOnlyList<CorePlan> Of(Chip chip) => chip.Cores switch
+    {
+        1 => [Sequence],
+        2 => OfTwoCores,
+        3 => All,
+        var cores => throw new ArgumentOutOfRangeException(nameof(chip), cores, "A core plan is known for 1 to 3 cores."),
+    };
+
+    /// <summary>The plan of that name, of any chip.</summary>
+    public static CorePlan Named(string name) => All.Concat(OfTwoCores).First(plan => plan.Name == name);
 
     public override string ToString() => Name;
 }

@@ -32,7 +32,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         {
             DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
             DeviceKind.Loopback => await SshDevice.ConnectAsync(await LoopbackBoard.StartAsync(spec, cancellation).ConfigureAwait(false), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
-            _ => await InProcessDevice.OpenAsync(spec, new LocalSettings(), limits, cancellation).ConfigureAwait(false),
+            DeviceKind.Simulator or DeviceKind.Local => await InProcessDevice.OpenAsync(spec, new LocalSettings(), limits, cancellation).ConfigureAwait(false),
         };
     }
 
@@ -93,8 +93,8 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     {
         (_, Backend.Onnx) => Backend.Onnx,
         (DeviceKind.Simulator, Backend.Simulator) => Backend.Simulator,
-        (DeviceKind.Simulator, _) => throw new PipelineException(
+        (DeviceKind.Simulator, Backend.Rknn) => throw new PipelineException(
             $"device '{spec.Name}' is a simulator and runs no .rknn: validate on a device of kind local or ssh (--device=NAME)."),
-        _ => Backend.Rknn,
+        (DeviceKind.Local or DeviceKind.Ssh or DeviceKind.Loopback, Backend.Rknn or Backend.Simulator) => Backend.Rknn,
     };
 }

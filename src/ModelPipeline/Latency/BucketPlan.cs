@@ -80,7 +80,7 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
 
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
     {
-        var contexts = CorePlan.All.Single(known => known.Name == plan).Contexts.Count;
+        var contexts = CorePlan.Named(plan).Contexts.Count;
         double[] mean = [.. used.Select(artifact => Mean(artifact, plan).Value)];
         // A last request of fewer passages would make requests look faster than they are.
         var requests = choice.Chunk(passages).Where((request, index) => index == 0 || request.Length == passages).ToArray();

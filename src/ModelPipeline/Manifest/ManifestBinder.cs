@@ -76,11 +76,16 @@ internal static class ManifestBinder
         {
             Name = name,
             Version = (string)json["version"]!,
-            Task = Enum<ModelTask>(json["task"]!),
+            Task = (string)json["task"]!,
             Default = (bool?)json["default"] ?? true,
             Licence = (string?)json["licence"],
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
+            Output = json["output"] is { } output
+                ? new OutputSpec((string?)output["name"], (int?)output["label"], output["difference"] is { } labels ? [.. Items(labels).Select(label => (int)label)] : null)
+                : null,
+            Pooling = (string?)json["pooling"],
+            Normalize = (bool?)json["normalize"],
             Shapes = json["shapes"] is JsonArray shapes ? [.. Items(shapes).Select(Shape)] : [],
             ShapesAreAuto = json["shapes"] is not JsonArray,
             Plan = new PlanSpec((double?)json["plan"]?["disk_mb"], (double?)json["plan"]?["memory_mb"]),

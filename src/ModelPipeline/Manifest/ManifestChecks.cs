@@ -18,6 +18,7 @@ internal static class ManifestChecks
         var defaults = Find(root, "defaults");
 
         Settings(defaults);
+        GateChecks.Check(Find(defaults, "gates"), task: null, errors);
         foreach (var device in Mappings(Find(root, "devices")))
             Device(device, errors);
         foreach (var model in Mappings(Find(root, "models")))
@@ -26,11 +27,15 @@ internal static class ManifestChecks
             Source(Find(model, "source"), errors);
             foreach (var key in new[] { "vocab", "file", "merges", "config", "special_tokens" })
                 Source(Find(model, "tokenizer", key), errors);
+            Answer(model, errors);
             if (!Has(Find(model, "calibration"), "corpus") && !Has(Find(defaults, "calibration"), "corpus"))
                 errors.AddToKey(model, "'calibration.corpus' is missing here and under defaults: the name of one of the corpora");
+            var task = Text(model, "task");
+            GateChecks.Check(Find(model, "gates"), task, errors);
             foreach (var variant in Mappings(Find(model, "variants")))
             {
                 Precision(variant, errors);
+                GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
                 var toolkit = Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
                 DynamicInput(variant, model, TextOf(toolkit), errors);
@@ -76,6 +81,18 @@ internal static class ManifestChecks
             errors.AddToKey(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
         if (Find(source, "url") is { } url && TextOf(url) is { } text && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
             errors.Add(url, $"{errors.Quote(url)} is not a valid address");
+    }
+
+    /// <summary>Labels are a reranker's, pooling is an embedder's.</summary>
+    private static void Answer(JsonObject model, Diagnostics errors)
+    {
+        var (task, output) = (Text(model, "task"), model["output"] as JsonObject);
+        if (output?["label"] is not null && output["difference"] is { } difference)
+            errors.Add(difference, "'difference' beside 'label': the score is one of the two");
+        foreach (var key in Names(model).Where(key => task is "rerank" or "classify" && (key is "pooling" or "normalize")))
+            errors.AddToKey(model, key, $"task {task} has no {key}: it is for task embed");
+        foreach (var key in Names(output).Where(key => task is "embed" or "classify" && (key is "label" or "difference")))
+            errors.AddToKey(output!, key, $"task {task} has no {key}: it is for task rerank");
     }
 
     private static void Precision(JsonObject variant, Diagnostics errors)

@@ -39,6 +39,9 @@ internal static class ManifestSchema
     /// <summary>A manifest that holds the schema's defaults of <c>defaults</c> and <c>devices</c>, and nothing else.</summary>
     public static JsonObject BuiltIn => Defaults.Value;
 
+    /// <summary>What a name in the schema's definitions stands for.</summary>
+    public static JsonObject Definition(string name) => Words.Value["definitions"]![name]!.AsObject();
+
     /// <summary>Records every violation in <paramref name="root"/>.</summary>
     public static void Check(JsonNode root, Diagnostics errors)
     {

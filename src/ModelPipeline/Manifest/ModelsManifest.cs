@@ -17,8 +17,6 @@ public sealed record ModelsManifest
     public bool? Quantize { get; init; }
 }
 
-public enum ModelTask { Rerank, Embed }
-
 /// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
 public enum DeviceKind { Simulator, Local, Ssh, Loopback }
 
@@ -59,12 +57,22 @@ public sealed record ModelSpec
     public required string Name { get; init; }
     /// <summary>Semantic version of what is packaged.</summary>
     public required string Version { get; init; }
-    public required ModelTask Task { get; init; }
+    /// <summary>Name of a kind of task: rerank, embed ...</summary>
+    public required string Task { get; init; }
     /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
     public bool Default { get; init; } = true;
     public string? Licence { get; init; }
     public required SourceSpec Source { get; init; }
     public required TokenizerSpec Tokenizer { get; init; }
+    /// <summary>What models.yaml says of the model's answer; null leaves it to the inspection.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public OutputSpec? Output { get; init; }
+    /// <summary>mean, cls, last or none; null leaves it to the model's own files.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Pooling { get; init; }
+    /// <summary>Whether embeddings are scaled to length 1; null leaves it to the model's own files.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Normalize { get; init; }
     /// <summary>Static input shapes [batch, sequence] to build, in the order of the file.</summary>
     public required IReadOnlyList<InputShape> Shapes { get; init; }
     /// <summary><c>shapes: auto</c>: they are those of the plan that models.lock.json has; none before it is made.</summary>
@@ -80,7 +88,17 @@ public sealed record ModelSpec
     public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
     public ReleaseSpec? Release { get; init; }
+
+    /// <summary>Files of the model's repository that are read where this leaves open how an embedder pools.</summary>
+    [JsonIgnore]
+    internal IReadOnlyList<string> FilesBeside => Task == "embed" && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
 }
+
+/// <summary>Which output is the answer; what is null is decided by name and shape. At most one of label and difference is set.</summary>
+/// <param name="Name">Of the output.</param>
+/// <param name="Label">Index of the label that is the score.</param>
+/// <param name="Difference">Two labels: the score is the first minus the second.</param>
+public sealed record OutputSpec(string? Name = null, int? Label = null, IReadOnlyList<int>? Difference = null);
 
 public sealed record TokenizerSpec
 {

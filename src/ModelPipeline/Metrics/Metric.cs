@@ -10,7 +10,9 @@ public enum MetricKind { Accuracy, Size, Compile, Latency }
 /// <param name="Kind">Latency figures count only when measured on a device.</param>
 /// <param name="Decimals">Digits after the point that mean something to a reader.</param>
 /// <param name="Description">Definition, unit and range.</param>
-public sealed record Metric(string Name, string Label, MetricKind Kind, int Decimals, string Description)
+/// <param name="Low">Least value there can be; null if that is not bounded.</param>
+/// <param name="High">Largest value there can be; null if that is not bounded.</param>
+public sealed record Metric(string Name, string Label, MetricKind Kind, int Decimals, string Description, double? Low = 0, double? High = null)
 {
     public const string NdcgAt10 = "ndcg_at_10";
     public const string NdcgAt10TieAveraged = "ndcg_at_10_tie_averaged";
@@ -25,6 +27,9 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     public const string CosineMean = "cosine_mean";
     public const string CosineMin = "cosine_min";
     public const string SimilaritySpearman = "similarity_spearman";
+    public const string Accuracy = "accuracy";
+    public const string MacroF1 = "macro_f1";
+    public const string LabelAgreement = "label_agreement";
     public const string SizeMb = "size_mb";
     public const string CompileCpuOps = "compile.cpu_ops";
     public const string CompileWeightMb = "compile.weight_mb";
@@ -39,19 +44,22 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     /// <summary>In the order reports show them.</summary>
     public static IReadOnlyList<Metric> All { get; } =
     [
-        new(NdcgAt10, "NDCG@10", MetricKind.Accuracy, 3, "Mean NDCG@10 of the ranking, gain 2^grade - 1, ideal over all judged passages, tied scores in candidate order; 0 to 1."),
-        new(NdcgAt10TieAveraged, "NDCG@10, ties averaged", MetricKind.Accuracy, 3, "NDCG@10 averaged over all orders of tied candidates; 0 to 1."),
-        new(MrrAt10, "MRR@10", MetricKind.Accuracy, 3, "Mean reciprocal rank of the first candidate with grade 1 or more within the first 10; 0 to 1."),
-        new(KendallTau, "Kendall tau", MetricKind.Accuracy, 3, "Mean over the queries of Kendall's tau-b between the scores and fp32's; -1 to 1."),
-        new(Spearman, "Spearman", MetricKind.Accuracy, 3, "Spearman's rho between the scores of all pairs and fp32's, pooled over the queries; -1 to 1."),
-        new(Top1Agreement, "Top-1 agreement", MetricKind.Accuracy, 3, "Share of queries whose first candidate is fp32's first; 0 to 1."),
+        new(NdcgAt10, "NDCG@10", MetricKind.Accuracy, 3, "Mean NDCG@10 of the ranking, gain 2^grade - 1, ideal over all judged passages, tied scores in candidate order; 0 to 1.", High: 1),
+        new(NdcgAt10TieAveraged, "NDCG@10, ties averaged", MetricKind.Accuracy, 3, "NDCG@10 averaged over all orders of tied candidates; 0 to 1.", High: 1),
+        new(MrrAt10, "MRR@10", MetricKind.Accuracy, 3, "Mean reciprocal rank of the first candidate with grade 1 or more within the first 10; 0 to 1.", High: 1),
+        new(KendallTau, "Kendall tau", MetricKind.Accuracy, 3, "Mean over the queries of Kendall's tau-b between the scores and fp32's; -1 to 1.", Low: -1, High: 1),
+        new(Spearman, "Spearman", MetricKind.Accuracy, 3, "Spearman's rho between the scores of all pairs and fp32's, pooled over the queries; -1 to 1.", Low: -1, High: 1),
+        new(Top1Agreement, "Top-1 agreement", MetricKind.Accuracy, 3, "Share of queries whose first candidate is fp32's first; 0 to 1.", High: 1),
         new(TiedPairs, "Tied pairs", MetricKind.Accuracy, 0, "Pairs of candidates of one query with equal scores, summed over the queries."),
         new(DistinctScores, "Distinct scores", MetricKind.Accuracy, 0, "Number of different scores over all pairs."),
         new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits."),
         new(MeanScoreDifference, "Mean score difference", MetricKind.Accuracy, 4, "Mean |score - fp32 score| over all pairs, in logits."),
-        new(CosineMean, "Cosine, mean", MetricKind.Accuracy, 4, "Mean cosine of each text's embedding to fp32's; -1 to 1."),
-        new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1."),
-        new(SimilaritySpearman, "Similarity Spearman", MetricKind.Accuracy, 4, "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1."),
+        new(CosineMean, "Cosine, mean", MetricKind.Accuracy, 4, "Mean cosine of each text's embedding to fp32's; -1 to 1.", Low: -1, High: 1),
+        new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1.", Low: -1, High: 1),
+        new(SimilaritySpearman, "Similarity Spearman", MetricKind.Accuracy, 4, "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1.", Low: -1, High: 1),
+        new(Accuracy, "Accuracy", MetricKind.Accuracy, 3, "Share of judged pairs that get the label they have; 0 to 1.", High: 1),
+        new(MacroF1, "Macro F1", MetricKind.Accuracy, 3, "Mean F1 over the labels that the judgements have; 0 to 1.", High: 1),
+        new(LabelAgreement, "Label agreement", MetricKind.Accuracy, 3, "Share of pairs whose label is fp32's; 0 to 1.", High: 1),
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
         new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
         new(CompileWeightMb, "Weight memory, MB", MetricKind.Compile, 2, "Memory for weights on the NPU in MB of 1000 KiB, by the compile report."),

@@ -20,7 +20,6 @@ internal sealed partial class NpuJson : JsonSerializerContext
         Backend.Onnx => "onnx",
         Backend.Simulator => "simulator",
         Backend.Rknn => "rknnrt",
-        _ => throw new ArgumentOutOfRangeException(nameof(backend))
     };
 
     /// <summary>The shim's name of a backend that converts models.</summary>

@@ -1,3 +1,4 @@
+using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Onnx;
@@ -55,8 +56,8 @@ internal sealed class FusedOperators
         }
         foreach (var linear in matches.Linears)
             fused.Add(linear, matches);
-        var floats = FloatValues(graph, uses);
-        points.AddRange(graph.Nodes.Where(node => floats.Contains(node.Output) && !fused.interior.Contains(node.Output)
+        var types = ValueTypes.Of(graph);
+        points.AddRange(graph.Nodes.Where(node => types.GetValueOrDefault(node.Output) == ElementType.Float && !fused.interior.Contains(node.Output)
             && !Layout.Contains(node.OpType) && !ReadOnlyThroughSelection(node.Output, graph, uses)).Select(node => node.Output));
         var isPoint = points.ToHashSet();
         foreach (var node in graph.Nodes.Reverse())
@@ -109,24 +110,4 @@ internal sealed class FusedOperators
         uses.Consumers(value) is { Count: > 0 } readers
         && readers.All(reader => Selection.Contains(reader.OpType) && reader.Inputs[0] == value)
         && !graph.Outputs.Any(output => output.Name == value);
-
-    /// <summary>Float values that depend on an input. Element types follow from casts, gathered tables and operands.</summary>
-    private static HashSet<string> FloatValues(Graph graph, UseDef uses)
-    {
-        var floats = new HashSet<string>(graph.Initializers.Where(entry => entry.Value.Type == ElementType.Float).Select(entry => entry.Key));
-        foreach (var node in graph.Nodes)
-        {
-            var isFloat = node.OpType switch
-            {
-                "Cast" => node.Int("to", 0) == (long)ElementType.Float,
-                "Constant" => uses.Constant(node.Output)?.Type == ElementType.Float,
-                "Where" => floats.Contains(node.Inputs[1]),
-                "Equal" or "Greater" or "Less" or "Not" or "And" or "Or" or "Shape" or "Size" => false,
-                _ => node.Inputs.Length > 0 && floats.Contains(node.Inputs[0]),
-            };
-            if (isFloat)
-                floats.UnionWith(node.Outputs);
-        }
-        return floats;
-    }
 }

@@ -25,7 +25,8 @@ internal static class InferenceSessions
             IntraOpNumThreads = settings.Threads,
             InterOpNumThreads = 1,
             GraphOptimizationLevel = settings.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
-            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+            // Errors come as exceptions; what it also prints would stand between the lines of the console.
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,
         };
         if (!settings.FuseQdq)
             options.AddSessionConfigEntry("session.disable_quant_qdq", "1");
@@ -62,7 +63,7 @@ internal static class InferenceSessions
     public static IDisposableReadOnlyCollection<OrtValue> Run(
         this InferenceSession session, IReadOnlyList<OrtValue> inputs, IReadOnlyCollection<string> outputs, CancellationToken cancellation = default)
     {
-        using var options = new RunOptions();
+        using var options = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         using var registration = cancellation.Register(() => options.Terminate = true);
         try
         {

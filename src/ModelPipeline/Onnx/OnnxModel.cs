@@ -52,13 +52,27 @@ public sealed record OnnxModel
     /// <summary>The same model with another graph.</summary>
     public OnnxModel With(Graph graph) => this with { Graph = graph };
 
-    /// <summary>The same model in another version of the standard operator set; its nodes must mean the same there.</summary>
-    public OnnxModel WithOpset(int opset)
+    /// <summary>The same model as of another standard operator set; its nodes must mean the same there.</summary>
+    internal OnnxModel WithOpset(int opset, long irVersion)
     {
         var header = Header.Clone();
-        foreach (var import in header.OpsetImport.Where(import => import.Domain is "" or "ai.onnx"))
-            import.Version = opset;
+        header.IrVersion = irVersion;
+        Replace(header, [.. header.OpsetImport.Where(import => import.Domain is not ("" or "ai.onnx")), new OperatorSetIdProto { Domain = "", Version = opset }]);
         return this with { Opset = opset, Header = header };
+    }
+
+    /// <summary>The same model without imports of other operator sets, of which it has no nodes any more.</summary>
+    internal OnnxModel WithOnlyStandardOperators()
+    {
+        var header = Header.Clone();
+        Replace(header, [.. header.OpsetImport.Where(import => import.Domain is "" or "ai.onnx")]);
+        return this with { Header = header };
+    }
+
+    private static void Replace(ModelProto header, OperatorSetIdProto[] imports)
+    {
+        header.OpsetImport.Clear();
+        header.OpsetImport.AddRange(imports);
     }
 
     /// <summary>The same model with metadata entries added or replaced.</summary>

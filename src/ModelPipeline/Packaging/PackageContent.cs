@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Packaging;
@@ -31,6 +33,9 @@ public sealed record PackageContent(
 {
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
+
+    /// <summary>Which output of the models is read, and how.</summary>
+    public Answer? Answer { get; init; }
 
     /// <summary>Writes the card.</summary>
     public required PackageText Text { get; init; }
@@ -63,8 +68,9 @@ public sealed record PackageContent(
     {
         Name = Model.Name,
         Version = Model.Version,
-        Task = Model.Task,
+        Task = ModelTask.Named(Model.Task),
         Licence = Model.Licence,
+        Answer = Answer,
         Origin = PackageManifest.OriginOf(Model.Source),
         Simulated = files.Any(file => file.Simulated),
         Files = files,

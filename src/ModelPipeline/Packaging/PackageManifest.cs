@@ -3,8 +3,9 @@ using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Decision;
-using ModelPipeline.Manifest;
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
@@ -29,6 +30,10 @@ public sealed record PackageManifest : ArtifactManifest
     public required ModelTask Task { get; init; }
     [JsonPropertyOrder(3)]
     public string? Licence { get; init; }
+    /// <summary>Which output is read, and how: for whoever runs the files.</summary>
+    [JsonPropertyOrder(3)]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Answer? Answer { get; init; }
     /// <summary>Where the fp32 model came from, without local paths.</summary>
     [JsonPropertyOrder(3)]
     public required string Origin { get; init; }

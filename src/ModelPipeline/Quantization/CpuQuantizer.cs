@@ -8,7 +8,7 @@ namespace ModelPipeline.Quantization;
 /// <summary>What the CPU quantizer may leave in fp32.</summary>
 public sealed record CpuQuantizationSettings
 {
-    /// <summary>Names of MatMul, Gemm or Gather nodes that keep their fp32 weights.</summary>
+    /// <summary>What the MatMul, Gemm or Gather nodes write that keep their fp32 weights: nodes need no names, nor different ones.</summary>
     public IReadOnlyCollection<string> KeepFloat { get; init; } = [];
 
     /// <summary>Weights with fewer elements stay in fp32: they take no room and little time.</summary>
@@ -27,9 +27,10 @@ public enum CpuWeightForm
 }
 
 /// <summary>What became of one weight.</summary>
-/// <param name="Node">The node that reads it.</param>
+/// <param name="Node">Name of the node that reads it, if it has one.</param>
+/// <param name="Value">What that node writes.</param>
 /// <param name="Shape">[rows, columns].</param>
-public sealed record CpuWeightReport(string Node, string Weight, IReadOnlyList<long> Shape, CpuWeightForm Form);
+public sealed record CpuWeightReport(string Node, string Value, string Weight, IReadOnlyList<long> Shape, CpuWeightForm Form);
 
 /// <summary>A quantized model and what became of each weight, in graph order.</summary>
 public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights)
@@ -59,7 +60,7 @@ public static class CpuQuantizer
     /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized together; what
     /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other samples judge the choice.
     /// </summary>
-    /// <param name="extraBytes">What the file may grow by.</param>
+    /// <param name="extraBytes">What the file may grow by, to the byte.</param>
     /// <param name="outputs">Outputs of a model on the samples that choose, in one row.</param>
     /// <param name="heldOut">The same on the samples that judge.</param>
     /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does on the samples that judge.</returns>
@@ -75,22 +76,23 @@ public static class CpuQuantizer
         var quantized = Finish(plain);
         var choosing = ErrorOn(outputs);
         var error = choosing(quantized);
-        var groups = plain.IntegerGroups.Where(group => group.Bytes <= extraBytes).ToList();
-        var gains = new List<double>(groups.Count);
-        foreach (var (nodes, _) in groups)
+        var limit = Bytes(quantized) + extraBytes;
+        var groups = new List<(IReadOnlyList<string> Values, double GainPerByte)>();
+        foreach (var (index, values) in plain.IntegerGroups.Index())
         {
-            progress?.Report(new StageProgress("searching weights to keep in fp32", gains.Count, groups.Count));
+            progress?.Report(new StageProgress("searching weights to keep in fp32", index, plain.IntegerGroups.Count));
             cancellation.ThrowIfCancellationRequested();
-            gains.Add(error - choosing(Keeping(nodes)));
+            var alone = Keeping(values);
+            if (Bytes(alone) <= limit)
+                groups.Add((values, (error - choosing(alone)) / Math.Max(1, Bytes(alone) - Bytes(quantized))));
         }
-        progress?.Report(new StageProgress("searching weights to keep in fp32", groups.Count, groups.Count));
-        var (kept, room) = (new List<string>(), extraBytes);
-        foreach (var ((nodes, bytes), gain) in groups.Zip(gains).Where(group => group.Second > 0).OrderByDescending(group => group.Second / group.First.Bytes))
+        progress?.Report(new StageProgress("searching weights to keep in fp32", plain.IntegerGroups.Count, plain.IntegerGroups.Count));
+        IReadOnlyList<string> kept = [];
+        foreach (var (values, _) in groups.Where(group => group.GainPerByte > 0).OrderByDescending(group => group.GainPerByte))
         {
-            if (bytes > room)
-                continue;
-            kept.AddRange(nodes);
-            room -= bytes;
+            // What a group adds depends on the others: products share weights, and their int8 form goes with the last of them.
+            if (Bytes(Keeping([.. kept, .. values])) <= limit)
+                kept = [.. kept, .. values];
         }
         if (kept.Count == 0)
             return quantized;
@@ -98,7 +100,7 @@ public static class CpuQuantizer
         better = better with { Gain = 1 - (judging(better) / judging(quantized)) };
         return better.Gain > 0 ? better : quantized;
 
-        CpuQuantization Keeping(IEnumerable<string> nodes) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. nodes] }, plain));
+        CpuQuantization Keeping(IEnumerable<string> values) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. values] }, plain));
 
         // Variances of independent errors add up; what shifts or stretches all outputs alike changes no order, and is none.
         Func<CpuQuantization, double> ErrorOn(Func<OnnxModel, float[]> samples)
@@ -108,6 +110,8 @@ public static class CpuQuantizer
         }
 
         static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);
+
+        static long Bytes(CpuQuantization quantization) => OnnxWriter.ToProto(quantization.Model).CalculateSize();
     }
 
     private static void Require(OnnxModel model, CpuQuantizationSettings settings)
@@ -115,8 +119,8 @@ public static class CpuQuantizer
         Prequantized.Refuse(model, model.Graph.Name);
         if (model.Opset < LowestOpset)
             throw new PipelineException($"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later (14 is usual)");
-        if (settings.KeepFloat.FirstOrDefault(name => !model.Graph.Nodes.Any(node => node.Name == name)) is { } unknown)
-            throw new PipelineException($"{model.Graph.Name}: no node is called '{unknown}', which is to stay in fp32");
+        if (settings.KeepFloat.FirstOrDefault(value => !model.Graph.Nodes.Any(node => node.Output == value)) is { } unknown)
+            throw new PipelineException($"{model.Graph.Name}: no node writes '{unknown}', which is to stay in fp32");
     }
 
     private static CpuQuantization Finish(CpuRewriting rewriting) => new(DeadNodes.Apply(rewriting.Rewritten()).Model, rewriting.Report);

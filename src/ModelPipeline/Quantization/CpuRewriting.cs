@@ -12,6 +12,7 @@ internal sealed class CpuRewriting
     private readonly OnnxModel model;
     private readonly Graph graph;
     private readonly UseDef uses;
+    private readonly FreshNames names;
     private readonly CpuQuantizationSettings settings;
     /// <summary>A GELU is at least minus this.</summary>
     private const float LeastOfGelu = 0.17f;
@@ -27,7 +28,7 @@ internal sealed class CpuRewriting
     public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings, CpuRewriting? like = null)
     {
         (this.model, graph, this.settings, weights) = (model, model.Graph, settings, like?.weights ?? []);
-        (uses, initializers) = (new UseDef(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
+        (uses, names, initializers) = (new UseDef(graph), new FreshNames(graph), new OrderedDictionary<string, Tensor>(graph.Initializers));
         var matches = PatternMatches.Of(graph);
         foreach (var gelu in matches.Gelus)
             gelus[gelu.Output] = LeastOfGelu;
@@ -45,17 +46,16 @@ internal sealed class CpuRewriting
         .. from node in graph.Nodes
            let weight = WeightOf(node)
            where weight is not null
-           select new CpuWeightReport(node.Name, weight, graph.Initializers[weight].Shape, Form(node)),
+           select new CpuWeightReport(node.Name, node.Output, weight, graph.Initializers[weight].Shape, Form(node)),
     ];
 
-    /// <summary>The products that are computed in integers, by the value that they read, and what they would add to the file as fp32.</summary>
-    public IReadOnlyList<(IReadOnlyList<string> Nodes, long Bytes)> IntegerGroups =>
+    /// <summary>The products that are computed in integers, in groups that read one value.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> IntegerGroups =>
     [
         .. from node in graph.Nodes
            where Form(node) == CpuWeightForm.Integer
-           group node by node.Inputs[0] into readers
-           select ((IReadOnlyList<string>)[.. readers.Select(node => node.Name)],
-               readers.Select(node => node.Inputs[1]).Distinct().Sum(weight => graph.Initializers[weight].Count * (sizeof(float) - sizeof(sbyte)))),
+           group node.Output by node.Inputs[0] into readers
+           select (IReadOnlyList<string>)[.. readers],
     ];
 
     /// <summary>The int8 form of every weight, in parallel.</summary>
@@ -87,7 +87,7 @@ internal sealed class CpuRewriting
     }
 
     private CpuWeightForm Form(Node node) =>
-        WeightOf(node) is not { } weight || settings.KeepFloat.Contains(node.Name) || graph.Initializers[weight].Count < settings.MinElements ? CpuWeightForm.Float
+        WeightOf(node) is not { } weight || settings.KeepFloat.Contains(node.Output) || graph.Initializers[weight].Count < settings.MinElements ? CpuWeightForm.Float
         : node.OpType == "MatMul" ? CpuWeightForm.Integer
         : CpuWeightForm.Stored;
 
@@ -108,33 +108,33 @@ internal sealed class CpuRewriting
     {
         var (weight, y) = (product.Inputs[1], product.Output);
         var (values, scales) = weights[(weight, CpuWeightForm.Integer)];
-        initializers[$"{weight}_quantized"] = values;
-        initializers[$"{weight}_scale"] = scales;
+        initializers[names.Of(weight, "quantized")] = values;
+        initializers[names.Of(weight, "scale")] = scales;
         var x = product.Inputs[0];
         string? level = null;
         if (gelus.TryGetValue(x, out var bound))
             (x, level) = Leveled(x, bound);
         else if (divisors.TryGetValue(x, out var divisor))
             x = Smoothed(x, divisor);
-        if (written.Add($"{x}_quantized"))
-            nodes.Add(new Node("DynamicQuantizeLinear", "", [x], [$"{x}_quantized", $"{x}_scale", $"{x}_zero"]));
-        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [$"{x}_quantized", $"{weight}_quantized", $"{x}_zero"], Outputs = [$"{y}_sum"] });
-        nodes.Add(Cast($"{y}_sum", $"{y}_float"));
-        nodes.Add(Binary("Mul", $"{x}_scale", $"{weight}_scale", $"{y}_scale"));
-        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", level is null ? y : $"{y}_leveled"));
+        if (written.Add(names.Of(x, "quantized")))
+            nodes.Add(new Node("DynamicQuantizeLinear", "", [x], [names.Of(x, "quantized"), names.Of(x, "scale"), names.Of(x, "zero")]));
+        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [names.Of(x, "quantized"), names.Of(weight, "quantized"), names.Of(x, "zero")], Outputs = [names.Of(y, "sum")] });
+        nodes.Add(Cast(names.Of(y, "sum"), names.Of(y, "float")));
+        nodes.Add(Binary("Mul", names.Of(x, "scale"), names.Of(weight, "scale"), names.Of(y, "scale")));
+        nodes.Add(Binary("Mul", names.Of(y, "float"), names.Of(y, "scale"), level is null ? y : names.Of(y, "leveled")));
         if (level is not null)
-            nodes.Add(Binary("Mul", $"{y}_leveled", level, y));
+            nodes.Add(Binary("Mul", names.Of(y, "leveled"), level, y));
     }
 
     /// <summary>A value with its outlier channels divided down to the others; the weights that read it make up for it.</summary>
     private string Smoothed(string x, float[] divisor)
     {
-        if (written.Add($"{x}_smooth"))
+        if (written.Add(names.Of(x, "smooth")))
         {
-            initializers[$"{x}_smoothing"] = Tensor.Vector([.. divisor.Select(d => 1 / d)]);
-            nodes.Add(Binary("Mul", x, $"{x}_smoothing", $"{x}_smooth"));
+            initializers[names.Of(x, "smoothing")] = Tensor.Vector([.. divisor.Select(d => 1 / d)]);
+            nodes.Add(Binary("Mul", x, names.Of(x, "smoothing"), names.Of(x, "smooth")));
         }
-        return $"{x}_smooth";
+        return names.Of(x, "smooth");
     }
 
     /// <summary>
@@ -143,46 +143,46 @@ internal sealed class CpuRewriting
     /// </summary>
     private (string Value, string Level) Leveled(string x, float bound)
     {
-        if (written.Add($"{x}_even"))
+        if (written.Add(names.Of(x, "even")))
         {
             var axes = model.Opset < 18 ? [Attributes.Of("axes", [-1L])] : ImmutableArray<AttributeProto>.Empty;
             if (model.Opset >= 18)
-                initializers["last_axis"] = Tensor.Vector(-1L);
-            initializers[$"{x}_bound"] = Tensor.Scalar(bound);
-            nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, "last_axis"], [$"{x}_max"]) { Attributes = axes });
-            nodes.Add(Binary("Add", $"{x}_max", $"{x}_bound", $"{x}_level"));
-            nodes.Add(Binary("Div", x, $"{x}_level", $"{x}_even"));
+                initializers[names.Of("last", "axis")] = Tensor.Vector(-1L);
+            initializers[names.Of(x, "bound")] = Tensor.Scalar(bound);
+            nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, names.Of("last", "axis")], [names.Of(x, "max")]) { Attributes = axes });
+            nodes.Add(Binary("Add", names.Of(x, "max"), names.Of(x, "bound"), names.Of(x, "level")));
+            nodes.Add(Binary("Div", x, names.Of(x, "level"), names.Of(x, "even")));
         }
-        return ($"{x}_even", $"{x}_level");
+        return (names.Of(x, "even"), names.Of(x, "level"));
     }
 
     /// <summary>Rows of an int8 table times their scales.</summary>
     private void GatherRows(Node gather)
     {
         var (table, y) = (Store(gather.Inputs[0]), gather.Output);
-        nodes.Add(gather with { Inputs = [$"{table}_quantized", gather.Inputs[1]], Outputs = [$"{y}_quantized"] });
-        nodes.Add(gather with { Name = "", Inputs = [$"{table}_scale", gather.Inputs[1]], Outputs = [$"{y}_scale"] });
-        nodes.Add(Cast($"{y}_quantized", $"{y}_float"));
-        nodes.Add(Binary("Mul", $"{y}_float", $"{y}_scale", y));
+        nodes.Add(gather with { Inputs = [names.Of(table, "rows"), gather.Inputs[1]], Outputs = [names.Of(y, "quantized")] });
+        nodes.Add(gather with { Name = "", Inputs = [names.Of(table, "row_scales"), gather.Inputs[1]], Outputs = [names.Of(y, "scale")] });
+        nodes.Add(Cast(names.Of(y, "quantized"), names.Of(y, "float")));
+        nodes.Add(Binary("Mul", names.Of(y, "float"), names.Of(y, "scale"), y));
     }
 
     /// <summary>A weight that is small in use: ONNX Runtime computes its fp32 form once, at load.</summary>
     private void Restore(Node node)
     {
         var weight = Store(node.Inputs[1]);
-        if (written.Add($"{weight}_restored"))
+        if (written.Add(names.Of(weight, "restored")))
         {
-            nodes.Add(Cast($"{weight}_quantized", $"{weight}_float"));
-            nodes.Add(Binary("Mul", $"{weight}_float", $"{weight}_scale", $"{weight}_restored"));
+            nodes.Add(Cast(names.Of(weight, "rows"), names.Of(weight, "float")));
+            nodes.Add(Binary("Mul", names.Of(weight, "float"), names.Of(weight, "row_scales"), names.Of(weight, "restored")));
         }
-        nodes.Add(node with { Inputs = node.Inputs.SetItem(1, $"{weight}_restored") });
+        nodes.Add(node with { Inputs = node.Inputs.SetItem(1, names.Of(weight, "restored")) });
     }
 
     private string Store(string weight)
     {
         var quantized = weights[(weight, CpuWeightForm.Stored)];
-        initializers[$"{weight}_quantized"] = quantized.Values;
-        initializers[$"{weight}_scale"] = quantized.Scales;
+        initializers[names.Of(weight, "rows")] = quantized.Values;
+        initializers[names.Of(weight, "row_scales")] = quantized.Scales;
         return weight;
     }
 

@@ -26,6 +26,7 @@ internal static class CpuSlimming
     {
         var graph = model.Graph;
         var uses = new UseDef(graph);
+        var names = new FreshNames(graph);
         var shapes = new Dictionary<string, Tensor>();
         return model.With(graph with
         {
@@ -47,7 +48,7 @@ internal static class CpuSlimming
                 else
                     return node;
             }
-            var name = $"shape_{string.Join('_', shape)}";
+            var name = names.Of("shape", string.Join('_', shape));
             shapes[name] = Tensor.Vector([.. shape]);
             return node with { Inputs = [node.Inputs[0], name] };
         }

@@ -14,6 +14,7 @@ internal static class HalfPrecision
     public static OnnxModel Build(OnnxModel model, FusedOperators fused)
     {
         var graph = model.Graph;
+        var names = new FreshNames(graph);
         var initializers = new OrderedDictionary<string, Tensor>();
         var nodes = new List<Node>();
         var renamed = new Dictionary<string, string>();
@@ -24,8 +25,8 @@ internal static class HalfPrecision
                 initializers[name] = tensor;
                 continue;
             }
-            initializers[$"{name}_fp16"] = ToHalf(tensor);
-            nodes.Add(Cast($"{name}_fp16", renamed[name] = $"{name}_fp32", ElementType.Float));
+            initializers[names.Of(name, "fp16")] = ToHalf(tensor);
+            nodes.Add(Cast(names.Of(name, "fp16"), renamed[name] = names.Of(name, "fp32"), ElementType.Float));
         }
         var points = fused.Points.Except(graph.Outputs.Select(output => output.Name)).ToHashSet();
         foreach (var node in graph.Nodes)
@@ -33,8 +34,8 @@ internal static class HalfPrecision
             nodes.Add(node with { Inputs = [.. node.Inputs.Select(input => renamed.GetValueOrDefault(input, input))] });
             foreach (var output in node.Outputs.Where(points.Contains))
             {
-                nodes.Add(Cast(output, $"{output}_fp16", ElementType.Float16));
-                nodes.Add(Cast($"{output}_fp16", renamed[output] = $"{output}_fp32", ElementType.Float));
+                nodes.Add(Cast(output, names.Of(output, "fp16"), ElementType.Float16));
+                nodes.Add(Cast(names.Of(output, "fp16"), renamed[output] = names.Of(output, "fp32"), ElementType.Float));
             }
         }
         return model.With(graph with { Nodes = [.. nodes], Initializers = initializers });

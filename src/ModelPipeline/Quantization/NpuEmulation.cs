@@ -1,10 +1,11 @@
 using System.Numerics.Tensors;
+using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Quantization;
 
 /// <summary>
-/// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: per-channel asymmetric int8 weights
+/// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: asymmetric int8 weights, per channel or per tensor
 /// (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the tensors that the NPU
 /// holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator that writes one computes in
 /// fp16 from whatever its inputs hold, and int8 operators read it quantized. An emulation for accuracy: nothing of it runs on an NPU.
@@ -15,12 +16,18 @@ internal sealed class NpuEmulation
     private readonly FusedOperators fused;
     private readonly IReadOnlyDictionary<string, AffineParameters> activations;
     private readonly IReadOnlySet<string> fp16;
+    private readonly QuantizationMethod method;
+    private readonly FreshNames names;
     private readonly List<Node> nodes = [];
     private readonly OrderedDictionary<string, Tensor> initializers = [];
     private readonly Dictionary<string, string> renamed = [];
 
-    private NpuEmulation(Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string> fp16) =>
-        (this.graph, this.fused, this.activations, this.fp16) = (graph, fused, activations, fp16);
+    private NpuEmulation(
+        Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string> fp16, QuantizationMethod method)
+    {
+        (this.graph, this.fused, this.activations, this.fp16, this.method) = (graph, fused, activations, fp16, method);
+        names = new FreshNames(graph);
+    }
 
     /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
     public static OnnxModel Import(OnnxModel model) => model.With(model.Graph with
@@ -35,9 +42,11 @@ internal sealed class NpuEmulation
 
     /// <param name="activations">Scale and zero point of each point of <paramref name="fused"/>.</param>
     /// <param name="fp16">Points that stay fp16.</param>
+    /// <param name="method">One scale an output channel of each weight, or one a weight.</param>
     public static OnnxModel Build(
-        OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string>? fp16 = null) =>
-        model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>()).Build());
+        OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string>? fp16 = null,
+        QuantizationMethod method = QuantizationMethod.Channel) =>
+        model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>(), method).Build());
 
     private Graph Build()
     {
@@ -81,9 +90,9 @@ internal sealed class NpuEmulation
     private void QuantizeDequantize(string value, AffineParameters parameters)
     {
         var (scale, zeroPoint) = Parameters(value, parameters);
-        nodes.Add(new Node("QuantizeLinear", $"{value}_QuantizeLinear", [value, scale, zeroPoint], [$"{value}_quantized"]));
-        nodes.Add(new Node("DequantizeLinear", $"{value}_DequantizeLinear", [$"{value}_quantized", scale, zeroPoint], [$"{value}_dequantized"]));
-        renamed[value] = $"{value}_dequantized";
+        nodes.Add(new Node("QuantizeLinear", names.Of(value, "QuantizeLinear"), [value, scale, zeroPoint], [names.Of(value, "quantized")]));
+        nodes.Add(new Node("DequantizeLinear", names.Of(value, "DequantizeLinear"), [names.Of(value, "quantized"), scale, zeroPoint], [names.Of(value, "dequantized")]));
+        renamed[value] = names.Of(value, "dequantized");
     }
 
     /// <summary>An int8 embedding table: the rows are gathered as int8, with the scale of what is gathered.</summary>
@@ -91,31 +100,31 @@ internal sealed class NpuEmulation
     {
         var value = gather.Output;
         var (scale, zeroPoint) = Parameters(value, parameters);
-        initializers[$"{gather.Inputs[0]}_quantized"] = WeightQuantizer.PerTensor(table, parameters);
-        nodes.Add(gather with { Inputs = [$"{gather.Inputs[0]}_quantized", gather.Inputs[1]], Outputs = [$"{value}_quantized"] });
-        nodes.Add(new Node("DequantizeLinear", $"{value}_DequantizeLinear", [$"{value}_quantized", scale, zeroPoint], [$"{value}_dequantized"]));
-        renamed[value] = $"{value}_dequantized";
+        initializers[names.Of(gather.Inputs[0], "quantized")] = WeightQuantizer.PerTensor(table, parameters);
+        nodes.Add(gather with { Inputs = [names.Of(gather.Inputs[0], "quantized"), gather.Inputs[1]], Outputs = [names.Of(value, "quantized")] });
+        nodes.Add(new Node("DequantizeLinear", names.Of(value, "DequantizeLinear"), [names.Of(value, "quantized"), scale, zeroPoint], [names.Of(value, "dequantized")]));
+        renamed[value] = names.Of(value, "dequantized");
     }
 
     private (string Scale, string ZeroPoint) Parameters(string value, AffineParameters parameters)
     {
-        initializers[$"{value}_scale"] = Tensor.Scalar(parameters.Scale);
-        initializers[$"{value}_zero_point"] = Tensor.Scalar(parameters.ZeroPoint);
-        return ($"{value}_scale", $"{value}_zero_point");
+        initializers[names.Of(value, "scale")] = Tensor.Scalar(parameters.Scale);
+        initializers[names.Of(value, "zero_point")] = Tensor.Scalar(parameters.ZeroPoint);
+        return (names.Of(value, "scale"), names.Of(value, "zero_point"));
     }
 
     private string Quantized(string name, Tensor weight, int axis)
     {
-        var dequantized = $"{name}_dequantized";
-        if (initializers.ContainsKey($"{name}_quantized"))
+        var dequantized = names.Of(name, "dequantized");
+        if (initializers.ContainsKey(names.Of(name, "quantized")))
             return dequantized;
-        var quantized = WeightQuantizer.PerChannel(weight, axis);
-        initializers[$"{name}_quantized"] = quantized.Values;
-        initializers[$"{name}_scale"] = quantized.Scales;
-        initializers[$"{name}_zero_point"] = quantized.ZeroPoints;
-        nodes.Add(new Node("DequantizeLinear", $"{name}_DequantizeLinear", [$"{name}_quantized", $"{name}_scale", $"{name}_zero_point"], [dequantized])
+        var quantized = method == QuantizationMethod.Channel ? WeightQuantizer.PerChannel(weight, axis) : WeightQuantizer.PerTensor(weight);
+        initializers[names.Of(name, "quantized")] = quantized.Values;
+        initializers[names.Of(name, "scale")] = quantized.Scales;
+        initializers[names.Of(name, "zero_point")] = quantized.ZeroPoints;
+        nodes.Add(new Node("DequantizeLinear", names.Of(name, "DequantizeLinear"), [names.Of(name, "quantized"), names.Of(name, "scale"), names.Of(name, "zero_point")], [dequantized])
         {
-            Attributes = [Attributes.Of("axis", (long)axis)],
+            Attributes = quantized.Axis is { } channels ? [Attributes.Of("axis", (long)channels)] : [],
         });
         return dequantized;
     }
@@ -123,7 +132,7 @@ internal sealed class NpuEmulation
     /// <summary>The graph's output keeps its name: the value before quantization gives it up.</summary>
     private void KeepName(string output)
     {
-        var raw = $"{output}_raw";
+        var raw = names.Of(output, "raw");
         for (var i = 0; i < nodes.Count; i++)
         {
             nodes[i] = nodes[i].Rewired(output, raw).Rewired(renamed[output], output) with

@@ -2,12 +2,12 @@ using System.Numerics.Tensors;
 
 namespace ModelPipeline.Quantization;
 
-/// <summary>A matrix as int8 with one scale and zero point a channel.</summary>
+/// <summary>A matrix as int8 with one scale and zero point, or one a channel.</summary>
 /// <param name="Values">int8, the shape of the weight.</param>
-/// <param name="Scales">float [channels].</param>
-/// <param name="ZeroPoints">int8 [channels].</param>
-/// <param name="Axis">The channel axis.</param>
-internal sealed record QuantizedWeight(Tensor Values, Tensor Scales, Tensor ZeroPoints, int Axis);
+/// <param name="Scales">float [channels], or a scalar.</param>
+/// <param name="ZeroPoints">int8, likewise.</param>
+/// <param name="Axis">The channel axis; null for one scale.</param>
+internal sealed record QuantizedWeight(Tensor Values, Tensor Scales, Tensor ZeroPoints, int? Axis);
 
 internal static class WeightQuantizer
 {
@@ -34,6 +34,13 @@ internal static class WeightQuantizer
             quantized[i] = parameters[axis == 0 ? i / columns : i % columns].Quantize(values[i]);
         return new QuantizedWeight(
             Tensor.Of(weight.Shape.AsSpan(), quantized), Tensor.Vector([.. parameters.Select(p => p.Scale)]), Tensor.Vector([.. parameters.Select(p => p.ZeroPoint)]), axis);
+    }
+
+    /// <summary>Asymmetric int8 with one scale, its range widened to hold zero.</summary>
+    public static QuantizedWeight PerTensor(Tensor weight)
+    {
+        var parameters = AffineParameters.Covering(TensorPrimitives.Min(weight.Span<float>()), TensorPrimitives.Max(weight.Span<float>()));
+        return new QuantizedWeight(PerTensor(weight, parameters), Tensor.Scalar(parameters.Scale), Tensor.Scalar(parameters.ZeroPoint), null);
     }
 
     /// <summary>Every element of a tensor through one affine scale.</summary>

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
@@ -20,37 +19,65 @@ public static class ReleaseNotes
     /// <param name="previous">Of the last version; null for the first one.</param>
     public static string Render(PackageManifest manifest, PackageManifest? previous)
     {
-        var notes = new StringBuilder($"# {Markdown.Escape(manifest.Name)} {Markdown.Escape(manifest.Version)}\n");
-        notes.Append($"\n{Markdown.Escape(manifest.Origin)}, {Markdown.Escape(manifest.Licence ?? "licence not stated")}.\n");
-        notes.Append($"\n## What changed\n\n{(previous is null ? "This is the first release.\n" : Changes(manifest, previous))}");
-        notes.Append($"\n## Gates\n\n{Gates(manifest)}\n");
-        if (manifest.Omitted.Count > 0)
-            notes.Append($"\n## Not in this release\n\n{Markdown.List(manifest.Omitted.Select(variant => Markdown.Escape(variant.Sentence)))}\n");
-        notes.Append($"\n## Use it\n\n{Usage(manifest)}");
-        return notes.ToString();
+        var vocabulary = manifest.Files.Where(file => file.Role == PackageRole.Vocabulary).Select(file => file.Name).ToList();
+        return Template.Markdown("release-notes.md", new
+        {
+            manifest.Name,
+            manifest.Version,
+            manifest.Origin,
+            Licence = manifest.Licence ?? "licence not stated",
+            Previous = previous?.Version ?? "",
+            News = previous is null ? [] : News(manifest, previous),
+            Figures = previous is null ? [] : Changes(manifest, previous),
+            Gates = manifest.Variants.SelectMany(variant => variant.Gates.Select(gate =>
+                new { variant.Subject.Variant, variant.Subject.Shape, Result = gate.Result.ToString().ToLowerInvariant(), gate.Statement })),
+            Omitted = manifest.Omitted.Select(variant => variant.Sentence),
+            Models = manifest.Files.Where(file => file.Role == PackageRole.Model)
+                .Select(file => new { File = file.Name, Platform = file.Platform == VariantSpec.Cpu ? "any CPU, in ONNX Runtime" : file.Platform ?? "?" }),
+            Vocabulary = vocabulary,
+            IsVocabulary = vocabulary is ["vocab.txt"],
+        });
     }
 
-    private static string Changes(PackageManifest manifest, PackageManifest previous)
+    private static IEnumerable<Line> News(PackageManifest manifest, PackageManifest previous)
     {
-        var before = previous.Variants.ToDictionary(Key);
-        var now = manifest.Variants.ToDictionary(Key);
-        List<string> news =
+        var (before, now) = (previous.Variants.Select(Key).ToList(), manifest.Variants.Select(Key).ToList());
+        return
         [
-            .. now.Keys.Except(before.Keys).Select(key => $"New: {Markdown.Escape(key.Variant)} at {key.Shape}."),
-            .. before.Keys.Except(now.Keys).Select(key => $"Gone: {Markdown.Escape(key.Variant)} at {key.Shape}."),
+            .. now.Except(before).Select(key => new Line($"New: {key.Variant} at {key.Shape}")),
+            .. before.Except(now).Select(key => new Line($"Gone: {key.Variant} at {key.Shape}")),
             .. Differing("Input", manifest.Inputs, previous.Inputs, digest => digest[..12]),
             .. Differing("Tool", manifest.Tools, previous.Tools, version => version),
         ];
-        var rows = now.Keys.Where(before.ContainsKey).SelectMany(key => Compared
-            .Where(name => Figure(before[key], name) is not null && Figure(now[key], name) is not null)
-            .Select(name => Row(key, Metric.Named(name), Figure(before[key], name)!.Value, Figure(now[key], name)!.Value))
-            .Concat(Compiled(key, before[key], now[key]))).ToList();
-        var text = new StringBuilder($"Against {Markdown.Escape(previous.Version)}:\n");
-        if (news.Count > 0)
-            text.Append($"\n{Markdown.List(news)}\n");
-        if (rows.Count > 0)
-            text.Append($"\n{Markdown.Table(["Variant", "Figure", previous.Version, manifest.Version, "Change"], rows)}\n");
-        return text.ToString();
+    }
+
+    private static IEnumerable<Change> Changes(PackageManifest manifest, PackageManifest previous)
+    {
+        var before = previous.Variants.ToDictionary(Key);
+        return manifest.Variants.Where(variant => before.ContainsKey(Key(variant))).SelectMany(variant => Changes(before[Key(variant)], variant));
+    }
+
+    private static IEnumerable<Change> Changes(PackageVariant before, PackageVariant now)
+    {
+        var (variant, shape) = Key(now);
+        foreach (var name in Compared)
+        {
+            if (Figure(before, name) is { } old && Figure(now, name) is { } figure)
+                yield return Changed(Metric.Named(name), old, figure);
+        }
+        // What the compiler says differently, in its own words.
+        if (before.Toolkit is not null && now.Toolkit is not null)
+        {
+            foreach (var change in CompileChange.Between(before.Toolkit.Compile, now.Toolkit.Compile))
+                yield return new Change(variant, shape, change.Name, change.Before, change.After, "changed");
+        }
+
+        Change Changed(Metric metric, double old, double figure)
+        {
+            var zeros = new string('0', metric.Decimals);
+            var change = metric.Format(old) == metric.Format(figure) ? "none" : (figure - old).ToString($"+0.{zeros};-0.{zeros}", CultureInfo.InvariantCulture);
+            return new Change(variant, shape, metric.Label, metric.Format(old), metric.Format(figure), change);
+        }
     }
 
     private static (string Variant, string Shape) Key(PackageVariant variant) => (variant.Subject.Variant, variant.Subject.Shape);
@@ -59,40 +86,17 @@ public static class ReleaseNotes
     private static double? Figure(PackageVariant variant, string name) =>
         variant.Figures.TryGetValue(name, out var figure) && (variant.Subject.OnDevice || Metric.Named(name).Kind != MetricKind.Latency) ? figure : null;
 
-    private static string[] Row((string Variant, string Shape) key, Metric metric, double before, double now) =>
-    [
-        $"{Markdown.Escape(key.Variant)} {key.Shape}",
-        metric.Label,
-        metric.Format(before),
-        metric.Format(now),
-        metric.Format(before) == metric.Format(now) ? "none" : (now - before).ToString($"+0.{new string('0', metric.Decimals)};-0.{new string('0', metric.Decimals)}", CultureInfo.InvariantCulture),
-    ];
-
-    /// <summary>What the compiler says differently, in its own words.</summary>
-    private static IEnumerable<string[]> Compiled((string Variant, string Shape) key, PackageVariant before, PackageVariant now) => before.Toolkit is null || now.Toolkit is null
-        ? []
-        : CompileChange.Between(before.Toolkit.Compile, now.Toolkit.Compile).Select(change =>
-            (string[])[$"{Markdown.Escape(key.Variant)} {key.Shape}", Markdown.Escape(change.Name), Markdown.Escape(change.Before), Markdown.Escape(change.After), "changed"]);
-
-    private static IEnumerable<string> Differing(string what, IReadOnlyDictionary<string, string> now, IReadOnlyDictionary<string, string> before, Func<string, string> show) =>
-        now.Keys.Union(before.Keys).Order(StringComparer.Ordinal).Where(key => now.GetValueOrDefault(key) != before.GetValueOrDefault(key)).Select(key =>
-            $"{what} {Markdown.Escape(key)}: {(before.TryGetValue(key, out var old) ? Markdown.Escape(show(old)) : "none")} -> {(now.TryGetValue(key, out var fresh) ? Markdown.Escape(show(fresh)) : "none")}.");
-
-    private static string Gates(PackageManifest manifest) => Markdown.Table(
-        ["Variant", "Shape", "Gate", "Outcome"],
-        manifest.Variants.SelectMany(variant => variant.Gates.Select(gate => (string[])
-            [Markdown.Escape(variant.Subject.Variant), variant.Subject.Shape, gate.Result.ToString().ToLowerInvariant(), Markdown.Escape(gate.Statement)])));
-
-    private static string Usage(PackageManifest manifest)
+    private static IEnumerable<Line> Differing(string what, IReadOnlyDictionary<string, string> now, IReadOnlyDictionary<string, string> before, Func<string, string> show)
     {
-        var models = manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => $"`{file.Name}` runs on {(file.Platform == VariantSpec.Cpu ? "any CPU, in ONNX Runtime" : Markdown.Escape(file.Platform ?? "?"))}");
-        var vocabulary = manifest.Files.Where(file => file.Role == PackageRole.Vocabulary).Select(file => $"`{file.Name}`").ToList();
-        return $"""
-            {Markdown.List(models)}
-            - {string.Join(", ", vocabulary)} {(vocabulary is ["`vocab.txt`"] ? "is the tokenizer's vocabulary" : "make the tokenizer")}, `production.env` the environment that was decided for production, `report.html` the validation in detail.
+        return now.Keys.Union(before.Keys).Order(StringComparer.Ordinal).Where(key => now.GetValueOrDefault(key) != before.GetValueOrDefault(key))
+            .Select(key => new Line($"{what} {key}", Shown(before, key), Shown(now, key)));
 
-            Check what you downloaded with `sha256sum --check --ignore-missing SHA256SUMS`. `README.md` says how to feed the model; `manifest.json` what it was built from.
-
-            """.ReplaceLineEndings("\n");
+        string Shown(IReadOnlyDictionary<string, string> values, string key) => values.TryGetValue(key, out var value) ? show(value) : "none";
     }
+
+    /// <summary>A line on what is new, gone, or, with values, another one now.</summary>
+    private sealed record Line(string What, string Before = "", string Now = "");
+
+    /// <summary>A figure of a variant in both versions.</summary>
+    private sealed record Change(string Variant, string Shape, string Name, string Before, string Now, string Difference);
 }

@@ -30,7 +30,7 @@ internal static class LowerOpset
         };
         graph = graph with { Initializers = graph.InitializersWith(constants) };
         return new Rewritten(
-            model.WithOpset(Newest).With(graph),
+            model.WithOpset(Newest, model.IrVersion).With(graph),
             [$"opset {model.Opset} -> {Newest}, {nodes.Count(node => node.OpType == "Gelu")} Gelu written out"]);
     }
 

@@ -1,5 +1,5 @@
-using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Rewrites;
 
@@ -19,18 +19,21 @@ internal static class OutlierSplit
     private const int Samples = 16;
 
     /// <summary>x W + b added to a residual.</summary>
-    private sealed record Projection(Node Product, Node Bias, string BiasName, Node Residual);
+    private sealed record Projection(Node Product, Node Bias, string BiasName, Node Residual, int Channels);
 
     public static Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>> samples)
     {
-        var uses = new UseDef(model.Graph);
-        var projections = model.Graph.Nodes.Select(node => Match(node, uses)).OfType<Projection>().ToList();
-        if (samples.Count == 0 || projections.Count == 0)
-            return Rewritten.Nothing(model);
-        var largest = Largest(model, [.. projections.Select(projection => projection.Bias.Output)], [.. samples.Take(Samples)]);
+        var matches = PatternMatches.Of(model.Graph);
+        var projections = matches.Linears.Select(linear => Match(linear, matches)).OfType<Projection>().ToList();
+        if (projections.Count == 0)
+            return Rewritten.Nothing(model, "no projection with a bias is added to a residual stream");
+        if (samples.Count == 0)
+            return Rewritten.Nothing(model, "there are no calibration samples");
+        var largest = TokenRows.Collect(model, [.. projections.Select(projection => (projection.Bias.Output, projection.Channels))], [.. samples.Take(Samples)], 1)
+            .Select(rows => rows.Reach);
         var splits = projections.Zip(largest, (projection, channels) => (projection, Outliers: Outliers(channels))).Where(split => split.Outliers.Length > 0).ToList();
         if (splits.Count == 0)
-            return Rewritten.Nothing(model);
+            return Rewritten.Nothing(model, $"no channel of a projection is {Ratio} times the median one");
 
         var nodes = model.Graph.Nodes.ToList();
         var constants = new Dictionary<string, Tensor>();
@@ -54,29 +57,14 @@ internal static class OutlierSplit
         }
     }
 
-    private static Projection? Match(Node product, UseDef uses) =>
-        product.OpType == "MatMul" && uses.Constant(product.Inputs[1]) is { Type: ElementType.Float, Rank: 2 }
-        && uses.OnlyConsumer(product.Output) is { OpType: "Add" } bias && bias.Inputs.FirstOrDefault(input => input != product.Output && uses.Constant(input) is { Rank: 1 }) is { } biasName
-        && uses.OnlyConsumer(bias.Output) is { OpType: "Add" } residual && residual.Inputs.All(input => input == bias.Output || uses.Constant(input) is null)
-        && !residual.Output.EndsWith(CleanSuffix, StringComparison.Ordinal)
-            ? new Projection(product, bias, biasName, residual)
+    private static Projection? Match(Linear linear, PatternMatches matches) =>
+        linear is { Product.OpType: "MatMul", Sum: { } bias, BiasName: { } name } && matches.Graph.Initializers.ContainsKey(linear.WeightName)
+        && matches.Graph.Initializers.TryGetValue(name, out var values) && values.Count == linear.Outputs
+        && linear.Residual(matches.Uses) is { } residual && !residual.Output.EndsWith(CleanSuffix, StringComparison.Ordinal)
+            ? new Projection(linear.Product, bias, name, residual, linear.Outputs)
             : null;
 
     private const string CleanSuffix = "_clean";
-
-    /// <summary>Largest magnitude of each channel of each tensor.</summary>
-    private static float[][] Largest(OnnxModel model, IReadOnlyList<string> tensors, IReadOnlyList<IReadOnlyList<long[]>> samples)
-    {
-        var uses = new UseDef(model.Graph);
-        var largest = tensors.Select(tensor => new float[uses.Constant(uses.Producer(uses.Producer(tensor)!.Inputs.First(input => uses.Constant(input) is null))!.Inputs[1])!.Shape[1]]).ToArray();
-        GraphRuns.Observe(model, tensors, samples, (t, values) =>
-        {
-            var channels = largest[t];
-            for (var row = 0; row < values.Length; row += channels.Length)
-                TensorPrimitives.MaxMagnitude(values.Slice(row, channels.Length), channels, channels);
-        });
-        return [.. largest.Select(channels => channels.Select(MathF.Abs).ToArray())];
-    }
 
     private static int[] Outliers(float[] channels)
     {

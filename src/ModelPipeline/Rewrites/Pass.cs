@@ -30,7 +30,10 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
         .. Families,
         new("dead-nodes", DeadNodes.Apply),
         new("share-initializers", ShareInitializers.Apply),
+        new("balance", Balance.Apply),
+        new("hidden-split", (model, samples) => HiddenSplit.Apply(model, samples, HiddenSplit.DefaultChannels)),
         new("outlier-split", OutlierSplit.Apply),
+        new("norm-copy", NormCopy.Apply),
     ];
 
     public Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>>? samples = null) => Rewrite(model, samples ?? []);

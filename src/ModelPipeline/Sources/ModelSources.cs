@@ -12,6 +12,8 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
 {
     /// <summary>The tokenizer's other files, by key of models.yaml: merges, config, special_tokens.</summary>
     public ImmutableDictionary<string, FetchedFile> Companions { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
+    /// <summary>Files of the model's repository, or beside its file, that say what models.yaml leaves open, by name; see <see cref="ModelSpec.FilesBeside"/>.</summary>
+    public ImmutableDictionary<string, FetchedFile> Beside { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
 }
 
 /// <summary>
@@ -23,6 +25,9 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
 /// <param name="locked">Refuses whatever is not as locked, settings included, and never writes the lock.</param>
 public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher, bool locked = false)
 {
+    /// <summary>More than any file of settings needs.</summary>
+    private const long MaxBytesBeside = 1 << 20;
+
     private readonly string _path = ModelsLock.PathFor(manifest);
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
@@ -89,7 +94,43 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             var file = await fetcher.FetchAsync(companion, pin, progress, cancellation).ConfigureAwait(false);
             fetched = fetched with { Companions = fetched.Companions.Add(key, file) };
         }
+        foreach (var name in model.FilesBeside)
+        {
+            if (await BesideAsync(source, name, fetched.Model, pins, progress, cancellation).ConfigureAwait(false) is { } file)
+                fetched = fetched with { Beside = fetched.Beside.Add(name, file) };
+        }
         return fetched;
+    }
+
+    /// <summary>A file of the model's repository, at the model's own commit, or below the folder of its file or, for a file in onnx/, the one above; null if there is none.</summary>
+    private async Task<FetchedFile?> BesideAsync(
+        SourceSpec source, string name, FetchedFile model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    {
+        if (source.File is { } local)
+        {
+            var folder = Path.GetDirectoryName(local)!;
+            string[] folders = Path.GetFileName(folder) == "onnx" ? [folder, Path.GetDirectoryName(folder)!] : [folder];
+            var path = folders.Select(each => Path.Combine(each, name)).FirstOrDefault(File.Exists);
+            if (path is null)
+                return null;
+            var digest = FileDigest.Of(path, cancellation);
+            return new FetchedFile(path, digest.Sha256, digest.Size);
+        }
+        if (source.HuggingFace is not { } hub)
+            return null;
+        var pin = pins?.Beside?.GetValueOrDefault(name);
+        // What the lock knows of the model it knows whole: what is not in it was not there.
+        if (pin is null && (Pin(source, pins?.Source) is not null || fetcher.IsOffline))
+            return null;
+        try
+        {
+            return await fetcher.FetchAsync(
+                new SourceSpec { HuggingFace = hub with { File = name, Revision = model.Commit ?? hub.Revision }, MaxBytes = MaxBytesBeside }, pin, progress, cancellation).ConfigureAwait(false);
+        }
+        catch (PipelineException e) when (HttpSource.IsMissing(e))
+        {
+            return null;
+        }
     }
 
     /// <summary>The locked content, if it is that of this source and of no other digest than models.yaml asks for.</summary>
@@ -105,6 +146,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         {
             Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each =>
                 (each.Key, Declared(each.Source, before.Tokenizer?.GetValueOrDefault(each.Key) ?? new LockedSource("", null, "", 0))))),
+            Beside = before.Beside,
         });
         if (changes.Count > 0)
         {
@@ -126,6 +168,9 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         Locked(model.Source, fetched.Model), Locked(model.Tokenizer.Vocab, fetched.Vocabulary), ModelsLock.SettingsOf(model))
     {
         Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))),
+        Beside = model.Source.HuggingFace is { } hub
+            ? LockedModel.ByKey(fetched.Beside.Select(each => (each.Key, Locked(new SourceSpec { HuggingFace = hub with { File = each.Key } }, each.Value))))
+            : null,
     };
 
     private LockedSource Locked(SourceSpec source, FetchedFile file) => new(ModelsLock.NameOf(source, manifest), file.Commit, file.Sha256, file.Bytes);

@@ -16,8 +16,12 @@ public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonOb
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public SortedDictionary<string, LockedSource>? Tokenizer { get; init; }
 
+    /// <summary>Files of the model's repository that say what models.yaml leaves open, by name; null if there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, LockedSource>? Beside { get; init; }
+
     internal bool HasSourcesOf(LockedModel? other) =>
-        Source == other?.Source && Vocab == other.Vocab && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? []);
+        Source == other?.Source && Vocab == other.Vocab && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? []) && (Beside ?? []).SequenceEqual(other.Beside ?? []);
 
     internal static SortedDictionary<string, LockedSource>? ByKey(IEnumerable<(string Key, LockedSource Source)> sources) =>
         sources.ToDictionary(each => each.Key, each => each.Source) is { Count: > 0 } found ? new(found, StringComparer.Ordinal) : null;

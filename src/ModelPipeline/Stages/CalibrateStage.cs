@@ -13,7 +13,7 @@ public static class CalibrateStage
         var folder = build.CalibrationFolder(shape);
         var record = folder + StageRecord.Extension;
         var spec = build.Model.Calibration;
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(spec.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
         var key = StageRecord.KeyOf("calibrate", ModelBuild.Version, new { shape.Sequence, build.CalibrationSettings, build.TextSettings }, inputs);

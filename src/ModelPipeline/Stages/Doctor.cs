@@ -118,7 +118,7 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         DeviceKind.Local => [Runtime(device), Board(device)],
         DeviceKind.Ssh => [Agent(device, Arm64), HostKey(device), Identity(device), await ReachableAsync(device, cancellation).ConfigureAwait(false)],
         DeviceKind.Loopback => Loopback(device, device.Platform ?? SshSettings.ThisPlatform),
-        _ => [],
+        DeviceKind.Simulator => [],
     };
 
     /// <summary>An SSH server, what boards run, and an emulator where that is for another kind of processor.</summary>

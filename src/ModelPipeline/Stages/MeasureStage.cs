@@ -1,8 +1,10 @@
+using ModelPipeline.Chips;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Stages;
@@ -21,7 +23,7 @@ public static class MeasureStage
         var model = build.Model;
         var folder = Path.Combine(build.Folder, "latency");
         var (output, record) = (Path.Combine(folder, FileName), Path.Combine(folder, "measure" + StageRecord.Extension));
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var artifacts = new List<(VariantSpec Variant, InputShape Shape, string Path)>();
         foreach (var (variant, shape) in build.Artifacts)
             artifacts.Add((variant, shape, await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false)));
@@ -47,7 +49,7 @@ public static class MeasureStage
         if (build.IsUpToDate(record, key, context, model.Latency.Again))
             return ReportJson.Read<LatencyReport>(output);
 
-        var order = new ScoringOrder(model, build.Corpus(model.Validation.Corpus));
+        var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var report = (await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)).Concluded();
         Directory.CreateDirectory(folder);
@@ -74,7 +76,7 @@ public static class MeasureStage
             reference.Add(await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false));
         var measured = new List<ArtifactLatency>();
         foreach (var (variant, shape, path) in artifacts)
-            measured.Add(await RunAsync(Subject(variant.Name, variant.Backend, shape, path), path, variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(variant.Target), shape).ConfigureAwait(false));
+            measured.Add(await RunAsync(Subject(variant.Name, variant.Backend, shape, path), path, variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(Chip.Named(variant.Target)), shape).ConfigureAwait(false));
         return new LatencyReport
         {
             Model = model.Name,

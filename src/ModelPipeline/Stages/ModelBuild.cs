@@ -2,6 +2,7 @@ using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 
@@ -24,11 +25,14 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     private readonly Dictionary<string, string> textDigests = [];
     private readonly HashSet<(string Record, string Key)> verified = [];
     private FetchedModel? fetched;
+    private InspectedSource? inspected;
     private PairTokenizer? tokenizer;
 
     public ModelsManifest Manifest => manifest;
 
     public ModelSpec Model => model;
+
+    public ModelTask Task { get; } = ModelTask.Named(model.Task);
 
     /// <summary>Downloads and provisioned tools, shared by all builds of this machine.</summary>
     public string Cache => sources.Cache;
@@ -73,7 +77,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
             Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
             Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
-            _ => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
+            Backend.Simulator => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
     }
 
@@ -90,6 +94,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
+
+    /// <summary>The source as the inspection found it, once a run: what every stage starts from.</summary>
+    internal async Task<InspectedSource> SourceAsync(StageContext context) => inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);

@@ -51,7 +51,8 @@ public static class PackageStage
         var archive = folder + ".tar.gz";
         var record = folder + StageRecord.Extension;
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
-        var key = StageRecord.KeyOf("package", ModelBuild.Version, Settings(model), inputs);
+        var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
+        var key = StageRecord.KeyOf("package", ModelBuild.Version, new { Settings = Settings(model), answer }, inputs);
         if (build.IsUpToDate(record, key, context))
             return folder;
 
@@ -64,7 +65,7 @@ public static class PackageStage
         };
         if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        var content = new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings, Text = ReleaseText.Of(model) };
+        var content = new PackageContent(model, files, reports, sources, Settings(model), tools) { Routings = routings, Text = ReleaseText.Of(model), Answer = answer };
         await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;

@@ -1,7 +1,10 @@
+using System.Text.Json.Serialization;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Raising;
 using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Stages;
@@ -12,7 +15,14 @@ namespace ModelPipeline.Stages;
 /// <param name="Inputs">After pinning.</param>
 /// <param name="Outputs">After pinning.</param>
 /// <param name="Passes">In the order they ran.</param>
-public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes);
+public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes)
+{
+    /// <summary>What was found out about the source before.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelInspection? Inspection { get; init; }
+    /// <summary>What was done to the source before.</summary>
+    public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
+}
 
 /// <summary>One pass's doing and the proof that it is harmless.</summary>
 /// <param name="Name">As in models.yaml.</param>
@@ -41,15 +51,14 @@ public static class PrepareStage
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
         var record = Path.Combine(folder, "prepare" + StageRecord.Extension);
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf("prepare", ModelBuild.Version, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, source.Inspection, build.CalibrationSettings, build.TextSettings }, inputs);
         if (build.IsUpToDate(record, key, context))
             return output;
 
         var model = OnnxModel.Load(source.Path);
-        Prequantized.Refuse(model, source.Path);
         var rows = CalibrationSet.Create(
             build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
             shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
@@ -57,7 +66,7 @@ public static class PrepareStage
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
-        AtomicFile.WriteText(reportPath, ReportJson.Text(report));
+        ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
         build.Finish(record, key, [output, reportPath], context);
         return output;
     }

@@ -1,5 +1,6 @@
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
@@ -26,10 +27,10 @@ public static class QuantizeStage
     public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context) =>
         variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
 
-    /// <summary>A CPU variant: one file for every shape, made from the source as it is.</summary>
+    /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it.</summary>
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = new Dictionary<string, string> { ["model"] = source.Sha256 };
         var calibration = "";
         if (variant.FloatBudgetMb > 0)
@@ -37,7 +38,7 @@ public static class QuantizeStage
             calibration = await CalibrateStage.RunAsync(build, build.Model.Shapes[0], context).ConfigureAwait(false);
             inputs["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256;
         }
-        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision, variant.FloatBudgetMb }, inputs);
+        var key = StageRecord.KeyOf("quantize", ModelBuild.Version, new { variant.Backend, variant.Precision, variant.FloatBudgetMb, source.Answer }, inputs);
         return await KeptAsync(build, variant, shape, key, context, artifact =>
         {
             if (variant.Precision == Precision.Fp32)
@@ -49,7 +50,7 @@ public static class QuantizeStage
             context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
             var model = OnnxModel.Load(source.Path);
             var quantization = variant.FloatBudgetMb > 0
-                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), build.Model.Task, context)
+                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), source.Answer, context)
                 : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
             OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
             quantization.Model.Save(artifact);
@@ -58,7 +59,7 @@ public static class QuantizeStage
     }
 
     /// <summary>Quantizes but for the weights that gain most in fp32, within the budget, by the outputs of some calibration samples.</summary>
-    private static CpuQuantization QuantizeWithin(OnnxModel model, VariantSpec variant, CalibrationSet calibration, ModelTask task, StageContext context)
+    private static CpuQuantization QuantizeWithin(OnnxModel model, VariantSpec variant, CalibrationSet calibration, Answer answer, StageContext context)
     {
         var samples = calibration.Samples.Count / 2 is var half && half < SearchSamples ? half : SearchSamples;
         if (samples == 0)
@@ -74,7 +75,7 @@ public static class QuantizeStage
 
         Func<OnnxModel, float[]> Outputs(IEnumerable<IReadOnlyList<long[]>> inputs) => candidate =>
         {
-            using var scorer = new ReferenceScorer(candidate, task);
+            using var scorer = new ReferenceScorer(candidate, answer);
             return [.. inputs.SelectMany(sample => scorer.Score(sample, context.Cancellation))];
         };
     }
@@ -181,6 +182,6 @@ public static class QuantizeStage
         var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        return (NpuEmulation.Build(imported, fused, activations, fp16), QuantizationReport.Of(fused, ranges, fp16));
+        return (NpuEmulation.Build(imported, fused, activations, fp16, variant.Method), QuantizationReport.Of(fused, ranges, fp16));
     }
 }

@@ -4,6 +4,7 @@ using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
@@ -20,8 +21,8 @@ public static class RouteStage
         ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, StageContext context)
     {
         var model = build.Model;
-        var order = new ScoringOrder(model, build.Corpus(model.Validation.Corpus));
-        var cost = model.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
+        var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
+        var cost = build.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
             ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
             : null;
         return [.. model.Variants.Select(variant =>
@@ -38,14 +39,13 @@ public static class RouteStage
     private static async Task<TruncationCost> CostAsync(
         ModelBuild build, InputShape largest, ScoringOrder order, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
     {
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
         var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>
         {
             var graph = OnnxModel.Load(source.Path);
-            string[] names = [.. graph.Graph.Inputs.Select(input => input.Name)];
-            using var scorer = new ReferenceScorer(graph, ModelTask.Rerank);
+            using var scorer = new ReferenceScorer(graph, source.Answer);
             var longer = tokens.Index().Where(pair => pair.Item > largest.Sequence).ToArray();
             var longest = longer.MaxBy(pair => pair.Item);
             var limit = LongestInput(largest.Sequence, longest.Item, length => Score(longest.Index, length));
@@ -58,11 +58,7 @@ public static class RouteStage
             }
             return new UncutScores(limit, scores);
 
-            float Score(int index, int length)
-            {
-                var row = order.Encode(tokenizer, order.Texts[index], length);
-                return scorer.Score([.. names.Select(name => row[name])], context.Cancellation)[0];
-            }
+            float Score(int index, int length) => scorer.Score(order.Encode(tokenizer, order.Texts[index], length), context.Cancellation)[0];
         }, context.Cancellation)).ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Toolkit;
 
@@ -91,7 +93,8 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
-            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, build.Model.Task))]);
+            var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
+            return (made, [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))]);
         }
         finally
         {
@@ -105,7 +108,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     /// <summary>The validation's texts at a shape, as the simulator reads them from a folder.</summary>
     private async Task<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> SamplesAsync(NpuInputs inputs, InputShape of, string folder)
     {
-        var order = new ScoringOrder(build.Model, build.Corpus(build.Model.Validation.Corpus));
+        var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
@@ -128,7 +131,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     }
 
     /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
-    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, ModelTask task)
+    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, Answer answer)
     {
         using var file = File.OpenRead(path);
         if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
@@ -138,7 +141,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         foreach (var row in rows)
         {
             file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
-            scores.Add(ModelOutput.Read(output, task, row.AttentionMask));
+            scores.Add(answer.Read(output, row.AttentionMask));
         }
         return scores;
     }

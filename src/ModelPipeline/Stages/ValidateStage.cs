@@ -1,4 +1,3 @@
-using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Devices;
@@ -7,6 +6,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -20,8 +20,9 @@ public static class ValidateStage
     {
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var order = new ScoringOrder(model, build.Corpus(spec.Corpus));
+        var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
+        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var rows = new Lazy<IReadOnlyList<TokenizedInput>>(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]);
         var reference = await ReferenceAsync(build, shape, source, rows, context).ConfigureAwait(false);
@@ -31,14 +32,14 @@ public static class ValidateStage
         {
             Model = model.Name,
             Version = model.Version,
-            Task = model.Task,
+            Task = build.Task,
             Variant = variant.Name,
             Backend = variant.Backend,
             Precision = variant.Precision,
             Shape = shape.ToString(),
             Artifact = Path.GetFileName(artifact),
             ArtifactDigest = FileDigest.Of(artifact, context.Cancellation),
-            ReferenceDigest = new FileDigest(source.Bytes, source.Sha256),
+            ReferenceDigest = new FileDigest(origin.Bytes, origin.Sha256),
             Device = device.Name,
             DeviceKind = device.Kind,
             Corpus = spec.Corpus,
@@ -51,9 +52,7 @@ public static class ValidateStage
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
 
-        ValidationReport Validated(IReadOnlyList<float[]> scores) => model.Task == ModelTask.Rerank
-            ? ValidationReport.OfReranker(subject, variant.Gates, order.Queries, order.ByQuery(reference), order.ByQuery(scores))
-            : ValidationReport.OfEmbedder(subject, variant.Gates, order.PassageIds, reference, scores);
+        ValidationReport Validated(IReadOnlyList<float[]> outputs) => ValidationReport.Of(subject, variant.Gates, order, reference, outputs);
     }
 
     /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again with them.</summary>
@@ -80,13 +79,12 @@ public static class ValidateStage
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<List<float[]>> ReferenceAsync(
-        ModelBuild build, InputShape shape, FetchedFile source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
+        ModelBuild build, InputShape shape, InspectedSource source, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context) =>
         KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () => Task.Run(() =>
         {
             var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
-            string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
-            using var scorer = new ReferenceScorer(model, build.Model.Task);
-            return Scored("score fp32", rows.Value, context, row => scorer.Score([.. names.Select(name => row[name])], context.Cancellation));
+            using var scorer = new ReferenceScorer(model, source.Answer);
+            return Scored("score fp32", rows.Value, context, row => scorer.Score(row, context.Cancellation));
         }, context.Cancellation));
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
@@ -94,6 +92,7 @@ public static class ValidateStage
         ModelBuild build, VariantSpec variant, InputShape shape, string artifact, Lazy<IReadOnlyList<TokenizedInput>> rows, StageContext context)
     {
         var spec = build.DeviceOf(variant);
+        var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
         var provenance = variant.Backend == Backend.Onnx ? null : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
         return await KeptAsync<List<float[]>>(
             build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, async () =>
@@ -103,7 +102,7 @@ public static class ValidateStage
             provenance?.Require(artifact, loaded.CustomString);
             var run = await device.RunAsync(
                 rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, rows.Value.Count), context.Cancellation).ConfigureAwait(false);
-            return [.. run.Passages.Zip(rows.Value, (passage, row) => ModelOutput.Read(passage.Outputs[0], build.Model.Task, row.AttentionMask))];
+            return [.. run.Passages.Zip(rows.Value, (passage, row) => answer.Read(passage.Outputs[0], row.AttentionMask))];
         }).ConfigureAwait(false);
     }
 
@@ -112,7 +111,8 @@ public static class ValidateStage
     {
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
-        var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), build.Model.Validation.Queries, build.TextSettings }, inputs);
+        var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
+        var key = StageRecord.KeyOf(stage, ModelBuild.Version, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
             return ReportJson.Read<T>(path + ".json");
         var scores = await score().ConfigureAwait(false);

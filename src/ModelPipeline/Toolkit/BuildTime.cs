@@ -38,7 +38,6 @@ internal static class BuildTime
         QuantizationAlgorithm.Normal => 1,
         QuantizationAlgorithm.KlDivergence => 7,
         QuantizationAlgorithm.Mmse => 20,
-        _ => throw new ArgumentOutOfRangeException(nameof(algorithm)),
     };
 }
 

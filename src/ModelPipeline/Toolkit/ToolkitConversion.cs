@@ -140,7 +140,7 @@ public static partial class ToolkitConversion
             {
                 QuantizationAlgorithm.KlDivergence => "kl_divergence",
                 QuantizationAlgorithm.Mmse => "mmse",
-                _ => "normal",
+                QuantizationAlgorithm.Normal => "normal",
             },
             Method = variant.Method == QuantizationMethod.Layer ? "layer" : "channel",
             OptimizationLevel = variant.OptimizationLevel,

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
-using ModelPipeline.Text;
+using ModelPipeline.Tasks;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Validation;
@@ -50,8 +50,8 @@ public sealed record ValidationSubject
 /// <param name="Reference">fp32's figures by metric name.</param>
 /// <param name="Figures">The variant's figures by metric name; of latency only what a device measured.</param>
 /// <param name="Gates">In the order of models.yaml.</param>
-/// <param name="Queries">Rerankers: query by query; else empty.</param>
-/// <param name="Texts">Embedders: text by text; else empty.</param>
+/// <param name="Queries">Of a task that ranks: query by query; else empty.</param>
+/// <param name="Texts">Of a task that embeds: text by text; else empty.</param>
 public sealed record ValidationReport(
     ValidationSubject Subject,
     IReadOnlyDictionary<string, double> Reference,
@@ -68,35 +68,31 @@ public sealed record ValidationReport(
     [JsonIgnore]
     public bool Holds => Gates.All(gate => gate.Result != GateResult.Failed);
 
-    /// <summary>Validates a reranker.</summary>
-    /// <param name="subject">What gave the scores.</param>
-    /// <param name="gates">To judge the figures by.</param>
-    /// <param name="queries">The test collection.</param>
-    /// <param name="reference">fp32 scores, [query][candidate].</param>
-    /// <param name="scores">The variant's, likewise.</param>
-    /// <exception cref="PipelineException">Scores are not finite or do not fit the queries, or a gate is malformed.</exception>
-    public static ValidationReport OfReranker(
-        ValidationSubject subject,
-        IReadOnlyList<GateSpec> gates,
-        IReadOnlyList<CorpusQuery> queries,
-        IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]> scores)
-    {
-        var validation = RerankValidation.Measure(queries, reference, scores);
-        return Judged(subject, gates, RerankValidation.Measure(queries, reference, reference).Figures, validation.Figures, validation.Queries, []);
-    }
+    /// <summary>Of a task that gives classes: label by label; else empty.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public IReadOnlyList<ClassFigures>? Classes { get; init; }
 
-    /// <summary>Validates an embedder on pooled embeddings, [text][dimension].</summary>
-    /// <exception cref="PipelineException">Embeddings have no direction or do not fit the texts, or a gate is malformed.</exception>
-    public static ValidationReport OfEmbedder(
-        ValidationSubject subject,
-        IReadOnlyList<GateSpec> gates,
-        IReadOnlyList<string> ids,
-        IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]> embeddings)
+    /// <summary>What the task's figures came from.</summary>
+    [JsonIgnore]
+    public TaskFigures Measured => new(Figures) { Queries = Queries, Texts = Texts, Classes = Classes ?? [] };
+
+    /// <summary>Validates outputs against fp32's by the task of the subject.</summary>
+    /// <param name="subject">What gave the outputs.</param>
+    /// <param name="gates">To judge the figures by.</param>
+    /// <param name="order">The texts.</param>
+    /// <param name="reference">fp32's outputs, one a text.</param>
+    /// <param name="outputs">The variant's, likewise.</param>
+    /// <exception cref="PipelineException">Outputs are not finite or do not fit the texts, or a gate is malformed.</exception>
+    public static ValidationReport Of(
+        ValidationSubject subject, IReadOnlyList<GateSpec> gates, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs)
     {
-        var validation = EmbeddingValidation.Measure(ids, reference, embeddings);
-        return Judged(subject, gates, EmbeddingValidation.Measure(ids, reference, reference).Figures, validation.Figures, [], validation.Texts);
+        var (whole, own) = (subject.Task.Measure(order, reference, reference), subject.Task.Measure(order, reference, outputs));
+        var report = new ValidationReport(
+            subject, WithSize(whole.Figures, subject.ReferenceDigest), WithSize(own.Figures, subject.ArtifactDigest), [], own.Queries, own.Texts)
+        {
+            Classes = own.Classes.Count == 0 ? null : own.Classes,
+        };
+        return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
     }
 
     /// <summary>The report with latency figures, and with the gates judged by all figures.</summary>
@@ -122,18 +118,6 @@ public sealed record ValidationReport(
 
     private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
         RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;
-
-    private static ValidationReport Judged(
-        ValidationSubject subject,
-        IReadOnlyList<GateSpec> gates,
-        IReadOnlyDictionary<string, double> reference,
-        IReadOnlyDictionary<string, double> accuracy,
-        IReadOnlyList<QueryFigures> queries,
-        IReadOnlyList<TextFigures> texts)
-    {
-        var report = new ValidationReport(subject, WithSize(reference, subject.ReferenceDigest), WithSize(accuracy, subject.ArtifactDigest), [], queries, texts);
-        return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
-    }
 
     private static IReadOnlyDictionary<string, double> WithSize(IEnumerable<KeyValuePair<string, double>> accuracy, FileDigest artifact) =>
         Joined(accuracy, [new(Metric.SizeMb, artifact.Size / 1e6)]);

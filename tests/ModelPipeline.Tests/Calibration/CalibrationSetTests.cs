@@ -5,6 +5,7 @@ using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Calibration;
@@ -198,7 +199,7 @@ public sealed class CalibrationSetTests : IDisposable
     private void Write(CalibrationSet set, string folder) =>
         set.Write(_folder.File(folder), cancellation: TestContext.Current.CancellationToken);
 
-    private ModelSpec Model(int samples, CalibrationStrategy strategy = CalibrationStrategy.Text, ModelTask task = ModelTask.Rerank)
+    private ModelSpec Model(int samples, CalibrationStrategy strategy = CalibrationStrategy.Text, string task = "rerank")
     {
         var nowhere = new SourceSpec { File = _folder.File("none") };
         return new ModelSpec

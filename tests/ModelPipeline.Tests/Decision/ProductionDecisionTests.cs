@@ -3,6 +3,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 

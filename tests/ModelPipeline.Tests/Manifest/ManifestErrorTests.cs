@@ -13,7 +13,7 @@ public sealed class ManifestErrorTests
     [InlineData("target: rk3588", "target: rk3588s", "2:11: defaults.target: 'rk3588s' is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118 (did you mean 'rk3588'?)")]
     [InlineData("target: rk3588", "target:", "2:10: defaults.target: nothing is not one of rk3562, rk3566, rk3568, rk3576, rk3588, rv1103, rv1106, rv1126b, rk2118")]
     [InlineData("fold-shapes, mask", "fold-shape, mask",
-        "3:14: defaults.rewrites[0]: 'fold-shape' is not one of families, fold-shapes, positions, nan-guard, mask, opset, gelu-order, skew, rank-four, bias-merge, dead-nodes, share-initializers, outlier-split (did you mean 'fold-shapes'?)")]
+        "3:14: defaults.rewrites[0]: 'fold-shape' is not one of families, fold-shapes, positions, nan-guard, mask, opset, gelu-order, skew, rank-four, bias-merge, dead-nodes, share-initializers, balance, hidden-split, outlier-split, norm-copy (did you mean 'fold-shapes'?)")]
     [InlineData("[fold-shapes, mask]", "mask", "3:13: defaults.rewrites: 'mask' is not a list")]
     [InlineData("fold-shapes, mask", "mask, mask", "3:13: defaults.rewrites: an item is there twice")]
     [InlineData("samples: 100", "samples: many", "4:43: defaults.calibration.samples: 'many' is not a whole number from 1 to 100000")]
@@ -39,7 +39,10 @@ public sealed class ManifestErrorTests
     [InlineData("version: 0.1.0", "version: 1.0", "15:14: models.tiny.version: 1.0 is not a semantic version such as 1.2.0")]
     [InlineData("version: 0.1.0", "version: v1.0.0", "15:14: models.tiny.version: 'v1.0.0' is not a semantic version such as 1.2.0")]
     [InlineData("    version: 0.1.0\n", "", "14:3: models.tiny: 'version' is missing: Semantic version of what is packaged.")]
-    [InlineData("task: rerank", "task: rank", "16:11: models.tiny.task: 'rank' is not one of rerank, embed (did you mean 'rerank'?)")]
+    [InlineData("task: rerank", "task: rank", "16:11: models.tiny.task: 'rank' is not one of rerank, embed, classify (did you mean 'rerank'?)")]
+    [InlineData("task: rerank", "task: rerank\n    pooling: mean", "17:5: models.tiny.pooling: task rerank has no pooling: it is for task embed")]
+    [InlineData("task: rerank", "task: rerank\n    output: { label: 1, difference: [1, 0] }",
+        "17:37: models.tiny.output.difference: 'difference' beside 'label': the score is one of the two")]
     [InlineData("task: rerank", "task: rerank\n    default: yes", "17:14: models.tiny.default: 'yes' is not true or false")]
     [InlineData("task: rerank", "task: rerank\n    licence: 2", "17:14: models.tiny.licence: 2 is not text (put it in quotes)")]
     [InlineData("task: rerank", "task: rerank\n    release: { repository: https://github.com/a/b }",
@@ -84,6 +87,8 @@ public sealed class ManifestErrorTests
         "33:9: models.tiny.variants.fp16.accuracy_analysis: precision fp16 has no accuracy_analysis: it tells what a w8a8 build loses")]
     [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { weight_mb: 0 }", "23:63: models.tiny.gates.compile.weight_mb: 0 is not a number above 0")]
     [InlineData("{ min: 0.9 }", "{ min: 0.9 }, compile: { cpu_op: [] }", "23:52: models.tiny.gates.compile.cpu_op: unknown key 'cpu_op' (did you mean 'cpu_ops'?)")]
+    [InlineData("{ min: 0.9 }", "{ min: 95 }", "23:34: models.tiny.gates.kendall_tau.min: min 95 of kendall_tau can never decide: the figure is from -1 to 1")]
+    [InlineData("{ min: 0.9 }", "{ min: 0.9 }, cosine_mean: { min: 0.9 }", "23:41: models.tiny.gates.cosine_mean: task rerank gives no cosine_mean; it gives ndcg_at_10, ndcg_at_10_tie_averaged, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, distinct_scores, max_score_difference, mean_score_difference")]
     public void One_mistake_gives_one_message(string old, string replacement, string expected) =>
         Assert.Equal(["models.yaml:" + expected], ManifestFile.Errors(ManifestFile.With((old, replacement))));
 

@@ -2,8 +2,11 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Json.Pointer;
 using Json.Schema;
+using ModelPipeline.Chips;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Tests.Manifest;
 
@@ -15,7 +18,6 @@ public sealed class SchemaTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(typeof(ModelTask), "/definitions/model/properties/task")]
     [InlineData(typeof(DeviceKind), "/definitions/device/properties/kind")]
     [InlineData(typeof(TruncationStrategy), "/definitions/model/properties/tokenizer/properties/truncation")]
     [InlineData(typeof(CalibrationStrategy), "/definitions/calibration/properties/strategy")]
@@ -27,20 +29,50 @@ public sealed class SchemaTests
         Enum.GetNames(type).Select(name => name.ToLowerInvariant()),
         At(path)!["enum"]!.AsArray().Select(value => ((string)value!).Replace("_", "")));
 
+    /// <summary>Each list of the code's is the file's: whoever adds a kind is told here what the file lacks.</summary>
     [Fact]
-    public void Rewrites_and_gates_have_the_names_that_stages_know()
+    public void Kinds_have_the_names_that_the_code_knows()
     {
-        Assert.Equal(
-            [Pass.FamiliesName, .. Pass.All.Select(pass => pass.Name)],
-            At("/definitions/rewrites/items/enum")!.AsArray().Select(name => (string?)name));
+        Assert.Equal(ModelTask.All.Select(task => task.Name), Names("/definitions/model/properties/task"));
+        Assert.Equal(Chip.All.Select(chip => chip.Name), Names("/definitions/target"));
+        Assert.Equal([Pass.FamiliesName, .. Pass.All.Select(pass => pass.Name)], Names("/definitions/rewrites/items"));
+
+        static IEnumerable<string?> Names(string path) => Values(At(path)!["enum"]);
+    }
+
+    [Fact]
+    public void Gates_are_those_of_the_metrics_with_their_range_and_the_tasks_that_give_them()
+    {
+        foreach (var metric in Metric.All.Where(metric => metric.Kind != MetricKind.Compile))
+        {
+            var gate = At($"/definitions/gates/properties/{metric.Name}")!;
+            Assert.Equal((metric.Low, metric.High), ((double?)gate["x-range"]![0], (double?)gate["x-range"]![1]));
+            Assert.Equal(
+                ModelTask.All.Where(task => task.Metrics.Contains(metric.Name)).Select(task => task.Name),
+                Values(gate["x-tasks"]));
+            Assert.Equal(metric.Kind == MetricKind.Accuracy, gate["x-tasks"] is not null);
+        }
+        Assert.All(ModelTask.All, task => Assert.Empty(task.Headline.Except(task.Metrics)));
+    }
+
+    private static IEnumerable<string?> Values(JsonNode? list) => list?.AsArray().Select(each => (string?)each) ?? [];
+
+    [Fact]
+    public void Gates_have_the_names_that_reports_know()
+    {
         Assert.Equal(
             [
                 "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
-                "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "size_mb",
+                "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "accuracy", "macro_f1", "label_agreement", "size_mb",
                 "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "request_p50_ms", "request_p95_ms", "compile",
             ],
             At("/definitions/gates/properties")!.AsObject().Select(gate => gate.Key));
     }
+
+    [Fact]
+    public void Poolings_are_those_that_the_inspection_knows() => Assert.Equal(
+        ModelPipeline.Inspection.TokenPooling.All.Select(pooling => pooling.Name),
+        At("/definitions/model/properties/pooling/enum")!.AsArray().Select(name => (string?)name));
 
     [Fact]
     public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
@@ -58,8 +90,8 @@ public sealed class SchemaTests
 
     [Fact]
     public void Every_enum_is_compared_with_something_here() =>
-        // Eight types above, parts of types (precisions that can be measured, platforms of loopback devices), and the two open lists: targets of the toolkit and names of passes.
-        Assert.Equal(12, Objects(Schema).Count(each => each.ContainsKey("enum")));
+        // Seven types above, four lists of kinds, and parts of types (precisions that can be measured, platforms of loopback devices).
+        Assert.Equal(13, Objects(Schema).Count(each => each.ContainsKey("enum")));
 
     [Fact]
     public void The_embedded_schema_is_the_file() =>

@@ -38,6 +38,13 @@ internal sealed class GraphBuilder(int opset = 17, int irVersion = 8)
         return names;
     }
 
+    /// <summary>Gives a value a name of its own.</summary>
+    public string Identity(string name, string value)
+    {
+        _nodes.Add(new Node("Identity", name, [value], [name]));
+        return name;
+    }
+
     /// <summary>Outputs are written without type or shape; runtimes infer them.</summary>
     public OnnxModel Build(params string[] outputs) => Build([.. outputs.Select(name => new ValueInfo(name, ElementType.Undefined, []))]);
 

@@ -7,6 +7,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 

@@ -6,6 +6,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Validation;
 

@@ -4,9 +4,9 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Quantization;
+using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Quantization;
 
@@ -109,7 +109,7 @@ public sealed class CpuQuantizerTests
     public void A_node_that_is_kept_reads_its_fp32_weight()
     {
         var kept = Quantized.Value.Weights.First(weight => weight.Form == CpuWeightForm.Integer);
-        var result = Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = [kept.Node] });
+        var result = Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = [kept.Value] });
         Assert.Equal(CpuWeightForm.Float, result.Weights.Single(weight => weight.Node == kept.Node).Form);
         var node = result.Model.Graph.Nodes.Single(node => node.Name == kept.Node);
         Assert.Equal("MatMul", node.OpType);
@@ -119,7 +119,7 @@ public sealed class CpuQuantizerTests
     [Fact]
     public void A_node_that_does_not_exist_cannot_be_kept()
     {
-        var error = Assert.Throws<PipelineException>(() => Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = ["/layer.99/MatMul"] }));
+        var error = Assert.Throws<PipelineException>(() => Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = ["/layer.99/MatMul_output_0"] }));
         Assert.Contains("/layer.99/MatMul", error.Message, StringComparison.Ordinal);
     }
 

@@ -4,6 +4,7 @@ using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Tests.Restore;
 

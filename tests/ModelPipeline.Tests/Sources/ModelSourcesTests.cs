@@ -137,6 +137,21 @@ public sealed class ModelSourcesTests : IDisposable
         Assert.Contains("tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> (none)", error.Message);
     }
 
+    [Fact]
+    public async Task Files_that_say_how_an_embedder_pools_are_fetched_at_the_models_commit_and_locked_and_their_lack_too()
+    {
+        await using var hub = await StartHubAsync();
+        var first = await FetchAsync(hub, task: "embed");
+        Assert.Equal("modules.json", Assert.Single(first.Beside).Key);
+        Assert.Contains(("GET", $"/org/tiny/resolve/{First}/modules.json"), hub.Requests.Select(request => (request.Method, request.Path)));
+        Assert.Contains("\"from\": \"huggingface:org/tiny@main:modules.json\"", File.ReadAllText(_folder.File("models.lock.json")));
+
+        hub.Requests.Clear();
+        Assert.Equal(first.Beside, (await FetchAsync(hub, locked: true, task: "embed")).Beside);
+        Assert.Empty(hub.Requests);
+        Assert.Empty((await FetchAsync(hub, task: "embed", settings: "    pooling: cls\n    normalize: true\n")).Beside);
+    }
+
     [Theory]
     [InlineData("{", "cannot be read as ModelsLock")]
     [InlineData("{\"version\": 2, \"models\": {}}", "version is 2, but this program knows 1")]
@@ -157,6 +172,11 @@ public sealed class ModelSourcesTests : IDisposable
     private Task<LoopbackServer> StartHubAsync() => LoopbackServer.StartAsync(async context =>
     {
         var parts = context.Request.Path.Value!.Split('/');
+        if (parts[5] == "1_Pooling")
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return;
+        }
         var (commit, isModel) = (parts[4] is "main" or "dev" ? _head : parts[4], parts[5] == "model.onnx");
         var content = isModel ? Model(commit) : Vocabulary;
         context.Response.Headers["X-Repo-Commit"] = commit;
@@ -167,8 +187,8 @@ public sealed class ModelSourcesTests : IDisposable
     });
 
     private Task<FetchedModel> FetchAsync(
-        LoopbackServer hub, bool locked = false, bool offline = false, string revision = "main", string settings = "", string gate = "0.9", string? source = null, string? vocab = null) =>
-        WithSourcesAsync(hub, locked, offline, Manifest(revision, settings, gate, source, vocab), sources => sources.FetchAsync("tiny", null, TestContext.Current.CancellationToken));
+        LoopbackServer hub, bool locked = false, bool offline = false, string revision = "main", string settings = "", string gate = "0.9", string? source = null, string? vocab = null, string task = "rerank") =>
+        WithSourcesAsync(hub, locked, offline, Manifest(revision, settings, gate, source, vocab, task), sources => sources.FetchAsync("tiny", null, TestContext.Current.CancellationToken));
 
     private Task<IReadOnlyList<string>> UpdateAsync(LoopbackServer hub, string? source = null, string? vocab = null) =>
         WithSourcesAsync(hub, false, false, Manifest("main", "", "0.9", source, vocab), sources => sources.UpdateAsync("tiny", null, TestContext.Current.CancellationToken));
@@ -182,7 +202,7 @@ public sealed class ModelSourcesTests : IDisposable
         return await use(new ModelSources(manifest, fetcher, locked));
     }
 
-    private ModelsManifest Manifest(string revision, string settings, string gate, string? source, string? vocab) => ModelsYaml.Load(_folder.Write("models.yaml", $$"""
+    private ModelsManifest Manifest(string revision, string settings, string gate, string? source, string? vocab, string task = "rerank") => ModelsYaml.Load(_folder.Write("models.yaml", $$"""
         corpora:
           c: { passages: p, queries: q, qrels: r, candidates: c }
         defaults:
@@ -190,12 +210,12 @@ public sealed class ModelSourcesTests : IDisposable
         models:
           tiny:
             version: 1.0.0
-            task: rerank
+            task: {{task}}
             source: {{source ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: model.onnx }} }}"}}
             tokenizer: { vocab: {{vocab ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: vocab.txt }} }}"}} }
             shapes: [[1, 128]]
             variants:
-              fp16: { backend: simulator, precision: fp16, gates: { kendall_tau: { min: {{gate}} } } }
+              fp16: { backend: simulator, precision: fp16, gates: { {{(task == "embed" ? "cosine_mean" : "kendall_tau")}}: { min: {{gate}} } } }
 
         """ + settings), new ManifestOverrides(), _ => null);
 }

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Core;
-using ModelPipeline.Manifest;
+using ModelPipeline.Inspection;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
@@ -52,7 +52,7 @@ public sealed class EmbedTests
         float[] Embed(int sequence)
         {
             var row = tokenizer.Encode(Text, sequence);
-            using var scorer = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, sequence)), ModelTask.Embed);
+            using var scorer = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, sequence)), new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" });
             return scorer.Score([row.InputIds, row.AttentionMask, row.TokenTypeIds], TestContext.Current.CancellationToken);
         }
     }

@@ -38,7 +38,7 @@ internal sealed class SampleBuild : IDisposable
         var loaded = ModelsYaml.Load(manifest, new ManifestOverrides(), _ => null);
         fetcher = new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true });
         Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), new ModelSources(loaded, fetcher));
-        Stage = new StageContext(new Progress<StageProgress>(), _ => { }, Warnings.Add, TestContext.Current.CancellationToken);
+        Stage = new StageContext(new Progress<StageProgress>(), Notes.Add, Warnings.Add, TestContext.Current.CancellationToken);
     }
 
     public ModelBuild Build { get; }
@@ -47,6 +47,9 @@ internal sealed class SampleBuild : IDisposable
     public ModelBuild Again(ModelSpec model) => new(Build.Manifest, model, folder.File("artifacts"), new ModelSources(Build.Manifest, fetcher));
 
     public StageContext Stage { get; }
+
+    /// <summary>What the stages told.</summary>
+    public List<string> Notes { get; } = [];
 
     /// <summary>What the stages warned of.</summary>
     public List<string> Warnings { get; } = [];

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Core;
+using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Rewrites;
@@ -38,7 +39,7 @@ public sealed class ToolkitEmbedTests : IDisposable
 
         // The recorded toolkit makes hidden states up; what they should come to is computed from the same tokens.
         var tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
-        using var reference = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, Tokens)), ModelTask.Embed);
+        using var reference = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, Tokens)), new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" });
         var passages = Corpus.Load(ModelsYaml.Load(workspace.Manifest, new ManifestOverrides(), _ => null).Corpora["sample"]).Passages;
         foreach (var text in simulated.Texts.Take(5))
         {

@@ -1,6 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
-using ModelPipeline.Validation;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Tests.Validation;
 

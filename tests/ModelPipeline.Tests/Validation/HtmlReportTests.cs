@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Reports;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
@@ -94,15 +95,16 @@ public partial class HtmlReportTests
     [Fact]
     public void Embedders_and_odd_sizes_have_a_page_too()
     {
-        var subject = SampleReports.All[0].Subject with { Task = ModelPipeline.Manifest.ModelTask.Embed };
-        var embedder = ValidationReport.OfEmbedder(subject, [], ["a", "b"], [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]]);
+        var subject = SampleReports.All[0].Subject with { Task = ModelTask.Embed };
+        var embedder = ValidationReport.Of(subject, [], new(ModelTask.Embed, [], new Dictionary<string, string> { ["a"] = "", ["b"] = "" }), [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]]);
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
-        var single = ValidationReport.OfReranker(
-            SampleReports.All[0].Subject, [], [new("q", "what", ["p"], new Dictionary<string, int> { ["p"] = 1 })], [[1]], [[1]]);
+        var single = ValidationReport.Of(SampleReports.All[0].Subject, [], Order("p"), [[1]], [[1]]);
         Assert.Contains("0 worse than fp32, 1 equal, 0 better", HtmlReport.Render([single]));
-        var huge = ValidationReport.OfReranker(
-            SampleReports.All[0].Subject, [], [new("q", "what", ["p", "r"], new Dictionary<string, int> { ["p"] = 1 })], [[1e20f, 1e20f]], [[1e20f, 1e20f]]);
+        var huge = ValidationReport.Of(SampleReports.All[0].Subject, [], Order("p", "r"), [[1e20f], [1e20f]], [[1e20f], [1e20f]]);
         Assert.DoesNotContain("NaN", HtmlReport.Render([huge]));
+
+        static ScoringOrder Order(params string[] candidates) =>
+            new(ModelTask.Rerank, [new("q", "what", candidates, new Dictionary<string, int> { ["p"] = 1 })], new Dictionary<string, string>());
     }
 
     [GeneratedRegex("<figure>.*?</figure>", RegexOptions.Singleline)]

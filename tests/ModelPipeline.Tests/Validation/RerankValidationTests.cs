@@ -1,8 +1,8 @@
 using CsCheck;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
 

@@ -1,6 +1,7 @@
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
@@ -18,7 +19,7 @@ internal static class SampleReports
 
     public static ValidationReport Of(
         string build, long size, Backend backend = Backend.Simulator, DeviceKind device = DeviceKind.Simulator, double? p95 = null, IReadOnlyList<GateSpec>? gates = null) =>
-        ValidationReport.OfReranker(
+        ValidationReport.Of(
             new()
             {
                 Model = "tiny-reranker",
@@ -36,10 +37,14 @@ internal static class SampleReports
                 Corpus = "sample",
             },
             gates ?? Gates,
-            TinyScores.Queries,
-            TinyScores.Of("fp32"),
-            TinyScores.Of(build))
+            Order,
+            Flat(TinyScores.Of("fp32")),
+            Flat(TinyScores.Of(build)))
             .Timed(gates ?? Gates, p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [], new Dictionary<string, double>());
+
+    private static ScoringOrder Order { get; } = new(ModelTask.Rerank, TinyScores.Queries, new Dictionary<string, string>());
+
+    private static List<float[]> Flat(IEnumerable<float[]> queries) => [.. queries.SelectMany(scores => scores).Select(score => new[] { score })];
 
     /// <summary>Each artifact for every length.</summary>
     public static IReadOnlyList<VariantRouting> Routings(IEnumerable<ValidationReport> reports) => [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))];

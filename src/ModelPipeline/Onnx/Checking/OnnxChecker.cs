@@ -133,7 +133,7 @@ public static class OnnxChecker
     }
 
     /// <summary>The output type that no input decides.</summary>
-    private static ElementType TypeByAttribute(Node node, UseDef uses) => node.OpType switch
+    internal static ElementType TypeByAttribute(Node node, UseDef uses) => node.OpType switch
     {
         "Cast" => (ElementType)node.Int("to", -1),
         "Constant" => uses.Constant(node.Output)?.Type ?? ElementType.Undefined,

@@ -2,7 +2,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 using ModelPipeline.Text;
 
-namespace ModelPipeline.Validation;
+namespace ModelPipeline.Tasks;
 
 /// <summary>What one query says about a variant.</summary>
 /// <param name="Id">Query id.</param>
@@ -39,7 +39,7 @@ public sealed record QueryFigures(
 }
 
 /// <summary>Figures of a reranker's scores, by metric name, and their origin query by query.</summary>
-public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figures, IReadOnlyList<QueryFigures> Queries)
+public static class RerankValidation
 {
     /// <summary>
     /// Measures <paramref name="scores"/> against judgements and against the <paramref name="reference"/> scores (fp32).
@@ -54,7 +54,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
     /// Figures that no query can give are absent.
     /// </remarks>
     /// <exception cref="PipelineException">A score is NaN or infinite, or scores and candidates differ in number.</exception>
-    public static RerankValidation Measure(
+    public static TaskFigures Measure(
         IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
     {
         if (queries.Count == 0)
@@ -76,7 +76,7 @@ public sealed record RerankValidation(IReadOnlyDictionary<string, double> Figure
             KeyValuePair.Create(Metric.DistinctScores, (double?)all.Distinct().Count()),
             KeyValuePair.Create(Metric.MaxScoreDifference, (double?)perQuery.Max(query => query.MaxDifference)),
             KeyValuePair.Create(Metric.MeanScoreDifference, Mean(all.Zip(allReference, Difference))));
-        return new(figures, [.. perQuery.Select(query => query.Rounded())]);
+        return new(figures) { Queries = [.. perQuery.Select(query => query.Rounded())] };
     }
 
     private static QueryFigures MeasureQuery(CorpusQuery query, float[] reference, float[] scores)

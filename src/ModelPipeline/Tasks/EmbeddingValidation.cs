@@ -1,7 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 
-namespace ModelPipeline.Validation;
+namespace ModelPipeline.Tasks;
 
 /// <summary>What one text says about an embedder.</summary>
 /// <param name="Id">Text id.</param>
@@ -10,14 +10,14 @@ namespace ModelPipeline.Validation;
 public sealed record TextFigures(string Id, double Cosine);
 
 /// <summary>Figures of an embedder against the reference (fp32), by metric name, and their origin text by text.</summary>
-public sealed record EmbeddingValidation(IReadOnlyDictionary<string, double> Figures, IReadOnlyList<TextFigures> Texts)
+public static class EmbeddingValidation
 {
     /// <summary>Compares pooled embeddings text by text, and the similarities of all pairs of texts by Spearman's rho.</summary>
     /// <param name="ids">Ids of the texts, at least one.</param>
     /// <param name="reference">[text][dimension], in the order of <paramref name="ids"/>.</param>
     /// <param name="embeddings">[text][dimension], likewise.</param>
     /// <exception cref="PipelineException">An embedding is all zeros or not finite, or the numbers of texts or dimensions differ.</exception>
-    public static EmbeddingValidation Measure(IReadOnlyList<string> ids, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> embeddings)
+    public static TaskFigures Measure(IReadOnlyList<string> ids, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> embeddings)
     {
         if (ids.Count == 0)
             throw new PipelineException("There are no texts to validate the embedder on. Give at least one passage in the corpus.");
@@ -30,7 +30,7 @@ public sealed record EmbeddingValidation(IReadOnlyDictionary<string, double> Fig
             KeyValuePair.Create(Metric.CosineMean, (double?)texts.Average(text => text.Cosine)),
             KeyValuePair.Create(Metric.CosineMin, (double?)texts.Min(text => text.Cosine)),
             KeyValuePair.Create(Metric.SimilaritySpearman, (double?)RankCorrelation.Spearman<double>(expected, actual)));
-        return new(figures, [.. texts.Select(text => text with { Cosine = Math.Round(text.Cosine, 6) })]);
+        return new(figures) { Texts = [.. texts.Select(text => text with { Cosine = Math.Round(text.Cosine, 6) })] };
     }
 
     private static double[] Similarities(IReadOnlyList<float[]> embeddings) =>

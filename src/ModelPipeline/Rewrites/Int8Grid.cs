@@ -1,0 +1,17 @@
+namespace ModelPipeline.Rewrites;
+
+/// <summary>The toolkit's int8 grid over a range that holds zero: 255 equal steps, asymmetric.</summary>
+internal readonly record struct Int8Grid(float Scale, float ZeroPoint)
+{
+    private const float Least = 1e-30f;
+
+    public static Int8Grid Covering(float low, float high)
+    {
+        (low, high) = (MathF.Min(low, 0), MathF.Max(high, 0));
+        var scale = MathF.Max((high - low) / 255, Least);
+        return new(scale, MathF.Round(-128 - (low / scale)));
+    }
+
+    /// <summary>What int8 leaves of a number.</summary>
+    public float Rounded(float value) => (Math.Clamp(MathF.Round(value / Scale) + ZeroPoint, -128, 127) - ZeroPoint) * Scale;
+}

@@ -1,0 +1,200 @@
+using System.Numerics.Tensors;
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
+
+namespace ModelPipeline.Rewrites;
+
+/// <summary>
+/// Gives the projections behind a LayerNorm a copy of it whose channels are shifted to the middle of their range and divided by s, which the weights
+/// take back: gamma' = gamma / s, beta' = (beta - z) / s, W' = diag(s) W, b' = b + z W. The residual stream keeps the original. Exact. With
+/// z = (q.001 + q.999) / 2, a = the largest distance from it and w = the largest weight that reads a channel, s = a^alpha / w^(1 - alpha); alpha, and
+/// whether to shift, by the smallest error of the products after quantizing both sides.
+/// </summary>
+internal static class NormCopy
+{
+    private const string Suffix = "_matmul_path";
+    /// <summary>Tokens on which the choices are compared.</summary>
+    private const int Rows = 192;
+    private const double Tail = 0.001;
+    private static readonly double[] Alphas = [0, 0.3, 0.5, 0.65, 0.8];
+
+    public static Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>> samples)
+    {
+        var matches = PatternMatches.Of(model.Graph);
+        var float16 = Fp16Plan.OfModel(model).ToHashSet();
+        var norms = matches.LayerNorms.Where(norm => !norm.Output.EndsWith(Suffix, StringComparison.Ordinal))
+            .Select(norm => (Norm: norm, Readers: Readers(norm, matches, float16))).Where(pair => pair.Readers.Count > 0).ToList();
+        if (norms.Count == 0)
+            return Rewritten.Nothing(model, "no LayerNorm is read by a projection that is quantized");
+        if (samples.Count == 0)
+            return Rewritten.Nothing(model, "there are no calibration samples");
+        var rows = TokenRows.Collect(model, [.. norms.Select(pair => (pair.Norm.Output, pair.Readers[0].Inputs))], samples, 16 * Rows);
+        var editing = new Editing(model, "scaled");
+        List<string> lines = [];
+        foreach (var ((norm, readers), of) in norms.Zip(rows))
+        {
+            var weights = readers.Select(editing.Matrix).ToList();
+            var choice = Choose(of, readers, weights);
+            Write(norm, readers, weights, choice, editing, matches);
+            lines.Add(FormattableString.Invariant($"{norm.Output}: alpha {choice.Alpha}{(choice.IsShifted ? ", shifted" : "")}, error of {readers.Count} products {choice.Error:0.00} of before"));
+        }
+        return new Rewritten(editing.Apply(), lines);
+    }
+
+    /// <summary>Projections that read a norm and are int8 themselves.</summary>
+    private static List<Linear> Readers(LayerNorm norm, PatternMatches matches, HashSet<string> float16) =>
+    [
+        .. matches.Linears.Where(linear => linear.Input == norm.Output && !float16.Contains(linear.Output)
+            && !linear.Product.Output.Contains("_hidden_", StringComparison.Ordinal)),
+    ];
+
+    /// <summary>What the channels of a norm are shifted and divided by.</summary>
+    private sealed record Choice(double Alpha, bool IsShifted, float[] Shift, float[] Divisor, double Error);
+
+    private static Choice Choose(TokenRows rows, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights)
+    {
+        var channels = rows.Channels;
+        var reads = new float[channels];
+        foreach (var (reader, weight) in readers.Zip(weights))
+        {
+            for (var row = 0; row < channels; row++)
+                reads[row] = MathF.Max(reads[row], MathF.Abs(TensorPrimitives.MaxMagnitude(weight.AsSpan(row * reader.Outputs, reader.Outputs))));
+        }
+        var (low, high) = (rows.Quantile(Tail), rows.Quantile(1 - Tail));
+        var middle = low.Zip(high, (a, b) => (a + b) / 2).ToArray();
+        var plain = Error(rows, readers, weights, new float[channels], [.. Enumerable.Repeat(1f, channels)]);
+        Choice? best = null;
+        foreach (var isShifted in readers.All(reader => reader.BiasName is not null) ? new[] { true, false } : [false])
+        {
+            var shift = isShifted ? middle : new float[channels];
+            foreach (var alpha in Alphas)
+            {
+                var divisor = Divisor(rows, shift, reads, alpha);
+                var error = Error(rows, readers, weights, shift, divisor) / Math.Max(plain, double.Epsilon);
+                if (best is null || error < best.Error)
+                    best = new Choice(alpha, isShifted, shift, divisor, error);
+            }
+        }
+        return best!;
+    }
+
+    /// <summary>With geometric mean 1. Channels that are never far from the middle, or that nothing reads, must not lead to numbers near 0 or infinity.</summary>
+    private static float[] Divisor(TokenRows rows, float[] shift, float[] reads, double alpha)
+    {
+        const double least = 1e-3;
+        var logs = new double[shift.Length];
+        for (var channel = 0; channel < logs.Length; channel++)
+        {
+            var distance = Math.Max(rows.Largest[channel] - shift[channel], shift[channel] - rows.Smallest[channel]);
+            logs[channel] = (alpha * Math.Log(Math.Max(distance, least))) - ((1 - alpha) * Math.Log(Math.Max(reads[channel], least)));
+        }
+        var mean = logs.Average();
+        return [.. logs.Select(log => (float)Math.Exp(log - mean))];
+    }
+
+    /// <summary>Squared error of the products over the kept rows, activations with one scale and weights with one a column.</summary>
+    private static double Error(TokenRows rows, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights, float[] shift, float[] divisor)
+    {
+        var channels = rows.Channels;
+        var step = Math.Max(1, rows.Count / Rows);
+        var (low, high) = (0f, 0f);
+        for (var channel = 0; channel < channels; channel++)
+        {
+            low = MathF.Min(low, (rows.Smallest[channel] - shift[channel]) / divisor[channel]);
+            high = MathF.Max(high, (rows.Largest[channel] - shift[channel]) / divisor[channel]);
+        }
+        var grid = Int8Grid.Covering(low, high);
+        var errors = new List<float[]>();
+        List<float[]> exact = [];
+        for (var row = 0; row < rows.Count; row += step)
+        {
+            var x = rows.Row(row).ToArray();
+            TensorPrimitives.Subtract(x, shift, x);
+            exact.Add(x);
+            var scaled = new float[channels];
+            TensorPrimitives.Divide(x, divisor, scaled);
+            foreach (ref var value in scaled.AsSpan())
+                value = grid.Rounded(value);
+            errors.Add(scaled);
+        }
+        return readers.Zip(weights).Sum(pair => ProductError(exact, errors, pair.First, pair.Second, divisor));
+    }
+
+    private static double ProductError(List<float[]> exact, List<float[]> quantized, Linear reader, float[] weight, float[] divisor)
+    {
+        var (rows, columns) = (reader.Inputs, reader.Outputs);
+        var scaled = new float[weight.Length];
+        var (low, high) = (new float[columns], new float[columns]);
+        for (var row = 0; row < rows; row++)
+        {
+            var line = scaled.AsSpan(row * columns, columns);
+            TensorPrimitives.Multiply(weight.AsSpan(row * columns, columns), divisor[row], line);
+            TensorPrimitives.Min(line, low, low);
+            TensorPrimitives.Max(line, high, high);
+        }
+        var grids = low.Zip(high, Int8Grid.Covering).ToArray();
+        for (var i = 0; i < scaled.Length; i++)
+            scaled[i] = grids[i % columns].Rounded(scaled[i]);
+        var total = 0.0;
+        Parallel.For(0, exact.Count, () => 0.0, (index, _, sum) =>
+        {
+            var difference = new float[columns];
+            for (var row = 0; row < rows; row++)
+            {
+                TensorPrimitives.MultiplyAdd(scaled.AsSpan(row * columns, columns), quantized[index][row], difference, difference);
+                TensorPrimitives.MultiplyAdd(weight.AsSpan(row * columns, columns), -exact[index][row], difference, difference);
+            }
+            return sum + TensorPrimitives.SumOfSquares<float>(difference);
+        }, sum =>
+        {
+            lock (grids)
+                total += sum;
+        });
+        return total;
+    }
+
+    private static void Write(
+        LayerNorm norm, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights, Choice choice, Editing editing, PatternMatches matches)
+    {
+        var copy = Copied(norm, choice, editing, matches);
+        var last = norm.Nodes[^1];
+        editing.Replace(last, [editing.Now(last), .. copy]);
+        foreach (var (reader, weight) in readers.Zip(weights))
+        {
+            var bias = editing.Bias(reader);
+            var scaled = weight.ToArray();
+            for (var row = 0; row < reader.Inputs; row++)
+            {
+                var line = scaled.AsSpan(row * reader.Outputs, reader.Outputs);
+                if (bias is not null)
+                    TensorPrimitives.MultiplyAdd(line, choice.Shift[row], bias, bias);
+                TensorPrimitives.Multiply(line, choice.Divisor[row], line);
+            }
+            editing.Change(reader, scaled, bias);
+            editing.Replace(reader.Product, editing.Now(reader.Product).Rewired(norm.Output, copy[^1].Output));
+        }
+    }
+
+    /// <summary>The norm's nodes under other names, with its scale and bias changed.</summary>
+    private static List<Node> Copied(LayerNorm norm, Choice choice, Editing editing, PatternMatches matches)
+    {
+        float[] scale = [.. matches.Uses.Constant(norm.Scale)!.Span<float>().ToArray().Zip(choice.Divisor, (g, s) => g / s)];
+        var beta = norm.Bias is null ? new float[scale.Length] : matches.Uses.Constant(norm.Bias)!.Span<float>().ToArray();
+        float[] bias = [.. beta.Select((b, channel) => (b - choice.Shift[channel]) / choice.Divisor[channel])];
+        var gamma = editing.Constant($"{norm.Output}_copied_scale", Tensor.Vector(scale));
+        string? shifted = norm.Bias is not null || choice.IsShifted ? editing.Constant($"{norm.Output}_copied_bias", Tensor.Vector(bias)) : null;
+        var own = norm.Nodes.Select(node => node.Output).ToHashSet();
+        string Name(string value) => own.Contains(value) ? value + Suffix : value;
+        var copies = norm.Nodes.Select(node => node with
+        {
+            Name = node.Name + Suffix,
+            Inputs = [.. node.Inputs.Select(input => input == norm.Scale ? gamma : input == norm.Bias ? shifted! : Name(input))],
+            Outputs = [.. node.Outputs.Select(Name)],
+        }).ToList();
+        if (norm.Bias is null && shifted is not null && copies is [{ OpType: "LayerNormalization" } only])
+            copies[0] = only with { Inputs = [only.Inputs[0], only.Inputs[1], shifted] };
+        else if (norm.Bias is null && shifted is not null)
+            copies.Add(new Node("Add", $"{norm.Output}{Suffix}_shifted", [copies[^1].Output, shifted], [$"{norm.Output}_shifted{Suffix}"]));
+        return copies;
+    }
+}

@@ -1,0 +1,31 @@
+using ModelPipeline.Inspection;
+using ModelPipeline.Metrics;
+
+namespace ModelPipeline.Tasks;
+
+/// <summary>An encoder: a vector a text.</summary>
+internal sealed class EmbedTask : ModelTask
+{
+    public override string Name => "embed";
+
+    public override string Noun => "Embedder";
+
+    public override string Description => "An embedder that turns a text into a vector; similar texts have a large cosine.";
+
+    public override string Row => "`[CLS] text [SEP]`";
+
+    public override string Usage => "Pool the output over the tokens whose mask is 1.";
+
+    public override bool TakesPairs => false;
+
+    public override IReadOnlyList<string> Metrics => [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];
+
+    public override IReadOnlyList<string> Headline => [Metric.CosineMean, Metric.SimilaritySpearman, Metric.CosineMin];
+
+    internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => EmbedAnswer.Choose(choice, notes);
+
+    internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
+        EmbeddingValidation.Measure(order.PassageIds, reference, outputs);
+
+    public override string Counted(TaskFigures figures) => FormattableString.Invariant($"{figures.Texts.Count:N0} texts");
+}

@@ -1,0 +1,92 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using ModelPipeline.Core;
+using ModelPipeline.Inspection;
+
+namespace ModelPipeline.Tasks;
+
+/// <summary>
+/// A kind of task: which texts are scored, which output says what, the figures it is judged by, and the words for it. A file each;
+/// <see cref="All"/> is the whole list.
+/// </summary>
+[JsonConverter(typeof(ByName))]
+public abstract class ModelTask
+{
+    public static ModelTask Rerank { get; } = new RerankTask();
+
+    public static ModelTask Embed { get; } = new EmbedTask();
+
+    /// <summary>In the order of models.schema.json.</summary>
+    public static IReadOnlyList<ModelTask> All { get; } = [Rerank, Embed, new ClassifyTask()];
+
+    /// <summary>As in models.yaml.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>What such a model is, with a capital.</summary>
+    public abstract string Noun { get; }
+
+    /// <summary>What it does, as a sentence of the model card.</summary>
+    public abstract string Description { get; }
+
+    /// <summary>A row of tokens in BERT's notation, for the model card.</summary>
+    public abstract string Row { get; }
+
+    /// <summary>What to do with an output, as a sentence of the model card.</summary>
+    public abstract string Usage { get; }
+
+    /// <summary>Each query is scored with each of its candidates; else each passage alone.</summary>
+    public abstract bool TakesPairs { get; }
+
+    /// <summary>Names of the figures on accuracy that <see cref="Measure"/> gives.</summary>
+    public abstract IReadOnlyList<string> Metrics { get; }
+
+    /// <summary>Those of them that tables with little room show, the two most telling ones first.</summary>
+    public abstract IReadOnlyList<string> Headline { get; }
+
+    /// <summary>Which of a model's outputs is its answer, and how it is read; null, with the reason noted, if none is.</summary>
+    internal abstract Answer? Choose(OutputChoice choice, InspectionNotes notes);
+
+    /// <summary>Figures of a variant's outputs against fp32's. Give fp32's own as outputs for its own figures.</summary>
+    /// <param name="order">The texts.</param>
+    /// <param name="reference">fp32's, one an element of <see cref="ScoringOrder.Texts"/>.</param>
+    /// <param name="outputs">The variant's, likewise.</param>
+    /// <exception cref="PipelineException">An output is not finite, or there are not as many as texts.</exception>
+    internal abstract TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs);
+
+    /// <summary>On what it was validated, in words: "1,070 candidates of 107 queries".</summary>
+    public abstract string Counted(TaskFigures figures);
+
+    /// <summary>The task of that name.</summary>
+    /// <exception cref="PipelineException">There is none; the message lists what there is.</exception>
+    public static ModelTask Named(string name) => All.FirstOrDefault(task => task.Name == name) ?? throw new PipelineException(
+        $"Unknown task '{name}'. Use one of {string.Join(", ", All.Select(task => task.Name))}.", PipelineException.ConfigurationError);
+
+    public static implicit operator string(ModelTask task) => task.Name;
+
+    public override string ToString() => Name;
+
+    private sealed class ByName : JsonConverter<ModelTask>
+    {
+        public override ModelTask Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+        {
+            var name = reader.GetString();
+            return All.FirstOrDefault(task => task.Name == name) ?? throw new JsonException($"no task is called '{name}'");
+        }
+
+        public override void Write(Utf8JsonWriter writer, ModelTask value, JsonSerializerOptions options) => writer.WriteStringValue(value.Name);
+    }
+}
+
+/// <summary>What a task's outputs are worth, and where that comes from.</summary>
+/// <param name="Figures">By metric name.</param>
+public sealed record TaskFigures(IReadOnlyDictionary<string, double> Figures)
+{
+    /// <summary>Rankings: query by query.</summary>
+    public IReadOnlyList<QueryFigures> Queries { get; init; } = [];
+
+    /// <summary>Embeddings: text by text.</summary>
+    public IReadOnlyList<TextFigures> Texts { get; init; } = [];
+
+    /// <summary>Classes: label by label.</summary>
+    public IReadOnlyList<ClassFigures> Classes { get; init; } = [];
+}

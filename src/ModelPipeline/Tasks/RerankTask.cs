@@ -1,0 +1,36 @@
+using ModelPipeline.Inspection;
+using ModelPipeline.Metrics;
+
+namespace ModelPipeline.Tasks;
+
+/// <summary>A cross-encoder: one logit a pair of query and passage.</summary>
+internal sealed class RerankTask : ModelTask
+{
+    public override string Name => "rerank";
+
+    public override string Noun => "Reranker";
+
+    public override string Description => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.";
+
+    public override string Row => "`[CLS] query [SEP] passage [SEP]`";
+
+    public override string Usage => "The output is one float a pair: sort passages by it, descending.";
+
+    public override bool TakesPairs => true;
+
+    public override IReadOnlyList<string> Metrics =>
+    [
+        Metric.NdcgAt10, Metric.NdcgAt10TieAveraged, Metric.MrrAt10, Metric.KendallTau, Metric.Spearman, Metric.Top1Agreement,
+        Metric.TiedPairs, Metric.DistinctScores, Metric.MaxScoreDifference, Metric.MeanScoreDifference,
+    ];
+
+    public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];
+
+    internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => RerankAnswer.Choose(choice, notes);
+
+    internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
+        RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
+
+    public override string Counted(TaskFigures figures) => FormattableString.Invariant(
+        $"{figures.Queries.Count:N0} queries with {figures.Queries.Sum(query => query.Scores.Count):N0} candidates");
+}

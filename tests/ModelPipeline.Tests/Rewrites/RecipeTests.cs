@@ -1,0 +1,73 @@
+using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
+using ModelPipeline.Rewrites;
+using ModelPipeline.Tests.Onnx;
+
+namespace ModelPipeline.Tests.Rewrites;
+
+/// <summary>The steps to an int8 that ranks: each exact in fp32 by itself and after the others, on every family that has what it works on.</summary>
+public sealed class RecipeTests
+{
+    private static readonly string[] Steps = ["balance", "hidden-split", "outlier-split", "norm-copy"];
+
+    public static TheoryData<string> Families => FamilyFixtures.Rows;
+
+    private static OnnxModel Exact(string step, OnnxModel model, IReadOnlyList<long[][]> samples)
+    {
+        var rewritten = Pass.Named(step).Apply(model, samples);
+        Assert.True(rewritten.Matches.Count > 0 || rewritten.Skipped is not null, $"{step} says neither what it did nor why not");
+        Assert.InRange(new Proof(model, samples).Shift(rewritten.Model), 0, Proof.Exact);
+        Assert.Empty(SingleAssignment.Violations(rewritten.Model.Graph));
+        return rewritten.Model;
+    }
+
+    [Theory]
+    [MemberData(nameof(Families))]
+    public void Each_step_alone_and_all_together_leave_the_scores(string name)
+    {
+        FamilyFixtures.SkipIfMissing();
+        var model = FamilyTests.Rewrite(FamilyFixtures.Load(name));
+        var samples = FamilyFixtures.Samples(model, "calibration");
+
+        Assert.All(Steps, step => Exact(step, model, samples));
+        var all = Steps.Aggregate(model, (rewritten, step) => Exact(step, rewritten, samples));
+
+        Assert.InRange(new Proof(model, samples).Shift(all), 0, 2 * Proof.Exact);
+        Assert.Equal(2, PatternMatches.Of(all.Graph).Attentions.Count(FusedOperators.IsFused));
+    }
+
+    [Fact]
+    public void The_sample_takes_every_step_exactly()
+    {
+        var samples = TinyReranker.CalibrationSamples.Take(32).ToList();
+        var all = Steps.Aggregate(TinyReranker.Prepared, (rewritten, step) => Exact(step, rewritten, samples));
+
+        Assert.Equal(8, PatternMatches.Of(all.Graph).LayerNorms.Count(norm => norm.Output.EndsWith("_matmul_path", StringComparison.Ordinal)));
+        Assert.Equal(4, all.Graph.Nodes.Count(node => node.Output.EndsWith("_rest", StringComparison.Ordinal)));
+        Assert.All(["hidden-split", "norm-copy", "balance"], step => Assert.Empty(Pass.Named(step).Apply(all, samples).Matches));
+    }
+
+    [Fact]
+    public void Norm_copies_make_the_quantized_products_better()
+    {
+        var copied = Pass.Named("norm-copy").Apply(TinyReranker.Prepared, [.. TinyReranker.CalibrationSamples.Take(32)]);
+
+        Assert.Equal(8, copied.Matches.Count);
+        Assert.All(copied.Matches, line => Assert.Matches("error of [13] products 0\\.[0-9]+ of before", line));
+    }
+
+    [Fact]
+    public void Split_hidden_channels_are_zero_in_the_rest_and_the_largest_of_all()
+    {
+        var samples = TinyReranker.CalibrationSamples.Take(8).ToList();
+        var before = PatternMatches.Of(TinyReranker.Prepared.Graph).FeedForwards[0];
+        var after = PatternMatches.Of(Pass.Named("hidden-split").Apply(TinyReranker.Prepared, samples).Model.Graph)
+            .FeedForwards.First(layer => layer.Activation.Output == before.Activation.Output);
+        var rows = TokenRows.Collect(TinyReranker.Prepared, [(before.Activation.Output, before.Hidden)], samples, 1)[0];
+        var zero = Enumerable.Range(0, before.Hidden).Where(row => after.Second.Weight.Span<float>().Slice(row * after.Second.Outputs, after.Second.Outputs)
+            .ToArray().All(value => value == 0)).ToList();
+
+        Assert.Equal(HiddenSplit.DefaultChannels, zero.Count);
+        Assert.Contains(rows.Reach.Index().MaxBy(channel => channel.Item).Index, zero);
+    }
+}
