@@ -55,6 +55,8 @@ internal static class CommandLine
         var targets = given.Where(each => each.Option.Name == "--target").Select(each => each.Value!);
         if (given.Any(each => each.Option.Name == "--dry-run") && !IsPublish(targets))
             throw Wrong("--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run");
+        if (given.Any(each => each.Option.Name == "--from") && !targets.DefaultIfEmpty("Default").All(target => target.Equals("Plan", StringComparison.OrdinalIgnoreCase)))
+            throw Wrong("--from names what --target=Plan estimates, and is for nothing else");
     }
 
     private static bool IsPublish(IEnumerable<string> targets) =>

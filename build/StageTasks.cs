@@ -1,3 +1,4 @@
+using Cake.Common;
 using Cake.Core;
 using Cake.Core.Diagnostics;
 using ModelPipeline.Decision;
@@ -18,6 +19,10 @@ internal static class StageTasks
         foreach (var run in context.Runs.Values)
             Register(task, context, run);
         Plain("Fetch", "Downloads or verifies sources", model => [$"Fetch:{model.Name}"]);
+        if (context.HasArgument("from"))
+            task("Plan").Description("Estimates latency and size of a model by its config.json").Does(() => PlanTask.FromConfigAsync(context));
+        else
+            Plain("Plan", "Finds the shapes that serve the corpus best, estimated before anything is built", model => [$"Plan:{model.Name}"]);
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
         Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
@@ -37,6 +42,7 @@ internal static class StageTasks
     {
         var model = run.Build.Model;
         Task("Fetch", $"Source and vocabulary of {model.Name}").Does(() => context.StageAsync(run.FetchAsync));
+        Task("Plan", $"Shapes for the corpus of {model.Name}").IsDependentOn($"Fetch:{model.Name}").Does(() => PlanTask.RunAsync(context, run.Build));
         Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}").Does(() => context.StageAsync(run.PrepareAsync));
         Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
             .Does(() => context.StageAsync(run.CalibrateAsync));

@@ -3,7 +3,7 @@ using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
@@ -16,6 +16,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["quantizer"] = ReferenceModels.Run,
     ["download"] = Downloads.Run,
     ["tokenizers"] = TokenizerAgreement.Run,
+    ["plan"] = PlanChoice.Run,
 };
 try
 {

@@ -86,7 +86,9 @@ internal static class ManifestBinder
                 : null,
             Pooling = (string?)json["pooling"],
             Normalize = (bool?)json["normalize"],
-            Shapes = [.. Items(json["shapes"]).Select(Shape)],
+            Shapes = json["shapes"] is JsonArray shapes ? [.. Items(shapes).Select(Shape)] : [],
+            ShapesAreAuto = json["shapes"] is not JsonArray,
+            Plan = new PlanSpec((double?)json["plan"]?["disk_mb"], (double?)json["plan"]?["memory_mb"]),
             Calibration = new CalibrationSpec
             {
                 Corpus = corpus,

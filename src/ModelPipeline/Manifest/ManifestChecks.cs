@@ -7,7 +7,6 @@ namespace ModelPipeline.Manifest;
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
-    private static readonly Version FirstWithDynamicInput = new(2, 5, 0);
     private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator", "ranges", "single_core"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
@@ -125,8 +124,8 @@ internal static class ManifestChecks
     private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
         if (variant["dynamic_input"] is { } setting && setting.GetValueKind() == JsonValueKind.True && Find(model, "shapes") is JsonArray { Count: > 1 }
-            && Version.TryParse(toolkit, out var version) && version < FirstWithDynamicInput)
-            errors.Add(setting, $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {FirstWithDynamicInput}', or leave dynamic_input out for one file a shape");
+            && Version.TryParse(toolkit, out var version) && version < VariantSpec.FirstWithOneFile)
+            errors.Add(setting, $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {VariantSpec.FirstWithOneFile}', or leave dynamic_input out for one file a shape");
     }
 
     /// <summary>A latency serves only with the compile report of what was measured.</summary>

@@ -123,9 +123,12 @@ internal static class ManifestSchema
     }
 
     private static bool IsUnquoted(JsonNode? value, JsonNode rule) =>
-        (string?)rule["type"] == "string" && rule["pattern"] is null && value is JsonValue && value.GetValueKind() != JsonValueKind.String;
+        TypeOf(rule) == "string" && rule["pattern"] is null && value is JsonValue && value.GetValueKind() != JsonValueKind.String;
 
-    private static string Expected(JsonNode rule) => ((string?)rule["patternErrorMessage"], (string?)rule["type"]) switch
+    /// <summary>The type, or the first of several.</summary>
+    private static string? TypeOf(JsonNode rule) => (string?)(rule["type"] is JsonArray several ? several[0] : rule["type"]);
+
+    private static string Expected(JsonNode rule) => ((string?)rule["patternErrorMessage"], TypeOf(rule)) switch
     {
         ({ } message, _) => message,
         (_, "integer") => $"a whole number from {rule["minimum"]} to {rule["maximum"]}",

@@ -79,6 +79,11 @@ public sealed record ModelSpec
     public bool? Normalize { get; init; }
     /// <summary>Static input shapes [batch, sequence] to build, in the order of the file.</summary>
     public required IReadOnlyList<InputShape> Shapes { get; init; }
+    /// <summary><c>shapes: auto</c>: they are those of the plan that models.lock.json has; none before it is made.</summary>
+    [JsonIgnore]
+    public bool ShapesAreAuto { get; init; }
+    [JsonIgnore]
+    public PlanSpec Plan { get; init; } = new();
     public required CalibrationSpec Calibration { get; init; }
     public required ValidationSpec Validation { get; init; }
     public LatencySpec Latency { get; init; } = new();
@@ -174,6 +179,11 @@ public sealed record LatencySpec
     public bool Again { get; init; }
 }
 
+/// <summary>What a plan must keep to; null allows anything.</summary>
+/// <param name="DiskMb">Megabytes of a variant's files.</param>
+/// <param name="MemoryMb">Megabytes in memory with all contexts.</param>
+public sealed record PlanSpec(double? DiskMb = null, double? MemoryMb = null);
+
 public enum Backend { Rknn, Onnx, Simulator }
 
 public enum Precision { Fp32, Fp16, W8A8 }
@@ -201,6 +211,11 @@ public sealed record VariantSpec
     public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
+    /// <summary>Whether that version makes one file for several shapes.</summary>
+    [JsonIgnore]
+    public bool CanShareFile => Version.TryParse(Toolkit, out var version) && version >= FirstWithOneFile;
+    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
+    internal static readonly Version FirstWithOneFile = new(2, 5, 0);
     /// <summary>An interpreter that has this version of the toolkit; null leaves it to the environment and to Provision.</summary>
     [JsonIgnore]
     public string? ToolkitPython { get; init; }

@@ -1,6 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
+using ModelPipeline.Onnx.Patterns;
 using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Planning;
@@ -35,15 +36,16 @@ internal static class GraphWork
         var shapes = OnnxChecker.Check(folded).Values;
         var uses = new UseDef(graph);
         var fused = FusedOperators.Of(graph);
-        var attention = Attention(graph, uses);
+        Attention[] attentions = [.. PatternMatches.Of(graph).Attentions.Where(attention => attention.Probabilities.All(node => node.OpType != "Mul"))];
+        var inside = Inside(attentions);
         var work = new List<OperatorWork>();
         var owners = graph.Nodes.Where(node => fused.OwnerOf(node) is not null).ToLookup(node => fused.OwnerOf(node)!);
-        foreach (var softmax in attention.Softmaxes)
+        foreach (var attention in attentions)
         {
-            if (Shape(softmax.Output) is [.., var heads, _, var keys] scores && uses.OnlyConsumer(softmax.Output) is { } product && Shape(product.Output) is [.., var width])
+            if (Shape(attention.Softmax.Output) is [.., var heads, _, var keys] scores && Shape(attention.Context.Output) is [.., var width])
                 work.Add(new(OperatorClass.Attention, heads * Product(scores[..^3]), keys, width));
         }
-        foreach (var point in fused.Points.Where(point => !attention.Inside.Contains(point)))
+        foreach (var point in fused.Points.Where(point => !inside.Contains(point)))
         {
             if (Shape(point) is not [.., var columns] shape || Of(owners[point], point, Product(shape[..^1]), columns) is not { } one)
                 continue;
@@ -82,37 +84,10 @@ internal static class GraphWork
         }
     }
 
-    /// <summary>Softmaxes that are fused with the products before and behind them, and the tensors between these.</summary>
-    private static (IReadOnlyList<Node> Softmaxes, IReadOnlySet<string> Inside) Attention(Graph graph, UseDef uses)
-    {
-        var softmaxes = new List<Node>();
-        var inside = new HashSet<string>();
-        foreach (var softmax in graph.Nodes.Where(node => node.OpType == "Softmax"))
-        {
-            if (uses.OnlyConsumer(softmax.Output) is not { OpType: "MatMul" } product || Scores(softmax.Inputs[0], uses) is not { } path)
-                continue;
-            softmaxes.Add(softmax);
-            inside.UnionWith([softmax.Output, product.Output, .. path]);
-        }
-        return (softmaxes, inside);
-    }
-
-    /// <summary>Tensors from the product of queries and keys to the softmax; null if there is none.</summary>
-    private static List<string>? Scores(string value, UseDef uses)
-    {
-        var path = new List<string>();
-        while (uses.Producer(value) is { } node && path.Count < 6)
-        {
-            path.Add(value);
-            if (node.OpType == "MatMul")
-                return path;
-            if (node.OpType is not ("Add" or "Div" or "Mul" or "Where"))
-                return null;
-            value = node.Inputs.FirstOrDefault(input => uses.Producer(input) is { OpType: "MatMul" or "Div" or "Mul" or "Add" or "Where" } next && uses.Constant(input) is null && LeadsToProduct(next, uses)) ?? "";
-        }
-        return null;
-    }
-
-    private static bool LeadsToProduct(Node node, UseDef uses, int depth = 4) => node.OpType == "MatMul"
-        || (depth > 0 && node.OpType is "Add" or "Div" or "Mul" or "Where" && node.Inputs.Any(input => uses.Producer(input) is { } before && LeadsToProduct(before, uses, depth - 1)));
+    /// <summary>Tensors within fused attention: from the product of queries and keys to that of probabilities and values.</summary>
+    private static HashSet<string> Inside(IEnumerable<Attention> attentions) =>
+    [
+        .. attentions.SelectMany(attention => attention.Scores.Concat(attention.Probabilities).Append(attention.Product).Append(attention.Softmax).Append(attention.Context))
+            .Select(node => node.Output),
+    ];
 }

@@ -67,6 +67,21 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         return changes;
     }
 
+    /// <summary>Writes a plan to the lock if it is another one.</summary>
+    /// <exception cref="PipelineException">It is, and nothing may change.</exception>
+    public void Freeze(string model, FrozenPlan plan)
+    {
+        var all = ModelsLock.Load(_path);
+        if (all.Plans?.GetValueOrDefault(model) is { } before && before.Shapes.SequenceEqual(plan.Shapes) && (before.Precision, before.CorePlan) == (plan.Precision, plan.CorePlan))
+            return;
+        if (locked)
+            throw new PipelineException($"{_path}: --locked forbids another plan of {model}: leave it out, or keep the plan.", PipelineException.ConfigurationError);
+        (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
+    }
+
+    /// <summary>A single file that models.yaml does not name, as it is now.</summary>
+    public Task<FetchedFile> FetchAsync(SourceSpec source, CancellationToken cancellation) => fetcher.FetchAsync(source, null, cancellation);
+
     private async Task<FetchedModel> FetchAsync(ModelSpec model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         var (source, vocab) = (model.Source, model.Tokenizer.Vocab);

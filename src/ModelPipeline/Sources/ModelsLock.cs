@@ -34,6 +34,10 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
 {
     public const string FileName = "models.lock.json";
 
+    /// <summary>Plans of models with <c>shapes: auto</c>, by name; null if there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, FrozenPlan>? Plans { get; init; }
+
     private const int CurrentVersion = 1;
 
     public static ModelsLock Empty => new(CurrentVersion, new(StringComparer.Ordinal));
@@ -64,6 +68,8 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
             Variants = [.. model.Variants.Select(variant => variant with { Force = false })],
         });
         settings.Remove("source");
+        if (model.ShapesAreAuto)
+            settings["shapes"] = "auto";
         settings["tokenizer"]!.AsObject().Remove("vocab");
         return settings;
     }

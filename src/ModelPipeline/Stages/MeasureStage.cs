@@ -54,6 +54,8 @@ public static class MeasureStage
         var report = (await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)).Concluded();
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
+        if (report.OnDevice)
+            Estimates.Learn(build, report, await Estimates.WorkAsync(build, context).ConfigureAwait(false));
         build.Finish(record, key, [output], context);
         return report;
     }

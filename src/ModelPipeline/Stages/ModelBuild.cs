@@ -52,7 +52,13 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         Path.Combine(Folder, "prepared", variant.DynamicInput ? "dynamic" : shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
 
     /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>
-    internal InputShape LargestShape => model.Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
+    internal InputShape LargestShape => Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
+
+    private IReadOnlyList<InputShape> Shapes => model.Shapes.Count > 0 ? model.Shapes : throw new PipelineException(
+        $"{model.Name}: 'shapes: auto' has no plan yet: --target=Plan --model={model.Name} makes one and freezes it in {ModelsLock.FileName}.", PipelineException.ConfigurationError);
+
+    /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
+    internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
@@ -80,7 +86,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public string ValidationFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "validation", variant.Name, shape.ToString());
 
     /// <summary>Every variant at every shape, in the order of models.yaml.</summary>
-    public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts => model.Variants.SelectMany(variant => model.Shapes.Select(shape => (variant, shape)));
+    public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts => model.Variants.SelectMany(variant => Shapes.Select(shape => (variant, shape)));
 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>

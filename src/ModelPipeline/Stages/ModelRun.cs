@@ -72,7 +72,7 @@ public sealed class ModelRun(ModelBuild build)
     public async Task<string> ValidateAsync(PackageManifest? release, StageContext context)
     {
         var times = latency ?? throw Missing("measured");
-        var judged = ToolkitStage.Compare(build, ValidateStage.Judge(build, All(), times), release);
+        var judged = await ToolkitStage.CompareAsync(build, ValidateStage.Judge(build, All(), times), release, context).ConfigureAwait(false);
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];

@@ -2,6 +2,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
+using ModelPipeline.Planning;
 using ModelPipeline.Toolkit;
 using ModelPipeline.Validation;
 
@@ -10,9 +11,6 @@ namespace ModelPipeline.Stages;
 /// <summary>What rknn-toolkit2 told of artifacts, for validation.</summary>
 public static class ToolkitStage
 {
-    /// <summary>Measurements that are kept for estimates.</summary>
-    private const int MostMeasurements = 64;
-
     /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit did not make.</summary>
     internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
     {
@@ -37,22 +35,25 @@ public static class ToolkitStage
     /// <param name="build">Of the model.</param>
     /// <param name="reports">Of its variants.</param>
     /// <param name="release">Manifest of the last release's package; null if none is known.</param>
-    public static IReadOnlyList<ValidationReport> Compare(ModelBuild build, IReadOnlyList<ValidationReport> reports, PackageManifest? release)
+    /// <param name="context">Of the run.</param>
+    public static async Task<IReadOnlyList<ValidationReport>> CompareAsync(
+        ModelBuild build, IReadOnlyList<ValidationReport> reports, PackageManifest? release, StageContext context)
     {
-        var compiled = Compiled(build, reports);
-        List<MeasuredLatency> measured =
-        [
-            .. from pair in build.Model.Measured
-               let match = compiled.FirstOrDefault(each => each.Report.Subject.Precision == pair.Precision && each.Report.Subject.Shape == pair.Shape.ToString())
-               where match is not null
-               select new MeasuredLatency("models.yaml", match.Target, match.Report.Subject.ArtifactDigest.Sha256, match.Work, pair.Ms),
-            .. OnDevice(build, compiled),
-        ];
+        if (reports.All(report => report.Toolkit is null))
+            return reports;
+        var work = await Estimates.WorkAsync(build, context).ConfigureAwait(false);
+        var estimates = Estimates.Of(build, work);
         return [.. reports.Select(report => report.Toolkit is null ? report : Compared(report))];
+
+        LatencyEstimate? Estimated(ValidationSubject subject)
+        {
+            var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == subject.Variant && each.Shape.ToString() == subject.Shape);
+            return estimates.Estimate(work.At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build));
+        }
 
         ValidationReport Compared(ValidationReport report)
         {
-            var estimate = compiled.Find(each => each.Report == report) is { IsMeasured: false } own ? LatencyEstimate.Of(own.Work, [.. measured.Where(pair => pair.Target == own.Target)]) : null;
+            var estimate = report.Subject.OnDevice && report.Figures.ContainsKey(Metric.LatencyP50Ms) ? null : Estimated(report.Subject);
             var before = release?.Variants.FirstOrDefault(variant => variant.Subject.Variant == report.Subject.Variant && variant.Subject.Shape == report.Subject.Shape)?.Toolkit;
             report = reports.Where(other => other.Subject.Backend == Backend.Simulator && other.Subject.Precision == report.Subject.Precision && other.Subject.Shape == report.Subject.Shape)
                 .Aggregate(report, (own, other) => WithOpinion(own, $"our emulation ({other.Subject.Variant})", other));
@@ -65,40 +66,6 @@ public static class ToolkitStage
                 },
             };
         }
-    }
-
-    /// <summary>A validated artifact of the toolkit with a whole compile report.</summary>
-    private sealed record CompiledArtifact(ValidationReport Report, string Target, CompiledWork Work)
-    {
-        public bool IsMeasured => Report.Subject.OnDevice && Report.Figures.GetValueOrDefault(Metric.LatencyP50Ms) > 0;
-    }
-
-    private static List<CompiledArtifact> Compiled(ModelBuild build, IReadOnlyList<ValidationReport> reports) =>
-    [
-        .. from report in reports
-           where report.Toolkit is not null
-           let artifact = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape)
-           let work = CompiledWork.Of(Compile(build.Artifact(artifact.Variant, artifact.Shape)))
-           where work is not null
-           select new CompiledArtifact(report, artifact.Variant.Target, work),
-    ];
-
-    /// <summary>What this run and those before it measured on devices, the last time for each file. It is kept, so that a board refines the estimates of what is built later without one.</summary>
-    private static IReadOnlyList<MeasuredLatency> OnDevice(ModelBuild build, IEnumerable<CompiledArtifact> compiled)
-    {
-        var path = Path.Combine(build.Folder, "latency", "on-device.json");
-        IReadOnlyList<MeasuredLatency> kept = File.Exists(path) ? ReportJson.Read<IReadOnlyList<MeasuredLatency>>(path) : [];
-        MeasuredLatency[] now =
-        [
-            .. compiled.Where(each => each.IsMeasured).Select(each => new MeasuredLatency(
-                each.Report.Subject.Device, each.Target, each.Report.Subject.ArtifactDigest.Sha256, each.Work, each.Report.Figures[Metric.LatencyP50Ms])),
-        ];
-        if (now.Length == 0)
-            return kept;
-        MeasuredLatency[] all = [.. kept.Where(old => !now.Any(each => (each.Source, each.Artifact) == (old.Source, old.Artifact))), .. now];
-        all = all[^Math.Min(all.Length, MostMeasurements)..];
-        ReportJson.Write<IReadOnlyList<MeasuredLatency>>(path, all);
-        return all;
     }
 
     /// <summary>The compile report of an artifact.</summary>

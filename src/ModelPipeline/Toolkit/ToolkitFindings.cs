@@ -1,3 +1,5 @@
+using ModelPipeline.Planning;
+
 namespace ModelPipeline.Toolkit;
 
 /// <summary>What a conversion with the toolkit told besides its file and compile report: content of toolkit.json.</summary>

@@ -66,7 +66,7 @@ public sealed class ManifestErrorTests
     [InlineData("[1, 256]", "[1, 8193]", "22:28: models.tiny.shapes[1][1]: 8193 is not a whole number from 8 to 8192")]
     [InlineData("[1, 256]", "[256]", "22:24: models.tiny.shapes[1]: a list of 1 is not a list of 2")]
     [InlineData("[1, 256]", "[1, 128]", "22:13: models.tiny.shapes: an item is there twice")]
-    [InlineData("[[1, 128], [1, 256]]", "[]", "22:13: models.tiny.shapes: a list of 0 is not a list of 1 to 16")]
+    [InlineData("[[1, 128], [1, 256]]", "[]", "22:13: models.tiny.shapes: a list of 0 is not a list of 1 to 16 shapes such as [[1, 128]], or auto")]
     [InlineData("kendall_tau: { min: 0.9 }", "kendal_tau: { min: 0.9 }", "23:14: models.tiny.gates.kendal_tau: unknown key 'kendal_tau' (did you mean 'kendall_tau'?)")]
     [InlineData("{ min: 0.9 }", "{ min: 0.9, max: 1 }", "23:14: models.tiny.gates.kendall_tau: needs exactly one of min, max, max_drop")]
     [InlineData("{ min: 0.9 }", "{}", "23:14: models.tiny.gates.kendall_tau: needs exactly one of min, max, max_drop")]

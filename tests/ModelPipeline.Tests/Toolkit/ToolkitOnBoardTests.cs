@@ -105,8 +105,8 @@ public sealed class ToolkitOnBoardTests(ToolkitOnBoardRun finished) : IClassFixt
     {
         var (before, after) = (finished.Before.Findings["npu-int8"].Estimate!, finished.After.Findings["npu-int8"].Estimate!);
 
-        Assert.EndsWith("scaled by 1 measured file (models.yaml: 12 ms)", before.Basis);
-        Assert.Matches(@"scaled by 3 measured files \(models\.yaml: 12 ms; board: [\d.]+, [\d.]+ ms\)$", after.Basis);
+        Assert.Equal("by operator, 27 measurements, 1 of them our own on rk3588", before.Basis);
+        Assert.Equal("by operator, 29 measurements, 3 of them our own on rk3588", after.Basis);
         Assert.NotEqual(before.Milliseconds, after.Milliseconds);
         Assert.NotEqual(before.High / before.Low, after.High / after.Low, 1e-3);
         Assert.True(after.Low < after.Milliseconds && after.Milliseconds < after.High);
