@@ -86,10 +86,11 @@ public sealed class ModelRun(ModelBuild build)
     public Task<string?> PackageAsync(StageContext context) => PackageStage.RunAsync(build, All(), routings, context);
 
     /// <summary>Makes the release folder of what was packaged.</summary>
-    /// <returns>The release; null if nothing was packaged.</returns>
+    /// <returns>The release; null if no variant of this run keeps to its gates, and then no release folder of this version is left.</returns>
     public Release? Release(StageContext context)
     {
-        if (All().GroupBy(report => report.Subject.Variant).Any(variant => variant.All(report => report.Holds)))
+        // Without a validation in this run, what was packaged before is what there is.
+        if (Reports.Count == 0 || Reports.GroupBy(report => report.Subject.Variant).Any(variant => variant.All(report => report.Holds)))
             return ReleaseStage.Run(build, context);
         ReleaseFolder.Delete(build.Releases, Publishing.Release.TagOf(Model.Name, Model.Version));
         return null;
