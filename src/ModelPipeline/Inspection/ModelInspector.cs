@@ -21,6 +21,9 @@ internal static class ModelInspector
     /// <summary>RoBERTa's kind keeps rows at the front of its position table; no model keeps more.</summary>
     private const int PositionsAhead = 4;
 
+    /// <summary>Where <c>shapes: auto</c> has no plan yet, a shape that every model takes.</summary>
+    private static readonly InputShape BeforeThePlan = new(1, 32);
+
     /// <returns>What was found, and the source in the form that all stages take (<see cref="SourceGraph"/>).</returns>
     /// <exception cref="PipelineException">Something does not fit; the message has all of it.</exception>
     public static (OnnxModel Source, ModelInspection Inspection) Inspect(InspectionSubject subject, CancellationToken cancellation = default)
@@ -76,7 +79,7 @@ internal static class ModelInspector
     /// <summary>The outputs of one run at the longest shape, on a row without padding.</summary>
     private static IReadOnlyList<OutputShape> Outputs(OnnxModel source, InspectionSubject subject, IReadOnlyList<EmbeddingTable> tables, CancellationToken cancellation)
     {
-        var shape = subject.Model.Shapes.MaxBy(shape => (shape.Sequence, shape.Batch));
+        var shape = subject.Model.Shapes.DefaultIfEmpty(BeforeThePlan).MaxBy(shape => (shape.Sequence, shape.Batch));
         var rows = shape.Batch * shape.Sequence;
         try
         {
