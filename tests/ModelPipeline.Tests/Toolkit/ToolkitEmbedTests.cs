@@ -32,6 +32,8 @@ public sealed class ToolkitEmbedTests : IDisposable
             ("3aed8effbc580bf85b1cfbb7bbba8ead57b517b14e04b2e3304ed54abf14f74e", digest.Sha256),
             ("shapes: [[1, 128]] ", $"latency: {{ requests: 4 }}\n    shapes: [[1, {Tokens}]] "),
             ("      fp16:\n        backend: simulator\n        precision: fp16\n        gates:\n          kendall_tau: { min: 0.999 }", "      npu:\n        backend: rknn\n        precision: fp16\n        toolkit_simulator: true"),
+            ("          ndcg_at_10: { max_drop: 0.01 }\n          kendall_tau: { min: 0.9 }", "          cosine_mean: { min: 0.5 }"),
+            ("          ndcg_at_10: { max_drop: 0.01 }\n          kendall_tau: { min: 0.95 }", "          cosine_mean: { min: 0.5 }"),
             ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}"));
 
         var simulated = await ValidateAsync(toolkit);
