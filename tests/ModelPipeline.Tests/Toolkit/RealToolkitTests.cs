@@ -96,7 +96,8 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
 
         var failure = await Failure(Request(environment, "2.3.2", first, Precision.W8A8) with { Analyse = true, Limits = new() { Time = TimeSpan.FromSeconds(3) } });
 
-        Assert.Matches(@"failed in \w+: the time limit of 3 s was reached; the last that it printed is '[^']+'\.? It hangs", failure);
+        // On a busy machine it has printed nothing by then.
+        Assert.Matches(@"failed in \w+: the time limit of 3 s was reached(; the last that it printed is '.+')?\.? It hangs", failure);
         Assert.Equal(["tiny.rknn.log"], Left());
     }
 
