@@ -3,6 +3,7 @@ using Cake.Common;
 using Cake.Core.Diagnostics;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
+using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;
 using ModelPipeline.Stages;
@@ -28,7 +29,7 @@ internal static class PlanTask
         foreach (var plan in report.Front.Where(plan => plan != report.Best).Take(MostShown).Prepend(report.Best).OfType<ServingPlan>())
         {
             table.AddRow(
-                $"{(plan.Precision == Precision.Fp16 ? "fp16" : "int8")} {plan.ShapesText}", Cores(plan.CorePlan), Short(plan.PassageP50Ms), Short(plan.PassageP95Ms), Short(plan.RequestMs),
+                $"{(plan.Precision == Precision.Fp16 ? "fp16" : "int8")} {plan.ShapesText}", Cores(CorePlan.Named(plan.CorePlan)), Short(plan.PassageP50Ms), Short(plan.PassageP95Ms), Short(plan.RequestMs),
                 Short(plan.RequestP95Ms), Short(plan.DiskMb), Short(plan.MemoryMb), plan.CutShare == 0 ? "0" : plan.CutShare.ToString("0.0%", CultureInfo.InvariantCulture),
                 plan.Cost is { } cost ? cost.Ndcg.ToString("0.000", CultureInfo.InvariantCulture) : "");
         }
@@ -67,15 +68,7 @@ internal static class PlanTask
     private static Table Table(string title, string caption) => new Table().RoundedBorder().Title(Markup.Escape(title)).Caption(Markup.Escape(caption));
 
     /// <summary>Contexts x cores of each.</summary>
-    private static string Cores(string plan) => plan switch
-    {
-        "sequence" => "1 x 1",
-        "cores_0_1_2" => "1 x 3",
-        "three_contexts" => "3 x 1",
-        "cores_0_1" => "1 x 2",
-        "two_contexts" => "2 x 1",
-        var other => other,
-    };
+    private static string Cores(CorePlan plan) => $"{plan.Contexts.Count} x {plan.CoresEach}";
 
     private static string Short(double value) => value.ToString(value >= 10 ? "0" : "0.0", CultureInfo.InvariantCulture);
 }

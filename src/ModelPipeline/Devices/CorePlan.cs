@@ -1,3 +1,4 @@
+using System.Numerics;
 using ModelPipeline.Chips;
 using ModelPipeline.Npu;
 
@@ -34,6 +35,9 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
 
     /// <summary>The plan of that name, of any chip.</summary>
     public static CorePlan Named(string name) => All.Concat(OfTwoCores).First(plan => plan.Name == name);
+
+    /// <summary>Cores that share each context; 1 where the driver chooses.</summary>
+    public int CoresEach => Math.Max(1, BitOperations.PopCount((uint)Contexts[0]));
 
     public override string ToString() => Name;
 }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using ModelPipeline.Chips;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
@@ -40,7 +39,7 @@ public static class PlanStage
         var question = new PlanQuestion(
             tokens, model.Latency.Passages, Candidates(source, tokens),
             [.. variants.Select(variant => variant.Precision).Distinct().OrderBy(precision => precision)],
-            [.. CorePlan.Of(Chip.Named(chip)).Select(plan => new PlannedCores(plan.Name, plan.Contexts.Count, CoresOf(plan)))])
+            [.. CorePlan.Of(Chip.Named(chip)).Select(plan => new PlannedCores(plan.Name, plan.Contexts.Count, plan.CoresEach))])
         {
             OneFile = variants.All(variant => variant.CanShareFile),
             MostShapes = MostShapes,
@@ -105,9 +104,6 @@ public static class PlanStage
         var steps = Math.Min((tokens.Max() + Step - 1) / Step, (int)Math.Min(positions / Step, int.MaxValue));
         return [.. Enumerable.Range(1, Math.Max(1, steps)).Select(step => step * Step)];
     }
-
-    /// <summary>That share a context.</summary>
-    private static int CoresOf(CorePlan plan) => Math.Max(1, BitOperations.PopCount((uint)plan.Contexts[0]));
 
     /// <summary>What cutting at the largest shape of each plan costs fp32's ranking, by its tokens.</summary>
     private static async Task<Dictionary<int, CutCost>> CostsAsync(ModelBuild build, PlanReport report, ScoringOrder order, int[] tokens, StageContext context)
