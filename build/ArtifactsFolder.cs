@@ -18,7 +18,9 @@ internal static class ArtifactsFolder
             if (File.Exists(part))
             {
                 throw new PipelineException(
-                    $"--artifacts={option}: {part} is a file, where a folder is expected; name another place", PipelineException.ConfigurationError);
+                    $"--artifacts={option}: {part} is a file, where a folder is expected; name another place",
+                    PipelineException.ConfigurationError
+                );
             }
         }
         return folder;

@@ -18,37 +18,74 @@ public sealed class BuildContext : FrostingContext
 {
     private readonly RunState run;
 
-    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run) : this(context, engine.RegisterTask, run)
-    {
-    }
+    public BuildContext(ICakeContext context, ICakeEngine engine, RunState run)
+        : this(context, engine.RegisterTask, run) { }
 
     /// <param name="context">Cake's.</param>
     /// <param name="task">Makes a task of Cake's engine.</param>
     /// <param name="run">This run.</param>
-    internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run) : base(context)
+    internal BuildContext(ICakeContext context, Func<string, CakeTaskBuilder> task, RunState run)
+        : base(context)
     {
         this.run = run;
         try
         {
             Artifacts = ArtifactsFolder.PathOf(context.Argument("artifacts", "artifacts"));
             run.Artifacts = Artifacts;
-            var overrides = ManifestOverrides.FromArguments(name => context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value : context.Arguments.HasArgument(name) ? "" : null)
+            var overrides = ManifestOverrides
+                .FromArguments(name =>
+                    context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value
+                    : context.Arguments.HasArgument(name) ? ""
+                    : null
+                )
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
-            Manifest = FrozenPlan.Applied(ModelsYaml.Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable).OnDevice(context.Argument<string?>("device", null)));
+            Manifest = FrozenPlan.Applied(
+                ModelsYaml
+                    .Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable)
+                    .OnDevice(context.Argument<string?>("device", null))
+            );
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
-                Manifest, new SourceFetcher(SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with { Offline = context.HasArgument("offline") }), context.HasArgument("locked"));
-            Declared = context.HasArgument("model") || context.HasArgument("variant")
-                ? Manifest with { Models = Selected, Devices = Manifest.Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key)).ToDictionary() }
-                : Manifest;
-            LastRelease = context.Argument<string?>("compare-with", null) is { } folder ? PackageCheck.Verify<PackageManifest>(folder) : null;
-            Runs = Manifest.Models.ToDictionary(model => model.Name, model => new ModelRun(new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources) { KeepScratch = context.HasArgument("keep-scratch") }));
+                Manifest,
+                new SourceFetcher(
+                    SourceSettings.FromEnvironment(Environment.GetEnvironmentVariable) with
+                    {
+                        Offline = context.HasArgument("offline"),
+                    }
+                ),
+                context.HasArgument("locked")
+            );
+            Declared =
+                context.HasArgument("model") || context.HasArgument("variant")
+                    ? Manifest with
+                    {
+                        Models = Selected,
+                        Devices = Manifest
+                            .Devices.Where(device => Selected.Any(model => model.Validation.Device == device.Key))
+                            .ToDictionary(),
+                    }
+                    : Manifest;
+            LastRelease = context.Argument<string?>("compare-with", null) is { } folder
+                ? PackageCheck.Verify<PackageManifest>(folder)
+                : null;
+            Runs = Manifest.Models.ToDictionary(
+                model => model.Name,
+                model => new ModelRun(
+                    new ModelBuild(Manifest, Selected.FirstOrDefault(selected => selected.Name == model.Name) ?? model, Artifacts, Sources)
+                    {
+                        KeepScratch = context.HasArgument("keep-scratch"),
+                    }
+                )
+            );
             var targets = TargetNames.OfClasses().ToList();
-            StageTasks.Register(name =>
-            {
-                targets.Add(name);
-                return task(name);
-            }, this);
+            StageTasks.Register(
+                name =>
+                {
+                    targets.Add(name);
+                    return task(name);
+                },
+                this
+            );
             TargetNames.Require(context.Arguments.GetArguments("target") ?? [], targets);
         }
         catch (PipelineException e)
@@ -62,7 +99,8 @@ public sealed class BuildContext : FrostingContext
     /// <summary>Models and variants that the plain targets build.</summary>
     public IReadOnlyList<ModelSpec> Selected { get; }
 
-    /// <summary>The manifest with the models and variants that were asked for and the devices they are validated on, or with all of them.</summary>
+    /// <summary>The manifest with the models and variants that were asked for and the devices they are validated on, or with all of
+    /// them.</summary>
     public ModelsManifest Declared { get; }
 
     /// <summary>Manifest of the package to compare compile reports with; null if none was named.</summary>
@@ -86,19 +124,34 @@ public sealed class BuildContext : FrostingContext
     public List<string> Outputs { get; } = [];
 
     /// <summary>Runs a stage under a progress display.</summary>
-    public Task StageAsync(Func<StageContext, Task> stage) => StageAsync(async context =>
-    {
-        await stage(context);
-        return true;
-    });
+    public Task StageAsync(Func<StageContext, Task> stage) =>
+        StageAsync(async context =>
+        {
+            await stage(context);
+            return true;
+        });
 
     /// <inheritdoc cref="StageAsync(Func{StageContext, Task})"/>
     public async Task<T> StageAsync<T>(Func<StageContext, Task<T>> stage)
     {
         await run.EnterAsync(Artifacts);
         var result = default(T)!;
-        await ProgressDisplay.RunAsync(this, async progress =>
-            result = await Task.Run(() => stage(new StageContext(progress, line => Log.Information("{0}", line), line => Log.Warning("{0}", line), run.Cancellation)), run.Cancellation));
+        await ProgressDisplay.RunAsync(
+            this,
+            async progress =>
+                result = await Task.Run(
+                    () =>
+                        stage(
+                            new StageContext(
+                                progress,
+                                line => Log.Information("{0}", line),
+                                line => Log.Warning("{0}", line),
+                                run.Cancellation
+                            )
+                        ),
+                    run.Cancellation
+                )
+        );
         return result;
     }
 

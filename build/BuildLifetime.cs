@@ -8,14 +8,18 @@ using ModelPipeline.Stages;
 
 namespace Build;
 
-/// <summary>Begins a run: builds learn what will be validated. Ends it: the summary, and the exit code where an error or a gate decides it.</summary>
+/// <summary>Begins a run: builds learn what will be validated. Ends it: the summary, and the exit code where an error or a gate decides
+/// it.</summary>
 public sealed class BuildLifetime(RunState run) : FrostingLifetime<BuildContext>
 {
     public override void Setup(BuildContext context, ISetupContext info)
     {
         var tasks = info.TasksToExecute.Select(task => task.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
         foreach (var build in context.Runs.Values.Select(each => each.Build))
-            build.ToValidate = build.Model.Variants.Select(variant => variant.Name).Where(name => tasks.Contains($"Validate:{build.Model.Name}:{name}")).ToHashSet();
+            build.ToValidate = build
+                .Model.Variants.Select(variant => variant.Name)
+                .Where(name => tasks.Contains($"Validate:{build.Model.Name}:{name}"))
+                .ToHashSet();
     }
 
     public override void Teardown(BuildContext context, ITeardownContext info)

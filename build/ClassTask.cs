@@ -33,8 +33,9 @@ internal static class ClassTask
         if (Overrides(nameof(IFrostingTask.Finally)))
             builder.Finally(() => instance.Finally(context));
 
-        bool Overrides(string name) => type.GetMethods(BindingFlags.Instance | BindingFlags.Public)
-            .Any(method => method.Name == name && method.GetBaseDefinition().DeclaringType != method.DeclaringType);
+        bool Overrides(string name) =>
+            type.GetMethods(BindingFlags.Instance | BindingFlags.Public)
+                .Any(method => method.Name == name && method.GetBaseDefinition().DeclaringType != method.DeclaringType);
     }
 
     public static string NameOf(Type type) => type.GetCustomAttribute<TaskNameAttribute>()?.Name ?? type.Name;

@@ -10,7 +10,8 @@ namespace Build;
 /// </summary>
 internal static class CommandLine
 {
-    /// <summary>Refuses what this host does not know, and options without the value that they need or with one that they do not take.</summary>
+    /// <summary>Refuses what this host does not know, and options without the value that they need or with one that they do not
+    /// take.</summary>
     /// <param name="arguments">As the host was started with.</param>
     /// <exception cref="PipelineException">Exit code 2; names the argument, and the nearest that there is.</exception>
     public static void Check(IReadOnlyList<string> arguments)
@@ -29,11 +30,13 @@ internal static class CommandLine
 
     /// <summary>The same for what Cake has read already: in a script, whose arguments are Cake's to read.</summary>
     /// <exception cref="PipelineException">As above.</exception>
-    public static void Check(ICakeArguments arguments) => Check([
-        .. from argument in arguments.GetArguments()
-           from value in argument.Value
-           let name = "--" + argument.Key
-           select (Option.Named(name) ?? throw Unknown(name, name), (string?)value)]);
+    public static void Check(ICakeArguments arguments) =>
+        Check([
+            .. from argument in arguments.GetArguments()
+            from value in argument.Value
+            let name = "--" + argument.Key
+            select (Option.Named(name) ?? throw Unknown(name, name), (string?)value),
+        ]);
 
     private static void Check(IReadOnlyList<(Option Option, string? Value)> given)
     {
@@ -54,8 +57,13 @@ internal static class CommandLine
             throw Wrong($"{twice.Key} was given more than once: {string.Join(", ", twice.Select(each => each.Value))}");
         var targets = given.Where(each => each.Option.Name == "--target").Select(each => each.Value!);
         if (given.Any(each => each.Option.Name == "--dry-run") && !IsPublish(targets))
-            throw Wrong("--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run");
-        if (given.Any(each => each.Option.Name == "--from") && !targets.DefaultIfEmpty("Default").All(target => target.Equals("Plan", StringComparison.OrdinalIgnoreCase)))
+            throw Wrong(
+                "--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run"
+            );
+        if (
+            given.Any(each => each.Option.Name == "--from")
+            && !targets.DefaultIfEmpty("Default").All(target => target.Equals("Plan", StringComparison.OrdinalIgnoreCase))
+        )
             throw Wrong("--from names what --target=Plan estimates, and is for nothing else");
     }
 
@@ -71,9 +79,10 @@ internal static class CommandLine
     private static bool IsValue(Option option, string argument) =>
         !argument.StartsWith('-') && (!option.ValueIsOptional || argument is "0" or "1" or "true" or "false");
 
-    private static PipelineException Unknown(string argument, string name) => argument.StartsWith('-')
-        ? Wrong($"there is no option {name}{Spelling.Suggest(name, Option.Names)}; --help lists them")
-        : Wrong($"'{argument}' is not an option; what to make is named with --target={argument}");
+    private static PipelineException Unknown(string argument, string name) =>
+        argument.StartsWith('-')
+            ? Wrong($"there is no option {name}{Spelling.Suggest(name, Option.Names)}; --help lists them")
+            : Wrong($"'{argument}' is not an option; what to make is named with --target={argument}");
 
     private static PipelineException Wrong(string message) => new(message, PipelineException.ConfigurationError);
 }

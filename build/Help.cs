@@ -14,7 +14,8 @@ internal static class Help
             var script = OperatingSystem.IsWindows() ? "build.cmd" : "./build.sh";
             // A published host is started by its own name, one in the source tree by the script.
             var program = Path.GetFileNameWithoutExtension(Environment.ProcessPath) is { } name and not "dotnet" ? name : script;
-            var text = new StringBuilder($"""
+            var text = new StringBuilder(
+                $"""
                 Usage: {program} [OPTIONS]
 
                     {program}
@@ -23,15 +24,19 @@ internal static class Help
 
                 OPTIONS:
 
-                """);
+                """
+            );
             foreach (var option in Option.All)
                 text.Append(Line(option));
-            return text.Append("""
+            return text.Append(
+                    """
 
-                TARGETS: Default, Update, Plan, Latency, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release,
-                    Publish, Provision, Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8.
-                    --tree shows how they depend on each other, --description what they do.
-                """).ToString();
+                    TARGETS: Default, Update, Plan, Latency, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide, Package, Release,
+                        Publish, Provision, Doctor, Test, Clean, and each stage of one model or variant, such as Quantize:tiny-reranker:int8.
+                        --tree shows how they depend on each other, --description what they do.
+                    """
+                )
+                .ToString();
         }
     }
 

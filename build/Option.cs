@@ -28,12 +28,16 @@ internal sealed record Option(string Name, string Text)
     [
         new("--target", "What to make (default: Default); may be given several times")
         {
-            Aliases = ["-t", "--Target"], Value = "NAME", IsRepeatable = true,
+            Aliases = ["-t", "--Target"],
+            Value = "NAME",
+            IsRepeatable = true,
         },
         new("--working", "Working directory") { Aliases = ["-w"], Value = "PATH" },
         new("--verbosity", "How much is logged: quiet, minimal, normal, verbose or diagnostic")
         {
-            Aliases = ["-v"], Value = "LEVEL", Values = ["quiet", "minimal", "normal", "verbose", "diagnostic", "q", "m", "n", "v", "d"],
+            Aliases = ["-v"],
+            Value = "LEVEL",
+            Values = ["quiet", "minimal", "normal", "verbose", "diagnostic", "q", "m", "n", "v", "d"],
         },
         new("--description", "Lists the targets with their descriptions")
         {
@@ -46,7 +50,6 @@ internal sealed record Option(string Name, string Text)
         new("--version", "Shows the version") { Aliases = ["--ver"] },
         new("--info", "Shows the version, and more of Cake's"),
         new("--help", "Shows this") { Aliases = ["-h"] },
-
         new("--model", "Only this model of models.yaml (default: those with default: true)") { Value = "NAME" },
         new("--variant", "Only this variant") { Value = "NAME" },
         new("--device", "Validate on this device; with --target=Clean: delete what is on it, too") { Value = "NAME" },
@@ -63,7 +66,10 @@ internal sealed record Option(string Name, string Text)
         Again("--measure-again", "Measure latency again", "MEASURE_AGAIN"),
         new("--compare-with", "Package of the last release: reports say what has changed in compile reports since") { Value = "PATH" },
         new("--keep-scratch", "Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact"),
-        new("--from", "With --target=Plan: estimate this model by its config.json alone; hf:owner/name, a folder or a file") { Value = "MODEL" },
+        new("--from", "With --target=Plan: estimate this model by its config.json alone; hf:owner/name, a folder or a file")
+        {
+            Value = "MODEL",
+        },
         new("--to", "Publish to a folder instead of GitHub") { Value = "PATH" },
         new("--draft", "Publish complete and checked, but not shown to readers"),
         new("--dry-run", "With --target=Publish: only tell what it would do"),
@@ -77,17 +83,35 @@ internal sealed record Option(string Name, string Text)
     /// <summary>Settings of Cake's that its command line takes as options, in any case.</summary>
     private static readonly string[] CakeSettings =
     [
-        "--settings_skipverification", "--settings_skippackageversioncheck", "--settings_nomonocoersion",
-        "--settings_showprocesscommandline", "--settings_enablescriptcache", "--settings_usespectreconsoleforconsoleoutput",
-        "--paths_tools", "--paths_addins", "--paths_modules", "--paths_cache", "--recompile",
-        "--nuget_source", "--nuget_useinprocessclient", "--nuget_loaddependencies", "--nuget_configfile",
+        "--settings_skipverification",
+        "--settings_skippackageversioncheck",
+        "--settings_nomonocoersion",
+        "--settings_showprocesscommandline",
+        "--settings_enablescriptcache",
+        "--settings_usespectreconsoleforconsoleoutput",
+        "--paths_tools",
+        "--paths_addins",
+        "--paths_modules",
+        "--paths_cache",
+        "--recompile",
+        "--nuget_source",
+        "--nuget_useinprocessclient",
+        "--nuget_loaddependencies",
+        "--nuget_configfile",
     ];
 
     /// <summary>The option of this name or alias; null if there is none.</summary>
     public static Option? Named(string name) =>
         All.FirstOrDefault(option => option.Name == name || option.Aliases.Contains(name))
-        ?? (CakeSettings.Contains(name, StringComparer.OrdinalIgnoreCase) ? new(name, "") { Value = "VALUE", ValueIsOptional = true } : null);
+        ?? (
+            CakeSettings.Contains(name, StringComparer.OrdinalIgnoreCase) ? new(name, "") { Value = "VALUE", ValueIsOptional = true } : null
+        );
 
     private static Option Again(string name, string text, string variable) =>
-        new(name, text) { Value = "0|1", ValueIsOptional = true, Variable = variable };
+        new(name, text)
+        {
+            Value = "0|1",
+            ValueIsOptional = true,
+            Variable = variable,
+        };
 }

@@ -7,6 +7,7 @@ using Spectre.Console;
 
 if (Environment.GetEnvironmentVariable("CI") == "true" || Console.IsOutputRedirected)
     Environment.SetEnvironmentVariable("NO_COLOR", "1");
+
 // A log has no width: wide enough that the summary's cells are never broken.
 if (Console.IsOutputRedirected)
     AnsiConsole.Profile.Width = 120;

@@ -14,10 +14,18 @@ internal static class ProgressDisplay
             ? BarsAsync(work)
             : work(new Lines(context));
 
-    private static Task BarsAsync(Func<IProgress<StageProgress>, Task> work) => AnsiConsole.Progress()
-        .AutoClear(true)
-        .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(), new SpinnerColumn())
-        .StartAsync(display => work(new Bars(display)));
+    private static Task BarsAsync(Func<IProgress<StageProgress>, Task> work) =>
+        AnsiConsole
+            .Progress()
+            .AutoClear(true)
+            .Columns(
+                new TaskDescriptionColumn { Alignment = Justify.Left },
+                new ProgressBarColumn(),
+                new PercentageColumn(),
+                new RemainingTimeColumn(),
+                new SpinnerColumn()
+            )
+            .StartAsync(display => work(new Bars(display)));
 
     private sealed class Bars(ProgressContext display) : IProgress<StageProgress>
     {
@@ -48,7 +56,13 @@ internal static class ProgressDisplay
                 if (value.Total == 0 || DateTime.UtcNow - last < PlainInterval)
                     return;
                 last = DateTime.UtcNow;
-                context.Log.Information("{0}: {1} of {2} ({3:P0})", value.Activity, value.Done, value.Total, (double)value.Done / value.Total);
+                context.Log.Information(
+                    "{0}: {1} of {2} ({3:P0})",
+                    value.Activity,
+                    value.Done,
+                    value.Total,
+                    (double)value.Done / value.Total
+                );
             }
         }
     }

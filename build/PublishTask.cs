@@ -27,7 +27,10 @@ internal static class PublishTask
 
     private static async Task ToGitHubAsync(BuildContext context, Release release, string source, ReleaseSpec? declared)
     {
-        var extent = context.HasArgument("dry-run") ? PublishExtent.DryRun : context.HasArgument("draft") ? PublishExtent.Draft : PublishExtent.Release;
+        var extent =
+            context.HasArgument("dry-run") ? PublishExtent.DryRun
+            : context.HasArgument("draft") ? PublishExtent.Draft
+            : PublishExtent.Release;
         var publisher = new GitHubPublisher(GitHubRepository.Resolve(declared, Environment.GetEnvironmentVariable));
         var outcome = await context.StageAsync(stage => publisher.PublishAsync(release, source, extent, stage));
         if (extent == PublishExtent.DryRun)
@@ -49,7 +52,9 @@ internal static class PublishTask
             context.Log.Information("{0}: would write {1} files to {2}", release.Tag, release.Files.Count, folder);
             return;
         }
-        var written = await context.StageAsync(stage => Task.FromResult(ReleaseFolder.Write(release, source, root, progress: stage.Progress, cancellation: stage.Cancellation)));
+        var written = await context.StageAsync(stage =>
+            Task.FromResult(ReleaseFolder.Write(release, source, root, progress: stage.Progress, cancellation: stage.Cancellation))
+        );
         context.Log.Information("{0}", written ? $"{folder} is published" : $"{folder} was published before, with the same bytes");
         context.Outputs.Add(folder);
     }

@@ -7,6 +7,7 @@ namespace Build;
 public sealed class RunState : IDisposable
 {
     private const int Interrupted = 130;
+
     /// <summary>What does not stop by itself within this time is stopped with the process.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1.5);
 
@@ -14,7 +15,11 @@ public sealed class RunState : IDisposable
     private readonly PosixSignalRegistration[] signals;
     private WorkFolder? folder;
 
-    public RunState() => signals = [PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt)];
+    public RunState() =>
+        signals = [
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt),
+            PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt),
+        ];
 
     public CancellationToken Cancellation => cancellation.Token;
 
@@ -41,11 +46,15 @@ public sealed class RunState : IDisposable
         signal.Cancel = true;
         ExitCode = Interrupted;
         cancellation.Cancel();
-        _ = Task.Delay(Grace).ContinueWith(_ =>
-        {
-            if (Artifacts is not null)
-                AtomicFile.DeleteUnfinished(Artifacts);
-            Environment.Exit(Interrupted);
-        }, TaskScheduler.Default);
+        _ = Task.Delay(Grace)
+            .ContinueWith(
+                _ =>
+                {
+                    if (Artifacts is not null)
+                        AtomicFile.DeleteUnfinished(Artifacts);
+                    Environment.Exit(Interrupted);
+                },
+                TaskScheduler.Default
+            );
     }
 }

@@ -27,7 +27,9 @@ public static class ScriptTasks
         }
         var run = new RunState();
         var build = new BuildContext(context, task, run);
-        foreach (var type in typeof(ScriptTasks).Assembly.GetTypes().Where(type => type.GetCustomAttribute<TaskNameAttribute>() is not null))
+        foreach (
+            var type in typeof(ScriptTasks).Assembly.GetTypes().Where(type => type.GetCustomAttribute<TaskNameAttribute>() is not null)
+        )
             ClassTask.Register(task, build, type);
         teardown(ended =>
         {
@@ -41,6 +43,9 @@ public static class ScriptTasks
     {
         var folder = Path.GetDirectoryName(typeof(ScriptTasks).Assembly.Location)! + Path.DirectorySeparatorChar;
         AppContext.SetData("APP_CONTEXT_BASE_DIRECTORY", folder);
-        AppContext.SetData("NATIVE_DLL_SEARCH_DIRECTORIES", Path.Combine(folder, "runtimes", RuntimeInformation.RuntimeIdentifier, "native"));
+        AppContext.SetData(
+            "NATIVE_DLL_SEARCH_DIRECTORIES",
+            Path.Combine(folder, "runtimes", RuntimeInformation.RuntimeIdentifier, "native")
+        );
     }
 }

@@ -9,7 +9,8 @@ using ModelPipeline.Stages;
 namespace Build;
 
 /// <summary>
-/// The tasks that models.yaml declares: <c>Stage:model[:variant]</c> for everything in it, and the plain <c>Stage</c>, which depends on those
+/// The tasks that models.yaml declares: <c>Stage:model[:variant]</c> for everything in it, and the plain <c>Stage</c>, which depends on
+/// those
 /// of the selected models and variants.
 /// </summary>
 internal static class StageTasks
@@ -20,9 +21,15 @@ internal static class StageTasks
             Register(task, context, run);
         Plain("Fetch", "Downloads or verifies sources", model => [$"Fetch:{model.Name}"]);
         if (context.HasArgument("from"))
-            task("Plan").Description("Estimates latency and size of a model by its config.json").Does(() => PlanTask.FromConfigAsync(context));
+            task("Plan")
+                .Description("Estimates latency and size of a model by its config.json")
+                .Does(() => PlanTask.FromConfigAsync(context));
         else
-            Plain("Plan", "Finds the shapes that serve the corpus best, estimated before anything is built", model => [$"Plan:{model.Name}"]);
+            Plain(
+                "Plan",
+                "Finds the shapes that serve the corpus best, estimated before anything is built",
+                model => [$"Plan:{model.Name}"]
+            );
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
         Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
@@ -32,7 +39,9 @@ internal static class StageTasks
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
         Plain("Release", "Makes release folders of what may be published", model => [$"Release:{model.Name}"]);
         Plain("Publish", "Publishes releases on GitHub, or to a folder", model => [$"Publish:{model.Name}"]);
-        task("Default").Description("Releases every model of models.yaml that has default: true, to artifacts/release").IsDependentOn("Release");
+        task("Default")
+            .Description("Releases every model of models.yaml that has default: true, to artifacts/release")
+            .IsDependentOn("Release");
 
         void Plain(string stage, string description, Func<ModelSpec, IEnumerable<string>> tasks) =>
             task(stage).Description(description).IsDependentOn(context.Selected.SelectMany(tasks));
@@ -42,34 +51,48 @@ internal static class StageTasks
     {
         var model = run.Build.Model;
         Task("Fetch", $"Source and vocabulary of {model.Name}").Does(() => context.StageAsync(run.FetchAsync));
-        Task("Plan", $"Shapes for the corpus of {model.Name}").IsDependentOn($"Fetch:{model.Name}").Does(() => PlanTask.RunAsync(context, run.Build));
-        Task("Prepare", $"Static graphs of {model.Name}").IsDependentOn($"Fetch:{model.Name}").Does(() => context.StageAsync(run.PrepareAsync));
-        Task("Calibrate", $"Calibration sets of {model.Name}").IsDependentOn($"Prepare:{model.Name}")
+        Task("Plan", $"Shapes for the corpus of {model.Name}")
+            .IsDependentOn($"Fetch:{model.Name}")
+            .Does(() => PlanTask.RunAsync(context, run.Build));
+        Task("Prepare", $"Static graphs of {model.Name}")
+            .IsDependentOn($"Fetch:{model.Name}")
+            .Does(() => context.StageAsync(run.PrepareAsync));
+        Task("Calibrate", $"Calibration sets of {model.Name}")
+            .IsDependentOn($"Prepare:{model.Name}")
             .Does(() => context.StageAsync(run.CalibrateAsync));
         foreach (var variant in model.Variants)
         {
             Task("Quantize", $"{variant.Precision} by {variant.Backend} for {variant.Platform}".ToLowerInvariant(), variant)
-                .IsDependentOn($"Calibrate:{model.Name}").Does(() => context.StageAsync(stage => run.QuantizeAsync(variant, stage)));
+                .IsDependentOn($"Calibrate:{model.Name}")
+                .Does(() => context.StageAsync(stage => run.QuantizeAsync(variant, stage)));
             Task("Validate", $"Figures and gates of {variant.Name}", variant)
-                .IsDependentOn($"Quantize:{model.Name}:{variant.Name}").Does(() => context.StageAsync(stage => run.ValidateAsync(variant, stage)));
+                .IsDependentOn($"Quantize:{model.Name}:{variant.Name}")
+                .Does(() => context.StageAsync(stage => run.ValidateAsync(variant, stage)));
         }
         Task("Measure", $"Latency of {model.Name} on {model.Validation.Device}")
-            .IsDependentOn(model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}")).Does(() => context.StageAsync(run.MeasureAsync));
+            .IsDependentOn(model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"))
+            .Does(() => context.StageAsync(run.MeasureAsync));
         Task("Validate", $"Judges the gates of {model.Name}")
             .IsDependentOn([.. model.Variants.Select(variant => $"Validate:{model.Name}:{variant.Name}"), $"Measure:{model.Name}"])
             .Does(async () => context.Outputs.Add(await context.StageAsync(stage => run.ValidateAsync(context.LastRelease, stage))));
-        Task("Decide", $"production.env and decision.json of {model.Name}").IsDependentOn($"Validate:{model.Name}")
+        Task("Decide", $"production.env and decision.json of {model.Name}")
+            .IsDependentOn($"Validate:{model.Name}")
             .Does(() => Log(context, run.Build, run.Decide()));
-        Task("Package", $"Folder and archive of {model.Name}").IsDependentOn($"Decide:{model.Name}")
+        Task("Package", $"Folder and archive of {model.Name}")
+            .IsDependentOn($"Decide:{model.Name}")
             .Does(async () =>
             {
                 if (await context.StageAsync(run.PackageAsync) is { } folder)
                     context.Outputs.AddRange([folder, folder + ".tar.gz"]);
             });
-        Task("Release", $"Release folder of {model.Name}").IsDependentOn($"Package:{model.Name}")
+        Task("Release", $"Release folder of {model.Name}")
+            .IsDependentOn($"Package:{model.Name}")
             .Does(async () =>
             {
-                if (await context.StageAsync(stage => System.Threading.Tasks.Task.FromResult(run.Release(stage))) is { Refusal: null } release)
+                if (
+                    await context.StageAsync(stage => System.Threading.Tasks.Task.FromResult(run.Release(stage))) is
+                    { Refusal: null } release
+                )
                     context.Outputs.Add(ReleaseFolder.PathOf(run.Build.Releases, release.Tag));
             });
         Task("Publish", $"Publishes {model.Name}").IsDependentOn($"Release:{model.Name}").Does(() => PublishTask.RunAsync(context, run));
@@ -81,7 +104,11 @@ internal static class StageTasks
     private static void Log(BuildContext context, ModelBuild build, ProductionDecision decision)
     {
         context.Outputs.Add(Path.Combine(build.Folder, DecideStage.EnvironmentName));
-        context.Log.Information("{0}: {1}", decision.Model, decision.Winner ?? $"the CPU serves{(decision.Serve is null ? "" : $" {decision.Serve}")}");
+        context.Log.Information(
+            "{0}: {1}",
+            decision.Model,
+            decision.Winner ?? $"the CPU serves{(decision.Serve is null ? "" : $" {decision.Serve}")}"
+        );
         foreach (var verdict in decision.Variants)
             context.Log.Information("  {0} {1}: {2}", verdict.Variant, verdict.Shape, string.Join("; ", verdict.Reasons));
     }

@@ -21,7 +21,10 @@ internal static class Summary
     private static void Print(BuildContext context, ModelTask task, IReadOnlyList<ValidationReport> reports)
     {
         var inToolkit = reports.Any(report => report.Subject.InToolkit) ? "tk: scored by the toolkit's simulator. " : "";
-        var table = new Table().RoundedBorder().Title("Summary").Caption($"sim: by the simulator, no NPU involved. {inToolkit}open: needs a device.");
+        var table = new Table()
+            .RoundedBorder()
+            .Title("Summary")
+            .Caption($"sim: by the simulator, no NPU involved. {inToolkit}open: needs a device.");
         table.AddColumn("Variant", column => column.NoWrap());
         Metric[] headline = [.. task.Headline.Take(2).Select(Metric.Named)];
         foreach (var name in new[] { "MB", "x fp32", headline[0].Brief, headline[1].Brief, "p50 ms" })
@@ -51,28 +54,44 @@ internal static class Summary
                 table.AddRow($"  {name}", "", "", headline[0].Format(figure), "", "", "");
         }
 
-        void Row(string name, IReadOnlyDictionary<string, double> figures, IReadOnlyDictionary<string, double> reference, string latency, string gates)
+        void Row(
+            string name,
+            IReadOnlyDictionary<string, double> figures,
+            IReadOnlyDictionary<string, double> reference,
+            string latency,
+            string gates
+        )
         {
             var share = (figures[Metric.SizeMb] / reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
-            table.AddRow(name, Show(figures, Metric.SizeMb), share, Show(figures, headline[0].Name), Show(figures, headline[1].Name), latency, gates);
+            table.AddRow(
+                name,
+                Show(figures, Metric.SizeMb),
+                share,
+                Show(figures, headline[0].Name),
+                Show(figures, headline[1].Name),
+                latency,
+                gates
+            );
         }
     }
 
     /// <summary>fp32's figures with those of its own ranking, which embedders are not compared by.</summary>
-    private static IReadOnlyDictionary<string, double> Ranked(ValidationReport fp32) => fp32.Baselines?.Fp32 is { } ndcg
-        ? new Dictionary<string, double>(fp32.Reference) { [Metric.NdcgAt10] = ndcg }
-        : fp32.Reference;
+    private static IReadOnlyDictionary<string, double> Ranked(ValidationReport fp32) =>
+        fp32.Baselines?.Fp32 is { } ndcg ? new Dictionary<string, double>(fp32.Reference) { [Metric.NdcgAt10] = ndcg } : fp32.Reference;
 
     private static string Show(IReadOnlyDictionary<string, double> figures, string metric) =>
         figures.TryGetValue(metric, out var figure) ? Metric.Named(metric).Format(figure) : "-";
 
-    /// <summary>Marked with who gave the figures of the row where no device did: our simulator, or the toolkit's, which times nothing.</summary>
-    private static string Latency(BuildContext context, ValidationReport report) => report.Subject.InToolkit ? "tk" :
-        context.Runs[report.Subject.Model].Latency?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
+    /// <summary>Marked with who gave the figures of the row where no device did: our simulator, or the toolkit's, which times
+    /// nothing.</summary>
+    private static string Latency(BuildContext context, ValidationReport report) =>
+        report.Subject.InToolkit ? "tk"
+        : context.Runs[report.Subject.Model].Latency?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
             ? Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "")
-            : "-";
+        : "-";
 
-    /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed run.</summary>
+    /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed
+    /// run.</summary>
     private static string Gates(ValidationReport report)
     {
         var passed = report.Gates.Count(gate => gate.Result == GateResult.Passed);

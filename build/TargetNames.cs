@@ -19,7 +19,8 @@ internal static class TargetNames
         {
             throw new PipelineException(
                 $"The target '{unknown}' was not found{Spelling.Suggest(unknown, known)}. --description lists all targets.",
-                PipelineException.ConfigurationError);
+                PipelineException.ConfigurationError
+            );
         }
     }
 }

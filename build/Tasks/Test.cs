@@ -39,16 +39,26 @@ public sealed class Test : FrostingTask<BuildContext>
         if (Directory.Exists(results))
             Directory.Delete(results, recursive: true);
         Directory.CreateDirectory(results);
-        context.DotNetBuild(Path.Combine(root, Solution), new DotNetBuildSettings
-        {
-            WorkingDirectory = root,
-            Configuration = Configuration,
-            NoLogo = true,
-            Verbosity = DotNetVerbosity.Quiet,
-            MSBuildSettings = new DotNetMSBuildSettings { ConsoleLoggerSettings = new MSBuildLoggerSettings { SummaryOutputLevel = MSBuildLoggerOutputLevel.ErrorsOnly } },
-        });
+        context.DotNetBuild(
+            Path.Combine(root, Solution),
+            new DotNetBuildSettings
+            {
+                WorkingDirectory = root,
+                Configuration = Configuration,
+                NoLogo = true,
+                Verbosity = DotNetVerbosity.Quiet,
+                MSBuildSettings = new DotNetMSBuildSettings
+                {
+                    ConsoleLoggerSettings = new MSBuildLoggerSettings { SummaryOutputLevel = MSBuildLoggerOutputLevel.ErrorsOnly },
+                },
+            }
+        );
         var failed = false;
-        foreach (var project in Directory.EnumerateFiles(Path.Combine(root, "tests"), "*.Tests.csproj", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        foreach (
+            var project in Directory
+                .EnumerateFiles(Path.Combine(root, "tests"), "*.Tests.csproj", SearchOption.AllDirectories)
+                .Order(StringComparer.Ordinal)
+        )
         {
             var name = Path.GetFileNameWithoutExtension(project);
             var assembly = Path.Combine(Path.GetDirectoryName(project)!, "bin", Configuration, "net10.0", name + ".dll");
@@ -59,9 +69,26 @@ public sealed class Test : FrostingTask<BuildContext>
             context.Log.Information("No fuzzing: that needs CI=true and clang++ (Debian, Ubuntu: apt-get install clang).");
         foreach (var preset in fuzz ? [.. NativePresets, FuzzPreset] : NativePresets)
         {
-            failed |= !(Runs("cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot(root))
-                && Runs("cmake", "--build", Path.Combine("artifacts", "native", preset), "--parallel", Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture))
-                && Runs("ctest", "--test-dir", Path.Combine("artifacts", "native", preset), "--output-on-failure", "--repeat", "until-pass:2", "--output-junit", Path.Combine(results, $"native-{preset}.xml")));
+            failed |= !(
+                Runs("cmake", "-S", "native", "--preset", preset, "-DONNXRUNTIME_ROOT=" + OnnxRuntimeRoot(root))
+                && Runs(
+                    "cmake",
+                    "--build",
+                    Path.Combine("artifacts", "native", preset),
+                    "--parallel",
+                    Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture)
+                )
+                && Runs(
+                    "ctest",
+                    "--test-dir",
+                    Path.Combine("artifacts", "native", preset),
+                    "--output-on-failure",
+                    "--repeat",
+                    "until-pass:2",
+                    "--output-junit",
+                    Path.Combine(results, $"native-{preset}.xml")
+                )
+            );
         }
         Summarize(context, results, failed);
 
@@ -71,14 +98,30 @@ public sealed class Test : FrostingTask<BuildContext>
             if (Tests(name + ".xml"))
                 return true;
             var methods = Failures(Path.Combine(results, name + ".xml"));
-            return methods.Count is > 0 and <= MostRetries && Tests(name + RetryReport, [.. methods.SelectMany(method => new[] { "--filter-method", method })]);
+            return methods.Count is > 0 and <= MostRetries
+                && Tests(name + RetryReport, [.. methods.SelectMany(method => new[] { "--filter-method", method })]);
 
             bool Tests(string report, params string[] filters) =>
-                Runs("dotnet", [assembly, "--results-directory", results, "--report-xunit-junit", "--report-xunit-junit-filename", report, "--no-ansi", .. filters]);
+                Runs(
+                    "dotnet",
+                    [
+                        assembly,
+                        "--results-directory",
+                        results,
+                        "--report-xunit-junit",
+                        "--report-xunit-junit-filename",
+                        report,
+                        "--no-ansi",
+                        .. filters,
+                    ]
+                );
         }
 
         bool Runs(string program, params string[] arguments) =>
-            context.StartProcess(program, new ProcessSettings { Arguments = ProcessArgumentBuilder.FromStrings(arguments), WorkingDirectory = root }) == 0;
+            context.StartProcess(
+                program,
+                new ProcessSettings { Arguments = ProcessArgumentBuilder.FromStrings(arguments), WorkingDirectory = root }
+            ) == 0;
     }
 
     /// <summary>The folder of the solution, somewhere above this host.</summary>
@@ -93,25 +136,44 @@ public sealed class Test : FrostingTask<BuildContext>
     }
 
     /// <summary>The package folder that the build of the library gave to CMake.</summary>
-    private static string OnnxRuntimeRoot(string root) => File.ReadLines(Path.Combine(root, "artifacts", "native", "release", "CMakeCache.txt"))
-        .Single(line => line.StartsWith("ONNXRUNTIME_ROOT:", StringComparison.Ordinal)).Split('=', 2)[1];
+    private static string OnnxRuntimeRoot(string root) =>
+        File.ReadLines(Path.Combine(root, "artifacts", "native", "release", "CMakeCache.txt"))
+            .Single(line => line.StartsWith("ONNXRUNTIME_ROOT:", StringComparison.Ordinal))
+            .Split('=', 2)[1];
 
     /// <summary>Methods of the failed tests, without the arguments of their cases.</summary>
-    private static IReadOnlyList<string> Failures(string report) => !File.Exists(report) ? [] :
-    [
-        .. XDocument.Load(report).Descendants("testcase").Where(HasFailed).Select(test => test.Attribute("name")!.Value.Split('(')[0]).Distinct(),
-    ];
+    private static IReadOnlyList<string> Failures(string report) =>
+        !File.Exists(report)
+            ? []
+            :
+            [
+                .. XDocument
+                    .Load(report)
+                    .Descendants("testcase")
+                    .Where(HasFailed)
+                    .Select(test => test.Attribute("name")!.Value.Split('(')[0])
+                    .Distinct(),
+            ];
 
     private static bool HasFailed(XElement test) => test.Element("failure") is not null || test.Element("error") is not null;
 
-    /// <summary>Adds up the JUnit files; a suite that died without one counts as a failed test, and one that passed when tried once more as passed.</summary>
+    /// <summary>Adds up the JUnit files; a suite that died without one counts as a failed test, and one that passed when tried once more as
+    /// passed.</summary>
     private static void Summarize(BuildContext context, string results, bool failed)
     {
-        var retries = Directory.EnumerateFiles(results, "*" + RetryReport).SelectMany(file => XDocument.Load(file).Descendants("testcase")).ToList();
-        var suites = Directory.EnumerateFiles(results, "*.xml").Where(file => !file.EndsWith(RetryReport, StringComparison.Ordinal))
-            .SelectMany(file => XDocument.Load(file).Descendants("testsuite")).ToList();
+        var retries = Directory
+            .EnumerateFiles(results, "*" + RetryReport)
+            .SelectMany(file => XDocument.Load(file).Descendants("testcase"))
+            .ToList();
+        var suites = Directory
+            .EnumerateFiles(results, "*.xml")
+            .Where(file => !file.EndsWith(RetryReport, StringComparison.Ordinal))
+            .SelectMany(file => XDocument.Load(file).Descendants("testsuite"))
+            .ToList();
         var cases = suites.Descendants("testcase").Where(HasFailed).ToList();
-        var flaky = cases.Where(test => retries.Any(again => again.Attribute("name")?.Value == test.Attribute("name")?.Value && !HasFailed(again))).ToList();
+        var flaky = cases
+            .Where(test => retries.Any(again => again.Attribute("name")?.Value == test.Attribute("name")?.Value && !HasFailed(again)))
+            .ToList();
         foreach (var test in flaky)
             context.Log.Warning("Passed only when tried once more: {0}", test.Attribute("name")?.Value);
         var (tests, bad, skipped) = (Sum("tests"), Sum("failures") + Sum("errors") - flaky.Count, Sum("skipped") + Sum("disabled"));
@@ -127,7 +189,10 @@ public sealed class Test : FrostingTask<BuildContext>
             throw new CakeException("Tests failed: see above.");
 
         static string Told(XElement failure) =>
-            string.Join('\n', $"{failure.Attribute("message")?.Value}\n{failure.Value}".Split('\n', StringSplitOptions.RemoveEmptyEntries).Take(12));
+            string.Join(
+                '\n',
+                $"{failure.Attribute("message")?.Value}\n{failure.Value}".Split('\n', StringSplitOptions.RemoveEmptyEntries).Take(12)
+            );
         int Sum(string attribute) => suites.Sum(suite => int.Parse(suite.Attribute(attribute)?.Value ?? "0", CultureInfo.InvariantCulture));
     }
 }

@@ -15,7 +15,8 @@ public sealed class TaskDescriptionAttribute(string description) : Attribute
 }
 
 /// <summary>The other task runs before this one.</summary>
-/// <param name="type">A class that implements <see cref="IFrostingTask"/>; any other ends the run with a <see cref="FrostingException"/>.</param>
+/// <param name="type">A class that implements <see cref="IFrostingTask"/>; any other ends the run with a
+/// <see cref="FrostingException"/>.</param>
 [AttributeUsage(AttributeTargets.Class, AllowMultiple = true)]
 public sealed class IsDependentOnAttribute(Type type) : Attribute
 {

@@ -65,10 +65,7 @@ public sealed class CakeHost
         var registrar = new TypeRegistrar();
         registrar.RegisterInstance(typeof(IServiceCollection), _services);
         var app = new CommandApp<DefaultCommand>(registrar);
-        app.Configure(configurator => configurator
-            .AddExample()
-            .AddExample("--verbosity", "quiet")
-            .AddExample("--tree"));
+        app.Configure(configurator => configurator.AddExample().AddExample("--verbosity", "quiet").AddExample("--tree"));
         return app.Run(args);
     }
 
@@ -78,9 +75,14 @@ public sealed class CakeHost
     {
         var environment = provider.GetRequiredService<ICakeEnvironment>();
         var settings = provider.GetServices<CakeSetting>().Select(setting => KeyValuePair.Create(setting.Key, setting.Value));
-        var arguments = provider.GetRequiredService<ICakeArguments>().GetArguments()
+        var arguments = provider
+            .GetRequiredService<ICakeArguments>()
+            .GetArguments()
             .ToDictionary(argument => argument.Key, argument => argument.Value.FirstOrDefault() ?? "");
-        return new CakeConfigurationProvider(provider.GetRequiredService<IFileSystem>(), environment)
-            .CreateConfiguration(environment.WorkingDirectory, settings, arguments);
+        return new CakeConfigurationProvider(provider.GetRequiredService<IFileSystem>(), environment).CreateConfiguration(
+            environment.WorkingDirectory,
+            settings,
+            arguments
+        );
     }
 }

@@ -26,22 +26,16 @@ public abstract class FrostingTask<T> : IFrostingTask
     where T : ICakeContext
 {
     /// <summary>The work. A task without it only gathers its dependencies.</summary>
-    public virtual void Run(T context)
-    {
-    }
+    public virtual void Run(T context) { }
 
     /// <summary>False skips the task; if the task is the target, the run fails.</summary>
     public virtual bool ShouldRun(T context) => true;
 
     /// <summary>Handles an exception of <see cref="Run"/>: the run goes on unless this throws.</summary>
-    public virtual void OnError(Exception exception, T context)
-    {
-    }
+    public virtual void OnError(Exception exception, T context) { }
 
     /// <summary>Called after <see cref="Run"/>, whether it failed or not.</summary>
-    public virtual void Finally(T context)
-    {
-    }
+    public virtual void Finally(T context) { }
 
     Task IFrostingTask.RunAsync(ICakeContext context)
     {
@@ -71,14 +65,10 @@ public abstract class AsyncFrostingTask<T> : IFrostingTask
     public virtual bool ShouldRun(T context) => true;
 
     /// <summary>Handles an exception of <see cref="RunAsync"/>: the run goes on unless this throws.</summary>
-    public virtual void OnError(Exception exception, T context)
-    {
-    }
+    public virtual void OnError(Exception exception, T context) { }
 
     /// <summary>Called after <see cref="RunAsync"/>, whether it failed or not.</summary>
-    public virtual void Finally(T context)
-    {
-    }
+    public virtual void Finally(T context) { }
 
     Task IFrostingTask.RunAsync(ICakeContext context) => RunAsync((T)context);
 

@@ -31,7 +31,8 @@ public enum ArtifactFault
 }
 
 /// <summary>A failure to restore an artifact from a release.</summary>
-public sealed class ArtifactException(ArtifactFault fault, string message, Exception? inner = null) : PipelineException(message, inner: inner)
+public sealed class ArtifactException(ArtifactFault fault, string message, Exception? inner = null)
+    : PipelineException(message, inner: inner)
 {
     public ArtifactFault Fault { get; } = fault;
 

@@ -4,7 +4,16 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Artifacts;
 
-public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Compile, Sbom }
+public enum PackageRole
+{
+    Model,
+    Vocabulary,
+    Report,
+    Environment,
+    Decision,
+    Compile,
+    Sbom,
+}
 
 /// <summary>A file of a package.</summary>
 /// <param name="Name">In the package's folder; letters, digits and . _ - only.</param>
@@ -13,7 +22,14 @@ public enum PackageRole { Model, Vocabulary, Report, Environment, Decision, Comp
 /// <param name="Simulated">Stands in for an .rknn file.</param>
 /// <param name="Digest">Of its bytes.</param>
 /// <param name="Platform">Models: what runs it, such as rk3588, or cpu; else null.</param>
-public sealed record PackageFile(string Name, PackageRole Role, string? Variant, bool Simulated, FileDigest Digest, string? Platform = null);
+public sealed record PackageFile(
+    string Name,
+    PackageRole Role,
+    string? Variant,
+    bool Simulated,
+    FileDigest Digest,
+    string? Platform = null
+);
 
 /// <summary>A variant at one shape that a release leaves out.</summary>
 /// <param name="Variant">Its name in models.yaml.</param>
@@ -34,18 +50,23 @@ public partial record ArtifactManifest
     public const string FileName = "manifest.json";
     public const string SumsName = "SHA256SUMS";
     public const string CardName = "README.md";
+
     /// <summary>Releases only: names all files but itself and SHA256SUMS.</summary>
     public const string ProvenanceName = "provenance.intoto.json";
 
     [JsonPropertyOrder(0)]
     public int Format { get; init; } = CurrentFormat;
+
     [JsonPropertyOrder(1)]
     public required string Name { get; init; }
+
     [JsonPropertyOrder(2)]
     public required string Version { get; init; }
+
     /// <summary>All files but manifest.json, SHA256SUMS, README.md and the provenance, sorted by name.</summary>
     [JsonPropertyOrder(4)]
     public required IReadOnlyList<PackageFile> Files { get; init; }
+
     /// <summary>Releases only: variants of the package that are not published.</summary>
     [JsonPropertyOrder(6)]
     public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];

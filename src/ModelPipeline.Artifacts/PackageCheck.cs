@@ -12,7 +12,8 @@ public static partial class PackageCheck
     /// <summary>Checks every file of a package folder against its SHA256SUMS and its manifest, and that there are no others.</summary>
     /// <returns>The manifest, to be trusted as much as the SHA256SUMS.</returns>
     /// <exception cref="PipelineException">All that is wrong, a line each.</exception>
-    public static T Verify<T>(string folder, CancellationToken cancellation = default) where T : ArtifactManifest
+    public static T Verify<T>(string folder, CancellationToken cancellation = default)
+        where T : ArtifactManifest
     {
         if (!Directory.Exists(folder))
             throw new PipelineException($"{folder}: there is no such package folder.");
@@ -27,39 +28,53 @@ public static partial class PackageCheck
             else if ((actual[name] = FileDigest.Of(path.FullName, cancellation)).Sha256 != sha256)
                 faults.Add($"{name} has sha256 {actual[name].Sha256}, SHA256SUMS says {sha256}");
         }
-        faults.AddRange(Directory.EnumerateFileSystemEntries(folder)
-            .Select(path => Path.GetFileName(path))
-            .Where(name => name != ArtifactManifest.SumsName && !sums.ContainsKey(name))
-            .Order(StringComparer.Ordinal)
-            .Select(name => $"{name} is not in SHA256SUMS"));
+        faults.AddRange(
+            Directory
+                .EnumerateFileSystemEntries(folder)
+                .Select(path => Path.GetFileName(path))
+                .Where(name => name != ArtifactManifest.SumsName && !sums.ContainsKey(name))
+                .Order(StringComparer.Ordinal)
+                .Select(name => $"{name} is not in SHA256SUMS")
+        );
         if (!sums.ContainsKey(ArtifactManifest.FileName))
             faults.Add($"SHA256SUMS does not cover {ArtifactManifest.FileName}");
         Report(folder, faults);
 
         var manifest = ReadManifest<T>(Path.Combine(folder, ArtifactManifest.FileName));
         string[] unlisted = [ArtifactManifest.FileName, ArtifactManifest.CardName, ArtifactManifest.ProvenanceName];
-        faults.AddRange(manifest.Files
-            .Where(file => actual.GetValueOrDefault(file.Name) != file.Digest)
-            .Select(file => $"{file.Name} is not the file that manifest.json describes"));
-        faults.AddRange(actual.Keys.Except(unlisted).Except(manifest.Files.Select(file => file.Name)).Select(name => $"{name} is not in manifest.json"));
-        faults.AddRange(manifest.Files
-            .Where(file => file.Simulated && file.Name.EndsWith(".rknn", StringComparison.OrdinalIgnoreCase))
-            .Select(file => $"{file.Name} is simulated but named .rknn"));
+        faults.AddRange(
+            manifest
+                .Files.Where(file => actual.GetValueOrDefault(file.Name) != file.Digest)
+                .Select(file => $"{file.Name} is not the file that manifest.json describes")
+        );
+        faults.AddRange(
+            actual.Keys.Except(unlisted).Except(manifest.Files.Select(file => file.Name)).Select(name => $"{name} is not in manifest.json")
+        );
+        faults.AddRange(
+            manifest
+                .Files.Where(file => file.Simulated && file.Name.EndsWith(".rknn", StringComparison.OrdinalIgnoreCase))
+                .Select(file => $"{file.Name} is simulated but named .rknn")
+        );
         Report(folder, faults);
         return manifest;
     }
 
     /// <summary>A manifest.json of this version's format; whether its bytes are the right ones is not checked here.</summary>
     /// <exception cref="PipelineException">It cannot be read, or has another format.</exception>
-    internal static T ReadManifest<T>(string path) where T : ArtifactManifest
+    internal static T ReadManifest<T>(string path)
+        where T : ArtifactManifest
     {
         var manifest = ReportJson.Read<T>(RequireShort(path));
         if (manifest.Format != ArtifactManifest.CurrentFormat)
         {
             throw new PipelineException(
-                $"{path}: the manifest has format {manifest.Format}, this version reads {ArtifactManifest.CurrentFormat}. Use the version of ModelPipeline that made it.");
+                $"{path}: the manifest has format {manifest.Format}, this version reads {ArtifactManifest.CurrentFormat}. Use the version "
+                    + $"of ModelPipeline that made it."
+            );
         }
-        return manifest.Files.Contains(null!) ? throw new PipelineException($"{path}: the manifest has null among its files. Download the package again.") : manifest;
+        return manifest.Files.Contains(null!)
+            ? throw new PipelineException($"{path}: the manifest has null among its files. Download the package again.")
+            : manifest;
     }
 
     /// <summary>sha256 by file name, of a SHA256SUMS file.</summary>
@@ -70,18 +85,30 @@ public static partial class PackageCheck
         foreach (var (i, line) in File.ReadLines(RequireShort(path)).Index())
         {
             var match = SumLine().Match(line);
-            if (!match.Success || !ArtifactManifest.IsPlain(match.Groups[2].Value) || !sums.TryAdd(match.Groups[2].Value, match.Groups[1].Value))
-                throw new PipelineException($"{path}:{i + 1}: expected 64 lower-case hex digits, two spaces and a file name that is not there yet. Download the package again.");
+            if (
+                !match.Success
+                || !ArtifactManifest.IsPlain(match.Groups[2].Value)
+                || !sums.TryAdd(match.Groups[2].Value, match.Groups[1].Value)
+            )
+                throw new PipelineException(
+                    $"{path}:{i + 1}: expected 64 lower-case hex digits, two spaces and a file name that is not there yet. Download the "
+                        + $"package again."
+                );
         }
         return sums;
     }
 
-    private static string RequireShort(string path) => new FileInfo(path) switch
-    {
-        { Exists: false } => throw new PipelineException($"{path} is missing: the folder is no package or an incomplete one. Download it again."),
-        { Length: > MaxTextBytes } file => throw new PipelineException($"{path} has {file.Length} bytes, more than the {MaxTextBytes} a package may have there. Download it again."),
-        _ => path,
-    };
+    private static string RequireShort(string path) =>
+        new FileInfo(path) switch
+        {
+            { Exists: false } => throw new PipelineException(
+                $"{path} is missing: the folder is no package or an incomplete one. Download it again."
+            ),
+            { Length: > MaxTextBytes } file => throw new PipelineException(
+                $"{path} has {file.Length} bytes, more than the {MaxTextBytes} a package may have there. Download it again."
+            ),
+            _ => path,
+        };
 
     private static void Report(string folder, IReadOnlyList<string> faults)
     {

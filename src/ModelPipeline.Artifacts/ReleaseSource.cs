@@ -22,9 +22,14 @@ public sealed record ReleaseSource(Uri Base)
         }
         if (!text.Contains("://", StringComparison.Ordinal))
             return new(new Uri(Path.GetFullPath(Path.Combine(folder, text)) + "/"));
-        return Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url) && url is { Scheme: "http" or "https", Query: "", Fragment: "" }
+        return
+            Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url)
+            && url is { Scheme: "http" or "https", Query: "", Fragment: "" }
             ? new(url)
-            : throw new ArtifactException(ArtifactFault.Request, $"Source '{text}': expected a folder, an http or https URL without a query, or github:owner/repository.");
+            : throw new ArtifactException(
+                ArtifactFault.Request,
+                $"Source '{text}': expected a folder, an http or https URL without a query, or github:owner/repository."
+            );
     }
 
     /// <summary>Address of one file of a release.</summary>

@@ -22,11 +22,20 @@ public sealed record ArtifactRequest
     internal void RequireSound()
     {
         if (!ArtifactManifest.IsPlain(Model))
-            throw new ArtifactException(ArtifactFault.Request, $"'{Model}' cannot be the name of a model: expected letters, digits and . _ + - only.");
+            throw new ArtifactException(
+                ArtifactFault.Request,
+                $"'{Model}' cannot be the name of a model: expected letters, digits and . _ + - only."
+            );
         if (!ArtifactManifest.IsPlain(Version) || Version[0] is 'v')
-            throw new ArtifactException(ArtifactFault.Request, $"{Model}: Version '{Version}' is no version. Expected one such as 1.2.0, without a leading v.");
+            throw new ArtifactException(
+                ArtifactFault.Request,
+                $"{Model}: Version '{Version}' is no version. Expected one such as 1.2.0, without a leading v."
+            );
         if (Sha256 is not null && (Sha256.Length != 64 || !Sha256.All(char.IsAsciiHexDigit)))
-            throw new ArtifactException(ArtifactFault.Request, $"{Model}: Sha256 '{Sha256}' is no digest. Expected the 64 hex digits that 'sha256sum SHA256SUMS' prints for the release.");
+            throw new ArtifactException(
+                ArtifactFault.Request,
+                $"{Model}: Sha256 '{Sha256}' is no digest. Expected the 64 hex digits that 'sha256sum SHA256SUMS' prints for the release."
+            );
     }
 }
 

@@ -14,10 +14,12 @@ namespace ModelPipeline.Cake;
 public static class ModelArtifactAliases
 {
     /// <summary>
-    /// Restores one variant of a release, with its vocabulary, production.env and manifest.json, checks all of it, and copies it to a folder. A cache,
+    /// Restores one variant of a release, with its vocabulary, production.env and manifest.json, checks all of it, and copies it to a
+    /// folder. A cache,
     /// which builds share, keeps what was downloaded.
     /// </summary>
-    /// <example><code>RestoreModelArtifact(new ArtifactRequest { Model = "tiny-reranker", Version = "0.1.0", Variant = "cpu-int8" }, "artifacts/release", "models/tiny-reranker");</code></example>
+    /// <example><code>RestoreModelArtifact(new ArtifactRequest { Model = "tiny-reranker", Version = "0.1.0", Variant = "cpu-int8" },
+    /// "artifacts/release", "models/tiny-reranker");</code></example>
     /// <param name="context">Cake's.</param>
     /// <param name="request">What to restore.</param>
     /// <param name="source">A folder, an http or https URL, or github:owner/repository.</param>
@@ -25,7 +27,12 @@ public static class ModelArtifactAliases
     /// <returns>The files there, the model first.</returns>
     /// <exception cref="CakeException">It cannot be restored; the message begins with a code, MP1001 and so on.</exception>
     [CakeMethodAlias]
-    public static IReadOnlyList<FilePath> RestoreModelArtifact(this ICakeContext context, ArtifactRequest request, string source, DirectoryPath folder)
+    public static IReadOnlyList<FilePath> RestoreModelArtifact(
+        this ICakeContext context,
+        ArtifactRequest request,
+        string source,
+        DirectoryPath folder
+    )
     {
         var target = folder.MakeAbsolute(context.Environment);
         try
@@ -48,11 +55,14 @@ public static class ModelArtifactAliases
 
     private static FilePath Copy(RestoredFile file, FilePath target)
     {
-        AtomicFile.Write(target.FullPath, stream =>
-        {
-            using var cached = File.OpenRead(file.Path);
-            cached.CopyTo(stream);
-        });
+        AtomicFile.Write(
+            target.FullPath,
+            stream =>
+            {
+                using var cached = File.OpenRead(file.Path);
+                cached.CopyTo(stream);
+            }
+        );
         return target;
     }
 }

@@ -5,12 +5,14 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.MSBuild;
 
-/// <summary>Restores ModelArtifact items into the cache and writes the list of their files, a line each: path in the cache, '|', path in the output.</summary>
+/// <summary>Restores ModelArtifact items into the cache and writes the list of their files, a line each: path in the cache, '|', path in
+/// the output.</summary>
 public sealed class RestoreModelArtifacts : Microsoft.Build.Utilities.Task, ICancelableTask
 {
     private readonly CancellationTokenSource cancellation = new();
 
-    /// <summary>Model names, with the metadata Version, Variant, Platform, Source, Sha256 and OutputFolder; DefinedIn is the file that errors point at.</summary>
+    /// <summary>Model names, with the metadata Version, Variant, Platform, Source, Sha256 and OutputFolder; DefinedIn is the file that
+    /// errors point at.</summary>
     [Required]
     public ITaskItem[] Artifacts { get; set; } = [];
 
@@ -49,7 +51,11 @@ public sealed class RestoreModelArtifacts : Microsoft.Build.Utilities.Task, ICan
 
     private async System.Threading.Tasks.Task RestoreAsync(CancellationToken cancelled)
     {
-        var settings = SourceSettings.FromEnvironment(name => name == "MODELPIPELINE_CACHE" && Cache.Length > 0 ? Path.Combine(ProjectFolder, Cache) : Environment.GetEnvironmentVariable(name));
+        var settings = SourceSettings.FromEnvironment(name =>
+            name == "MODELPIPELINE_CACHE" && Cache.Length > 0
+                ? Path.Combine(ProjectFolder, Cache)
+                : Environment.GetEnvironmentVariable(name)
+        );
         using var fetcher = new SourceFetcher(settings with { Offline = Offline });
         var restore = new ArtifactRestore(fetcher);
         var outputs = new SortedDictionary<string, RestoredFile>(StringComparer.OrdinalIgnoreCase);
@@ -71,17 +77,26 @@ public sealed class RestoreModelArtifacts : Microsoft.Build.Utilities.Task, ICan
             AtomicFile.WriteText(FileList, string.Concat(outputs.Select(output => $"{output.Value.Path}|{output.Key}\n")));
     }
 
-    private static ArtifactRequest Request(ITaskItem item) => new()
-    {
-        Model = item.ItemSpec,
-        Version = Metadata(item, "Version") ?? throw Malformed(item, "has no Version. Write Version=\"1.2.0\", as the release is named."),
-        Variant = Metadata(item, "Variant"),
-        Platform = Metadata(item, "Platform"),
-        Sha256 = Metadata(item, "Sha256"),
-    };
+    private static ArtifactRequest Request(ITaskItem item) =>
+        new()
+        {
+            Model = item.ItemSpec,
+            Version =
+                Metadata(item, "Version") ?? throw Malformed(item, "has no Version. Write Version=\"1.2.0\", as the release is named."),
+            Variant = Metadata(item, "Variant"),
+            Platform = Metadata(item, "Platform"),
+            Sha256 = Metadata(item, "Sha256"),
+        };
 
-    private ReleaseSource Source(ITaskItem item) => ReleaseSource.Parse(
-        Metadata(item, "Source") ?? throw Malformed(item, "has no Source. Set the property ModelArtifactSource to a folder, a URL or github:owner/repository."), ProjectFolder);
+    private ReleaseSource Source(ITaskItem item) =>
+        ReleaseSource.Parse(
+            Metadata(item, "Source")
+                ?? throw Malformed(
+                    item,
+                    "has no Source. Set the property ModelArtifactSource to a folder, a URL or github:owner/repository."
+                ),
+            ProjectFolder
+        );
 
     /// <summary>Below the project's output; models/NAME by default.</summary>
     private static string OutputFolder(ITaskItem item)
@@ -96,11 +111,15 @@ public sealed class RestoreModelArtifacts : Microsoft.Build.Utilities.Task, ICan
     {
         var path = $"{folder}/{file.Name}";
         if (outputs.TryGetValue(path, out var other) && other.Sha256 != file.Sha256)
-            throw new ArtifactException(ArtifactFault.Collision, $"Two artifacts put different files at {path}. Give one of them its own OutputFolder.");
+            throw new ArtifactException(
+                ArtifactFault.Collision,
+                $"Two artifacts put different files at {path}. Give one of them its own OutputFolder."
+            );
         outputs[path] = file;
     }
 
     private static string? Metadata(ITaskItem item, string name) => item.GetMetadata(name) is { Length: > 0 } value ? value : null;
 
-    private static ArtifactException Malformed(ITaskItem item, string what) => new(ArtifactFault.Request, $"ModelArtifact '{item.ItemSpec}' {what}");
+    private static ArtifactException Malformed(ITaskItem item, string what) =>
+        new(ArtifactFault.Request, $"ModelArtifact '{item.ItemSpec}' {what}");
 }

@@ -37,7 +37,8 @@ public sealed class BootstrapTests : IDisposable
         {
             Assert.Equal(
                 ["noninteractive: update -qq", "noninteractive: install -y -qq --no-install-recommends cmake g++"],
-                await File.ReadAllLinesAsync(calls, Xunit.TestContext.Current.CancellationToken));
+                await File.ReadAllLinesAsync(calls, Xunit.TestContext.Current.CancellationToken)
+            );
         }
         else
         {
@@ -60,7 +61,8 @@ public sealed class BootstrapTests : IDisposable
 
         Assert.All(
             ["g++-aarch64-linux-gnu", "qemu-user-static", "python3"],
-            package => Assert.Equal(packages.Split(' ').Contains(package), wanted.Contains(package)));
+            package => Assert.Equal(packages.Split(' ').Contains(package), wanted.Contains(package))
+        );
     }
 
     [Theory]
@@ -81,7 +83,10 @@ public sealed class BootstrapTests : IDisposable
 
         Assert.Equal(1, exitCode);
         Assert.Equal(!installs, output.Contains("sudo apt-get install -y cmake g++", StringComparison.Ordinal));
-        Assert.Equal(installs ? ["yes noninteractive: update -qq", "yes noninteractive: install -y -qq --no-install-recommends cmake g++"] : [], File.Exists(calls) ? File.ReadAllLines(calls) : []);
+        Assert.Equal(
+            installs ? ["yes noninteractive: update -qq", "yes noninteractive: install -y -qq --no-install-recommends cmake g++"] : [],
+            File.Exists(calls) ? File.ReadAllLines(calls) : []
+        );
     }
 
     [Fact]
@@ -101,13 +106,16 @@ public sealed class BootstrapTests : IDisposable
     {
         Assert.SkipUnless(File.Exists("/usr/include/nlohmann/json.hpp"), "build.sh would install nlohmann-json3-dev.");
         Provide("dirname", "find", "cksum", "sort", "cat", "mkdir", "touch", "cmake", "make", "c++");
-        Script("dotnet", """
+        Script(
+            "dotnet",
+            """
             case $1 in
               --version) echo 10.0.100 ;;
               build) echo build >>builds && mkdir -p build/obj build/bin/Release/net10.0 && touch build/bin/Release/net10.0/{Build,Cake.Frosting,ModelPipeline}.dll ;;
               *) printf '%s\n' "$PWD" "$@" ;;
             esac
-            """);
+            """
+        );
         var root = _folder.CreateSubdirectory("root").FullName;
         var caller = _folder.CreateSubdirectory("caller").FullName;
         foreach (var folder in new[] { "build", "src", "native", "pipeline/schema", "pipeline/sample" })
@@ -118,18 +126,28 @@ public sealed class BootstrapTests : IDisposable
 
         Assert.Equal(
             [caller, host, $"--manifest={root}/models.yaml", $"--artifacts={root}/artifacts", "--tree", ""],
-            (await Run($"{root}/build.sh", "--tree", from: caller)).Output.Split('\n'));
+            (await Run($"{root}/build.sh", "--tree", from: caller)).Output.Split('\n')
+        );
         Assert.Equal(
             [caller, host, "--manifest=my.yaml", "--artifacts=out", ""],
-            (await Run($"{root}/build.sh", "--manifest=my.yaml --artifacts=out", from: caller)).Output.Split('\n'));
+            (await Run($"{root}/build.sh", "--manifest=my.yaml --artifacts=out", from: caller)).Output.Split('\n')
+        );
         Assert.Equal([root, host, "--tree", ""], (await Run($"{root}/build.sh", "--tree", from: root)).Output.Split('\n'));
         Assert.Single(await BuildsAsync());
 
-        await File.WriteAllTextAsync(Path.Combine(root, "pipeline/sample/text"), "is read from there", Xunit.TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            Path.Combine(root, "pipeline/sample/text"),
+            "is read from there",
+            Xunit.TestContext.Current.CancellationToken
+        );
         await Run($"{root}/build.sh", from: root);
         Assert.Single(await BuildsAsync());
 
-        await File.WriteAllTextAsync(Path.Combine(root, "pipeline/schema/models.schema.json"), "{}", Xunit.TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            Path.Combine(root, "pipeline/schema/models.schema.json"),
+            "{}",
+            Xunit.TestContext.Current.CancellationToken
+        );
         await Run($"{root}/build.sh", from: root);
         Assert.Equal(2, (await BuildsAsync()).Length);
 
@@ -161,7 +179,11 @@ public sealed class BootstrapTests : IDisposable
         var bin = _folder.CreateSubdirectory("bin");
         foreach (var program in programs)
         {
-            var target = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(folder => Path.Combine(folder, program)).First(File.Exists);
+            var target = Environment
+                .GetEnvironmentVariable("PATH")!
+                .Split(':')
+                .Select(folder => Path.Combine(folder, program))
+                .First(File.Exists);
             File.CreateSymbolicLink(Path.Combine(bin.FullName, program), target);
         }
     }
@@ -177,10 +199,24 @@ public sealed class BootstrapTests : IDisposable
         return bin;
     }
 
-    private async Task<(int ExitCode, string Output)> Run(string script, string argument = "", bool ci = false, bool asNobody = false, string from = "")
+    private async Task<(int ExitCode, string Output)> Run(
+        string script,
+        string argument = "",
+        bool ci = false,
+        bool asNobody = false,
+        string from = ""
+    )
     {
-        string[] user = asNobody && Environment.IsPrivilegedProcess ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"];
-        var start = new ProcessStartInfo($"/usr/bin/{user[0]}", [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]) { RedirectStandardOutput = true, WorkingDirectory = from };
+        string[] user =
+            asNobody && Environment.IsPrivilegedProcess ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"];
+        var start = new ProcessStartInfo(
+            $"/usr/bin/{user[0]}",
+            [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]
+        )
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = from,
+        };
         start.Environment.Clear();
         start.Environment["PATH"] = Path.Combine(_folder.FullName, "bin");
         start.Environment["HOME"] = _folder.FullName;

@@ -41,10 +41,20 @@ public sealed class ClassTaskTests
 
     private sealed class ScriptContext : FrostingContext
     {
-        public ScriptContext(ICakeContext context, ICakeEngine engine, Journal journal) : base(context)
+        public ScriptContext(ICakeContext context, ICakeEngine engine, Journal journal)
+            : base(context)
         {
             Journal = journal;
-            Type[] types = [typeof(Last), typeof(First), typeof(Before), typeof(Tolerated), typeof(Handled), typeof(AfterErrors), typeof(Broken)];
+            Type[] types =
+            [
+                typeof(Last),
+                typeof(First),
+                typeof(Before),
+                typeof(Tolerated),
+                typeof(Handled),
+                typeof(AfterErrors),
+                typeof(Broken),
+            ];
             foreach (var type in types)
                 ClassTask.Register(engine.RegisterTask, this, type);
         }

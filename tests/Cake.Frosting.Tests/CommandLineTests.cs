@@ -163,7 +163,9 @@ public sealed class CommandLineTests
     public void What_hosts_register_services_can_register_too()
     {
         var build = new TestBuild().With<ShowTools>();
-        build.Host.ConfigureServices(services => services.UseContext<TestContext>().UseToolPath("/opt/tools").UseCakeSetting("a", "b").UseModule<Module>());
+        build.Host.ConfigureServices(services =>
+            services.UseContext<TestContext>().UseToolPath("/opt/tools").UseCakeSetting("a", "b").UseModule<Module>()
+        );
 
         Assert.Equal(0, build.Run("--target=ShowTools"));
 
@@ -183,7 +185,10 @@ public sealed class CommandLineTests
     private static Assembly AssemblyWithTask(string name)
     {
         var assembly = new PersistedAssemblyBuilder(new AssemblyName(name), typeof(object).Assembly);
-        assembly.DefineDynamicModule(name).DefineType(name, TypeAttributes.Public | TypeAttributes.Sealed, typeof(FrostingTask)).CreateType();
+        assembly
+            .DefineDynamicModule(name)
+            .DefineType(name, TypeAttributes.Public | TypeAttributes.Sealed, typeof(FrostingTask))
+            .CreateType();
         using var image = new MemoryStream();
         assembly.Save(image);
         return Assembly.Load(image.ToArray());

@@ -56,7 +56,8 @@ public sealed class DataTaskTests
                      └─Fetch
             """,
             build.Output,
-            StringComparison.Ordinal);
+            StringComparison.Ordinal
+        );
         Assert.Empty(build.Journal);
     }
 
@@ -79,7 +80,10 @@ public sealed class DataTaskTests
 
         Assert.Equal(0, build.Run("--dryrun"));
 
-        Assert.Matches(@"(?s)1\. Fetch.*2\. Quantize:tiny:fp16.*3\. Quantize:tiny:int8.*4\. Quantize\s.*5\. Package.*6\. Default", build.Output);
+        Assert.Matches(
+            @"(?s)1\. Fetch.*2\. Quantize:tiny:fp16.*3\. Quantize:tiny:int8.*4\. Quantize\s.*5\. Package.*6\. Default",
+            build.Output
+        );
         Assert.Empty(build.Journal);
     }
 
@@ -115,7 +119,8 @@ public sealed class DataTaskTests
 
     private sealed class DataContext : FrostingContext
     {
-        public DataContext(ICakeContext context, ICakeEngine engine, Journal journal) : base(context)
+        public DataContext(ICakeContext context, ICakeEngine engine, Journal journal)
+            : base(context)
         {
             Journal = journal;
             var selected = context.Arguments.GetArguments("variant");
@@ -126,7 +131,8 @@ public sealed class DataTaskTests
                     continue;
                 var name = $"Quantize:tiny:{variant}";
                 variants.Add(name);
-                engine.RegisterTask(name)
+                engine
+                    .RegisterTask(name)
                     .Description($"tiny as {variant}")
                     .IsDependentOn(nameof(Fetch))
                     .Does(async running =>
@@ -143,7 +149,8 @@ public sealed class DataTaskTests
 
     private sealed class DependeeContext : FrostingContext
     {
-        public DependeeContext(ICakeContext context, ICakeEngine engine, Journal journal) : base(context)
+        public DependeeContext(ICakeContext context, ICakeEngine engine, Journal journal)
+            : base(context)
         {
             Journal = journal;
             engine.RegisterTask("Publish:tiny").IsDependeeOf("Publish").Does(() => journal.Entries.Add("Publish:tiny"));
@@ -154,7 +161,8 @@ public sealed class DataTaskTests
 
     private sealed class BrokenContext : FrostingContext
     {
-        public BrokenContext(ICakeContext context) : base(context) => throw new CakeException(2, "models.yaml:3:1: no models");
+        public BrokenContext(ICakeContext context)
+            : base(context) => throw new CakeException(2, "models.yaml:3:1: no models");
     }
 
     private sealed class Fetch(Journal journal) : FrostingTask

@@ -15,11 +15,16 @@ public sealed class LifetimeTests
         Assert.Equal(
             [
                 "setup of Second for First, Second",
-                "before First", "First", "after First",
-                "before Second", "Second", "after Second",
+                "before First",
+                "First",
+                "after First",
+                "before Second",
+                "Second",
+                "after Second",
                 "teardown",
             ],
-            build.Journal);
+            build.Journal
+        );
     }
 
     [Fact]
@@ -41,9 +46,7 @@ public sealed class LifetimeTests
 
         Assert.Equal(1, build.Run("--target=Failing"));
 
-        Assert.Equal(
-            ["setup of Failing for Failing", "before Failing", "after Failing", "teardown after TimeoutException"],
-            build.Journal);
+        Assert.Equal(["setup of Failing for Failing", "before Failing", "after Failing", "teardown after TimeoutException"], build.Journal);
     }
 
     [Fact]
@@ -88,7 +91,12 @@ public sealed class LifetimeTests
     private sealed class Plain : FrostingTask
     {
         public override void Run(ICakeContext context) =>
-            context.Log.Write(Core.Diagnostics.Verbosity.Normal, Core.Diagnostics.LogLevel.Information, "context is {0}", context.GetType().FullName);
+            context.Log.Write(
+                Core.Diagnostics.Verbosity.Normal,
+                Core.Diagnostics.LogLevel.Information,
+                "context is {0}",
+                context.GetType().FullName
+            );
     }
 
     private sealed class Lifetime : FrostingLifetime<TestContext>

@@ -40,14 +40,14 @@ internal sealed class TestBuild
 
     public int Run(params string[] arguments)
     {
-        Host.ConfigureServices(services => services
-            .AddSingleton(_journal)
-            .AddSingleton<IConsole>(_console)
-            .AddSingleton(AnsiConsole.Create(new AnsiConsoleSettings
-            {
-                Ansi = AnsiSupport.No,
-                Out = new AnsiConsoleOutput(_console.Out),
-            })));
+        Host.ConfigureServices(services =>
+            services
+                .AddSingleton(_journal)
+                .AddSingleton<IConsole>(_console)
+                .AddSingleton(
+                    AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(_console.Out) })
+                )
+        );
         return Host.Run(arguments);
     }
 
@@ -71,8 +71,6 @@ internal sealed class TestBuild
 
         public void WriteErrorLine(string format, params object[] arg) => Error.WriteLine(format, arg);
 
-        public void ResetColor()
-        {
-        }
+        public void ResetColor() { }
     }
 }

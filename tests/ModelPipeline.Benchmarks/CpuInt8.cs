@@ -23,13 +23,20 @@ internal static class CpuInt8
 
     private static List<Row> Measure(Arguments arguments, string quantized)
     {
-        CpuQuantizationProcess[] builds = [.. Enumerable.Range(0, 3).Select(_ => CpuQuantizationProcess.Measure(arguments.Model, quantized))];
+        CpuQuantizationProcess[] builds =
+        [
+            .. Enumerable.Range(0, 3).Select(_ => CpuQuantizationProcess.Measure(arguments.Model, quantized)),
+        ];
         using var fp32 = InferenceSessions.Open(arguments.Model, new RunSettings(Threads: 1));
         using var int8 = InferenceSessions.Open(quantized, new RunSettings(Threads: 1));
         var embeds = ModelOutputs.Embeds(fp32);
         var inputs = embeds ? ModelInput.Passages(arguments) : ModelInput.Pairs(arguments);
         var (fp32Bytes, int8Bytes) = (new FileInfo(arguments.Model).Length, new FileInfo(quantized).Length);
-        var runs = PairedRuns.Measure(i => ModelOutputs.Of(fp32, inputs[i % inputs.Count]), i => ModelOutputs.Of(int8, inputs[i % inputs.Count]), Rounds);
+        var runs = PairedRuns.Measure(
+            i => ModelOutputs.Of(fp32, inputs[i % inputs.Count]),
+            i => ModelOutputs.Of(int8, inputs[i % inputs.Count]),
+            Rounds
+        );
         var build = PairedRuns.Median([.. builds.Select(b => b.Milliseconds)]);
         List<Row> rows =
         [

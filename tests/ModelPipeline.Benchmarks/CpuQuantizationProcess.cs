@@ -32,6 +32,10 @@ internal sealed record CpuQuantizationProcess(double Milliseconds, double Startu
         if (process.ExitCode != 0 || figures.Length != 2)
             throw new PipelineException($"Quantizing {from} failed; its message stands above.");
         var milliseconds = double.Parse(figures[0], CultureInfo.InvariantCulture);
-        return new CpuQuantizationProcess(milliseconds, wall.Elapsed.TotalMilliseconds - milliseconds, double.Parse(figures[1], CultureInfo.InvariantCulture));
+        return new CpuQuantizationProcess(
+            milliseconds,
+            wall.Elapsed.TotalMilliseconds - milliseconds,
+            double.Parse(figures[1], CultureInfo.InvariantCulture)
+        );
     }
 }

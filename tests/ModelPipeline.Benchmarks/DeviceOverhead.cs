@@ -24,7 +24,10 @@ internal static class DeviceOverhead
     {
         using var raw = InferenceSessions.Open(arguments.Model, new RunSettings(Threads: 1));
         using var shim = NpuModel.Load(Backend.Onnx, arguments.Model, new NpuOptions { Threads = 1 });
-        ReadOnlyMemory<long>[][] rows = [.. inputs.Select(input => shim.Inputs.Select(tensor => (ReadOnlyMemory<long>)input.Tokens[tensor.Name]).ToArray())];
+        ReadOnlyMemory<long>[][] rows =
+        [
+            .. inputs.Select(input => shim.Inputs.Select(tensor => (ReadOnlyMemory<long>)input.Tokens[tensor.Name]).ToArray()),
+        ];
         var around = new double[Rounds];
         var runs = PairedRuns.Measure(
             round => ModelOutputs.Of(raw, inputs[round % inputs.Count]),
@@ -33,7 +36,9 @@ internal static class DeviceOverhead
                 var start = Stopwatch.GetTimestamp();
                 shim.Run(rows[round % rows.Length]);
                 around[round] = (Stopwatch.GetElapsedTime(start) - shim.LastRun).TotalMicroseconds;
-            }, Rounds);
+            },
+            Rounds
+        );
         return
         [
             new("ONNX Runtime by its .NET API, one inference, one thread", runs.FirstMilliseconds, "ms"),
@@ -53,11 +58,16 @@ internal static class DeviceOverhead
             for (var round = -1; round < around.Length; round++)
             {
                 var start = Stopwatch.GetTimestamp();
-                var run = await device.RunAsync([.. Enumerable.Range(0, passages).Select(passage => inputs[passage % inputs.Count].Tokens)], CorePlan.Sequence);
+                var run = await device.RunAsync(
+                    [.. Enumerable.Range(0, passages).Select(passage => inputs[passage % inputs.Count].Tokens)],
+                    CorePlan.Sequence
+                );
                 if (round >= 0)
                     around[round] = (Stopwatch.GetElapsedTime(start) - run.Elapsed).TotalMilliseconds / passages;
             }
-            rows.Add(new($"SSH to 127.0.0.1 and agent: time around a batch of {passages}, a passage", PairedRuns.Median(around), "ms", "<= 1"));
+            rows.Add(
+                new($"SSH to 127.0.0.1 and agent: time around a batch of {passages}, a passage", PairedRuns.Median(around), "ms", "<= 1")
+            );
         }
         return rows;
     }

@@ -4,7 +4,8 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Benchmarks;
 
-/// <summary>Downloads from Kestrel on loopback, sha256 included, against <c>curl</c>, which hashes nothing. Both write to the same folder.</summary>
+/// <summary>Downloads from Kestrel on loopback, sha256 included, against <c>curl</c>, which hashes nothing. Both write to the same
+/// folder.</summary>
 internal static class Downloads
 {
     private const int LimitedBytesPerSecond = 50_000_000;

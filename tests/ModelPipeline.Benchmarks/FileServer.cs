@@ -9,7 +9,8 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Benchmarks;
 
-/// <summary>Kestrel in a process of its own: <c>/file</c> as fast as it goes, <c>/limited</c> at so many bytes a second for each connection. With ranges.</summary>
+/// <summary>Kestrel in a process of its own: <c>/file</c> as fast as it goes, <c>/limited</c> at so many bytes a second for each
+/// connection. With ranges.</summary>
 internal sealed class FileServer : IDisposable
 {
     public const string Command = "serve";
@@ -30,11 +31,14 @@ internal sealed class FileServer : IDisposable
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         var app = builder.Build();
         app.MapGet("/file", () => Results.Bytes(content, enableRangeProcessing: true));
-        app.MapGet("/limited", (HttpContext context) =>
-        {
-            context.Response.Body = new LimitedStream(context.Response.Body, bytesPerSecond);
-            return Results.Bytes(content, enableRangeProcessing: true);
-        });
+        app.MapGet(
+            "/limited",
+            (HttpContext context) =>
+            {
+                context.Response.Body = new LimitedStream(context.Response.Body, bytesPerSecond);
+                return Results.Bytes(content, enableRangeProcessing: true);
+            }
+        );
         app.Start();
         Console.WriteLine(app.Urls.Single());
         // Ends with the process that started it.

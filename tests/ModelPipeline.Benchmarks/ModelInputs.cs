@@ -14,8 +14,12 @@ internal sealed record ModelInput(string Group, string Id, TokenizedInput Tokens
         return
         [
             .. from query in corpus.Queries.Take(arguments.Queries)
-               from passage in query.Candidates
-               select new ModelInput(query.Id, passage, tokenizer.Encode(query.Text, corpus.Passages[passage], arguments.Sequence, TruncationStrategy.LongestFirst)),
+            from passage in query.Candidates
+            select new ModelInput(
+                query.Id,
+                passage,
+                tokenizer.Encode(query.Text, corpus.Passages[passage], arguments.Sequence, TruncationStrategy.LongestFirst)
+            ),
         ];
     }
 
@@ -34,8 +38,13 @@ internal sealed record ModelInput(string Group, string Id, TokenizedInput Tokens
         var texts = others.Queries.ToDictionary(query => query.Id, query => query.Text);
         return
         [
-            .. CalibrationRows.ChoosePairs(others, samples, seed: 42).Select(pair => new ModelInput(
-                pair.Query, pair.Passage, tokenizer.Encode(texts[pair.Query], corpus.Passages[pair.Passage], arguments.Sequence, TruncationStrategy.LongestFirst))),
+            .. CalibrationRows
+                .ChoosePairs(others, samples, seed: 42)
+                .Select(pair => new ModelInput(
+                    pair.Query,
+                    pair.Passage,
+                    tokenizer.Encode(texts[pair.Query], corpus.Passages[pair.Passage], arguments.Sequence, TruncationStrategy.LongestFirst)
+                )),
         ];
     }
 
@@ -49,18 +58,21 @@ internal sealed record ModelInput(string Group, string Id, TokenizedInput Tokens
     private static ModelInput Passage(KeyValuePair<string, string> passage, PairTokenizer tokenizer, Arguments arguments) =>
         new("", passage.Key, tokenizer.Encode(passage.Value, arguments.Sequence));
 
-    private static (Corpus Corpus, PairTokenizer Tokenizer) Load(Arguments arguments) => (LoadCorpus(arguments), PairTokenizer.Load(arguments.Vocabulary, lowercase: true));
+    private static (Corpus Corpus, PairTokenizer Tokenizer) Load(Arguments arguments) =>
+        (LoadCorpus(arguments), PairTokenizer.Load(arguments.Vocabulary, lowercase: true));
 
     public static Corpus LoadCorpus(Arguments arguments)
     {
         string At(string name) => Path.Combine(arguments.Corpus, name);
-        return Corpus.Load(new CorpusSpec
-        {
-            Name = "benchmark",
-            Queries = At("queries.jsonl"),
-            Passages = At("passages.jsonl"),
-            Qrels = At("qrels.tsv"),
-            Candidates = At("candidates.jsonl"),
-        });
+        return Corpus.Load(
+            new CorpusSpec
+            {
+                Name = "benchmark",
+                Queries = At("queries.jsonl"),
+                Passages = At("passages.jsonl"),
+                Qrels = At("qrels.tsv"),
+                Candidates = At("candidates.jsonl"),
+            }
+        );
     }
 }

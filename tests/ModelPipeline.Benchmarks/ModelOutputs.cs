@@ -21,7 +21,8 @@ internal static class ModelOutputs
     public static bool Embeds(InferenceSession session) => session.OutputMetadata.First().Value.Dimensions.Length == 3;
 
     /// <summary>Scores of a reranker.</summary>
-    public static float[] Scores(InferenceSession session, IEnumerable<ModelInput> inputs) => [.. inputs.Select(input => Of(session, input)[0])];
+    public static float[] Scores(InferenceSession session, IEnumerable<ModelInput> inputs) =>
+        [.. inputs.Select(input => Of(session, input)[0])];
 
     /// <summary>Embeddings, as validation reads them.</summary>
     public static float[][] Embeddings(InferenceSession session, IEnumerable<ModelInput> inputs) =>
@@ -32,8 +33,13 @@ internal static class ModelOutputs
     public static double MeanDifference(float[] x, float[] y) => x.Zip(y, (a, b) => Math.Abs((double)a - b)).Average();
 
     /// <summary>Mean of tau over the queries that order their candidates.</summary>
-    public static double MeanTau(IEnumerable<ModelInput> inputs, float[] x, float[] y) => inputs.Index().GroupBy(input => input.Item.Group)
-        .Select(query => Tau([.. query.Select(input => x[input.Index])], [.. query.Select(input => y[input.Index])])).Where(double.IsFinite).Average();
+    public static double MeanTau(IEnumerable<ModelInput> inputs, float[] x, float[] y) =>
+        inputs
+            .Index()
+            .GroupBy(input => input.Item.Group)
+            .Select(query => Tau([.. query.Select(input => x[input.Index])], [.. query.Select(input => y[input.Index])]))
+            .Where(double.IsFinite)
+            .Average();
 
     /// <summary>Mean and least cosine.</summary>
     public static (double Mean, double Min) Cosines(IReadOnlyList<ModelInput> inputs, float[][] reference, float[][] embeddings)

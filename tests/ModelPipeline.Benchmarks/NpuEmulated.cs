@@ -15,15 +15,27 @@ internal static class NpuEmulated
     private static readonly RunSettings AsWritten = new(Threads: 1, FuseQdq: false);
     private static readonly StageContext Quiet = new(new Progress<StageProgress>(), _ => { }, _ => { }, CancellationToken.None);
 
-    /// <summary>A way to build int8, and what the toolkit reached with it on a 12-layer reranker (tau) and on a 6-layer embedder (mean cosine), where it was measured.</summary>
-    private sealed record Recipe(string Name, string[] Rewrites, QuantizationAlgorithm Algorithm, string RerankerTarget, string EmbedderTarget = "");
+    /// <summary>A way to build int8, and what the toolkit reached with it on a 12-layer reranker (tau) and on a 6-layer embedder (mean
+    /// cosine), where it was measured.</summary>
+    private sealed record Recipe(
+        string Name,
+        string[] Rewrites,
+        QuantizationAlgorithm Algorithm,
+        string RerankerTarget,
+        string EmbedderTarget = ""
+    );
 
     private static readonly Recipe[] Recipes =
     [
         new("mask untouched", ["fold-shapes"], QuantizationAlgorithm.Normal, "lowest (toolkit 0.24)", "0.394 +- 0.03"),
         new("mask -30", ["fold-shapes", "mask"], QuantizationAlgorithm.Normal, "second (0.736)", "0.913 +- 0.03"),
         new("mask -30, kl_divergence", ["fold-shapes", "mask"], QuantizationAlgorithm.KlDivergence, "third (0.846)", "0.942 +- 0.03"),
-        new("mask -30, outlier split and its fp16", ["fold-shapes", "mask", "outlier-split"], QuantizationAlgorithm.Normal, "highest (0.893 to 0.908)"),
+        new(
+            "mask -30, outlier split and its fp16",
+            ["fold-shapes", "mask", "outlier-split"],
+            QuantizationAlgorithm.Normal,
+            "highest (0.893 to 0.908)"
+        ),
     ];
 
     public static IEnumerable<Row> Run(Arguments arguments)
@@ -32,25 +44,46 @@ internal static class NpuEmulated
         using var fp32 = InferenceSessions.Open(arguments.Model, new RunSettings(Threads: 1));
         var embeds = ModelOutputs.Embeds(fp32);
         var inputs = embeds ? ModelInput.Passages(arguments) : ModelInput.Pairs(arguments);
-        var calibration = Rows(fp32.InputNames, embeds ? ModelInput.CalibrationPassages(arguments, Samples) : ModelInput.CalibrationPairs(arguments, Samples));
+        var calibration = Rows(
+            fp32.InputNames,
+            embeds ? ModelInput.CalibrationPassages(arguments, Samples) : ModelInput.CalibrationPairs(arguments, Samples)
+        );
         var pinned = PinShapes.Apply(source, new InputShape(1, arguments.Sequence));
-        return [.. Cost(pinned, inputs, calibration), .. embeds ? OfEmbedder(pinned, inputs, calibration, fp32) : OfReranker(pinned, inputs, calibration, fp32)];
+        return
+        [
+            .. Cost(pinned, inputs, calibration),
+            .. embeds ? OfEmbedder(pinned, inputs, calibration, fp32) : OfReranker(pinned, inputs, calibration, fp32),
+        ];
     }
 
     public static CalibrationSet Rows(IReadOnlyList<string> names, IReadOnlyList<ModelInput> inputs) =>
         new(names, [.. inputs.Select(input => (IReadOnlyList<long[]>)[.. names.Select(name => input.Tokens[name])])]);
 
-    public static OnnxModel Build(OnnxModel pinned, IEnumerable<string> rewrites, QuantizationAlgorithm algorithm, CalibrationSet calibration)
+    public static OnnxModel Build(
+        OnnxModel pinned,
+        IEnumerable<string> rewrites,
+        QuantizationAlgorithm algorithm,
+        CalibrationSet calibration
+    )
     {
         var prepared = Prepared(pinned, rewrites, calibration);
-        var variant = new VariantSpec { Name = "int8", Backend = Backend.Simulator, Precision = Precision.W8A8, Algorithm = algorithm, Rewrites = [.. rewrites], Gates = [] };
+        var variant = new VariantSpec
+        {
+            Name = "int8",
+            Backend = Backend.Simulator,
+            Precision = Precision.W8A8,
+            Algorithm = algorithm,
+            Rewrites = [.. rewrites],
+            Gates = [],
+        };
         return QuantizeStage.Emulate(prepared, variant, calibration, Quiet).Model;
     }
 
     private static OnnxModel Prepared(OnnxModel pinned, IEnumerable<string> rewrites, CalibrationSet calibration) =>
         rewrites.Aggregate(pinned, (model, name) => Pass.Named(name).Apply(model, calibration.Samples).Model);
 
-    /// <summary>Ranges of 100 samples and the emulated model, from a prepared one; with fp32 inferences before and after each as the unit.</summary>
+    /// <summary>Ranges of 100 samples and the emulated model, from a prepared one; with fp32 inferences before and after each as the
+    /// unit.</summary>
     private static IEnumerable<Row> Cost(OnnxModel pinned, IReadOnlyList<ModelInput> inputs, CalibrationSet calibration)
     {
         var prepared = Prepared(pinned, Recipes[1].Rewrites, calibration);
@@ -62,22 +95,41 @@ internal static class NpuEmulated
             builds.Add(PairedRuns.Milliseconds(() => Build(prepared, [], QuantizationAlgorithm.Normal, calibration).ToBytes()));
         }
         var unit = PairedRuns.Median([.. units]);
-        return [new("emulation: calibrate 100 samples and build (median of 3)", PairedRuns.Median([.. builds]), "ms"), new("emulation: the same", PairedRuns.Median([.. builds]) / unit, "U", "<= 125")];
+        return
+        [
+            new("emulation: calibrate 100 samples and build (median of 3)", PairedRuns.Median([.. builds]), "ms"),
+            new("emulation: the same", PairedRuns.Median([.. builds]) / unit, "U", "<= 125"),
+        ];
     }
 
-    private static IEnumerable<Row> OfReranker(OnnxModel pinned, IReadOnlyList<ModelInput> inputs, CalibrationSet calibration, InferenceSession fp32)
+    private static IEnumerable<Row> OfReranker(
+        OnnxModel pinned,
+        IReadOnlyList<ModelInput> inputs,
+        CalibrationSet calibration,
+        InferenceSession fp32
+    )
     {
         var reference = ModelOutputs.Scores(fp32, inputs);
         foreach (var recipe in Recipes)
         {
             using var session = InferenceSessions.Open(Build(pinned, recipe.Rewrites, recipe.Algorithm, calibration), AsWritten);
             var scores = ModelOutputs.Scores(session, inputs);
-            yield return new($"emulation, {recipe.Name}: Kendall tau, all pairs", ModelOutputs.Tau(reference, scores), "", recipe.RerankerTarget);
+            yield return new(
+                $"emulation, {recipe.Name}: Kendall tau, all pairs",
+                ModelOutputs.Tau(reference, scores),
+                "",
+                recipe.RerankerTarget
+            );
             yield return new($"emulation, {recipe.Name}: distinct scores", scores.Distinct().Count(), "");
         }
     }
 
-    private static IEnumerable<Row> OfEmbedder(OnnxModel pinned, IReadOnlyList<ModelInput> inputs, CalibrationSet calibration, InferenceSession fp32)
+    private static IEnumerable<Row> OfEmbedder(
+        OnnxModel pinned,
+        IReadOnlyList<ModelInput> inputs,
+        CalibrationSet calibration,
+        InferenceSession fp32
+    )
     {
         var reference = ModelOutputs.Embeddings(fp32, inputs);
         foreach (var recipe in Recipes)

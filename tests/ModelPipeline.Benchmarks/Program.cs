@@ -2,7 +2,8 @@ using System.Globalization;
 using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
+// [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]

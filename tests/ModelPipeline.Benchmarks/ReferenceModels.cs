@@ -26,9 +26,11 @@ internal static class ReferenceModels
             };
             return
             [
-                .. Named("L12", CpuInt8.Run(reranker)), .. Named("L12", NpuEmulated.Run(reranker)),
+                .. Named("L12", CpuInt8.Run(reranker)),
+                .. Named("L12", NpuEmulated.Run(reranker)),
                 .. Named("sample", ToolkitAgreement.Run(arguments)),
-                .. Named("embedder", CpuInt8.Run(embedder)), .. Named("embedder", NpuEmulated.Run(embedder)),
+                .. Named("embedder", CpuInt8.Run(embedder)),
+                .. Named("embedder", NpuEmulated.Run(embedder)),
             ];
         }
         finally
@@ -36,7 +38,8 @@ internal static class ReferenceModels
             folder.Delete(recursive: true);
         }
 
-        static IEnumerable<Row> Named(string model, IEnumerable<Row> rows) => rows.Select(row => row with { What = $"{model}: {row.What}" });
+        static IEnumerable<Row> Named(string model, IEnumerable<Row> rows) =>
+            rows.Select(row => row with { What = $"{model}: {row.What}" });
 
         string Unpacked(string model)
         {

@@ -11,7 +11,11 @@ internal static class Table
     /// <summary>Prints Markdown.</summary>
     public static void Print(IReadOnlyList<Row> rows, TextWriter to)
     {
-        string[][] cells = [["what", "measured", "target"], .. rows.Select(row => new[] { row.What, $"{Format(row.Value)} {row.Unit}".TrimEnd(), row.Target })];
+        string[][] cells =
+        [
+            ["what", "measured", "target"],
+            .. rows.Select(row => new[] { row.What, $"{Format(row.Value)} {row.Unit}".TrimEnd(), row.Target }),
+        ];
         var widths = Enumerable.Range(0, 3).Select(column => cells.Max(line => line[column].Length)).ToArray();
         for (var i = 0; i < cells.Length; i++)
         {
@@ -21,5 +25,11 @@ internal static class Table
         }
     }
 
-    private static string Format(double value) => value.ToString(Math.Abs(value) >= 100 ? "N0" : Math.Abs(value) >= 10 ? "0.00" : "0.0000", CultureInfo.InvariantCulture);
+    private static string Format(double value) =>
+        value.ToString(
+            Math.Abs(value) >= 100 ? "N0"
+                : Math.Abs(value) >= 10 ? "0.00"
+                : "0.0000",
+            CultureInfo.InvariantCulture
+        );
 }

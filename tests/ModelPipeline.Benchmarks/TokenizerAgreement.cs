@@ -15,9 +15,16 @@ internal static class TokenizerAgreement
 
     public static IEnumerable<Row> Run(Arguments arguments)
     {
-        var root = arguments.Reference
-            ?? throw new PipelineException("--reference=FOLDER is missing: a folder of tokenizers, each with its tokenizer.json and cases.jsonl.");
-        return Directory.EnumerateDirectories(root).Where(folder => File.Exists(Path.Combine(folder, "cases.jsonl"))).Order(StringComparer.Ordinal).SelectMany(folder => Rows(folder, arguments));
+        var root =
+            arguments.Reference
+            ?? throw new PipelineException(
+                "--reference=FOLDER is missing: a folder of tokenizers, each with its tokenizer.json and cases.jsonl."
+            );
+        return Directory
+            .EnumerateDirectories(root)
+            .Where(folder => File.Exists(Path.Combine(folder, "cases.jsonl")))
+            .Order(StringComparer.Ordinal)
+            .SelectMany(folder => Rows(folder, arguments));
     }
 
     private static IEnumerable<Row> Rows(string folder, Arguments arguments)
@@ -25,20 +32,36 @@ internal static class TokenizerAgreement
         var kind = Path.GetFileName(folder);
         var files = new TokenizerFiles(Path.Combine(folder, "tokenizer.json")) { Config = Path.Combine(folder, "tokenizer_config.json") };
         var tokenizer = PairTokenizer.Load(files);
-        var cases = File.ReadAllText(Path.Combine(folder, "cases.jsonl")).Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => JsonSerializer.Deserialize<JsonElement>(line)).ToList();
+        var cases = File.ReadAllText(Path.Combine(folder, "cases.jsonl"))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonSerializer.Deserialize<JsonElement>(line))
+            .ToList();
         yield return new Row($"{kind}: cases that differ, of {cases.Count}", cases.Count(each => Differs(tokenizer, each)), "", "0");
 
-        var texts = cases.SelectMany(each => new[] { each.GetProperty("query").GetString(), each.GetProperty("passage").GetString() })
-            .Where(text => !string.IsNullOrEmpty(text)).ToList();
+        var texts = cases
+            .SelectMany(each => new[] { each.GetProperty("query").GetString(), each.GetProperty("passage").GetString() })
+            .Where(text => !string.IsNullOrEmpty(text))
+            .ToList();
         var generated = new GeneratedTexts(arguments.Seed, texts!).Take(arguments.Texts);
-        yield return new Row($"{kind}: generated texts that differ, of {arguments.Texts}", Differing(tokenizer, files.Vocabulary, generated), "", "0");
+        yield return new Row(
+            $"{kind}: generated texts that differ, of {arguments.Texts}",
+            Differing(tokenizer, files.Vocabulary, generated),
+            "",
+            "0"
+        );
 
-        var pairs = cases.Where(each => each.GetProperty("passage").ValueKind == JsonValueKind.String)
-            .Select(each => (each.GetProperty("query").GetString()!, each.GetProperty("passage").GetString()!)).ToList();
+        var pairs = cases
+            .Where(each => each.GetProperty("passage").ValueKind == JsonValueKind.String)
+            .Select(each => (each.GetProperty("query").GetString()!, each.GetProperty("passage").GetString()!))
+            .ToList();
         var target = kind.Contains("unigram", StringComparison.Ordinal) ? ">= 8,000" : ">= 20,000";
         yield return new Row($"{kind}: pairs a second of one core", PairsPerSecond(tokenizer, pairs), "", target);
-        (string, string)[] words = [("one letter", new string('a', LongWord)), ("letters at random", RandomWord()), ("spaces", new string(' ', LongWord))];
+        (string, string)[] words =
+        [
+            ("one letter", new string('a', LongWord)),
+            ("letters at random", RandomWord()),
+            ("spaces", new string(' ', LongWord)),
+        ];
         foreach (var (what, word) in words)
         {
             var clock = Stopwatch.StartNew();
@@ -50,8 +73,11 @@ internal static class TokenizerAgreement
     private static bool Differs(PairTokenizer tokenizer, JsonElement each)
     {
         var (query, length) = (each.GetProperty("query").GetString()!, each.GetProperty("max_length").GetInt32());
-        var strategy = each.GetProperty("truncation").GetString() == "only_second" ? TruncationStrategy.OnlySecond : TruncationStrategy.LongestFirst;
-        var row = each.GetProperty("passage").GetString() is { } passage ? tokenizer.Encode(query, passage, length, strategy) : tokenizer.Encode(query, length);
+        var strategy =
+            each.GetProperty("truncation").GetString() == "only_second" ? TruncationStrategy.OnlySecond : TruncationStrategy.LongestFirst;
+        var row = each.GetProperty("passage").GetString() is { } passage
+            ? tokenizer.Encode(query, passage, length, strategy)
+            : tokenizer.Encode(query, length);
         return !(Same(row.InputIds, "input_ids") && Same(row.TokenTypeIds, "token_type_ids") && Same(row.AttentionMask, "attention_mask"));
 
         bool Same(long[] actual, string name) => each.GetProperty(name).EnumerateArray().Select(id => id.GetInt64()).SequenceEqual(actual);
@@ -73,20 +99,26 @@ internal static class TokenizerAgreement
         return differing;
     }
 
-    /// <summary>Pairs a second of processor time, the collector's included: the median of five runs of a second each, behind one that is not counted.</summary>
+    /// <summary>Pairs a second of processor time, the collector's included: the median of five runs of a second each, behind one that is
+    /// not counted.</summary>
     private static double PairsPerSecond(PairTokenizer tokenizer, List<(string Query, string Passage)> pairs)
     {
-        var rates = Enumerable.Range(0, 6).Select(_ =>
-        {
-            var (start, spent, done) = (Environment.CpuUsage.TotalTime, TimeSpan.Zero, 0);
-            for (; spent.TotalSeconds < 1; spent = Environment.CpuUsage.TotalTime - start)
+        var rates = Enumerable
+            .Range(0, 6)
+            .Select(_ =>
             {
-                foreach (var (query, passage) in pairs)
-                    tokenizer.Encode(query, passage, 64, TruncationStrategy.LongestFirst);
-                done += pairs.Count;
-            }
-            return done / spent.TotalSeconds;
-        }).Skip(1).Order().ToList();
+                var (start, spent, done) = (Environment.CpuUsage.TotalTime, TimeSpan.Zero, 0);
+                for (; spent.TotalSeconds < 1; spent = Environment.CpuUsage.TotalTime - start)
+                {
+                    foreach (var (query, passage) in pairs)
+                        tokenizer.Encode(query, passage, 64, TruncationStrategy.LongestFirst);
+                    done += pairs.Count;
+                }
+                return done / spent.TotalSeconds;
+            })
+            .Skip(1)
+            .Order()
+            .ToList();
         return rates[rates.Count / 2];
     }
 

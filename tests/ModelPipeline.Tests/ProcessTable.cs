@@ -23,7 +23,8 @@ internal static class ProcessTable
     public static bool IsRunning(int process) => Stat(process)[0] is not ("Z" or "X");
 
     /// <summary>Waits until a process is gone, or fails.</summary>
-    public static Task EndsAsync(int process) => UntilAsync(() => !IsRunning(process), () => $"process {process} is still there: {Read($"/proc/{process}/cmdline")}");
+    public static Task EndsAsync(int process) =>
+        UntilAsync(() => !IsRunning(process), () => $"process {process} is still there: {Read($"/proc/{process}/cmdline")}");
 
     /// <summary>Waits until something holds, or fails.</summary>
     public static async Task UntilAsync(Func<bool> condition, Func<string> otherwise)

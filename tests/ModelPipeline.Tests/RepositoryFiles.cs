@@ -13,7 +13,8 @@ internal static class RepositoryFiles
     {
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "ModelPipeline.sln")))
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run from a build inside the repository.");
+            folder =
+                Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests run from a build inside the repository.");
         return folder;
     }
 }

@@ -78,13 +78,16 @@ public sealed class StageRecordTests : IDisposable
             File.WriteAllBytes(RecordPath, whole[..length]);
             Assert.Null(StageRecord.TryReuse(RecordPath, Key, Cancellation));
         }
-        Gen.Byte.Array[0, 200].Sample(
-            bytes =>
-            {
-                File.WriteAllBytes(RecordPath, bytes);
-                Assert.Null(StageRecord.TryReuse(RecordPath, Key, Cancellation));
-            },
-            iter: 200, threads: 1);
+        Gen.Byte.Array[0, 200]
+            .Sample(
+                bytes =>
+                {
+                    File.WriteAllBytes(RecordPath, bytes);
+                    Assert.Null(StageRecord.TryReuse(RecordPath, Key, Cancellation));
+                },
+                iter: 200,
+                threads: 1
+            );
     }
 
     [Fact]
@@ -104,7 +107,16 @@ public sealed class StageRecordTests : IDisposable
         Directory.CreateDirectory(Path.GetDirectoryName(record)!);
         foreach (var name in new[] { "../outside.txt", outside })
         {
-            File.WriteAllText(record, JsonSerializer.Serialize(new { key = Key, outputs = new Dictionary<string, object> { [name] = new { size = digest.Size, sha256 = digest.Sha256 } } }));
+            File.WriteAllText(
+                record,
+                JsonSerializer.Serialize(
+                    new
+                    {
+                        key = Key,
+                        outputs = new Dictionary<string, object> { [name] = new { size = digest.Size, sha256 = digest.Sha256 } },
+                    }
+                )
+            );
             Assert.Null(StageRecord.TryReuse(record, Key, Cancellation));
         }
         Assert.Throws<ArgumentException>(() => StageRecord.Write(record, Key, [outside], Cancellation));
@@ -121,11 +133,24 @@ public sealed class StageRecordTests : IDisposable
             StageRecord.KeyOf("quantize", 2, new { samples = 100, seed = 42 }, inputs),
             StageRecord.KeyOf("quantize", 1, new { samples = 101, seed = 42 }, inputs),
             StageRecord.KeyOf("quantize", 1, null, inputs),
-            StageRecord.KeyOf("quantize", 1, new { samples = 100, seed = 42 }, new Dictionary<string, string> { ["model"] = "bb", ["vocab"] = "aa" }),
+            StageRecord.KeyOf(
+                "quantize",
+                1,
+                new { samples = 100, seed = 42 },
+                new Dictionary<string, string> { ["model"] = "bb", ["vocab"] = "aa" }
+            ),
             StageRecord.KeyOf("quantize", 1, new { samples = 100, seed = 42 }, new Dictionary<string, string> { ["model"] = "aa" }),
         ];
         Assert.Equal(others.Length + 1, others.Append(key).Distinct().Count());
-        Assert.Equal(key, StageRecord.KeyOf("quantize", 1, new { seed = 42, samples = 100 }, new Dictionary<string, string> { ["vocab"] = "bb", ["model"] = "aa" }));
+        Assert.Equal(
+            key,
+            StageRecord.KeyOf(
+                "quantize",
+                1,
+                new { seed = 42, samples = 100 },
+                new Dictionary<string, string> { ["vocab"] = "bb", ["model"] = "aa" }
+            )
+        );
         Assert.Matches("^[0-9a-f]{64}$", key);
     }
 
@@ -137,7 +162,10 @@ public sealed class StageRecordTests : IDisposable
         new Random(1).NextBytes(bytes);
         var path = Path.Combine(_folder, "large");
         File.WriteAllBytes(path, bytes);
-        Assert.Equal(new(bytes.Length, Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes))), FileDigest.Of(path, Cancellation));
+        Assert.Equal(
+            new(bytes.Length, Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes))),
+            FileDigest.Of(path, Cancellation)
+        );
         Assert.Throws<OperationCanceledException>(() => FileDigest.Of(path, new(canceled: true)));
     }
 

@@ -4,16 +4,19 @@ using SampleConsumer;
 
 if (args is not [var query, ..])
 {
-    Console.Error.WriteLine("""Expected a question, and perhaps passages to rank:  dotnet run --project tests/SampleConsumer -- "Why is the sky blue?" ["passage" ...]""");
+    Console.Error.WriteLine(
+        """Expected a question, and perhaps passages to rank:  dotnet run --project tests/SampleConsumer -- "Why is the sky blue?" ["passage" ...]"""
+    );
     return 2;
 }
 const int Shown = 5;
-string[] passages = args.Length > 1 ? args[1..] : [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, "passages.jsonl")).Select(Text)];
+string[] passages =
+    args.Length > 1 ? args[1..] : [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, "passages.jsonl")).Select(Text)];
 
 using var reranker = new Reranker(Path.Combine(AppContext.BaseDirectory, "models", "tiny-reranker"), "cpu-int8");
 var ranked = reranker.Score(query, passages).Zip(passages).OrderByDescending(pair => pair.First).Take(Shown);
 foreach (var (rank, (score, passage)) in ranked.Index())
-    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rank + 1}. {score,7:F3}  {passage}"));
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rank + 1}. {score, 7:F3}  {passage}"));
 return 0;
 
 static string Text(string line)

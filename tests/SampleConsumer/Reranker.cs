@@ -20,7 +20,10 @@ public sealed class Reranker : IDisposable
     public Reranker(string folder, string variant, int length = 128)
     {
         using var manifest = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "manifest.json")));
-        var model = manifest.RootElement.GetProperty("files").EnumerateArray().Single(file => file.GetProperty("variant").GetString() == variant);
+        var model = manifest
+            .RootElement.GetProperty("files")
+            .EnumerateArray()
+            .Single(file => file.GetProperty("variant").GetString() == variant);
         var lowercase = manifest.RootElement.GetProperty("settings").GetProperty("tokenizer").GetProperty("lowercase").GetBoolean();
         session = new InferenceSession(Path.Combine(folder, model.GetProperty("name").GetString()!));
         tokenizer = BertTokenizer.Create(Path.Combine(folder, "vocab.txt"), new BertOptions { LowerCaseBeforeTokenization = lowercase });
@@ -28,13 +31,18 @@ public sealed class Reranker : IDisposable
     }
 
     /// <summary>One score a passage, in their order: the higher, the better.</summary>
-    public float[] Score(string query, IReadOnlyList<string> passages) => [.. passages.Chunk(BatchSize).SelectMany(batch => ScoreBatch(query, batch))];
+    public float[] Score(string query, IReadOnlyList<string> passages) =>
+        [.. passages.Chunk(BatchSize).SelectMany(batch => ScoreBatch(query, batch))];
 
     public void Dispose() => session.Dispose();
 
     private float[] ScoreBatch(string query, string[] passages)
     {
-        var (ids, mask, types) = (new long[passages.Length * length], new long[passages.Length * length], new long[passages.Length * length]);
+        var (ids, mask, types) = (
+            new long[passages.Length * length],
+            new long[passages.Length * length],
+            new long[passages.Length * length]
+        );
         var first = tokenizer.EncodeToIds(query, addSpecialTokens: false);
         if (first.Count > length - 4)
             throw new ArgumentException($"The query has {first.Count} tokens; {length - 4} leave room for a passage.", nameof(query));
@@ -50,7 +58,12 @@ public sealed class Reranker : IDisposable
         using var idsValue = OrtValue.CreateTensorValueFromMemory(ids, shape);
         using var maskValue = OrtValue.CreateTensorValueFromMemory(mask, shape);
         using var typesValue = OrtValue.CreateTensorValueFromMemory(types, shape);
-        var inputs = new Dictionary<string, OrtValue> { ["input_ids"] = idsValue, ["attention_mask"] = maskValue, ["token_type_ids"] = typesValue };
+        var inputs = new Dictionary<string, OrtValue>
+        {
+            ["input_ids"] = idsValue,
+            ["attention_mask"] = maskValue,
+            ["token_type_ids"] = typesValue,
+        };
         using var options = new RunOptions();
         using var outputs = session.Run(options, inputs, session.OutputNames);
         return outputs[0].GetTensorDataAsSpan<float>().ToArray();

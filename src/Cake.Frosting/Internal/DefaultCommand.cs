@@ -69,7 +69,8 @@ internal sealed class DefaultCommand(IServiceCollection services) : Command<Defa
     private static void SetWorkingDirectory(ServiceProvider provider, DirectoryPath? fromCommandLine)
     {
         var environment = provider.GetRequiredService<ICakeEnvironment>();
-        var directory = (fromCommandLine ?? provider.GetService<WorkingDirectory>()?.Path)?.MakeAbsolute(environment) ?? environment.WorkingDirectory;
+        var directory =
+            (fromCommandLine ?? provider.GetService<WorkingDirectory>()?.Path)?.MakeAbsolute(environment) ?? environment.WorkingDirectory;
         if (!provider.GetRequiredService<IFileSystem>().GetDirectory(directory).Exists)
             throw new FrostingException($"The working directory '{directory.FullPath}' does not exist.");
         environment.WorkingDirectory = directory;

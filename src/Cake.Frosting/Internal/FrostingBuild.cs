@@ -13,7 +13,8 @@ internal sealed class FrostingBuild(
     IFrostingSetup? setup = null,
     IFrostingTeardown? teardown = null,
     IFrostingTaskSetup? taskSetup = null,
-    IFrostingTaskTeardown? taskTeardown = null)
+    IFrostingTaskTeardown? taskTeardown = null
+)
 {
     public void Register()
     {
@@ -23,7 +24,12 @@ internal sealed class FrostingBuild(
             if (needed.IsInstanceOfType(context))
                 Register(task);
             else
-                log.Warning("Task '{0}' is left out: it needs a context of type {1}, this build's is {2}.", NameOf(task.GetType()), needed, context.GetType());
+                log.Warning(
+                    "Task '{0}' is left out: it needs a context of type {1}, this build's is {2}.",
+                    NameOf(task.GetType()),
+                    needed,
+                    context.GetType()
+                );
         }
 
         if (setup is not null)
@@ -60,23 +66,31 @@ internal sealed class FrostingBuild(
             builder.IsDependeeOf(NameOf(Valid(dependee.Task, "reverse dependency")));
 
         bool Overrides(string name, params Type[] parameters) =>
-            type.GetMethod(name, [.. parameters, context.GetType()]) is { } method && method.GetBaseDefinition().DeclaringType != method.DeclaringType;
+            type.GetMethod(name, [.. parameters, context.GetType()]) is { } method
+            && method.GetBaseDefinition().DeclaringType != method.DeclaringType;
     }
 
     private static string NameOf(Type task) => task.GetCustomAttribute<TaskNameAttribute>()?.Name ?? task.Name;
 
     private static Type Valid(Type task, string role) =>
-        task.IsAssignableTo(typeof(IFrostingTask)) ? task : throw new FrostingException($"The {role} '{NameOf(task)}' is not a valid task.");
+        task.IsAssignableTo(typeof(IFrostingTask))
+            ? task
+            : throw new FrostingException($"The {role} '{NameOf(task)}' is not a valid task.");
 
     /// <summary>The argument of the generic task class that <paramref name="task"/> is derived from.</summary>
     private static Type ContextTypeOf(Type task)
     {
         for (var type = task; type is not null; type = type.BaseType)
         {
-            if (type.IsGenericType && type.GetGenericTypeDefinition() is var definition
-                && (definition == typeof(FrostingTask<>) || definition == typeof(AsyncFrostingTask<>)))
+            if (
+                type.IsGenericType
+                && type.GetGenericTypeDefinition() is var definition
+                && (definition == typeof(FrostingTask<>) || definition == typeof(AsyncFrostingTask<>))
+            )
                 return type.GenericTypeArguments[0];
         }
-        throw new InvalidOperationException($"The task class {task} must be derived from {nameof(FrostingTask)} or {nameof(AsyncFrostingTask)}.");
+        throw new InvalidOperationException(
+            $"The task class {task} must be derived from {nameof(FrostingTask)} or {nameof(AsyncFrostingTask)}."
+        );
     }
 }

@@ -6,7 +6,8 @@ public static class AtomicFile
     /// <summary>Marks names that are not finished; <c>Clean</c> may delete whatever carries it.</summary>
     public const string TemporarySuffix = ".partial";
 
-    /// <summary>Writes to a temporary name beside <paramref name="path"/>, flushes to disk, then renames. On failure the temporary file is deleted.</summary>
+    /// <summary>Writes to a temporary name beside <paramref name="path"/>, flushes to disk, then renames. On failure the temporary file is
+    /// deleted.</summary>
     public static void Write(string path, Action<Stream> write)
     {
         var temporary = TemporaryName(path);
@@ -47,10 +48,10 @@ public static class AtomicFile
     }
 
     /// <summary>UTF-8 without a byte order mark.</summary>
-    public static void WriteText(string path, string text) =>
-        Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+    public static void WriteText(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
 
-    /// <summary>Fills a temporary folder beside <paramref name="path"/>, then puts it in the place of <paramref name="path"/>. On failure the temporary folder is deleted.</summary>
+    /// <summary>Fills a temporary folder beside <paramref name="path"/>, then puts it in the place of <paramref name="path"/>. On failure
+    /// the temporary folder is deleted.</summary>
     public static void WriteFolder(string path, Action<string> fill)
     {
         var temporary = TemporaryName(path);
@@ -70,7 +71,8 @@ public static class AtomicFile
         }
     }
 
-    /// <summary>Deletes what this process had not finished below <paramref name="folder"/>: the last resort when it has to stop at once.</summary>
+    /// <summary>Deletes what this process had not finished below <paramref name="folder"/>: the last resort when it has to stop at
+    /// once.</summary>
     public static void DeleteUnfinished(string folder) => Delete(folder, $"*.{Environment.ProcessId}-*{TemporarySuffix}");
 
     /// <summary>Deletes what any process left unfinished below <paramref name="folder"/>, in which none may be at work.</summary>
@@ -96,6 +98,5 @@ public static class AtomicFile
         return $"{full}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
     }
 
-    private static FileStream Create(string path) =>
-        new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
+    private static FileStream Create(string path) => new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
 }

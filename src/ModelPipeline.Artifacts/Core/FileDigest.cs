@@ -15,7 +15,8 @@ public sealed record FileDigest(long Size, string Sha256)
         return Copy(file, Stream.Null, cancellation);
     }
 
-    /// <summary>Copies <paramref name="source"/> to its end and digests it on the way. Cancellation takes effect between blocks of 1 MiB.</summary>
+    /// <summary>Copies <paramref name="source"/> to its end and digests it on the way. Cancellation takes effect between blocks of 1
+    /// MiB.</summary>
     public static FileDigest Copy(Stream source, Stream destination, CancellationToken cancellation = default)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

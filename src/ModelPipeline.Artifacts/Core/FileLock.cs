@@ -1,6 +1,7 @@
 namespace ModelPipeline.Core;
 
-/// <summary>Files that one process or thread has open alone. The system ends such a lock with the process that holds it; the file stays, as whoever waits may have it open already.</summary>
+/// <summary>Files that one process or thread has open alone. The system ends such a lock with the process that holds it; the file stays, as
+/// whoever waits may have it open already.</summary>
 internal static class FileLock
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);

@@ -10,7 +10,8 @@ namespace ModelPipeline.Core;
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct)]
 public sealed class OneLineAttribute : Attribute;
 
-/// <summary>How the pipeline's own records are kept as JSON: snake_case, in the order of their declaration, indented with '\n', rows of long tables one a line.</summary>
+/// <summary>How the pipeline's own records are kept as JSON: snake_case, in the order of their declaration, indented with '\n', rows of
+/// long tables one a line.</summary>
 public static partial class ReportJson
 {
     private static readonly JsonSerializerOptions Compact = new()
@@ -37,7 +38,8 @@ public static partial class ReportJson
 
     /// <summary>A record from one line of JSON.</summary>
     /// <exception cref="JsonException">It is no JSON or lacks a property.</exception>
-    internal static T Parse<T>(string line) => JsonSerializer.Deserialize<T>(line, Compact) ?? throw new JsonException("null where a record was expected.");
+    internal static T Parse<T>(string line) =>
+        JsonSerializer.Deserialize<T>(line, Compact) ?? throw new JsonException("null where a record was expected.");
 
     /// <summary>Writes the record's text, atomically.</summary>
     public static void Write<T>(string path, T record) => AtomicFile.WriteText(path, Text(record));
@@ -78,7 +80,8 @@ public static partial class ReportJson
 
     private sealed class Row<T> : JsonConverter<T>
     {
-        public override T? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => JsonSerializer.Deserialize<T>(ref reader, Compact);
+        public override T? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            JsonSerializer.Deserialize<T>(ref reader, Compact);
 
         // A raw value gets no line of its own from the writer.
         public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) =>

@@ -3,7 +3,8 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Artifacts.Downloads;
 
 /// <summary>
-/// Finished downloads by their content, <c>sha256/{hex}/{name}</c>, and unfinished ones under <c>partial/</c>. Shared by processes: one of them downloads
+/// Finished downloads by their content, <c>sha256/{hex}/{name}</c>, and unfinished ones under <c>partial/</c>. Shared by processes: one of
+/// them downloads
 /// a content at a time, and what any of them uses is not evicted. File locks end with the process that holds them.
 /// </summary>
 internal sealed class ContentCache(string folder, long limit) : IDisposable
@@ -55,10 +56,13 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
         return FileLock.TakeAsync(PartialPathOf(digest) + ".lock", cancellation);
     }
 
-    /// <summary>Deletes what was not used for longest until the limit is kept, and abandoned downloads. What any process uses stays.</summary>
+    /// <summary>Deletes what was not used for longest until the limit is kept, and abandoned downloads. What any process uses
+    /// stays.</summary>
     public void Evict()
     {
-        foreach (var partial in Files(Partials).Where(file => file.Extension.Length == 0 && file.LastWriteTimeUtc < DateTime.UtcNow - Abandoned))
+        foreach (
+            var partial in Files(Partials).Where(file => file.Extension.Length == 0 && file.LastWriteTimeUtc < DateTime.UtcNow - Abandoned)
+        )
             DeletePartial(partial);
         var contents = Files(Contents).OrderBy(file => file.LastAccessTimeUtc).ToList();
         var excess = contents.Sum(file => file.Length) - limit;
@@ -110,10 +114,15 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
     {
         if (!Directory.Exists(folder))
             return [];
-        return [.. new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Where(file =>
-        {
-            file.Refresh();
-            return file.Exists;
-        })];
+        return
+        [
+            .. new DirectoryInfo(folder)
+                .EnumerateFiles("*", SearchOption.AllDirectories)
+                .Where(file =>
+                {
+                    file.Refresh();
+                    return file.Exists;
+                }),
+        ];
     }
 }

@@ -7,7 +7,8 @@ internal enum DigestAlgorithm
 {
     Sha256,
 
-    /// <summary>Git's name of a blob: SHA-1 of "blob ", the length in decimal, a zero byte, and the content. Hugging Face gives it for files outside LFS.</summary>
+    /// <summary>Git's name of a blob: SHA-1 of "blob ", the length in decimal, a zero byte, and the content. Hugging Face gives it for
+    /// files outside LFS.</summary>
     GitBlobSha1,
 }
 
@@ -25,12 +26,14 @@ internal readonly record struct ContentDigest(DigestAlgorithm Algorithm, string 
         if (hex?.StartsWith("W/", StringComparison.Ordinal) == true)
             hex = hex[2..];
         hex = hex?.Trim('"').ToLowerInvariant();
-        return hex is null || !hex.All(char.IsAsciiHexDigit) ? null : hex.Length switch
-        {
-            64 => new ContentDigest(DigestAlgorithm.Sha256, hex),
-            40 => new ContentDigest(DigestAlgorithm.GitBlobSha1, hex),
-            _ => null,
-        };
+        return hex is null || !hex.All(char.IsAsciiHexDigit)
+            ? null
+            : hex.Length switch
+            {
+                64 => new ContentDigest(DigestAlgorithm.Sha256, hex),
+                40 => new ContentDigest(DigestAlgorithm.GitBlobSha1, hex),
+                _ => null,
+            };
     }
 
     public string Name => Algorithm == DigestAlgorithm.Sha256 ? "sha256" : "git-sha1";

@@ -12,13 +12,21 @@ namespace ModelPipeline.Artifacts.Downloads;
 /// <param name="MaxBytes">Anything longer is refused, before it is read if the server says so.</param>
 internal sealed record Wanted(Uri Uri, string Name, ContentDigest Digest, long? Bytes, long MaxBytes);
 
-/// <summary>One file on its way: goes on where an earlier process stopped or a link dropped, in several ranges at once if the server can.</summary>
-internal sealed class Download(HttpSource http, SourceSettings settings, Wanted wanted, PartialFile partial, IProgress<StageProgress>? progress)
+/// <summary>One file on its way: goes on where an earlier process stopped or a link dropped, in several ranges at once if the server
+/// can.</summary>
+internal sealed class Download(
+    HttpSource http,
+    SourceSettings settings,
+    Wanted wanted,
+    PartialFile partial,
+    IProgress<StageProgress>? progress
+)
 {
     /// <summary>The first range is short: it tells the length, so that the others soon follow.</summary>
     private const int FirstRangeBytes = 1 << 20;
 
-    /// <summary>A range that dropped after this much is gone on with as if nothing had happened: retries count against standing still.</summary>
+    /// <summary>A range that dropped after this much is gone on with as if nothing had happened: retries count against standing
+    /// still.</summary>
     private const int FreshStartBytes = 1 << 20;
 
     private readonly TransferProgress _progress = new(progress, $"Fetching {wanted.Name}");
@@ -40,7 +48,8 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         NoRange,
     }
 
-    /// <summary>Fills the partial file. What was pieced together of several answers and is wrong is dropped and fetched once more as one body.</summary>
+    /// <summary>Fills the partial file. What was pieced together of several answers and is wrong is dropped and fetched once more as one
+    /// body.</summary>
     /// <returns>SHA-256 of the content, lower-case hex.</returns>
     /// <exception cref="PipelineException">The content cannot be had, or is not what is wanted; then nothing of it is kept.</exception>
     public async Task<string> RunAsync(CancellationToken cancellation)
@@ -50,15 +59,18 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         {
             await FillAsync(whole, cancellation).ConfigureAwait(false);
             var (sha256, length) = (partial.Sha256(), partial.Length);
-            var actual = wanted.Digest.Algorithm == DigestAlgorithm.Sha256
-                ? ContentDigest.Sha256(sha256)
-                : await partial.GitBlobSha1Async(cancellation).ConfigureAwait(false);
+            var actual =
+                wanted.Digest.Algorithm == DigestAlgorithm.Sha256
+                    ? ContentDigest.Sha256(sha256)
+                    : await partial.GitBlobSha1Async(cancellation).ConfigureAwait(false);
             if (actual == wanted.Digest)
                 return sha256;
             Restart(null);
             if (whole || (!_resumed && _answers == 1))
                 throw new PipelineException(
-                    $"{HttpSource.Shown(wanted.Uri)}: {wanted.Digest.Name} is {actual.Hex}, but {wanted.Digest.Hex} is expected ({length} bytes came); the file changed or was altered on the way: check the source, then its sha256.");
+                    $"{HttpSource.Shown(wanted.Uri)}: {wanted.Digest.Name} is {actual.Hex}, but {wanted.Digest.Hex} is expected ({length} "
+                        + $"bytes came); the file changed or was altered on the way: check the source, then its sha256."
+                );
         }
     }
 
@@ -67,8 +79,17 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         while (true)
         {
             var answer = await http.RequestAsync(
-                HttpMethod.Get, wanted.Uri, headers => AskFirst(headers, whole), (response, came, token) => TakeAsync(response, whole, came, token), cancellation).ConfigureAwait(false);
-            if (answer == Answer.Whole || (answer == Answer.Part && !whole && settings.Streams > 1 && await RangesAsync(cancellation).ConfigureAwait(false)))
+                    HttpMethod.Get,
+                    wanted.Uri,
+                    headers => AskFirst(headers, whole),
+                    (response, came, token) => TakeAsync(response, whole, came, token),
+                    cancellation
+                )
+                .ConfigureAwait(false);
+            if (
+                answer == Answer.Whole
+                || (answer == Answer.Part && !whole && settings.Streams > 1 && await RangesAsync(cancellation).ConfigureAwait(false))
+            )
                 return;
             whole |= answer == Answer.NoRange;
         }
@@ -98,7 +119,10 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
             if (partial.Length > 0 && response.Content.Headers.ContentRange?.Length == partial.Length)
                 return Answer.Whole;
             if (whole)
-                throw new PipelineException($"{HttpSource.Shown(wanted.Uri)}: the server answers {(int)response.StatusCode} when asked for the whole file; check the URL.");
+                throw new PipelineException(
+                    $"{HttpSource.Shown(wanted.Uri)}: the server answers {(int)response.StatusCode} when asked for the whole file; check "
+                        + $"the URL."
+                );
             return Answer.NoRange;
         }
         if (range is null || partial.Length == 0)
@@ -132,7 +156,8 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
     /// <summary>Whatever ends it, all that came by then is in the partial file, unless it is too long.</summary>
     private async Task AddAsync(Stream body, long end, Action came, CancellationToken cancellation)
     {
-        const int bufferBytes = 1 << 20, worthAdding = 1 << 18;
+        const int bufferBytes = 1 << 20,
+            worthAdding = 1 << 18;
         var (filling, other) = (new byte[bufferBytes], new byte[bufferBytes]);
         var (position, filled) = (partial.Length, 0);
         var adding = Task.CompletedTask;
@@ -140,7 +165,8 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         {
             while (position < end)
             {
-                var read = await body.ReadAsync(filling.AsMemory(filled, (int)Math.Min(bufferBytes - filled, end - position)), cancellation).ConfigureAwait(false);
+                var read = await body.ReadAsync(filling.AsMemory(filled, (int)Math.Min(bufferBytes - filled, end - position)), cancellation)
+                    .ConfigureAwait(false);
                 if (read == 0)
                     break;
                 came();
@@ -210,7 +236,11 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         {
             if (next >= _total)
                 return;
-            var range = new Range(next, spare.TryPop(out var used) ? used : new byte[settings.RangeBytes], (int)Math.Min(settings.RangeBytes, _total!.Value - next));
+            var range = new Range(
+                next,
+                spare.TryPop(out var used) ? used : new byte[settings.RangeBytes],
+                (int)Math.Min(settings.RangeBytes, _total!.Value - next)
+            );
             underWay.Enqueue((range, ReceiveAsync(range, stop.Token)));
             next += range.Count;
         }
@@ -222,7 +252,13 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         while (goes && range.Received < range.Count)
         {
             goes = await http.RequestAsync(
-                HttpMethod.Get, _location, headers => Ask(headers, range.Start + range.Received, range.Start + range.Count - 1), (response, came, token) => TakeAsync(response, range, came, token), cancellation).ConfigureAwait(false);
+                    HttpMethod.Get,
+                    _location,
+                    headers => Ask(headers, range.Start + range.Received, range.Start + range.Count - 1),
+                    (response, came, token) => TakeAsync(response, range, came, token),
+                    cancellation
+                )
+                .ConfigureAwait(false);
         }
         return goes;
     }
@@ -230,7 +266,11 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
     private async Task<bool> TakeAsync(HttpResponseMessage response, Range range, Action came, CancellationToken cancellation)
     {
         var content = response.Content.Headers.ContentRange;
-        if (response.StatusCode != HttpStatusCode.PartialContent || content?.From != range.Start + range.Received || content.Length != _total)
+        if (
+            response.StatusCode != HttpStatusCode.PartialContent
+            || content?.From != range.Start + range.Received
+            || content.Length != _total
+        )
             return false;
         Interlocked.Increment(ref _answers);
         var before = range.Received;
@@ -253,7 +293,8 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
             return range.Received - before >= FreshStartBytes ? true : throw Broken(e);
         }
 
-        BrokenTransferException Broken(Exception? e) => new($"the range from {range.Start} ended after {range.Received} of {range.Count} bytes", e);
+        BrokenTransferException Broken(Exception? e) =>
+            new($"the range from {range.Start} ended after {range.Received} of {range.Count} bytes", e);
     }
 
     private sealed record Range(long Start, byte[] Buffer, int Count)
@@ -277,14 +318,21 @@ internal sealed class Download(HttpSource http, SourceSettings settings, Wanted 
         if (length > wanted.MaxBytes)
             throw TooLong();
         if (length is not null && wanted.Bytes is not null && length != wanted.Bytes)
-            throw new PipelineException($"{HttpSource.Shown(wanted.Uri)}: the server offers {length} bytes where {wanted.Bytes} are expected; try again, or check the source.");
+            throw new PipelineException(
+                $"{HttpSource.Shown(wanted.Uri)}: the server offers {length} bytes where {wanted.Bytes} are expected; try again, or check "
+                    + $"the source."
+            );
         _total = length ?? _total;
         _progress.Total = _total ?? 0;
     }
 
-    private PipelineException TooLong() => new(wanted.Bytes is { } bytes && bytes <= wanted.MaxBytes
-        ? $"{HttpSource.Shown(wanted.Uri)}: longer than the {bytes} bytes expected; check the source."
-        : $"{HttpSource.Shown(wanted.Uri)}: longer than the {wanted.MaxBytes} bytes allowed; check the URL, or raise max_bytes of the source.");
+    private PipelineException TooLong() =>
+        new(
+            wanted.Bytes is { } bytes && bytes <= wanted.MaxBytes
+                ? $"{HttpSource.Shown(wanted.Uri)}: longer than the {bytes} bytes expected; check the source."
+                : $"{HttpSource.Shown(wanted.Uri)}: longer than the {wanted.MaxBytes} bytes allowed; check the URL, or raise max_bytes of "
+                    + $"the source."
+        );
 
     private static string? Validator(HttpResponseMessage response) =>
         response.Headers.ETag is { IsWeak: false } tag ? tag.Tag : response.Content.Headers.LastModified?.ToString("R");

@@ -10,14 +10,21 @@ namespace ModelPipeline.Artifacts.Downloads;
 /// <param name="Commit">40 hex digits that the revision stands for.</param>
 internal sealed record HubFile(Uri Uri, ContentDigest Digest, long? Bytes, string Commit);
 
-/// <summary>Hugging Face's file API: HEAD of {endpoint}/{repo}/resolve/{revision}/{file} tells commit, digest and size before the redirect to the store.</summary>
+/// <summary>Hugging Face's file API: HEAD of {endpoint}/{repo}/resolve/{revision}/{file} tells commit, digest and size before the redirect
+/// to the store.</summary>
 internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
 {
     /// <exception cref="PipelineException">There is no such file, or the answer is not that of a hub.</exception>
     public Task<HubFile> ResolveAsync(HuggingFaceSource source, CancellationToken cancellation)
     {
         var uri = AddressOf(source, source.Revision);
-        return http.RequestAsync(HttpMethod.Head, uri, _ => { }, (response, _, _) => Task.FromResult(Read(source, uri, response)), cancellation);
+        return http.RequestAsync(
+            HttpMethod.Head,
+            uri,
+            _ => { },
+            (response, _, _) => Task.FromResult(Read(source, uri, response)),
+            cancellation
+        );
     }
 
     /// <summary>Where a file is at a revision: a commit, branch or tag.</summary>
@@ -37,12 +44,15 @@ internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
         if (ContentDigest.FromEntityTag(tag) is not { } digest)
             throw NotAHub(uri, $"the entity tag {tag ?? "is missing"}{(tag is null ? "" : " is no digest")}");
         // Without a link to a store the answer is about the file itself.
-        long? bytes = long.TryParse(Header(response, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size
-            : response.IsSuccessStatusCode ? response.Content.Headers.ContentLength : null;
+        long? bytes =
+            long.TryParse(Header(response, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size
+            : response.IsSuccessStatusCode ? response.Content.Headers.ContentLength
+            : null;
         return new HubFile(AddressOf(source, commit), digest, bytes, commit);
     }
 
-    private static string? Header(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? values.First() : null;
+    private static string? Header(HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) ? values.First() : null;
 
     private static PipelineException NotAHub(Uri uri, string what) =>
         new($"{uri}: the answer is not a Hugging Face hub's: {what}; check HF_ENDPOINT.");

@@ -33,7 +33,10 @@ internal sealed class PartialFile : IDisposable
         {
             if (partial._file.Length > maxBytes)
                 partial._file.SetLength(0);
-            partial.Validator = partial._file.Length > 0 && File.Exists(ValidatorPath(path)) ? await File.ReadAllTextAsync(ValidatorPath(path), cancellation).ConfigureAwait(false) : null;
+            partial.Validator =
+                partial._file.Length > 0 && File.Exists(ValidatorPath(path))
+                    ? await File.ReadAllTextAsync(ValidatorPath(path), cancellation).ConfigureAwait(false)
+                    : null;
             await partial._hash.AppendAsync(partial._file, count => partial.Length += count, cancellation).ConfigureAwait(false);
             return partial;
         }
@@ -74,7 +77,7 @@ internal sealed class PartialFile : IDisposable
     /// <summary>Gives the finished file its name.</summary>
     public void Finish(string path)
     {
-        for (var moved = false; !moved;)
+        for (var moved = false; !moved; )
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             try

@@ -37,7 +37,8 @@ public sealed record SourceSettings
     public int RangeBytes { get; init; } = 4 << 20;
 
     /// <summary>
-    /// As the environment says: MODELPIPELINE_CACHE, or modelpipeline in XDG_CACHE_HOME or ~/.cache; MODELPIPELINE_CACHE_LIMIT in gigabytes;
+    /// As the environment says: MODELPIPELINE_CACHE, or modelpipeline in XDG_CACHE_HOME or ~/.cache; MODELPIPELINE_CACHE_LIMIT in
+    /// gigabytes;
     /// HF_ENDPOINT; HF_TOKEN. Proxies (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) are read by .NET itself.
     /// </summary>
     /// <param name="variable">Gives an environment variable's value.</param>
@@ -47,21 +48,40 @@ public sealed record SourceSettings
         string? Set(string name) => variable(name) is { Length: > 0 } value ? value : null;
         var settings = new SourceSettings
         {
-            Cache = Path.GetFullPath(Set("MODELPIPELINE_CACHE") ?? Path.Combine(
-                Set("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "modelpipeline")),
+            Cache = Path.GetFullPath(
+                Set("MODELPIPELINE_CACHE")
+                    ?? Path.Combine(
+                        Set("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+                        "modelpipeline"
+                    )
+            ),
             HubToken = Set("HF_TOKEN"),
         };
         if (Set("HF_ENDPOINT") is { } endpoint)
         {
-            settings = Uri.TryCreate(endpoint, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https"
-                ? settings with { Hub = hub }
-                : throw new PipelineException($"HF_ENDPOINT: '{endpoint}' is no http or https URL.", PipelineException.ConfigurationError);
+            settings =
+                Uri.TryCreate(endpoint, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https"
+                    ? settings with
+                    {
+                        Hub = hub,
+                    }
+                    : throw new PipelineException(
+                        $"HF_ENDPOINT: '{endpoint}' is no http or https URL.",
+                        PipelineException.ConfigurationError
+                    );
         }
         if (Set("MODELPIPELINE_CACHE_LIMIT") is { } limit)
         {
-            settings = double.TryParse(limit, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var gigabytes) && gigabytes <= 1e6
-                ? settings with { CacheLimit = (long)(gigabytes * 1e9) }
-                : throw new PipelineException($"MODELPIPELINE_CACHE_LIMIT: '{limit}' is no number of gigabytes, such as 20 or 0.5.", PipelineException.ConfigurationError);
+            settings =
+                double.TryParse(limit, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var gigabytes) && gigabytes <= 1e6
+                    ? settings with
+                    {
+                        CacheLimit = (long)(gigabytes * 1e9),
+                    }
+                    : throw new PipelineException(
+                        $"MODELPIPELINE_CACHE_LIMIT: '{limit}' is no number of gigabytes, such as 20 or 0.5.",
+                        PipelineException.ConfigurationError
+                    );
         }
         return settings;
     }

@@ -6,8 +6,10 @@ public sealed record SourceSpec
     public string? File { get; init; }
     public Uri? Url { get; init; }
     public HuggingFaceSource? HuggingFace { get; init; }
+
     /// <summary>Lower-case hex; null only for Hugging Face.</summary>
     public string? Sha256 { get; init; }
+
     /// <summary>Largest acceptable size in bytes; a longer body is refused.</summary>
     public long MaxBytes { get; init; } = 4L << 30;
 }
@@ -15,7 +17,8 @@ public sealed record SourceSpec
 public sealed record HuggingFaceSource(string Repo, string Revision, string File);
 
 /// <summary>A source's content as it was found.</summary>
-/// <param name="From">The source as models.yaml names it, without its digest: <c>huggingface:org/model@main:onnx/model.onnx</c>, a URL, or a path relative to models.yaml.</param>
+/// <param name="From">The source as models.yaml names it, without its digest: <c>huggingface:org/model@main:onnx/model.onnx</c>, a URL, or
+/// a path relative to models.yaml.</param>
 /// <param name="Commit">What the Hugging Face revision stood for, 40 hex digits; null for other sources.</param>
 /// <param name="Sha256">Lower-case hex.</param>
 /// <param name="Size">Bytes.</param>

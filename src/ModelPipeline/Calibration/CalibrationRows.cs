@@ -12,7 +12,8 @@ public readonly record struct CalibrationPair(string Query, string Passage);
 public static class CalibrationRows
 {
     /// <summary>
-    /// Chooses <paramref name="samples"/> different pairs, spread over queries: queries in random order each give one random candidate, then each a second one, and so on.
+    /// Chooses <paramref name="samples"/> different pairs, spread over queries: queries in random order each give one random candidate,
+    /// then each a second one, and so on.
     /// </summary>
     /// <exception cref="PipelineException">The corpus has fewer pairs.</exception>
     public static IReadOnlyList<CalibrationPair> ChoosePairs(Corpus corpus, int samples, int seed)
@@ -29,7 +30,8 @@ public static class CalibrationRows
         return [.. pairs.Take(samples)];
     }
 
-    /// <summary>Token rows of length <paramref name="sequence"/> as the model's <see cref="CalibrationSpec"/> asks: pairs for a reranker, passages for an embedder, or random ids.</summary>
+    /// <summary>Token rows of length <paramref name="sequence"/> as the model's <see cref="CalibrationSpec"/> asks: pairs for a reranker,
+    /// passages for an embedder, or random ids.</summary>
     /// <exception cref="PipelineException">The corpus is too small, or a text does not fit the truncation strategy.</exception>
     internal static IEnumerable<TokenizedInput> Make(ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence) =>
         model.Calibration.Strategy switch
@@ -49,13 +51,15 @@ public static class CalibrationRows
     private static IEnumerable<TokenizedInput> Passages(CalibrationSpec spec, Corpus corpus, PairTokenizer tokenizer, int sequence)
     {
         CheckEnough(corpus, spec.Samples, corpus.Passages.Count, "passages");
-        return new SplitMix64((ulong)spec.Seed).Shuffle(corpus.Passages.Keys.Order(StringComparer.Ordinal))
+        return new SplitMix64((ulong)spec.Seed)
+            .Shuffle(corpus.Passages.Keys.Order(StringComparer.Ordinal))
             .Take(spec.Samples)
             .Select(id => tokenizer.Encode(corpus.Passages[id], sequence));
     }
 
     /// <summary>
-    /// The recipe of the board project that this pipeline continues: 5 to 25 query ids from 100 to 5,000, [SEP], 50 to 500 passage ids from 100 to 10,000;
+    /// The recipe of the board project that this pipeline continues: 5 to 25 query ids from 100 to 5,000, [SEP], 50 to 500 passage ids from
+    /// 100 to 10,000;
     /// clipped to the vocabulary and the sequence length.
     /// </summary>
     private static IEnumerable<TokenizedInput> Random(CalibrationSpec spec, PairTokenizer tokenizer, int sequence)
@@ -70,7 +74,8 @@ public static class CalibrationRows
             var (ids, mask, types) = (new long[sequence], new long[sequence], new long[sequence]);
             for (var i = 0; i < length; i++)
             {
-                ids[i] = i == query ? tokenizer.SeparatorId : random.Between(Math.Min(100, last), Math.Min(i < query ? 5_000 : 10_000, last));
+                ids[i] =
+                    i == query ? tokenizer.SeparatorId : random.Between(Math.Min(100, last), Math.Min(i < query ? 5_000 : 10_000, last));
                 mask[i] = 1;
                 types[i] = i > query ? 1 : 0;
             }
@@ -82,6 +87,10 @@ public static class CalibrationRows
     private static void CheckEnough(Corpus corpus, int samples, int available, string what)
     {
         if (samples > available)
-            throw new PipelineException($"calibration.samples: {samples} asked, but corpus '{corpus.Name}' has {available} {what}; ask for fewer or take a larger corpus.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"calibration.samples: {samples} asked, but corpus '{corpus.Name}' has {available} {what}; ask for fewer or take a larger "
+                    + $"corpus.",
+                PipelineException.ConfigurationError
+            );
     }
 }

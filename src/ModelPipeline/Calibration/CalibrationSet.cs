@@ -7,7 +7,8 @@ namespace ModelPipeline.Calibration;
 
 /// <summary>Model inputs by which a quantizer measures ranges; on disk the layout that rknn-toolkit2 reads.</summary>
 /// <param name="Inputs">Names of the model's inputs, in its order.</param>
-/// <param name="Samples">For each sample one row of token values per input, all of one length, in the order of <paramref name="Inputs"/>.</param>
+/// <param name="Samples">For each sample one row of token values per input, all of one length, in the order of
+/// <paramref name="Inputs"/>.</param>
 public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<IReadOnlyList<long[]>> Samples)
 {
     /// <summary>Lists one sample a line: its .npy files in model order, separated by spaces, relative to the file's folder.</summary>
@@ -20,9 +21,16 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
     /// <param name="sequence">Sequence length in tokens; batch is 1 whatever the model is built for.</param>
     /// <param name="inputs">Names of the model's inputs in its order: input_ids, attention_mask, token_type_ids or some of them.</param>
     /// <param name="cancellation">Honoured between samples.</param>
-    /// <exception cref="PipelineException">The corpus is too small, an input is of another name, or a text does not fit the truncation strategy.</exception>
+    /// <exception cref="PipelineException">The corpus is too small, an input is of another name, or a text does not fit the truncation
+    /// strategy.</exception>
     public static CalibrationSet Create(
-        ModelSpec model, Corpus corpus, PairTokenizer tokenizer, int sequence, IReadOnlyList<string> inputs, CancellationToken cancellation = default)
+        ModelSpec model,
+        Corpus corpus,
+        PairTokenizer tokenizer,
+        int sequence,
+        IReadOnlyList<string> inputs,
+        CancellationToken cancellation = default
+    )
     {
         var samples = new List<IReadOnlyList<long[]>>();
         foreach (var row in CalibrationRows.Make(model, corpus, tokenizer, sequence))
@@ -33,23 +41,27 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
         return new CalibrationSet(inputs, samples);
     }
 
-    /// <summary>Puts the set in the place of <paramref name="folder"/>, whole or not at all: sample_0000/input_ids.npy and so on, int64 [1, S], and <see cref="DatasetFile"/>.</summary>
+    /// <summary>Puts the set in the place of <paramref name="folder"/>, whole or not at all: sample_0000/input_ids.npy and so on, int64 [1,
+    /// S], and <see cref="DatasetFile"/>.</summary>
     public void Write(string folder, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default) =>
-        AtomicFile.WriteFolder(folder, temporary =>
-        {
-            var lines = new List<string>();
-            foreach (var (index, rows) in Samples.Index())
+        AtomicFile.WriteFolder(
+            folder,
+            temporary =>
             {
-                cancellation.ThrowIfCancellationRequested();
-                var sample = $"sample_{index.ToString("D4", CultureInfo.InvariantCulture)}";
-                Directory.CreateDirectory(Path.Combine(temporary, sample));
-                foreach (var (input, row) in Inputs.Zip(rows))
-                    NpyFile.Write(Path.Combine(temporary, sample, input + ".npy"), row);
-                lines.Add(string.Join(' ', Inputs.Select(input => $"{sample}/{input}.npy")));
-                progress?.Report(new StageProgress("Writing calibration samples", index + 1, Samples.Count));
+                var lines = new List<string>();
+                foreach (var (index, rows) in Samples.Index())
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    var sample = $"sample_{index.ToString("D4", CultureInfo.InvariantCulture)}";
+                    Directory.CreateDirectory(Path.Combine(temporary, sample));
+                    foreach (var (input, row) in Inputs.Zip(rows))
+                        NpyFile.Write(Path.Combine(temporary, sample, input + ".npy"), row);
+                    lines.Add(string.Join(' ', Inputs.Select(input => $"{sample}/{input}.npy")));
+                    progress?.Report(new StageProgress("Writing calibration samples", index + 1, Samples.Count));
+                }
+                File.WriteAllText(Path.Combine(temporary, DatasetFile), string.Concat(lines.Select(line => line + '\n')));
             }
-            File.WriteAllText(Path.Combine(temporary, DatasetFile), string.Concat(lines.Select(line => line + '\n')));
-        });
+        );
 
     /// <summary>Reads a set from disk, checking every name, header and length before it is trusted.</summary>
     /// <exception cref="PipelineException">The first file that is not as <see cref="Write"/> makes it.</exception>
@@ -61,7 +73,13 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
         foreach (var (number, line) in TextLines.Read(dataset))
         {
             var files = line.Split(' ');
-            if (files.Any(file => Path.IsPathRooted(file) || file.Split('/', '\\').Any(part => part is "" or "." or "..") || !file.EndsWith(".npy", StringComparison.Ordinal)))
+            if (
+                files.Any(file =>
+                    Path.IsPathRooted(file)
+                    || file.Split('/', '\\').Any(part => part is "" or "." or "..")
+                    || !file.EndsWith(".npy", StringComparison.Ordinal)
+                )
+            )
                 throw Bad(dataset, number, "expected paths of .npy files below this folder, separated by single spaces");
             string[] names = [.. files.Select(file => Path.GetFileNameWithoutExtension(file))];
             inputs ??= names;

@@ -9,7 +9,8 @@ using NumSharp;
 namespace ModelPipeline.Calibration;
 
 /// <summary>
-/// One int64 row [1, N] as a NumPy file. NumSharp writes; reading is done here, since a file may be of any origin and its header must be checked against its length
+/// One int64 row [1, N] as a NumPy file. NumSharp writes; reading is done here, since a file may be of any origin and its header must be
+/// checked against its length
 /// before anything is allocated.
 /// </summary>
 internal static partial class NpyFile
@@ -83,6 +84,9 @@ internal static partial class NpyFile
     private static PipelineException Bad(string path, string problem, Exception? inner = null) =>
         new($"{path}: {problem}. Delete the calibration folder and calibrate again.", inner: inner);
 
-    [GeneratedRegex(@"^\{'descr': '<i8', 'fortran_order': False, 'shape': \(1, (?<columns>[0-9]{1,18})\), \} *\n$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"^\{'descr': '<i8', 'fortran_order': False, 'shape': \(1, (?<columns>[0-9]{1,18})\), \} *\n$",
+        RegexOptions.CultureInvariant
+    )]
     private static partial Regex Header();
 }

@@ -24,6 +24,10 @@ public sealed record Chip(string Name, int Cores, bool Float = true)
 
     /// <summary>The chip of that name.</summary>
     /// <exception cref="PipelineException">There is none; the message lists what there is.</exception>
-    public static Chip Named(string name) => All.FirstOrDefault(chip => chip.Name == name) ?? throw new PipelineException(
-        $"Unknown chip '{name}'. Use one of {string.Join(", ", All.Select(chip => chip.Name))}.", PipelineException.ConfigurationError);
+    public static Chip Named(string name) =>
+        All.FirstOrDefault(chip => chip.Name == name)
+        ?? throw new PipelineException(
+            $"Unknown chip '{name}'. Use one of {string.Join(", ", All.Select(chip => chip.Name))}.",
+            PipelineException.ConfigurationError
+        );
 }

@@ -1,6 +1,7 @@
 namespace ModelPipeline.Core;
 
-/// <summary>The SplitMix64 generator (Steele, Lea, Flood 2014): the same numbers on every platform and in every version, which System.Random does not promise.</summary>
+/// <summary>The SplitMix64 generator (Steele, Lea, Flood 2014): the same numbers on every platform and in every version, which
+/// System.Random does not promise.</summary>
 internal sealed class SplitMix64(ulong seed)
 {
     private ulong _state = seed;
@@ -14,7 +15,8 @@ internal sealed class SplitMix64(ulong seed)
         return z ^ (z >> 31);
     }
 
-    /// <summary>Uniform in <paramref name="low"/> to <paramref name="high"/>, both inclusive; by Lemire's multiplication (2019), so without bias.</summary>
+    /// <summary>Uniform in <paramref name="low"/> to <paramref name="high"/>, both inclusive; by Lemire's multiplication (2019), so without
+    /// bias.</summary>
     public int Between(int low, int high)
     {
         var range = (ulong)((long)high - low + 1);

@@ -5,4 +5,9 @@ namespace ModelPipeline.Core;
 /// <param name="Info">One line of news.</param>
 /// <param name="Warning">One line that needs attention.</param>
 /// <param name="Cancellation">Honoured within a second.</param>
-public sealed record StageContext(IProgress<StageProgress> Progress, Action<string> Info, Action<string> Warning, CancellationToken Cancellation);
+public sealed record StageContext(
+    IProgress<StageProgress> Progress,
+    Action<string> Info,
+    Action<string> Warning,
+    CancellationToken Cancellation
+);

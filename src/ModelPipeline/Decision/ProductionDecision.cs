@@ -1,3 +1,4 @@
+using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
@@ -19,7 +20,8 @@ public sealed record VariantVerdict(string Variant, string Shape, string Artifac
 /// <param name="Model">Its name in models.yaml.</param>
 /// <param name="Version">Of what was validated.</param>
 /// <param name="Winner">The NPU artifact to run, of several shapes the largest; null sends production to the CPU.</param>
-/// <param name="Serve">The file to load: the winner or, on the CPU, the first of its variants that passes its accuracy gates; null if nothing passes.</param>
+/// <param name="Serve">The file to load: the winner or, on the CPU, the first of its variants that passes its accuracy gates; null if
+/// nothing passes.</param>
 /// <param name="Buckets">Which artifact takes which lengths, ascending, the last one the winner; empty without one.</param>
 /// <param name="CorePlan">Cores and contexts to run them on; null without a winner.</param>
 /// <param name="Variants">In the order they were considered.</param>
@@ -32,10 +34,12 @@ public sealed record ProductionDecision(
     IReadOnlyList<LengthBucket> Buckets,
     string? CorePlan,
     IReadOnlyList<VariantVerdict> Variants,
-    IReadOnlyDictionary<string, string> Environment)
+    IReadOnlyDictionary<string, string> Environment
+)
 {
     /// <summary>
-    /// The first NPU variant wins that passes every gate on its accuracy and size at every shape, and as its shapes serve the corpus together, and
+    /// The first NPU variant wins that passes every gate on its accuracy and size at every shape, and as its shapes serve the corpus
+    /// together, and
     /// whose p95 over the corpus' passages, measured on a device, is within the limit.
     /// CPU variants and simulated ones never win, nor does one without an accuracy gate: nothing would vouch for it.
     /// </summary>
@@ -46,16 +50,24 @@ public sealed record ProductionDecision(
     public static ProductionDecision Make(ModelSpec model, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
     {
         var limit = model.Decision.LatencyP95Ms;
-        var candidates = reports.GroupBy(report => report.Subject.Variant)
-            .Select(variant => Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), limit)).ToArray();
+        var candidates = reports
+            .GroupBy(report => report.Subject.Variant)
+            .Select(variant => Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), limit))
+            .ToArray();
         var winner = candidates.FirstOrDefault(candidate => candidate.Passes);
         var served = winner?.Routing;
         var serve = served?.Largest ?? candidates.FirstOrDefault(candidate => candidate.Serves)?.Routing.Largest;
         var variables = EnvironmentFile.Defaults(ModelTask.Named(model.Task).Variable, served is not null, serve);
         return new(
-            model.Name, model.Version, served?.Largest, serve, served?.Buckets ?? [], served?.CorePlan,
+            model.Name,
+            model.Version,
+            served?.Largest,
+            serve,
+            served?.Buckets ?? [],
+            served?.CorePlan,
             [.. candidates.SelectMany(candidate => candidate.Verdicts(winner))],
-            EnvironmentFile.Resolve((winner is null ? model.Decision.Cpu : model.Decision.Npu) ?? variables, serve, served));
+            EnvironmentFile.Resolve((winner is null ? model.Decision.Cpu : model.Decision.Npu) ?? variables, serve, served)
+        );
     }
 
     /// <summary>One variant at all its shapes.</summary>
@@ -65,7 +77,12 @@ public sealed record ProductionDecision(
     /// <param name="Common">Objections to the variant as a whole.</param>
     /// <param name="Praise">What speaks for it if nothing speaks against it.</param>
     private sealed record Candidate(
-        IReadOnlyList<ValidationReport> Reports, VariantRouting Routing, IReadOnlyList<IReadOnlyList<string>> Objections, IReadOnlyList<string> Common, string Praise)
+        IReadOnlyList<ValidationReport> Reports,
+        VariantRouting Routing,
+        IReadOnlyList<IReadOnlyList<string>> Objections,
+        IReadOnlyList<string> Common,
+        string Praise
+    )
     {
         /// <summary>Whether the CPU can serve with it: it is made for the CPU, and passes its accuracy gates.</summary>
         public bool Serves => Reports[0].Subject.Backend == Backend.Onnx && Reports.All(report => Against(report).Count == 0);
@@ -75,32 +92,63 @@ public sealed record ProductionDecision(
         public static Candidate Of(IReadOnlyList<ValidationReport> reports, VariantRouting routing, double limit)
         {
             if (reports[0].Subject.Backend == Backend.Onnx)
-                return new(reports, routing, [.. reports.Select(_ => (IReadOnlyList<string>)[])], ["runs on the CPU: it is what production falls back to"], "");
+                return new(
+                    reports,
+                    routing,
+                    [.. reports.Select(_ => (IReadOnlyList<string>)[])],
+                    ["runs on the CPU: it is what production falls back to"],
+                    ""
+                );
             var several = reports.Count > 1;
-            List<string> common = [.. routing.Gates.Where(gate => several && gate.Result != GateResult.Passed).Select(gate => $"served by length, {gate.Statement}")];
+            List<string> common =
+            [
+                .. routing
+                    .Gates.Where(gate => several && gate.Result != GateResult.Passed)
+                    .Select(gate => $"served by length, {gate.Statement}"),
+            ];
             // The decision's own limit is a gate like any other: judged on a device or not at all.
             var figures = several ? routing.Figures : reports[0].Figures;
-            var latency = Gate.Judge(new(Metric.LatencyP95Ms, null, limit, null), figures, reports[0].Reference, reports[0].Subject.OnDevice);
+            var latency = Gate.Judge(
+                new(Metric.LatencyP95Ms, null, limit, null),
+                figures,
+                reports[0].Reference,
+                reports[0].Subject.OnDevice
+            );
             if (latency.Result != GateResult.Passed)
                 common.Add(several ? $"served by length, {latency.Statement}" : latency.Statement);
-            return new(reports, routing, [.. reports.Select(Against)], common, latency.Result != GateResult.Passed ? "" : FormattableString.Invariant(
-                $"passes its accuracy gates and its p95 of {figures[Metric.LatencyP95Ms]:F1} ms a passage, measured on {reports[0].Subject.Device}, is within {limit:0.###} ms"));
+            return new(
+                reports,
+                routing,
+                [.. reports.Select(Against)],
+                common,
+                latency.Result != GateResult.Passed
+                    ? ""
+                    : string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"passes its accuracy gates and its p95 of {figures[Metric.LatencyP95Ms]:F1} ms a passage, measured on "
+                            + $"{reports[0].Subject.Device}, is within {limit:0.###} ms"
+                    )
+            );
         }
 
-        public IEnumerable<VariantVerdict> Verdicts(Candidate? winner) => Reports.Zip(Objections, (report, own) =>
-        {
-            var subject = report.Subject;
-            var chosen = this == winner && Routing.Buckets.Any(bucket => bucket.Artifact == subject.Artifact);
-            IReadOnlyList<string> reasons = (own, Common, Passes) switch
-            {
-                ([_, ..], _, _) or (_, [_, ..], _) => [.. own, .. Common],
-                (_, _, false) => ["another shape of this variant does not pass"],
-                _ when chosen => [Praise],
-                _ when this == winner => ["a longer shape of this variant is as fast"],
-                _ => [$"{Praise}, but {winner!.Routing.Largest} comes first in models.yaml"],
-            };
-            return new VariantVerdict(subject.Variant, subject.Shape, subject.Artifact, chosen, reasons);
-        });
+        public IEnumerable<VariantVerdict> Verdicts(Candidate? winner) =>
+            Reports.Zip(
+                Objections,
+                (report, own) =>
+                {
+                    var subject = report.Subject;
+                    var chosen = this == winner && Routing.Buckets.Any(bucket => bucket.Artifact == subject.Artifact);
+                    IReadOnlyList<string> reasons = (own, Common, Passes) switch
+                    {
+                        ([_, ..], _, _) or (_, [_, ..], _) => [.. own, .. Common],
+                        (_, _, false) => ["another shape of this variant does not pass"],
+                        _ when chosen => [Praise],
+                        _ when this == winner => ["a longer shape of this variant is as fast"],
+                        _ => [$"{Praise}, but {winner!.Routing.Largest} comes first in models.yaml"],
+                    };
+                    return new VariantVerdict(subject.Variant, subject.Shape, subject.Artifact, chosen, reasons);
+                }
+            );
 
         private static IReadOnlyList<string> Against(ValidationReport report)
         {

@@ -8,14 +8,16 @@ using ModelPipeline.Validation;
 namespace ModelPipeline.Decision;
 
 /// <summary>
-/// A variant as production serves it: every passage by the artifact of its length. Scores of one query then come from several artifacts, each with
+/// A variant as production serves it: every passage by the artifact of its length. Scores of one query then come from several artifacts,
+/// each with
 /// ranges of its own, so the ranking they make together is validated like any other.
 /// </summary>
 /// <param name="Variant">Key in models.yaml.</param>
 /// <param name="Buckets">Which artifact takes which lengths, ascending.</param>
 /// <param name="Truncation">What the largest takes cut.</param>
 /// <param name="Expected">By core plan; empty unless measured on a device.</param>
-/// <param name="Figures">By metric name, of the ranking against fp32's at the largest shape, and the expected p95; empty for embedders.</param>
+/// <param name="Figures">By metric name, of the ranking against fp32's at the largest shape, and the expected p95; empty for
+/// embedders.</param>
 /// <param name="Gates">The variant's gates on accuracy, judged by <paramref name="Figures"/>.</param>
 public sealed record VariantRouting(
     string Variant,
@@ -23,7 +25,8 @@ public sealed record VariantRouting(
     Truncation Truncation,
     IReadOnlyList<ExpectedLatency> Expected,
     IReadOnlyDictionary<string, double> Figures,
-    IReadOnlyList<GateOutcome> Gates)
+    IReadOnlyList<GateOutcome> Gates
+)
 {
     /// <summary>The artifact that takes every length.</summary>
     public string Largest => Buckets[^1].Artifact;
@@ -38,7 +41,12 @@ public sealed record VariantRouting(
     /// <param name="queries">The test collection of the reports.</param>
     /// <param name="tokens">Length of every candidate with its query, in the order of <paramref name="queries"/>.</param>
     public static VariantRouting Of(
-        BucketPlan plan, IReadOnlyList<GateSpec> gates, IReadOnlyDictionary<int, ValidationReport> reports, IReadOnlyList<CorpusQuery> queries, IReadOnlyList<int> tokens)
+        BucketPlan plan,
+        IReadOnlyList<GateSpec> gates,
+        IReadOnlyDictionary<int, ValidationReport> reports,
+        IReadOnlyList<CorpusQuery> queries,
+        IReadOnlyList<int> tokens
+    )
     {
         var expected = plan.OnDevice ? plan.Expected : [];
         var largest = reports[plan.Buckets[^1].MaxTokens];
@@ -46,15 +54,33 @@ public sealed record VariantRouting(
             return new(plan.Variant, plan.Buckets, plan.Truncation, expected, new Dictionary<string, double>(), []);
 
         var next = 0;
-        float[][] scores = [.. queries.Select((query, q) => query.Candidates.Select((_, candidate) => reports[BucketOf(plan, tokens[next++])].Queries[q].Scores[candidate]).ToArray())];
+        float[][] scores =
+        [
+            .. queries.Select(
+                (query, q) =>
+                    query
+                        .Candidates.Select((_, candidate) => reports[BucketOf(plan, tokens[next++])].Queries[q].Scores[candidate])
+                        .ToArray()
+            ),
+        ];
         float[][] reference = [.. largest.Queries.Select(query => query.ReferenceScores.ToArray())];
         var accuracy = RerankValidation.Measure(queries, reference, scores).Figures;
         var latency = expected.Take(1).Select(sequence => KeyValuePair.Create(Metric.LatencyP95Ms, (double?)sequence.PassageP95Ms));
         var figures = Figure.Set(accuracy.Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)).Concat(latency));
         return new(
-            plan.Variant, plan.Buckets, plan.Truncation, expected, figures,
-            [.. gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy).Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice))]);
+            plan.Variant,
+            plan.Buckets,
+            plan.Truncation,
+            expected,
+            figures,
+            [
+                .. gates
+                    .Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy)
+                    .Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice)),
+            ]
+        );
     }
 
-    private static int BucketOf(BucketPlan plan, int tokens) => (plan.Buckets.FirstOrDefault(bucket => tokens <= bucket.MaxTokens) ?? plan.Buckets[^1]).MaxTokens;
+    private static int BucketOf(BucketPlan plan, int tokens) =>
+        (plan.Buckets.FirstOrDefault(bucket => tokens <= bucket.MaxTokens) ?? plan.Buckets[^1]).MaxTokens;
 }

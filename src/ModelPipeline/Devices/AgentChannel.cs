@@ -13,9 +13,25 @@ internal sealed class LinkLostException(string message, Exception? inner = null)
 /// <summary>Kinds of messages, as native/src/agent/message.h has them.</summary>
 internal enum AgentMessageKind : byte
 {
-    Hello = 1, Load, Store, Chunk, Run, Status, Quit, Governor, Profile, Alive,
-    HelloReply = 0x81, Loaded, Missing, Stored, Result, Done, StatusReply, ProfileReply,
-    Error = 0xFF
+    Hello = 1,
+    Load,
+    Store,
+    Chunk,
+    Run,
+    Status,
+    Quit,
+    Governor,
+    Profile,
+    Alive,
+    HelloReply = 0x81,
+    Loaded,
+    Missing,
+    Stored,
+    Result,
+    Done,
+    StatusReply,
+    ProfileReply,
+    Error = 0xFF,
 }
 
 internal readonly record struct AgentMessage(AgentMessageKind Kind, ReadOnlyMemory<byte> Payload);
@@ -35,7 +51,9 @@ internal sealed class AgentChannel : IDisposable
     private readonly Stream output;
     private readonly SemaphoreSlim writing = new(1);
     private readonly Timer heartbeat;
-    private readonly Channel<AgentMessage> received = Channel.CreateUnbounded<AgentMessage>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+    private readonly Channel<AgentMessage> received = Channel.CreateUnbounded<AgentMessage>(
+        new UnboundedChannelOptions { SingleReader = true, SingleWriter = true }
+    );
 
     /// <param name="device">Its name in messages.</param>
     /// <param name="input">What the agent writes. It is read on a thread of its own until it ends.</param>
@@ -100,7 +118,8 @@ internal sealed class AgentChannel : IDisposable
         }
         catch (ChannelClosedException e)
         {
-            throw e.InnerException as PipelineException ?? (Exception)new LinkLostException(e.InnerException?.Message ?? "the agent ended", e.InnerException);
+            throw e.InnerException as PipelineException
+                ?? (Exception)new LinkLostException(e.InnerException?.Message ?? "the agent ended", e.InnerException);
         }
     }
 
@@ -124,7 +143,10 @@ internal sealed class AgentChannel : IDisposable
     }
 
     public PipelineException Malformed(string what) =>
-        new($"device '{device}': what answers there is not this program's agent, or one of another version: {what}. Check that nothing (such as a login script) writes to the session's output.");
+        new(
+            $"device '{device}': what answers there is not this program's agent, or one of another version: {what}. Check that nothing "
+                + $"(such as a login script) writes to the session's output."
+        );
 
     public void Dispose()
     {
@@ -156,7 +178,8 @@ internal sealed class AgentChannel : IDisposable
             output.Write([1, 0, 0, 0, (byte)AgentMessageKind.Alive]);
             output.Flush();
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException or Renci.SshNet.Common.SshException)
+        catch (Exception e)
+            when (e is IOException or ObjectDisposedException or InvalidOperationException or Renci.SshNet.Common.SshException)
         {
             // The link ended, which the next request tells.
         }
@@ -167,7 +190,11 @@ internal sealed class AgentChannel : IDisposable
     }
 
     private PipelineException Silent(TimeSpan limit, Exception inner) =>
-        new($"device '{device}': no answer within {limit.TotalSeconds:0.#} s: the run hangs or the link is dead. Restart the board if it repeats.", inner: inner);
+        new(
+            $"device '{device}': no answer within {limit.TotalSeconds:0.#} s: the run hangs or the link is dead. Restart the board if it "
+                + $"repeats.",
+            inner: inner
+        );
 
     /// <summary>Returns why the stream cannot be read further; null at its end.</summary>
     private Exception? ReadAll(Stream input)

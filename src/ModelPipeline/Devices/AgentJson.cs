@@ -9,7 +9,8 @@ namespace ModelPipeline.Devices;
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
-    Converters = [typeof(PrintableText)])]
+    Converters = [typeof(PrintableText)]
+)]
 [JsonSerializable(typeof(HelloRequest))]
 [JsonSerializable(typeof(HelloReply))]
 [JsonSerializable(typeof(LoadRequest))]
@@ -27,9 +28,23 @@ internal sealed partial class AgentJson : JsonSerializerContext;
 /// <param name="Silence">Seconds without a word after which the agent ends.</param>
 internal sealed record HelloRequest(int Protocol, [property: JsonPropertyName("rknnrt")] string? RknnRuntime, int Silence);
 
-internal sealed record HelloReply(int Protocol, string Version, string Busy, string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
+internal sealed record HelloReply(
+    int Protocol,
+    string Version,
+    string Busy,
+    string Platform,
+    IReadOnlyList<string> Soc,
+    string Driver,
+    string Runtime,
+    int Cores
+);
 
-internal sealed record LoadRequest(string Backend, string Sha256, string Extension, [property: JsonPropertyName("rknnrt")] string? RknnRuntime);
+internal sealed record LoadRequest(
+    string Backend,
+    string Sha256,
+    string Extension,
+    [property: JsonPropertyName("rknnrt")] string? RknnRuntime
+);
 
 internal sealed record StoreRequest(string Sha256, string Extension, long Bytes);
 

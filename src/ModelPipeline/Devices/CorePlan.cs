@@ -22,16 +22,21 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
     public static IReadOnlyList<CorePlan> All { get; } = [Sequence, JointCores, ThreeContexts];
 
     private static readonly CorePlan[] OfTwoCores =
-        [Sequence, new("cores_0_1", [NpuCores.Core01]), new("two_contexts", [NpuCores.Core0, NpuCores.Core1])];
+    [
+        Sequence,
+        new("cores_0_1", [NpuCores.Core01]),
+        new("two_contexts", [NpuCores.Core0, NpuCores.Core1]),
+    ];
 
     /// <summary>Plans of a chip: in sequence and, where it has several cores, all of them for one context, or a context each.</summary>
-    public static IReadOnlyList<CorePlan> Of(Chip chip) => chip.Cores switch
-    {
-        1 => [Sequence],
-        2 => OfTwoCores,
-        3 => All,
-        var cores => throw new ArgumentOutOfRangeException(nameof(chip), cores, "A core plan is known for 1 to 3 cores."),
-    };
+    public static IReadOnlyList<CorePlan> Of(Chip chip) =>
+        chip.Cores switch
+        {
+            1 => [Sequence],
+            2 => OfTwoCores,
+            3 => All,
+            var cores => throw new ArgumentOutOfRangeException(nameof(chip), cores, "A core plan is known for 1 to 3 cores."),
+        };
 
     /// <summary>The plan of that name, of any chip.</summary>
     public static CorePlan Named(string name) => All.Concat(OfTwoCores).First(plan => plan.Name == name);

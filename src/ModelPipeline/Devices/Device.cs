@@ -5,7 +5,8 @@ using ModelPipeline.Text;
 
 namespace ModelPipeline.Devices;
 
-/// <summary>A machine that runs artifacts: this process, this board, or a board (or what stands in for one) reached over SSH. It holds one model at a time. Not for several threads.</summary>
+/// <summary>A machine that runs artifacts: this process, this board, or a board (or what stands in for one) reached over SSH. It holds one
+/// model at a time. Not for several threads.</summary>
 public abstract class Device(DeviceSpec spec) : IAsyncDisposable
 {
     /// <summary>Where boards keep models and the agent, relative to the user's home folder.</summary>
@@ -24,25 +25,49 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <param name="limits">Those of the device if null.</param>
     /// <param name="warning">Takes one line of news that needs attention, such as a connection that had to be made again.</param>
     /// <param name="cancellation">Honoured within a second.</param>
-    /// <exception cref="PipelineException">The device cannot be reached, is not the one that was pinned, refuses the log-in, or is busy.</exception>
-    public static async Task<Device> OpenAsync(DeviceSpec spec, DeviceLimits? limits = null, Action<string>? warning = null, CancellationToken cancellation = default)
+    /// <exception cref="PipelineException">The device cannot be reached, is not the one that was pinned, refuses the log-in, or is
+    /// busy.</exception>
+    public static async Task<Device> OpenAsync(
+        DeviceSpec spec,
+        DeviceLimits? limits = null,
+        Action<string>? warning = null,
+        CancellationToken cancellation = default
+    )
     {
         limits ??= spec.Limits;
         return spec.Kind switch
         {
-            DeviceKind.Ssh => await SshDevice.ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
-            DeviceKind.Loopback => await SshDevice.ConnectAsync(await LoopbackBoard.StartAsync(spec, cancellation).ConfigureAwait(false), limits, warning ?? (_ => { }), cancellation).ConfigureAwait(false),
-            DeviceKind.Simulator or DeviceKind.Local => await InProcessDevice.OpenAsync(spec, new LocalSettings(), limits, cancellation).ConfigureAwait(false),
+            DeviceKind.Ssh => await SshDevice
+                .ConnectAsync(spec, new SshSettings(), limits, warning ?? (_ => { }), cancellation)
+                .ConfigureAwait(false),
+            DeviceKind.Loopback => await SshDevice
+                .ConnectAsync(
+                    await LoopbackBoard.StartAsync(spec, cancellation).ConfigureAwait(false),
+                    limits,
+                    warning ?? (_ => { }),
+                    cancellation
+                )
+                .ConfigureAwait(false),
+            DeviceKind.Simulator or DeviceKind.Local => await InProcessDevice
+                .OpenAsync(spec, new LocalSettings(), limits, cancellation)
+                .ConfigureAwait(false),
         };
     }
 
     /// <summary>Loads an artifact in place of the one before. A board keeps files by content: what it has is not sent again.</summary>
-    /// <param name="backend">The variant's. On a board, artifacts of the simulator run on the runtime library that stands in for the vendor's.</param>
+    /// <param name="backend">The variant's. On a board, artifacts of the simulator run on the runtime library that stands in for the
+    /// vendor's.</param>
     /// <param name="path">The artifact on this machine.</param>
     /// <param name="progress">Of the upload, in bytes.</param>
     /// <param name="cancellation">Honoured within a second.</param>
-    /// <exception cref="PipelineException">The file does not run there, or the device's runtime or driver is older than it wants.</exception>
-    public async Task<ModelDescription> LoadAsync(Backend backend, string path, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    /// <exception cref="PipelineException">The file does not run there, or the device's runtime or driver is older than it
+    /// wants.</exception>
+    public async Task<ModelDescription> LoadAsync(
+        Backend backend,
+        string path,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         if (!File.Exists(path))
             throw new PipelineException($"model '{path}' does not exist: build it first.");
@@ -63,17 +88,24 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <param name="finished">Takes the number of passages that are done.</param>
     /// <param name="cancellation">Honoured within a second.</param>
     public async Task<DeviceRun> RunAsync(
-        IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int>? finished = null, CancellationToken cancellation = default)
+        IReadOnlyList<TokenizedInput> rows,
+        CorePlan plan,
+        Action<int>? finished = null,
+        CancellationToken cancellation = default
+    )
     {
         if (Model is null)
             throw new InvalidOperationException("No model is loaded.");
-        return rows.Count == 0 ? new DeviceRun([], TimeSpan.Zero) : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
+        return rows.Count == 0
+            ? new DeviceRun([], TimeSpan.Zero)
+            : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Governors, frequencies and temperatures at this moment.</summary>
     public abstract Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default);
 
-    /// <summary>Sets the NPU's governor to performance until the device is disposed; the status' note says why not where that is not permitted.</summary>
+    /// <summary>Sets the NPU's governor to performance until the device is disposed; the status' note says why not where that is not
+    /// permitted.</summary>
     public abstract Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default);
 
     /// <summary>Removes what earlier sessions left on the device. The device cannot be used afterwards.</summary>
@@ -82,19 +114,32 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
 
     public abstract ValueTask DisposeAsync();
 
-    private protected abstract Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation);
+    private protected abstract Task<ModelDescription> LoadModelAsync(
+        Backend runtime,
+        string path,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    );
 
-    private protected abstract Task<DeviceRun> RunModelAsync(IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation);
+    private protected abstract Task<DeviceRun> RunModelAsync(
+        IReadOnlyList<TokenizedInput> rows,
+        CorePlan plan,
+        Action<int> finished,
+        CancellationToken cancellation
+    );
 
     /// <summary>The arrays of one row in the model's order.</summary>
-    private protected ReadOnlyMemory<long>[] Inputs(TokenizedInput row) => [.. Model!.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
+    private protected ReadOnlyMemory<long>[] Inputs(TokenizedInput row) =>
+        [.. Model!.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])];
 
-    private Backend RuntimeOf(Backend backend) => (spec.Kind, backend) switch
-    {
-        (_, Backend.Onnx) => Backend.Onnx,
-        (DeviceKind.Simulator, Backend.Simulator) => Backend.Simulator,
-        (DeviceKind.Simulator, Backend.Rknn) => throw new PipelineException(
-            $"device '{spec.Name}' is a simulator and runs no .rknn: validate on a device of kind local or ssh (--device=NAME)."),
-        (DeviceKind.Local or DeviceKind.Ssh or DeviceKind.Loopback, Backend.Rknn or Backend.Simulator) => Backend.Rknn,
-    };
+    private Backend RuntimeOf(Backend backend) =>
+        (spec.Kind, backend) switch
+        {
+            (_, Backend.Onnx) => Backend.Onnx,
+            (DeviceKind.Simulator, Backend.Simulator) => Backend.Simulator,
+            (DeviceKind.Simulator, Backend.Rknn) => throw new PipelineException(
+                $"device '{spec.Name}' is a simulator and runs no .rknn: validate on a device of kind local or ssh (--device=NAME)."
+            ),
+            (DeviceKind.Local or DeviceKind.Ssh or DeviceKind.Loopback, Backend.Rknn or Backend.Simulator) => Backend.Rknn,
+        };
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace ModelPipeline.Devices;
 
 /// <summary>What a machine is; empty text where it does not tell.</summary>
@@ -16,7 +18,13 @@ public sealed record DeviceFacts(string Platform, IReadOnlyList<string> Soc, str
 /// <param name="Celsius">By thermal zone.</param>
 /// <param name="Note">Why what was asked for was not done; empty if it was.</param>
 public sealed record DeviceStatus(
-    string NpuGovernor, long NpuHertz, long NpuMaxHertz, IReadOnlyDictionary<string, string> CpuGovernors, IReadOnlyDictionary<string, double> Celsius, string Note)
+    string NpuGovernor,
+    long NpuHertz,
+    long NpuMaxHertz,
+    IReadOnlyDictionary<string, string> CpuGovernors,
+    IReadOnlyDictionary<string, double> Celsius,
+    string Note
+)
 {
     /// <summary>RK3588 boards begin to throttle at 85 degrees (the passive trip point of their device trees).</summary>
     private const double ThrottlingCelsius = 85;
@@ -24,7 +32,8 @@ public sealed record DeviceStatus(
     /// <summary>A machine that tells nothing.</summary>
     public static DeviceStatus Unknown { get; } = new("", 0, 0, new Dictionary<string, string>(), new Dictionary<string, double>(), "");
 
-    /// <summary>What makes figures measured between two moments doubtful: governors that vary the frequency, throttling, heat. One line each.</summary>
+    /// <summary>What makes figures measured between two moments doubtful: governors that vary the frequency, throttling, heat. One line
+    /// each.</summary>
     public static IReadOnlyList<string> Doubts(DeviceStatus before, DeviceStatus after)
     {
         List<string> doubts = [];
@@ -34,8 +43,17 @@ public sealed record DeviceStatus(
             doubts.Add($"the NPU's governor is '{after.NpuGovernor}', so its frequency varies: set it to 'performance' for steady figures");
         if (after.NpuGovernor == "performance" && after.NpuHertz < after.NpuMaxHertz)
             doubts.Add($"the NPU is throttled: {after.NpuHertz / 1_000_000} of {after.NpuMaxHertz / 1_000_000} MHz");
-        doubts.AddRange(after.Celsius.Where(zone => zone.Value >= ThrottlingCelsius).Select(zone => FormattableString.Invariant(
-            $"{zone.Key} is at {zone.Value:0.0} degrees (before: {before.Celsius.GetValueOrDefault(zone.Key):0.0}), where boards slow down: cool the board and measure again")));
+        doubts.AddRange(
+            after
+                .Celsius.Where(zone => zone.Value >= ThrottlingCelsius)
+                .Select(zone =>
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{zone.Key} is at {zone.Value:0.0} degrees (before: {before.Celsius.GetValueOrDefault(zone.Key):0.0}), where "
+                            + $"boards slow down: cool the board and measure again"
+                    )
+                )
+        );
         return doubts;
     }
 }

@@ -8,7 +8,8 @@ internal static class Emulation
 {
     private const string Libraries = "/usr/aarch64-linux-gnu/lib";
 
-    /// <summary>One core of an RK3588's fast cluster, as its kernel tells of it. ONNX Runtime asks, and takes no x86 machine's answer.</summary>
+    /// <summary>One core of an RK3588's fast cluster, as its kernel tells of it. ONNX Runtime asks, and takes no x86 machine's
+    /// answer.</summary>
     private const string CortexA76 = """
         processor	: {0}
         BogoMIPS	: 48.00
@@ -22,7 +23,8 @@ internal static class Emulation
 
         """;
 
-    /// <summary>Takes the place of the log-in shell: {0} is the emulator, {1} the folder that it takes system files from, {2} the user's home.</summary>
+    /// <summary>Takes the place of the log-in shell: {0} is the emulator, {1} the folder that it takes system files from, {2} the user's
+    /// home.</summary>
     private const string Shell = """
         cd {2}
         set -- $SSH_ORIGINAL_COMMAND
@@ -40,11 +42,17 @@ internal static class Emulation
     public static string Prepare(string folder, string emulator)
     {
         if (!Directory.Exists(Libraries))
-            throw new PipelineException($"{Libraries} is missing: install the libraries that emulated programs need, on Debian and Ubuntu with 'apt-get install g++-aarch64-linux-gnu'.");
+            throw new PipelineException(
+                $"{Libraries} is missing: install the libraries that emulated programs need, on Debian and Ubuntu with 'apt-get install "
+                    + $"g++-aarch64-linux-gnu'."
+            );
         var root = Directory.CreateDirectory(Path.Combine(folder, "root")).FullName;
         File.CreateSymbolicLink(Path.Combine(root, "lib"), Libraries);
         Directory.CreateDirectory(Path.Combine(root, "proc"));
-        File.WriteAllText(Path.Combine(root, "proc/cpuinfo"), string.Concat(Enumerable.Range(0, Environment.ProcessorCount).Select(core => Fill(CortexA76, core))));
+        File.WriteAllText(
+            Path.Combine(root, "proc/cpuinfo"),
+            string.Concat(Enumerable.Range(0, Environment.ProcessorCount).Select(core => Fill(CortexA76, core)))
+        );
         var shell = Path.Combine(folder, "shell");
         File.WriteAllText(shell, Fill(Shell, emulator, root, Directory.CreateDirectory(Path.Combine(folder, "home")).FullName));
         return $"/bin/sh {shell}";

@@ -29,11 +29,18 @@ internal sealed class InProcessDevice : Device
     public override DeviceFacts Facts { get; }
 
     /// <inheritdoc cref="Device.OpenAsync"/>
-    public static async Task<InProcessDevice> OpenAsync(DeviceSpec spec, LocalSettings settings, DeviceLimits limits, CancellationToken cancellation)
+    public static async Task<InProcessDevice> OpenAsync(
+        DeviceSpec spec,
+        LocalSettings settings,
+        DeviceLimits limits,
+        CancellationToken cancellation
+    )
     {
         NativeShim.Require();
         var options = JsonSerializer.Serialize(
-            new(settings.Root, spec.RuntimeLibrary, spec.Kind == DeviceKind.Local ? settings.Lock : null), AgentJson.Default.MachineOptions);
+            new(settings.Root, spec.RuntimeLibrary, spec.Kind == DeviceKind.Local ? settings.Lock : null),
+            AgentJson.Default.MachineOptions
+        );
         for (var waited = Stopwatch.StartNew(); ; await Task.Delay(Poll, cancellation).ConfigureAwait(false))
         {
             var status = NativeShim.OpenMachine(options, out var machine);
@@ -50,7 +57,10 @@ internal sealed class InProcessDevice : Device
 
     public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default)
     {
-        var note = Spec.Kind != DeviceKind.Local || NativeShim.SetGovernor(machine, "performance") == NativeShim.Status.Ok ? "" : NativeShim.LastError();
+        var note =
+            Spec.Kind != DeviceKind.Local || NativeShim.SetGovernor(machine, "performance") == NativeShim.Status.Ok
+                ? ""
+                : NativeShim.LastError();
         return Task.FromResult(Report().Status with { Note = note });
     }
 
@@ -63,20 +73,32 @@ internal sealed class InProcessDevice : Device
         return ValueTask.CompletedTask;
     }
 
-    private protected override async Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    private protected override async Task<ModelDescription> LoadModelAsync(
+        Backend runtime,
+        string path,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         Unload();
         var options = new NpuOptions { RknnRuntimeLibrary = Spec.RuntimeLibrary };
-        model = await Limited(() => NpuModel.Load(runtime, path, options), limits.Load, $"loading '{path}'", cancellation).ConfigureAwait(false);
+        model = await Limited(() => NpuModel.Load(runtime, path, options), limits.Load, $"loading '{path}'", cancellation)
+            .ConfigureAwait(false);
         return model.Description;
     }
 
     private protected override async Task<DeviceRun> RunModelAsync(
-        IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation)
+        IReadOnlyList<TokenizedInput> rows,
+        CorePlan plan,
+        Action<int> finished,
+        CancellationToken cancellation
+    )
     {
         List<NpuModel> workers = [];
         foreach (var (index, cores) in plan.Contexts.Index())
-            workers.Add(await ContextAsync(cores, plan.Contexts.Take(index).Count(other => other == cores), cancellation).ConfigureAwait(false));
+            workers.Add(
+                await ContextAsync(cores, plan.Contexts.Take(index).Count(other => other == cores), cancellation).ConfigureAwait(false)
+            );
         var runs = new PassageRun[rows.Count];
         var waiting = new ConcurrentQueue<int>(Enumerable.Range(0, rows.Count));
         var last = Stopwatch.GetTimestamp();
@@ -105,13 +127,22 @@ internal sealed class InProcessDevice : Device
             }
         }
         var started = Stopwatch.GetTimestamp();
-        var all = Task.WhenAll(workers.Select(worker => Task.Factory.StartNew(() => Work(worker), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+        var all = Task.WhenAll(
+            workers.Select(worker =>
+                Task.Factory.StartNew(() => Work(worker), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+            )
+        );
         try
         {
-            while (await Task.WhenAny(all, Task.Delay(Poll, stop.Token)).ConfigureAwait(false) != all && !cancellation.IsCancellationRequested)
+            while (
+                await Task.WhenAny(all, Task.Delay(Poll, stop.Token)).ConfigureAwait(false) != all && !cancellation.IsCancellationRequested
+            )
             {
                 if (Stopwatch.GetElapsedTime(Volatile.Read(ref last)) > limits.Answer)
-                    throw new PipelineException($"device '{Spec.Name}': no passage ended within {limits.Answer.TotalSeconds:0} s: the run hangs. Restart the board if it repeats.");
+                    throw new PipelineException(
+                        $"device '{Spec.Name}': no passage ended within {limits.Answer.TotalSeconds:0} s: the run hangs. Restart the "
+                            + $"board if it repeats."
+                    );
             }
             cancellation.ThrowIfCancellationRequested();
             await all.ConfigureAwait(false);
@@ -130,16 +161,28 @@ internal sealed class InProcessDevice : Device
         if (cores == NpuCores.Auto && ordinal == 0)
             return model!;
         if (!contexts.TryGetValue((cores, ordinal), out var context))
-            contexts[(cores, ordinal)] = context = await Limited(() => model!.Duplicate(cores), limits.Load, "making a context", cancellation).ConfigureAwait(false);
+            contexts[(cores, ordinal)] = context = await Limited(
+                    () => model!.Duplicate(cores),
+                    limits.Load,
+                    "making a context",
+                    cancellation
+                )
+                .ConfigureAwait(false);
         return context;
     }
 
-    /// <summary>Where a device of kind <c>local</c> has its librknnrt.so: as declared, else where the shim finds it; empty if nowhere.</summary>
+    /// <summary>Where a device of kind <c>local</c> has its librknnrt.so: as declared, else where the shim finds it; empty if
+    /// nowhere.</summary>
     /// <exception cref="PipelineException">The shim is missing, or is another one.</exception>
     public static string RuntimeLibraryOf(DeviceSpec spec)
     {
         NativeShim.Require();
-        NativeShim.Check(NativeShim.OpenMachine(JsonSerializer.Serialize(new("", spec.RuntimeLibrary, Lock: null), AgentJson.Default.MachineOptions), out var machine));
+        NativeShim.Check(
+            NativeShim.OpenMachine(
+                JsonSerializer.Serialize(new("", spec.RuntimeLibrary, Lock: null), AgentJson.Default.MachineOptions),
+                out var machine
+            )
+        );
         using (machine)
             return (string)JsonNode.Parse(Describe(machine))!["facts"]!["runtime_library"]!;
     }
@@ -148,7 +191,9 @@ internal sealed class InProcessDevice : Device
 
     private static unsafe string Describe(NativeShim.MachineHandle machine)
     {
-        var (status, text) = NativeShim.Read((byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(machine, buffer, capacity, out length));
+        var (status, text) = NativeShim.Read(
+            (byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeMachine(machine, buffer, capacity, out length)
+        );
         NativeShim.Check(status);
         return text;
     }
@@ -174,7 +219,10 @@ internal sealed class InProcessDevice : Device
         }
         catch (TimeoutException e)
         {
-            throw new PipelineException($"device '{Spec.Name}': {activity} did not end within {limit.TotalSeconds:0} s. Restart the board if it repeats.", inner: e);
+            throw new PipelineException(
+                $"device '{Spec.Name}': {activity} did not end within {limit.TotalSeconds:0} s. Restart the board if it repeats.",
+                inner: e
+            );
         }
     }
 

@@ -4,7 +4,8 @@ using System.Text.RegularExpressions;
 
 namespace ModelPipeline.Devices;
 
-/// <summary>Host keys of one host from files in the format of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Certificate authorities are not used.</summary>
+/// <summary>Host keys of one host from files in the format of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Certificate authorities are not
+/// used.</summary>
 internal sealed record KnownHosts(IReadOnlyList<KnownHosts.Key> Keys)
 {
     /// <param name="Type">As in the file, such as ssh-ed25519.</param>
@@ -23,7 +24,9 @@ internal sealed record KnownHosts(IReadOnlyList<KnownHosts.Key> Keys)
     public static string Fingerprint(byte[] key) => "SHA256:" + Convert.ToBase64String(SHA256.HashData(key)).TrimEnd('=');
 
     /// <summary>Whether this is one of the host's keys, and not a revoked one.</summary>
-    public bool Accept(byte[] key) => Keys.Any(known => known.Blob.AsSpan().SequenceEqual(key)) && !Keys.Any(known => known.Revoked && known.Blob.AsSpan().SequenceEqual(key));
+    public bool Accept(byte[] key) =>
+        Keys.Any(known => known.Blob.AsSpan().SequenceEqual(key))
+        && !Keys.Any(known => known.Revoked && known.Blob.AsSpan().SequenceEqual(key));
 
     private static Key? Parse(string line, string name)
     {
@@ -42,7 +45,8 @@ internal sealed record KnownHosts(IReadOnlyList<KnownHosts.Key> Keys)
         if (patterns.StartsWith("|1|", StringComparison.Ordinal))
             return MatchesHash(patterns.Split('|'), name);
         var list = patterns.Split(',');
-        return list.Any(pattern => MatchesPattern(pattern, name)) && !list.Any(pattern => pattern.StartsWith('!') && MatchesPattern(pattern[1..], name));
+        return list.Any(pattern => MatchesPattern(pattern, name))
+            && !list.Any(pattern => pattern.StartsWith('!') && MatchesPattern(pattern[1..], name));
     }
 
     private static bool MatchesHash(string[] fields, string name)
@@ -51,7 +55,11 @@ internal sealed record KnownHosts(IReadOnlyList<KnownHosts.Key> Keys)
         {
             // SHA-1 is what the format has; it hides names here and protects nothing.
 #pragma warning disable CA5350
-            return fields.Length == 4 && HMACSHA1.HashData(Convert.FromBase64String(fields[2]), Encoding.UTF8.GetBytes(name)).AsSpan().SequenceEqual(Convert.FromBase64String(fields[3]));
+            return fields.Length == 4
+                && HMACSHA1
+                    .HashData(Convert.FromBase64String(fields[2]), Encoding.UTF8.GetBytes(name))
+                    .AsSpan()
+                    .SequenceEqual(Convert.FromBase64String(fields[3]));
 #pragma warning restore CA5350
         }
         catch (FormatException)
@@ -61,6 +69,14 @@ internal sealed record KnownHosts(IReadOnlyList<KnownHosts.Key> Keys)
     }
 
     private static bool MatchesPattern(string pattern, string name) =>
-        Regex.IsMatch(name, "^" + Regex.Escape(pattern.ToLowerInvariant()).Replace("\\*", ".*", StringComparison.Ordinal).Replace("\\?", ".", StringComparison.Ordinal) + "$",
-            RegexOptions.NonBacktracking);
+        Regex.IsMatch(
+            name,
+            "^"
+                + Regex
+                    .Escape(pattern.ToLowerInvariant())
+                    .Replace("\\*", ".*", StringComparison.Ordinal)
+                    .Replace("\\?", ".", StringComparison.Ordinal)
+                + "$",
+            RegexOptions.NonBacktracking
+        );
 }

@@ -10,8 +10,10 @@ using ModelPipeline.Npu;
 namespace ModelPipeline.Devices;
 
 /// <summary>
-/// This machine in the place of a board: an SSH server on 127.0.0.1 with keys and settings of its own, and beside the agent the library that
-/// stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files that a killed one
+/// This machine in the place of a board: an SSH server on 127.0.0.1 with keys and settings of its own, and beside the agent the library
+/// that
+/// stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files that
+/// a killed one
 /// leaves are removed by the next.
 /// </summary>
 internal sealed class LoopbackBoard : IAsyncDisposable
@@ -32,7 +34,12 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private LoopbackBoard(DeviceSpec spec, BoardPlace place)
     {
         (Spec, this.place) = (spec, place);
-        Settings = new SshSettings { RemoteFolder = Directory.CreateDirectory(folder["board"]).FullName, KnownHosts = [], AgentSocket = null };
+        Settings = new SshSettings
+        {
+            RemoteFolder = Directory.CreateDirectory(folder["board"]).FullName,
+            KnownHosts = [],
+            AgentSocket = null,
+        };
     }
 
     /// <summary>As declared, with where and how to log in.</summary>
@@ -92,10 +99,12 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         File.Copy(folder["user_key.pub"], folder["authorized_keys"]);
         if (Environment.IsPrivilegedProcess)
             Directory.CreateDirectory("/run/sshd"); // its own folder for the part without rights; the package makes it at boot
-        var programs = platform == SshSettings.ThisPlatform
-            ? "Subsystem sftp internal-sftp"
-            : $"Subsystem sftp {Find("sftp-server", "openssh-sftp-server", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh")}\n"
-                + $"ForceCommand {Emulation.Prepare(folder.Path, Find("qemu-aarch64-static", "qemu-user-static"))}";
+        var programs =
+            platform == SshSettings.ThisPlatform
+                ? "Subsystem sftp internal-sftp"
+                : $"Subsystem sftp "
+                    + $"{Find("sftp-server", "openssh-sftp-server", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh")}\n"
+                    + $"ForceCommand {Emulation.Prepare(folder.Path, Find("qemu-aarch64-static", "qemu-user-static"))}";
         for (var attempt = 1; ; attempt++)
         {
             var port = FreePort();
@@ -107,7 +116,11 @@ internal sealed class LoopbackBoard : IAsyncDisposable
                     Host = place.Address.ToString(),
                     Port = port,
                     User = Environment.UserName,
-                    HostKey = KnownHosts.Fingerprint(Convert.FromBase64String((await File.ReadAllTextAsync(folder["host_key.pub"], cancellation).ConfigureAwait(false)).Split(' ')[1])),
+                    HostKey = KnownHosts.Fingerprint(
+                        Convert.FromBase64String(
+                            (await File.ReadAllTextAsync(folder["host_key.pub"], cancellation).ConfigureAwait(false)).Split(' ')[1]
+                        )
+                    ),
                     IdentityFile = folder["user_key"],
                     RuntimeLibrary = folder["board/librknnrt-sim.so"],
                 };
@@ -122,9 +135,10 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     private void Populate(string platform)
     {
         var stand = Path.Combine(Settings.Agents, platform, "librknnrt-sim.so");
-        var onnxRuntime = platform == SshSettings.ThisPlatform
-            ? OnnxRuntimeLibrary.Find()
-            : Path.Combine(AppContext.BaseDirectory, "runtimes", platform, "native", "libonnxruntime.so");
+        var onnxRuntime =
+            platform == SshSettings.ThisPlatform
+                ? OnnxRuntimeLibrary.Find()
+                : Path.Combine(AppContext.BaseDirectory, "runtimes", platform, "native", "libonnxruntime.so");
         foreach (var library in new[] { stand, onnxRuntime })
         {
             if (!File.Exists(library))
@@ -133,29 +147,34 @@ internal sealed class LoopbackBoard : IAsyncDisposable
         }
     }
 
-    private string Configuration(int port, string programs) => $"""
-        ListenAddress {place.Address}:{port}
-        HostKey {folder["host_key"]}
-        AuthorizedKeysFile {folder["authorized_keys"]}
-        AllowUsers {Environment.UserName}
-        AuthenticationMethods publickey
-        PermitRootLogin prohibit-password
-        StrictModes no
-        UsePAM no
-        PidFile none
-        PrintMotd no
-        AllowTcpForwarding no
-        X11Forwarding no
-        SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}{string.Concat(place.Variables.Select(variable => $" \"{variable.Key}={variable.Value}\""))}
-        {programs}
+    private string Configuration(int port, string programs) =>
+        $"""
+            ListenAddress {place.Address}:{port}
+            HostKey {folder["host_key"]}
+            AuthorizedKeysFile {folder["authorized_keys"]}
+            AllowUsers {Environment.UserName}
+            AuthenticationMethods publickey
+            PermitRootLogin prohibit-password
+            StrictModes no
+            UsePAM no
+            PidFile none
+            PrintMotd no
+            AllowTcpForwarding no
+            X11Forwarding no
+            SetEnv MODELPIPELINE_LOCK={LockFile} MODELPIPELINE_ROOT={Root}{string.Concat(
+                place.Variables.Select(variable => $" \"{variable.Key}={variable.Value}\"")
+            )}
+            {programs}
 
-        """;
+            """;
 
     private async Task KeyAsync(string name, CancellationToken cancellation)
     {
         var made = await Cli.Wrap(Find("ssh-keygen", "openssh-client"))
             .WithArguments(["-q", "-t", "ed25519", "-N", "", "-C", "loopback", "-f", folder[name]])
-            .WithValidation(CommandResultValidation.None).ExecuteBufferedAsync(cancellation).ConfigureAwait(false);
+            .WithValidation(CommandResultValidation.None)
+            .ExecuteBufferedAsync(cancellation)
+            .ConfigureAwait(false);
         if (made.ExitCode != 0)
             throw new PipelineException($"device '{Spec.Name}': ssh-keygen fails: {made.StandardError.Trim()}");
     }
@@ -165,11 +184,13 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     {
         log.Clear();
         // Not CliWrap: the server's input must stay open until this process is gone, and its output is read before it ends.
-        server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", .. place.Launcher, sshd, "-D", "-e", "-f", folder["sshd_config"]])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardError = true,
-        })!;
+        server = Process.Start(
+            new ProcessStartInfo("/bin/sh", ["-c", UntilInputEnds, "sh", .. place.Launcher, sshd, "-D", "-e", "-f", folder["sshd_config"]])
+            {
+                RedirectStandardInput = true,
+                RedirectStandardError = true,
+            }
+        )!;
         var errors = server.StandardError;
         try
         {
@@ -195,9 +216,7 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     {
         try
         {
-            while (await errors.ReadLineAsync().ConfigureAwait(false) is not null)
-            {
-            }
+            while (await errors.ReadLineAsync().ConfigureAwait(false) is not null) { }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -206,9 +225,15 @@ internal sealed class LoopbackBoard : IAsyncDisposable
     }
 
     private string Find(string program, string package, params IEnumerable<string> folders) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Concat(SystemFolders).Concat(folders)
-            .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists)
-        ?? throw new PipelineException($"device '{Spec.Name}': {program} is missing: install it, on Debian and Ubuntu with 'apt-get install {package}'.");
+        (Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(Path.PathSeparator)
+            .Concat(SystemFolders)
+            .Concat(folders)
+            .Select(folder => Path.Combine(folder, program))
+            .FirstOrDefault(File.Exists)
+        ?? throw new PipelineException(
+            $"device '{Spec.Name}': {program} is missing: install it, on Debian and Ubuntu with 'apt-get install {package}'."
+        );
 
     private static int FreePort()
     {

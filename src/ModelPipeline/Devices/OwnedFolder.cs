@@ -20,7 +20,11 @@ internal sealed class OwnedFolder : IAsyncDisposable
     /// <param name="kind">Begins the folder's name.</param>
     public OwnedFolder(string kind)
     {
-        foreach (var old in new DirectoryInfo(System.IO.Path.GetTempPath()).EnumerateDirectories(kind + "*").Where(old => old.LinkTarget is null && old.LastWriteTimeUtc < DateTime.UtcNow - Settled))
+        foreach (
+            var old in new DirectoryInfo(System.IO.Path.GetTempPath())
+                .EnumerateDirectories(kind + "*")
+                .Where(old => old.LinkTarget is null && old.LastWriteTimeUtc < DateTime.UtcNow - Settled)
+        )
             DeleteIfAbandoned(old);
         folder = Directory.CreateTempSubdirectory(kind);
         owner = new FileStream(this[Owner], FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
@@ -33,7 +37,7 @@ internal sealed class OwnedFolder : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        for (var waited = Stopwatch.StartNew(); !TryDelete(folder) && waited.Elapsed < EndLimit;)
+        for (var waited = Stopwatch.StartNew(); !TryDelete(folder) && waited.Elapsed < EndLimit; )
             await Task.Delay(50).ConfigureAwait(false);
         await owner.DisposeAsync().ConfigureAwait(false);
     }
@@ -42,7 +46,12 @@ internal sealed class OwnedFolder : IAsyncDisposable
     {
         try
         {
-            using var alone = new FileStream(System.IO.Path.Combine(old.FullName, Owner), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            using var alone = new FileStream(
+                System.IO.Path.Combine(old.FullName, Owner),
+                FileMode.Open,
+                FileAccess.ReadWrite,
+                FileShare.None
+            );
             TryDelete(old);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

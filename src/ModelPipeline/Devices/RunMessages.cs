@@ -47,7 +47,8 @@ internal static class RunMessages
     /// <summary>One passage's index in its batch and what came out. Null if the bytes are not a result.</summary>
     public static (int Index, PassageRun Run)? Result(ReadOnlySpan<byte> payload, int passages)
     {
-        const int header = 20, maxOutputs = 64;
+        const int header = 20,
+            maxOutputs = 64;
         if (payload.Length < header)
             return null;
         var index = BinaryPrimitives.ReadUInt32LittleEndian(payload);
@@ -59,7 +60,10 @@ internal static class RunMessages
         var values = new float[outputs][];
         for (var i = 0; i < outputs; i++)
         {
-            if (payload.Length < sizeof(uint) || BinaryPrimitives.ReadUInt32LittleEndian(payload) is var count && count > (payload.Length - sizeof(uint)) / sizeof(float))
+            if (
+                payload.Length < sizeof(uint)
+                || BinaryPrimitives.ReadUInt32LittleEndian(payload) is var count && count > (payload.Length - sizeof(uint)) / sizeof(float)
+            )
                 return null;
             var bytes = (int)BinaryPrimitives.ReadUInt32LittleEndian(payload) * sizeof(float);
             values[i] = MemoryMarshal.Cast<byte, float>(payload.Slice(sizeof(uint), bytes)).ToArray();

@@ -27,20 +27,32 @@ internal static partial class RuntimeCheck
         var wanted = needs?.Runtime ?? In(toolkit);
         if (wanted is not null && In(runtime) is { } found && found < wanted)
         {
-            throw Old(device, path, toolkit,
+            throw Old(
+                device,
+                path,
+                toolkit,
                 $"librknnrt {wanted} or later, and the device has {found}: copy librknnrt.so {wanted} ({Releases}, tag v{wanted}, "
-                + "rknpu2/runtime/Linux/librknn_api/aarch64) to /usr/lib there, or name it as the device's runtime_library");
+                    + "rknpu2/runtime/Linux/librknn_api/aarch64) to /usr/lib there, or name it as the device's runtime_library"
+            );
         }
         var driverWanted = new[] { needs, In(runtime) is { } version ? ToolkitVersions.Of($"{version}") : null }.Max(each => each?.Driver);
         if (driverWanted is not null && In(driver) is { } installed && installed < driverWanted)
         {
-            throw Old(device, path, toolkit,
-                $"the kernel driver rknpu {driverWanted} or later, and the device has {installed}: install the board vendor's image or kernel that has it");
+            throw Old(
+                device,
+                path,
+                toolkit,
+                $"the kernel driver rknpu {driverWanted} or later, and the device has {installed}: install the board vendor's image or "
+                    + $"kernel that has it"
+            );
         }
     }
 
     private static PipelineException Old(DeviceSpec device, string path, string toolkit, string what) =>
-        new($"device '{device.Name}': '{Path.GetFileName(path)}' is of rknn-toolkit2 {toolkit}, which wants {what}. 'allow_old_runtime: true' of the device runs it all the same.");
+        new(
+            $"device '{device.Name}': '{Path.GetFileName(path)}' is of rknn-toolkit2 {toolkit}, which wants {what}. 'allow_old_runtime: "
+                + $"true' of the device runs it all the same."
+        );
 
     private static Version? In(string text) => Number().Match(text) is { Success: true } match ? Version.Parse(match.Value) : null;
 

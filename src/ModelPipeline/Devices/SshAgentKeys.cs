@@ -10,8 +10,12 @@ namespace ModelPipeline.Devices;
 /// <summary>The keys of a running SSH agent, which signs with them itself (draft-ietf-sshm-ssh-agent).</summary>
 internal sealed class SshAgentKeys : IPrivateKeySource
 {
-    private const byte RequestIdentities = 11, IdentitiesAnswer = 12, SignRequest = 13, SignResponse = 14;
-    private const int MaxAnswer = 256 << 10, MaxKeys = 64;
+    private const byte RequestIdentities = 11,
+        IdentitiesAnswer = 12,
+        SignRequest = 13,
+        SignResponse = 14;
+    private const int MaxAnswer = 256 << 10,
+        MaxKeys = 64;
 
     private SshAgentKeys(IReadOnlyCollection<HostAlgorithm> keys) => HostKeyAlgorithms = keys;
 
@@ -33,7 +37,9 @@ internal sealed class SshAgentKeys : IPrivateKeySource
             else
                 keys.Add(new AgentKey(type, blob, socket, 0));
         }
-        return keys.Count > 0 ? new SshAgentKeys(keys) : throw new PipelineException($"The SSH agent at {socket} holds no key: add one with ssh-add, or name an identity_file.");
+        return keys.Count > 0
+            ? new SshAgentKeys(keys)
+            : throw new PipelineException($"The SSH agent at {socket} holds no key: add one with ssh-add, or name an identity_file.");
     }
 
     private static byte[] Ask(string socket, ReadOnlySpan<byte> request, byte expected)
@@ -53,7 +59,10 @@ internal sealed class SshAgentKeys : IPrivateKeySource
         }
         catch (Exception e) when (e is IOException or SocketException)
         {
-            throw new PipelineException($"The SSH agent at {socket} does not serve: {e.Message} Start it (ssh-agent), or name an identity_file.", inner: e);
+            throw new PipelineException(
+                $"The SSH agent at {socket} does not serve: {e.Message} Start it (ssh-agent), or name an identity_file.",
+                inner: e
+            );
         }
     }
 
@@ -69,9 +78,12 @@ internal sealed class SshAgentKeys : IPrivateKeySource
         public override byte[] Data => blob;
 
         public override byte[] Sign(byte[] data) =>
-            new Reader(Ask(socket, [SignRequest, .. Length(blob.Length), .. blob, .. Length(data.Length), .. data, .. Length(flags)], SignResponse)).Bytes();
+            new Reader(
+                Ask(socket, [SignRequest, .. Length(blob.Length), .. blob, .. Length(data.Length), .. data, .. Length(flags)], SignResponse)
+            ).Bytes();
 
-        public override bool VerifySignature(byte[] data, byte[] signature) => throw new NotSupportedException("An agent's key signs only.");
+        public override bool VerifySignature(byte[] data, byte[] signature) =>
+            throw new NotSupportedException("An agent's key signs only.");
     }
 
     private sealed class Reader(byte[] bytes)

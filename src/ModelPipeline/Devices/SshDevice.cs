@@ -7,7 +7,8 @@ using ModelPipeline.Text;
 
 namespace ModelPipeline.Devices;
 
-/// <summary>A board reached over SSH, through the agent. A link that drops is made anew once an operation, which goes on from the last finished passage.</summary>
+/// <summary>A board reached over SSH, through the agent. A link that drops is made anew once an operation, which goes on from the last
+/// finished passage.</summary>
 internal sealed partial class SshDevice : Device
 {
     private const int ChunkBytes = 256 << 10;
@@ -33,7 +34,13 @@ internal sealed partial class SshDevice : Device
     public override DeviceFacts Facts => facts!;
 
     /// <inheritdoc cref="Device.OpenAsync"/>
-    public static async Task<SshDevice> ConnectAsync(DeviceSpec spec, SshSettings settings, DeviceLimits limits, Action<string> warning, CancellationToken cancellation)
+    public static async Task<SshDevice> ConnectAsync(
+        DeviceSpec spec,
+        SshSettings settings,
+        DeviceLimits limits,
+        Action<string> warning,
+        CancellationToken cancellation
+    )
     {
         var device = new SshDevice(spec, settings, limits, warning);
         await device.ConnectAsync(cancellation).ConfigureAwait(false);
@@ -41,7 +48,12 @@ internal sealed partial class SshDevice : Device
     }
 
     /// <summary>Connects to a stand-in, which ends with the device.</summary>
-    public static async Task<SshDevice> ConnectAsync(LoopbackBoard board, DeviceLimits limits, Action<string> warning, CancellationToken cancellation)
+    public static async Task<SshDevice> ConnectAsync(
+        LoopbackBoard board,
+        DeviceLimits limits,
+        Action<string> warning,
+        CancellationToken cancellation
+    )
     {
         try
         {
@@ -57,11 +69,14 @@ internal sealed partial class SshDevice : Device
     }
 
     public override Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default) =>
-        OnLinkAsync(async link =>
-        {
-            await link.Channel.SendAsync(AgentMessageKind.Status, default, limits.Answer, cancellation).ConfigureAwait(false);
-            return await StatusOfAsync(link, cancellation).ConfigureAwait(false);
-        }, cancellation);
+        OnLinkAsync(
+            async link =>
+            {
+                await link.Channel.SendAsync(AgentMessageKind.Status, default, limits.Answer, cancellation).ConfigureAwait(false);
+                return await StatusOfAsync(link, cancellation).ConfigureAwait(false);
+            },
+            cancellation
+        );
 
     public override Task<DeviceStatus> FixFrequencyAsync(CancellationToken cancellation = default)
     {
@@ -90,7 +105,9 @@ internal sealed partial class SshDevice : Device
             try
             {
                 // A moment to give back the governor and the lock by itself.
-                await open.Channel.SendAsync(AgentMessageKind.Quit, default, TimeSpan.FromSeconds(1), CancellationToken.None).ConfigureAwait(false);
+                await open
+                    .Channel.SendAsync(AgentMessageKind.Quit, default, TimeSpan.FromSeconds(1), CancellationToken.None)
+                    .ConfigureAwait(false);
                 await open.Ended.WaitAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(false);
             }
             catch (Exception e) when (e is LinkLostException or PipelineException or TimeoutException or Renci.SshNet.Common.SshException)
@@ -103,35 +120,55 @@ internal sealed partial class SshDevice : Device
             await host.DisposeAsync().ConfigureAwait(false);
     }
 
-    private protected override Task<ModelDescription> LoadModelAsync(Backend runtime, string path, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    private protected override Task<ModelDescription> LoadModelAsync(
+        Backend runtime,
+        string path,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         loaded = (runtime, path, FileDigest.Of(path, cancellation));
         return OnLinkAsync(link => LoadAsync(link, progress, cancellation), cancellation);
     }
 
-    private protected override async Task<DeviceRun> RunModelAsync(IReadOnlyList<TokenizedInput> rows, CorePlan plan, Action<int> finished, CancellationToken cancellation)
+    private protected override async Task<DeviceRun> RunModelAsync(
+        IReadOnlyList<TokenizedInput> rows,
+        CorePlan plan,
+        Action<int> finished,
+        CancellationToken cancellation
+    )
     {
         ReadOnlyMemory<long>[][] inputs = [.. rows.Select(Inputs)];
         var runs = new PassageRun?[rows.Count];
         var (elapsed, done) = (TimeSpan.Zero, 0);
-        await OnLinkAsync(async link =>
-        {
-            // On a new link, what has ended is not run again.
-            int[] open = [.. Enumerable.Range(0, rows.Count).Where(index => runs[index] is null)];
-            var remaining = Array.ConvertAll(open, index => inputs[index]);
-            for (int first = 0, count; first < remaining.Length; first += count)
-            {
-                count = RunMessages.BatchSize(remaining, first);
-                var request = RunMessages.Request(plan.Contexts, remaining[first..(first + count)]);
-                await link.Channel.SendAsync(AgentMessageKind.Run, request, limits.Answer, cancellation).ConfigureAwait(false);
-                elapsed += await ReceiveAsync(link, count, (index, run) =>
+        await OnLinkAsync(
+                async link =>
                 {
-                    runs[open[first + index]] = run;
-                    finished(++done);
-                }, cancellation).ConfigureAwait(false);
-            }
-            return true;
-        }, cancellation).ConfigureAwait(false);
+                    // On a new link, what has ended is not run again.
+                    int[] open = [.. Enumerable.Range(0, rows.Count).Where(index => runs[index] is null)];
+                    var remaining = Array.ConvertAll(open, index => inputs[index]);
+                    for (int first = 0, count; first < remaining.Length; first += count)
+                    {
+                        count = RunMessages.BatchSize(remaining, first);
+                        var request = RunMessages.Request(plan.Contexts, remaining[first..(first + count)]);
+                        await link.Channel.SendAsync(AgentMessageKind.Run, request, limits.Answer, cancellation).ConfigureAwait(false);
+                        elapsed += await ReceiveAsync(
+                                link,
+                                count,
+                                (index, run) =>
+                                {
+                                    runs[open[first + index]] = run;
+                                    finished(++done);
+                                },
+                                cancellation
+                            )
+                            .ConfigureAwait(false);
+                    }
+                    return true;
+                },
+                cancellation
+            )
+            .ConfigureAwait(false);
         return new DeviceRun([.. runs.OfType<PassageRun>()], elapsed);
     }
 
@@ -144,7 +181,10 @@ internal sealed partial class SshDevice : Device
             var message = await link.Channel.ReceiveAsync(limits.Answer, cancellation).ConfigureAwait(false);
             if (message.Kind == AgentMessageKind.Done && message.Payload.Length == sizeof(long) && seen.Count == passages)
                 return TimeSpan.FromMicroseconds(BinaryPrimitives.ReadInt64LittleEndian(message.Payload.Span));
-            if (RunMessages.Result(link.Channel.Expect(AgentMessageKind.Result, message).Payload.Span, passages) is not var (index, run) || !seen.Add(index))
+            if (
+                RunMessages.Result(link.Channel.Expect(AgentMessageKind.Result, message).Payload.Span, passages) is not var (index, run)
+                || !seen.Add(index)
+            )
                 throw link.Channel.Malformed("a result that cannot be");
             result(index, run);
         }
@@ -158,7 +198,9 @@ internal sealed partial class SshDevice : Device
         var request = new LoadRequest(NpuJson.RuntimeName(runtime), digest.Sha256, extension, Spec.RuntimeLibrary);
         for (var uploaded = false; ; uploaded = true)
         {
-            await link.Channel.SendAsync(AgentMessageKind.Load, request, AgentJson.Default.LoadRequest, limits.Answer, cancellation).ConfigureAwait(false);
+            await link
+                .Channel.SendAsync(AgentMessageKind.Load, request, AgentJson.Default.LoadRequest, limits.Answer, cancellation)
+                .ConfigureAwait(false);
             var answer = await link.Channel.ReceiveAsync(limits.Load, cancellation).ConfigureAwait(false);
             if (answer.Kind != AgentMessageKind.Missing || uploaded)
                 return link.Channel.Parse(link.Channel.Expect(AgentMessageKind.Loaded, answer), AgentJson.Default.ModelDescription);
@@ -166,16 +208,27 @@ internal sealed partial class SshDevice : Device
         }
     }
 
-    private async Task UploadAsync(SshLink link, string path, FileDigest digest, string extension, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    private async Task UploadAsync(
+        SshLink link,
+        string path,
+        FileDigest digest,
+        string extension,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         var store = new StoreRequest(digest.Sha256, extension, digest.Size);
-        await link.Channel.SendAsync(AgentMessageKind.Store, store, AgentJson.Default.StoreRequest, limits.Answer, cancellation).ConfigureAwait(false);
+        await link
+            .Channel.SendAsync(AgentMessageKind.Store, store, AgentJson.Default.StoreRequest, limits.Answer, cancellation)
+            .ConfigureAwait(false);
         var block = new byte[ChunkBytes];
         using (var file = File.OpenRead(path))
         {
-            for (int read; (read = await file.ReadAsync(block, cancellation).ConfigureAwait(false)) > 0;)
+            for (int read; (read = await file.ReadAsync(block, cancellation).ConfigureAwait(false)) > 0; )
             {
-                await link.Channel.SendAsync(AgentMessageKind.Chunk, block.AsMemory(0, read), limits.Answer, cancellation).ConfigureAwait(false);
+                await link
+                    .Channel.SendAsync(AgentMessageKind.Chunk, block.AsMemory(0, read), limits.Answer, cancellation)
+                    .ConfigureAwait(false);
                 progress?.Report(new StageProgress($"upload {Path.GetFileName(path)}", file.Position, digest.Size));
             }
         }
@@ -184,7 +237,15 @@ internal sealed partial class SshDevice : Device
 
     private async Task<DeviceStatus> FixFrequencyAsync(SshLink link, CancellationToken cancellation)
     {
-        await link.Channel.SendAsync(AgentMessageKind.Governor, new("performance"), AgentJson.Default.GovernorRequest, limits.Answer, cancellation).ConfigureAwait(false);
+        await link
+            .Channel.SendAsync(
+                AgentMessageKind.Governor,
+                new("performance"),
+                AgentJson.Default.GovernorRequest,
+                limits.Answer,
+                cancellation
+            )
+            .ConfigureAwait(false);
         return await StatusOfAsync(link, cancellation).ConfigureAwait(false);
     }
 
@@ -243,9 +304,18 @@ internal sealed partial class SshDevice : Device
             var end = DateTime.UtcNow + limits.Busy;
             while (true)
             {
-                await started.Channel.SendAsync(
-                    AgentMessageKind.Hello, new(AgentChannel.Protocol, Spec.RuntimeLibrary, (int)AgentChannel.Silence.TotalSeconds), AgentJson.Default.HelloRequest, limits.Connect, cancellation).ConfigureAwait(false);
-                var hello = await started.Channel.ReceiveAsync(AgentMessageKind.HelloReply, AgentJson.Default.HelloReply, limits.Connect, cancellation).ConfigureAwait(false);
+                await started
+                    .Channel.SendAsync(
+                        AgentMessageKind.Hello,
+                        new(AgentChannel.Protocol, Spec.RuntimeLibrary, (int)AgentChannel.Silence.TotalSeconds),
+                        AgentJson.Default.HelloRequest,
+                        limits.Connect,
+                        cancellation
+                    )
+                    .ConfigureAwait(false);
+                var hello = await started
+                    .Channel.ReceiveAsync(AgentMessageKind.HelloReply, AgentJson.Default.HelloReply, limits.Connect, cancellation)
+                    .ConfigureAwait(false);
                 if (hello.Protocol != AgentChannel.Protocol)
                     throw started.Channel.Malformed($"it speaks protocol {hello.Protocol}, this program {AgentChannel.Protocol}");
                 if (hello.Busy.Length == 0)
@@ -271,7 +341,11 @@ internal sealed partial class SshDevice : Device
     }
 
     private PipelineException Lost(string what, Exception cause, SshLink? last) =>
-        new($"device '{Spec.Name}': {what} on {login.Address}: {cause.Message.TrimEnd('.')}.{(last?.Errors is { Length: > 0 } said ? $" It said: {said}" : "")}", inner: cause);
+        new(
+            $"device '{Spec.Name}': {what} on {login.Address}: "
+                + $"{cause.Message.TrimEnd('.')}.{(last?.Errors is { Length: > 0 } said ? $" It said: {said}" : "")}",
+            inner: cause
+        );
 
     /// <summary>The same request would end the next agent too: it is not tried again.</summary>
     private PipelineException Died(SshLink last, string how, Exception cause)
@@ -284,9 +358,19 @@ internal sealed partial class SshDevice : Device
             { } other => $"answering {other}",
             null => "starting",
         };
-        var said = string.Join(" | ", last.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(LastLines));
-        return new($"device '{Spec.Name}': the agent on {login.Address} died {how} when {request}; the link is well."
-            + (said.Length > 0 ? $" Its last lines: {said}" : " It said nothing before; see 'dmesg' on the device for the kernel's words."), inner: cause);
+        var said = string.Join(
+            " | ",
+            last.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(LastLines)
+        );
+        return new(
+            $"device '{Spec.Name}': the agent on {login.Address} died {how} when {request}; the link is well."
+                + (
+                    said.Length > 0
+                        ? $" Its last lines: {said}"
+                        : " It said nothing before; see 'dmesg' on the device for the kernel's words."
+                ),
+            inner: cause
+        );
     }
 
     private void Drop()

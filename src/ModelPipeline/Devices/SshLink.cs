@@ -40,7 +40,8 @@ internal sealed class SshLink : IDisposable
         }
     }
 
-    /// <summary>How the agent ended while the connection stands, as "of SIGSEGV" or "with exit code 1"; null if the connection is what ended.</summary>
+    /// <summary>How the agent ended while the connection stands, as "of SIGSEGV" or "with exit code 1"; null if the connection is what
+    /// ended.</summary>
     public async Task<string?> DeathAsync()
     {
         try
@@ -48,7 +49,8 @@ internal sealed class SshLink : IDisposable
             // The server tells it right after the end of the agent's output.
             await Ended.WaitAsync(DeathLimit).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is TimeoutException or SshException or IOException or ObjectDisposedException or OperationCanceledException)
+        catch (Exception e)
+            when (e is TimeoutException or SshException or IOException or ObjectDisposedException or OperationCanceledException)
         {
             return null;
         }
@@ -61,7 +63,13 @@ internal sealed class SshLink : IDisposable
     }
 
     /// <summary>Logs in, puts the agent there if it is not, and starts it.</summary>
-    public static async Task<SshLink> StartAsync(SshLogin login, SshSettings settings, string device, DeviceLimits limits, CancellationToken cancellation)
+    public static async Task<SshLink> StartAsync(
+        SshLogin login,
+        SshSettings settings,
+        string device,
+        DeviceLimits limits,
+        CancellationToken cancellation
+    )
     {
         if (!SshSettings.IsSafe(settings.RemoteFolder))
             throw new ArgumentException($"'{settings.RemoteFolder}' cannot stand in a command line.", nameof(settings));
@@ -72,10 +80,14 @@ internal sealed class SshLink : IDisposable
             var platform = await PlatformAsync(client, device, cancellation).WaitAsync(limits.Connect, cancellation).ConfigureAwait(false);
             var agent = Path.Combine(settings.Agents, platform, "rknn-agent");
             if (!File.Exists(agent))
-                throw new PipelineException($"device '{device}' is a {platform} machine, and '{agent}' is missing: {SshSettings.AgentHint}.");
+                throw new PipelineException(
+                    $"device '{device}' is a {platform} machine, and '{agent}' is missing: {SshSettings.AgentHint}."
+                );
             var remote = $"{settings.RemoteFolder}/rknn-agent-{FileDigest.Of(agent, cancellation).Sha256}";
             using (var sftp = await login.ConnectSftpAsync(cancellation).ConfigureAwait(false))
-                await Task.Run(() => Install(sftp, agent, settings.RemoteFolder, remote, device), cancellation).WaitAsync(cancellation).ConfigureAwait(false);
+                await Task.Run(() => Install(sftp, agent, settings.RemoteFolder, remote, device), cancellation)
+                    .WaitAsync(cancellation)
+                    .ConfigureAwait(false);
             var program = remote.StartsWith('/') ? remote : "./" + remote;
             // exec: the agent ends with its parent, and that must be the connection, not a shell.
             return new SshLink(client, $"exec {program} {settings.RemoteFolder}", device);
@@ -114,7 +126,9 @@ internal sealed class SshLink : IDisposable
             "aarch64" => "linux-arm64",
             "x86_64" => "linux-x64",
             var other => throw new PipelineException(
-                $"device '{device}': 'uname -m' says '{PrintableText.Of(other[..Math.Min(other.Length, 64)])}'; an aarch64 or x86_64 Linux whose login shell prints nothing of its own is needed."),
+                $"device '{device}': 'uname -m' says '{PrintableText.Of(other[..Math.Min(other.Length, 64)])}'; an aarch64 or x86_64 "
+                    + $"Linux whose login shell prints nothing of its own is needed."
+            ),
         };
     }
 
@@ -139,7 +153,10 @@ internal sealed class SshLink : IDisposable
                 using (var file = File.OpenRead(agent))
                     sftp.UploadFile(file, temporary);
                 if (Digest(sftp, temporary) is var found && found != expected)
-                    throw new PipelineException($"device '{device}': the upload of the agent was damaged: its sha256 there is {found}, not {expected}. Check the device's disk.");
+                    throw new PipelineException(
+                        $"device '{device}': the upload of the agent was damaged: its sha256 there is {found}, not {expected}. Check the "
+                            + $"device's disk."
+                    );
                 sftp.ChangePermissions(temporary, 700);
                 sftp.RenameFile(temporary, remote, isPosix: true);
             }
@@ -152,7 +169,10 @@ internal sealed class SshLink : IDisposable
         }
         catch (SftpException e)
         {
-            throw new PipelineException($"device '{device}': the agent cannot be put into '{folder}' there: {e.Message}. Check its permissions and the free space.", inner: e);
+            throw new PipelineException(
+                $"device '{device}': the agent cannot be put into '{folder}' there: {e.Message}. Check its permissions and the free space.",
+                inner: e
+            );
         }
     }
 
@@ -167,7 +187,7 @@ internal sealed class SshLink : IDisposable
         var block = new byte[1024];
         try
         {
-            for (int read; (read = command.ExtendedOutputStream.Read(block)) > 0;)
+            for (int read; (read = command.ExtendedOutputStream.Read(block)) > 0; )
             {
                 lock (errors)
                 {

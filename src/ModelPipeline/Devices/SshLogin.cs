@@ -6,7 +6,8 @@ using Renci.SshNet.Common;
 
 namespace ModelPipeline.Devices;
 
-/// <summary>Logs in to a device whose host key is pinned, by fingerprint in models.yaml or by known_hosts. No other key is ever accepted.</summary>
+/// <summary>Logs in to a device whose host key is pinned, by fingerprint in models.yaml or by known_hosts. No other key is ever
+/// accepted.</summary>
 internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimits limits)
 {
     private readonly string host = spec.Host!;
@@ -19,14 +20,19 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
     /// <summary>What answered the log-in and no more.</summary>
     public PipelineException Silent(Exception cause) => new($"device '{spec.Name}': {Unanswered}", inner: cause);
 
-    public Task<SshClient> ConnectAsync(CancellationToken cancellation) => ConnectAsync(connection => new SshClient(connection), cancellation);
+    public Task<SshClient> ConnectAsync(CancellationToken cancellation) =>
+        ConnectAsync(connection => new SshClient(connection), cancellation);
 
-    public Task<SftpClient> ConnectSftpAsync(CancellationToken cancellation) => ConnectAsync(connection => new SftpClient(connection) { OperationTimeout = limits.Answer }, cancellation);
+    public Task<SftpClient> ConnectSftpAsync(CancellationToken cancellation) =>
+        ConnectAsync(connection => new SftpClient(connection) { OperationTimeout = limits.Answer }, cancellation);
 
     private async Task<T> ConnectAsync<T>(Func<ConnectionInfo, T> create, CancellationToken cancellation)
         where T : BaseClient
     {
-        var connection = new ConnectionInfo(host, spec.Port, user, new PrivateKeyAuthenticationMethod(user, Key())) { Timeout = limits.Connect };
+        var connection = new ConnectionInfo(host, spec.Port, user, new PrivateKeyAuthenticationMethod(user, Key()))
+        {
+            Timeout = limits.Connect,
+        };
         var trusted = Trust(connection);
         var client = create(connection);
         string? untrusted = null;
@@ -44,13 +50,23 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
         catch (Exception e) when (e is SshException or SocketException or TimeoutException or InvalidOperationException)
         {
             client.Dispose();
-            throw new PipelineException($"device '{spec.Name}': " + (untrusted ?? e switch
-            {
-                SshAuthenticationException => $"{Address} refuses this key: add its public half to ~/.ssh/authorized_keys there, or name another identity_file.",
-                TimeoutException or SshOperationTimeoutException => Unanswered,
-                SocketException => $"{Address} cannot be reached: {e.Message}. Check host and port, and that its SSH server runs.",
-                _ => $"{Address}: the connection failed: {e.Message.TrimEnd('.')}.",
-            }), inner: e);
+            throw new PipelineException(
+                $"device '{spec.Name}': "
+                    + (
+                        untrusted
+                        ?? e switch
+                        {
+                            SshAuthenticationException =>
+                                $"{Address} refuses this key: add its public half to ~/.ssh/authorized_keys there, or name another "
+                                    + $"identity_file.",
+                            TimeoutException or SshOperationTimeoutException => Unanswered,
+                            SocketException =>
+                                $"{Address} cannot be reached: {e.Message}. Check host and port, and that its SSH server runs.",
+                            _ => $"{Address}: the connection failed: {e.Message.TrimEnd('.')}.",
+                        }
+                    ),
+                inner: e
+            );
         }
         catch
         {
@@ -63,8 +79,13 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
     {
         if (spec.IdentityFile is not { } file)
         {
-            return SshAgentKeys.Read(settings.AgentSocket ?? throw new PipelineException(
-                $"device '{spec.Name}': there is no key to log in with: name an identity_file in models.yaml, or start an SSH agent (SSH_AUTH_SOCK is not set)."));
+            return SshAgentKeys.Read(
+                settings.AgentSocket
+                    ?? throw new PipelineException(
+                        $"device '{spec.Name}': there is no key to log in with: name an identity_file in models.yaml, or start an SSH "
+                            + $"agent (SSH_AUTH_SOCK is not set)."
+                    )
+            );
         }
         try
         {
@@ -72,7 +93,10 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
         }
         catch (SshPassPhraseNullOrEmptyException e)
         {
-            throw new PipelineException($"device '{spec.Name}': the key '{file}' has a passphrase: add it to an SSH agent (ssh-add) and leave identity_file out.", inner: e);
+            throw new PipelineException(
+                $"device '{spec.Name}': the key '{file}' has a passphrase: add it to an SSH agent (ssh-add) and leave identity_file out.",
+                inner: e
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SshException)
         {
@@ -89,18 +113,29 @@ internal sealed class SshLogin(DeviceSpec spec, SshSettings settings, DeviceLimi
         if (types.Count == 0)
         {
             throw new PipelineException(
-                $"device '{spec.Name}': the host key of {host} is not known: log in once with ssh -p {spec.Port} {host} and compare the fingerprint, or write it as host_key (ssh-keygen -lf on the board).");
+                $"device '{spec.Name}': the host key of {host} is not known: log in once with ssh -p {spec.Port} {host} and compare the "
+                    + $"fingerprint, or write it as host_key (ssh-keygen -lf on the board)."
+            );
         }
         // The server shows one key: let it be one that is known.
-        foreach (var algorithm in connection.HostKeyAlgorithms.Keys.Where(name => !types.Contains(name.StartsWith("rsa-sha2-", StringComparison.Ordinal) ? "ssh-rsa" : name)).ToList())
+        foreach (
+            var algorithm in connection
+                .HostKeyAlgorithms.Keys.Where(name =>
+                    !types.Contains(name.StartsWith("rsa-sha2-", StringComparison.Ordinal) ? "ssh-rsa" : name)
+                )
+                .ToList()
+        )
             connection.HostKeyAlgorithms.Remove(algorithm);
         return known.Accept;
     }
 
     private string Untrusted(HostKeyEventArgs offered)
     {
-        var expected = spec.HostKey is { } pinned ? $"models.yaml pins {pinned}" : $"{string.Join(" and ", settings.KnownHosts)} know another";
+        var expected = spec.HostKey is { } pinned
+            ? $"models.yaml pins {pinned}"
+            : $"{string.Join(" and ", settings.KnownHosts)} know another";
         return $"{host}:{spec.Port} shows the {offered.HostKeyName} key {KnownHosts.Fingerprint(offered.HostKey)}, but {expected}. "
-            + "Either the board was set up anew or this is not the board: compare with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on it.";
+            + "Either the board was set up anew or this is not the board: compare with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub "
+            + "on it.";
     }
 }

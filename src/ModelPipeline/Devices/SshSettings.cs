@@ -23,7 +23,8 @@ internal sealed partial record SshSettings
     /// <summary>Holds one folder a platform with the rknn-agent for it.</summary>
     public string Agents { get; init; } = Path.Combine(AppContext.BaseDirectory, "agents");
 
-    /// <summary>Folder on the device, relative to the user's home or absolute. It is part of a command line: see <see cref="IsSafe"/>.</summary>
+    /// <summary>Folder on the device, relative to the user's home or absolute. It is part of a command line: see
+    /// <see cref="IsSafe"/>.</summary>
     public string RemoteFolder { get; init; } = Device.CacheFolder;
 
     /// <summary>Whether a path needs no quoting in any shell.</summary>

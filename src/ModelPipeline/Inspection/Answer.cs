@@ -15,7 +15,8 @@ public sealed record Answer(string Output)
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<int>? Difference { get; init; }
 
-    /// <summary>Embedders: how token states become a vector, a name of <see cref="TokenPooling.All"/>; null where the model pools by itself.</summary>
+    /// <summary>Embedders: how token states become a vector, a name of <see cref="TokenPooling.All"/>; null where the model pools by
+    /// itself.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Pooling { get; init; }
 
@@ -24,14 +25,18 @@ public sealed record Answer(string Output)
     public bool Normalize { get; init; }
 
     /// <summary>As in messages: <c>logits, label 1</c>.</summary>
-    public override string ToString() => string.Join(", ", new[]
-    {
-        Output,
-        Label is { } label ? $"label {label}" : null,
-        Difference is [var plus, var minus] ? $"label {plus} minus label {minus}" : null,
-        Pooling is null ? null : $"pooling {Pooling}",
-        Normalize ? "scaled to length 1" : null,
-    }.OfType<string>());
+    public override string ToString() =>
+        string.Join(
+            ", ",
+            new[]
+            {
+                Output,
+                Label is { } label ? $"label {label}" : null,
+                Difference is [var plus, var minus] ? $"label {plus} minus label {minus}" : null,
+                Pooling is null ? null : $"pooling {Pooling}",
+                Normalize ? "scaled to length 1" : null,
+            }.OfType<string>()
+        );
 
     /// <summary>The answer to one input.</summary>
     /// <param name="row">The output's values for it: [labels], [hidden], or [tokens, hidden].</param>

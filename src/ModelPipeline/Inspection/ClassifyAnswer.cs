@@ -15,8 +15,11 @@ internal static class ClassifyAnswer
             notes.Note("labels", $"{output}");
             return new Answer(output.Name);
         }
-        notes.Error($"output {output} is no classification: logits [batch, labels] of two labels or more were expected; "
-            + "export the model with its classification head, name the right output by 'output: {name: ...}', or declare 'task: rerank' for a single score");
+        notes.Error(
+            $"output {output} is no classification: logits [batch, labels] of two labels or more were expected; "
+                + "export the model with its classification head, name the right output by 'output: {name: ...}', or declare 'task: "
+                + "rerank' for a single score"
+        );
         return null;
     }
 }

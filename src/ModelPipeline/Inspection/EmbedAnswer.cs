@@ -16,7 +16,10 @@ internal static class EmbedAnswer
             return null;
         if (choice.Declared.Name is null && Scores.Contains(output.Name))
         {
-            notes.Error($"output {output} is a classifier's, no embedding: declare 'task: rerank', or export the model's encoder; if it is the embedding, say 'output: {{name: {output.Name}}}'");
+            notes.Error(
+                $"output {output} is a classifier's, no embedding: declare 'task: rerank', or export the model's encoder; if it is the "
+                    + $"embedding, say 'output: {{name: {output.Name}}}'"
+            );
             return null;
         }
         var answer = output.Rank switch
@@ -30,7 +33,11 @@ internal static class EmbedAnswer
         answer = answer with { Normalize = choice.Model.Normalize ?? files?.Normalizes ?? false };
         notes.Note("embedding", $"{answer} of {output}");
         if (files?.Unsupported is { Count: > 0 } modules)
-            notes.Warn("embedding", $"the repository's modules.json goes on with {string.Join(", ", modules)}, which is no part of the ONNX file: the embeddings here are those before it");
+            notes.Warn(
+                "embedding",
+                $"the repository's modules.json goes on with {string.Join(", ", modules)}, which is no part of the ONNX file: the "
+                    + $"embeddings here are those before it"
+            );
         return answer;
     }
 
@@ -40,7 +47,10 @@ internal static class EmbedAnswer
             return Refused(output, notes);
         if (pooling is null or "none")
             return new Answer(output.Name);
-        notes.Error($"output {output} is pooled by the model already, so there is nothing to pool by '{pooling}': take 'pooling' out, or name an output [batch, tokens, hidden] by 'output: {{name: ...}}'");
+        notes.Error(
+            $"output {output} is pooled by the model already, so there is nothing to pool by '{pooling}': take 'pooling' out, or name an "
+                + $"output [batch, tokens, hidden] by 'output: {{name: ...}}'"
+        );
         return null;
     }
 
@@ -48,18 +58,27 @@ internal static class EmbedAnswer
     {
         if (pooling is null && files?.PoolingProblem is { } problem)
         {
-            notes.Error($"{problem}; say 'pooling:' in models.yaml, one of {string.Join(", ", TokenPooling.All.Select(known => known.Name))}");
+            notes.Error(
+                $"{problem}; say 'pooling:' in models.yaml, one of {string.Join(", ", TokenPooling.All.Select(known => known.Name))}"
+            );
             return null;
         }
         if ((pooling ?? files?.Pooling) is { } found)
             return new Answer(output.Name) { Pooling = TokenPooling.Named(found).Name };
-        notes.Warn("embedding", $"nothing says how the states of {output} are pooled: 'mean' is taken. Some embedders (bge, mxbai, arctic-embed) want the first token: say 'pooling: cls', or 'pooling: mean' to confirm");
+        notes.Warn(
+            "embedding",
+            $"nothing says how the states of {output} are pooled: 'mean' is taken. Some embedders (bge, mxbai, arctic-embed) want the "
+                + $"first token: say 'pooling: cls', or 'pooling: mean' to confirm"
+        );
         return new Answer(output.Name) { Pooling = "mean" };
     }
 
     private static Answer? Refused(OutputShape output, InspectionNotes notes)
     {
-        notes.Error($"output {output} is no embedding: [batch, hidden] or [batch, tokens, hidden] was expected; name the right one by 'output: {{name: ...}}', or declare 'task: rerank' if it is a score");
+        notes.Error(
+            $"output {output} is no embedding: [batch, hidden] or [batch, tokens, hidden] was expected; name the right one by 'output: "
+                + $"{{name: ...}}', or declare 'task: rerank' if it is a score"
+        );
         return null;
     }
 }

@@ -18,23 +18,29 @@ internal sealed record EmbeddingTable(string Name, long Rows, long Width, string
         var inputs = graph.Inputs.Select(input => input.Name).ToHashSet();
         return [.. graph.Nodes.SelectMany(Reads).Distinct()];
 
-        IEnumerable<EmbeddingTable> Reads(Node node) => node switch
-        {
-            { OpType: "Gather", Domain: "" } when node.Int("axis", 0) == 0 => Table(node.Inputs[0], Origin(node.Inputs[1])),
-            { OpType: "Slice", Domain: "" } => Table(node.Inputs[0], null),
-            { OpType: "EmbedLayerNormalization", Inputs.Length: > 4 } =>
-                [.. Table(node.Inputs[2], Origin(node.Inputs[0])), .. Table(node.Inputs[3], null), .. Table(node.Inputs[4], Origin(node.Inputs[1]) ?? node.Inputs[1])],
-            _ => [],
-        };
-
-        IEnumerable<EmbeddingTable> Table(string data, string? input) => Constant(data, transposed: false) is var (name, shape)
-            ? shape switch
+        IEnumerable<EmbeddingTable> Reads(Node node) =>
+            node switch
             {
-                [var rows, var width] => [new(name, rows, width, input)],
-                [1, var rows, var width] => [new(name, rows, width, input)],
+                { OpType: "Gather", Domain: "" } when node.Int("axis", 0) == 0 => Table(node.Inputs[0], Origin(node.Inputs[1])),
+                { OpType: "Slice", Domain: "" } => Table(node.Inputs[0], null),
+                { OpType: "EmbedLayerNormalization", Inputs.Length: > 4 } =>
+                [
+                    .. Table(node.Inputs[2], Origin(node.Inputs[0])),
+                    .. Table(node.Inputs[3], null),
+                    .. Table(node.Inputs[4], Origin(node.Inputs[1]) ?? node.Inputs[1]),
+                ],
                 _ => [],
-            }
-            : [];
+            };
+
+        IEnumerable<EmbeddingTable> Table(string data, string? input) =>
+            Constant(data, transposed: false) is var (name, shape)
+                ? shape switch
+                {
+                    [var rows, var width] => [new(name, rows, width, input)],
+                    [1, var rows, var width] => [new(name, rows, width, input)],
+                    _ => [],
+                }
+                : [];
 
         // The float constant behind a value, whatever stands between.
         (string Name, IReadOnlyList<long> Shape)? Constant(string value, bool transposed)
@@ -63,5 +69,6 @@ internal sealed record EmbeddingTable(string Name, long Rows, long Width, string
 
     public bool IsNamedPosition => Name.Contains("position", StringComparison.OrdinalIgnoreCase);
 
-    private static bool IsFloat(ElementType type) => type is ElementType.Float or ElementType.Float16 or ElementType.BFloat16 or ElementType.Double;
+    private static bool IsFloat(ElementType type) =>
+        type is ElementType.Float or ElementType.Float16 or ElementType.BFloat16 or ElementType.Double;
 }

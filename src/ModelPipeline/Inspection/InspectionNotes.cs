@@ -21,6 +21,9 @@ internal sealed class InspectionNotes
     public void ThrowIfAny(string model)
     {
         if (_errors.Count > 0)
-            throw new PipelineException(string.Join('\n', _errors.Select(error => $"{model}: {error}.")), PipelineException.ConfigurationError);
+            throw new PipelineException(
+                string.Join('\n', _errors.Select(error => $"{model}: {error}.")),
+                PipelineException.ConfigurationError
+            );
     }
 }

@@ -13,9 +13,15 @@ namespace ModelPipeline.Inspection;
 /// <param name="Files">Of its repository, or beside its file; null if there are none.</param>
 /// <param name="Choose">The task's way to its answer; null, with the reason noted, if no output is one.</param>
 internal sealed record InspectionSubject(
-    ModelSpec Model, OnnxModel Source, PairTokenizer Tokenizer, SentenceTransformersFiles? Files, Func<OutputChoice, InspectionNotes, Answer?> Choose);
+    ModelSpec Model,
+    OnnxModel Source,
+    PairTokenizer Tokenizer,
+    SentenceTransformersFiles? Files,
+    Func<OutputChoice, InspectionNotes, Answer?> Choose
+);
 
-/// <summary>Decides what a model's answer is, and whether source, tokenizer, shapes and task fit together, before anything is built.</summary>
+/// <summary>Decides what a model's answer is, and whether source, tokenizer, shapes and task fit together, before anything is
+/// built.</summary>
 internal static class ModelInspector
 {
     /// <summary>RoBERTa's kind keeps rows at the front of its position table; no model keeps more.</summary>
@@ -26,7 +32,10 @@ internal static class ModelInspector
 
     /// <returns>What was found, and the source in the form that all stages take (<see cref="SourceGraph"/>).</returns>
     /// <exception cref="PipelineException">Something does not fit; the message has all of it.</exception>
-    public static (OnnxModel Source, ModelInspection Inspection) Inspect(InspectionSubject subject, CancellationToken cancellation = default)
+    public static (OnnxModel Source, ModelInspection Inspection) Inspect(
+        InspectionSubject subject,
+        CancellationToken cancellation = default
+    )
     {
         var (model, notes) = (subject.Model, new InspectionNotes());
         InputCheck.Run(subject.Source.Graph, notes);
@@ -45,7 +54,8 @@ internal static class ModelInspector
         return (SourceGraph.WithOnly(source, answer!.Output), new ModelInspection(answer, notes.Findings));
     }
 
-    /// <exception cref="PipelineException">A weight is no number, an input is none that a tokenizer fills, or the model is quantized already.</exception>
+    /// <exception cref="PipelineException">A weight is no number, an input is none that a tokenizer fills, or the model is quantized
+    /// already.</exception>
     public static void RequireSound(OnnxModel model, string name)
     {
         Prequantized.Refuse(model, name);
@@ -61,13 +71,23 @@ internal static class ModelInspector
         {
             if (tokens > table.Rows)
             {
-                notes.Error($"the vocabulary has {tokens} tokens, and the embedding table '{table.Name}' {table.Rows} rows: "
-                    + "it is another model's, or has tokens that were added after training; take the tokenizer files that lie beside the model");
+                notes.Error(
+                    $"the vocabulary has {tokens} tokens, and the embedding table '{table.Name}' {table.Rows} rows: "
+                        + "it is another model's, or has tokens that were added after training; take the tokenizer files that lie beside "
+                        + "the model"
+                );
             }
             else if (tokens < table.Rows)
             {
-                notes.Warn("vocabulary", $"the vocabulary has {tokens} tokens, and the embedding table '{table.Name}' {table.Rows} rows: "
-                    + (table.Rows - tokens < 128 ? "rows beyond the vocabulary are usually padding" : "check that it is this model's vocabulary"));
+                notes.Warn(
+                    "vocabulary",
+                    $"the vocabulary has {tokens} tokens, and the embedding table '{table.Name}' {table.Rows} rows: "
+                        + (
+                            table.Rows - tokens < 128
+                                ? "rows beyond the vocabulary are usually padding"
+                                : "check that it is this model's vocabulary"
+                        )
+                );
             }
             else
             {
@@ -77,7 +97,12 @@ internal static class ModelInspector
     }
 
     /// <summary>The outputs of one run at the longest shape, on a row without padding.</summary>
-    private static IReadOnlyList<OutputShape> Outputs(OnnxModel source, InspectionSubject subject, IReadOnlyList<EmbeddingTable> tables, CancellationToken cancellation)
+    private static IReadOnlyList<OutputShape> Outputs(
+        OnnxModel source,
+        InspectionSubject subject,
+        IReadOnlyList<EmbeddingTable> tables,
+        CancellationToken cancellation
+    )
     {
         var shape = subject.Model.Shapes.DefaultIfEmpty(BeforeThePlan).MaxBy(shape => (shape.Sequence, shape.Batch));
         var rows = shape.Batch * shape.Sequence;
@@ -85,40 +110,63 @@ internal static class ModelInspector
         {
             using var session = InferenceSessions.Open(PinShapes.Apply(source, shape));
             using var outputs = session.Run([.. source.Graph.Inputs.Select(input => Row(input.Name))], session.OutputNames, cancellation);
-            return [.. session.OutputNames.Zip(outputs, (name, value) =>
-            {
-                var info = value.GetTensorTypeAndShape();
-                return new OutputShape(name, (ElementType)info.ElementDataType, info.Shape);
-            })];
+            return
+            [
+                .. session.OutputNames.Zip(
+                    outputs,
+                    (name, value) =>
+                    {
+                        var info = value.GetTensorTypeAndShape();
+                        return new OutputShape(name, (ElementType)info.ElementDataType, info.Shape);
+                    }
+                ),
+            ];
         }
         catch (PipelineException e)
         {
             throw new PipelineException(
-                $"{subject.Model.Name}: the model does not run at shape [{shape.Batch}, {shape.Sequence}]: {Positions(tables, shape.Sequence) ?? e.Message}", PipelineException.ConfigurationError, e);
+                $"{subject.Model.Name}: the model does not run at shape [{shape.Batch}, {shape.Sequence}]: "
+                    + $"{Positions(tables, shape.Sequence) ?? e.Message}",
+                PipelineException.ConfigurationError,
+                e
+            );
         }
 
         long[] Row(string input)
         {
             var row = new long[rows];
-            row.AsSpan().Fill(input switch
-            {
-                "input_ids" => subject.Tokenizer.SeparatorId,
-                "attention_mask" => 1,
-                _ => 0,
-            });
+            row.AsSpan()
+                .Fill(
+                    input switch
+                    {
+                        "input_ids" => subject.Tokenizer.SeparatorId,
+                        "attention_mask" => 1,
+                        _ => 0,
+                    }
+                );
             return row;
         }
     }
 
-    /// <summary>The position table that ends before the shape does; null if none does. Of those that could be one, a table called so, else the longest as wide as the words'.</summary>
+    /// <summary>The position table that ends before the shape does; null if none does. Of those that could be one, a table called so, else
+    /// the longest as wide as the words'.</summary>
     private static string? Positions(IReadOnlyList<EmbeddingTable> tables, int tokens)
     {
         var words = tables.FirstOrDefault(table => table.Input == "input_ids");
-        var ended = tables.Where(table => table.Input is null && table.Rows > 1 && table.Rows < tokens + PositionsAhead && (words is null || table.Width == words.Width))
-            .OrderByDescending(table => table.IsNamedPosition).ThenByDescending(table => table.Rows).FirstOrDefault();
+        var ended = tables
+            .Where(table =>
+                table.Input is null
+                && table.Rows > 1
+                && table.Rows < tokens + PositionsAhead
+                && (words is null || table.Width == words.Width)
+            )
+            .OrderByDescending(table => table.IsNamedPosition)
+            .ThenByDescending(table => table.Rows)
+            .FirstOrDefault();
         if (ended is null)
             return null;
         var ahead = ended.Rows >= tokens ? ", the first of which stand for padding" : "";
-        return $"it has {tokens} tokens, and the position table '{ended.Name}' {ended.Rows} rows{ahead}. Give 'shapes' that fit, of at most {Math.Min(ended.Rows, tokens - 1)} tokens.";
+        return $"it has {tokens} tokens, and the position table '{ended.Name}' {ended.Rows} rows{ahead}. Give 'shapes' that fit, of at "
+            + $"most {Math.Min(ended.Rows, tokens - 1)} tokens.";
     }
 }

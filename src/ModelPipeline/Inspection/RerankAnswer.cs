@@ -21,8 +21,11 @@ internal static class RerankAnswer
         if (labels == 0)
         {
             notes.Error(
-                $"output {output} is no score: a reranker gives logits [batch, labels]. [batch, tokens, hidden] are hidden states, as of an export without the classification head; "
-                + $"export the model with its head (for sequence classification), or declare 'task: embed' if it is an embedder{Others(choice, output)}");
+                $"output {output} is no score: a reranker gives logits [batch, labels]. [batch, tokens, hidden] are hidden states, as of "
+                    + $"an export without the classification head; "
+                    + $"export the model with its head (for sequence classification), or declare 'task: embed' if it is an "
+                    + $"embedder{Others(choice, output)}"
+            );
             return null;
         }
         return Labelled(choice.Declared, output, labels, notes) is { } answer ? Told(answer, output, notes) : null;
@@ -37,8 +40,11 @@ internal static class RerankAnswer
         if (labels == 1)
             return new Answer(output.Name) { Label = 0 };
         notes.Error(
-            $"output {output} has {labels} labels, and nothing says which of them is the score. Say in models.yaml 'output: {{name: {output.Name}, label: {labels - 1}}}' "
-            + $"with the label that means relevant (id2label in the model's config.json), or 'output: {{name: {output.Name}, difference: [1, 0]}}' for one label minus another");
+            $"output {output} has {labels} labels, and nothing says which of them is the score. Say in models.yaml 'output: {{name: "
+                + $"{output.Name}, label: {labels - 1}}}' "
+                + $"with the label that means relevant (id2label in the model's config.json), or 'output: {{name: {output.Name}, "
+                + $"difference: [1, 0]}}' for one label minus another"
+        );
         return null;
 
         bool InRange(string key, IReadOnlyList<int> asked)

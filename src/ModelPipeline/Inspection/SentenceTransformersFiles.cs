@@ -8,7 +8,12 @@ namespace ModelPipeline.Inspection;
 /// <param name="PoolingProblem">Why the pooling that they ask for cannot be had; null if it can.</param>
 /// <param name="Normalizes">modules.json has Normalize; null without modules.json.</param>
 /// <param name="Unsupported">Modules that come after the transformer and are neither Pooling nor Normalize.</param>
-internal sealed record SentenceTransformersFiles(string? Pooling, string? PoolingProblem, bool? Normalizes, IReadOnlyList<string> Unsupported)
+internal sealed record SentenceTransformersFiles(
+    string? Pooling,
+    string? PoolingProblem,
+    bool? Normalizes,
+    IReadOnlyList<string> Unsupported
+)
 {
     public const string ModulesName = "modules.json";
     public const string PoolingName = "1_Pooling/config.json";
@@ -40,7 +45,12 @@ internal sealed record SentenceTransformersFiles(string? Pooling, string? Poolin
             [var mode] when Modes.TryGetValue(mode, out var known) => (known, (string?)null),
             _ => (null, $"{pooling} asks for pooling by {string.Join(" and ", asked)}, which is not supported"),
         };
-        return new(name, problem, modules is null ? null : types.Contains("Normalize"), [.. types.Where(type => type is not ("Transformer" or "Pooling" or "Normalize"))]);
+        return new(
+            name,
+            problem,
+            modules is null ? null : types.Contains("Normalize"),
+            [.. types.Where(type => type is not ("Transformer" or "Pooling" or "Normalize"))]
+        );
     }
 
     /// <summary>The last part of each module's type, as Pooling of sentence_transformers.models.Pooling.</summary>
@@ -56,9 +66,13 @@ internal sealed record SentenceTransformersFiles(string? Pooling, string? Poolin
         using var document = Parse(path, JsonValueKind.Object);
         if (document.RootElement.TryGetProperty("pooling_mode", out _))
             return [Text(path, document.RootElement, "pooling_mode")];
-        return [.. document.RootElement.EnumerateObject()
-            .Where(entry => entry.Name.StartsWith(ModePrefix, StringComparison.Ordinal) && entry.Value.ValueKind == JsonValueKind.True)
-            .Select(entry => entry.Name[ModePrefix.Length..])];
+        return
+        [
+            .. document
+                .RootElement.EnumerateObject()
+                .Where(entry => entry.Name.StartsWith(ModePrefix, StringComparison.Ordinal) && entry.Value.ValueKind == JsonValueKind.True)
+                .Select(entry => entry.Name[ModePrefix.Length..]),
+        ];
     }
 
     private static JsonDocument Parse(string path, JsonValueKind kind)
@@ -69,7 +83,10 @@ internal sealed record SentenceTransformersFiles(string? Pooling, string? Poolin
             if (document.RootElement.ValueKind == kind)
                 return document;
             document.Dispose();
-            throw new PipelineException($"{path}: expected a JSON {kind.ToString().ToLowerInvariant()}; restore the file, or say 'pooling:' and 'normalize:' in models.yaml.");
+            throw new PipelineException(
+                $"{path}: expected a JSON {kind.ToString().ToLowerInvariant()}; restore the file, or say 'pooling:' and 'normalize:' in "
+                    + $"models.yaml."
+            );
         }
         catch (JsonException e)
         {
@@ -80,5 +97,7 @@ internal sealed record SentenceTransformersFiles(string? Pooling, string? Poolin
     private static string Text(string path, JsonElement owner, string key) =>
         owner.ValueKind == JsonValueKind.Object && owner.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.String
             ? value.GetString()!
-            : throw new PipelineException($"{path}: \"{key}\" is missing or no text; restore the file, or say 'pooling:' and 'normalize:' in models.yaml.");
+            : throw new PipelineException(
+                $"{path}: \"{key}\" is missing or no text; restore the file, or say 'pooling:' and 'normalize:' in models.yaml."
+            );
 }

@@ -13,7 +13,11 @@ internal static class SourceGraph
         var narrow = graph.Inputs.Where(input => input.Type == ElementType.Int32).ToList();
         if (narrow.Count == 0)
             return model;
-        var taken = graph.Nodes.SelectMany(node => node.Outputs).Concat(graph.Inputs.Select(input => input.Name)).Concat(graph.Initializers.Keys).ToHashSet();
+        var taken = graph
+            .Nodes.SelectMany(node => node.Outputs)
+            .Concat(graph.Inputs.Select(input => input.Name))
+            .Concat(graph.Initializers.Keys)
+            .ToHashSet();
         var casts = new List<Node>();
         var nodes = graph.Nodes;
         foreach (var input in narrow)
@@ -24,15 +28,18 @@ internal static class SourceGraph
             nodes = [.. nodes.Select(node => node.Rewired(input.Name, name))];
             casts.Add(new Node("Cast", name, [input.Name], [name]) { Attributes = [Attributes.Of("to", (long)ElementType.Int32)] });
         }
-        return model.With(graph with
-        {
-            Inputs = [.. graph.Inputs.Select(input => narrow.Contains(input) ? input with { Type = ElementType.Int64 } : input)],
-            Nodes = [.. casts, .. nodes],
-        });
+        return model.With(
+            graph with
+            {
+                Inputs = [.. graph.Inputs.Select(input => narrow.Contains(input) ? input with { Type = ElementType.Int64 } : input)],
+                Nodes = [.. casts, .. nodes],
+            }
+        );
     }
 
     /// <summary>The model without other outputs, and without what only they need; itself if there are none.</summary>
-    public static OnnxModel WithOnly(OnnxModel model, string output) => model.Graph.Outputs.Length == 1
-        ? model
-        : DeadNodes.Apply(model.With(model.Graph with { Outputs = [.. model.Graph.Outputs.Where(each => each.Name == output)] })).Model;
+    public static OnnxModel WithOnly(OnnxModel model, string output) =>
+        model.Graph.Outputs.Length == 1
+            ? model
+            : DeadNodes.Apply(model.With(model.Graph with { Outputs = [.. model.Graph.Outputs.Where(each => each.Name == output)] })).Model;
 }

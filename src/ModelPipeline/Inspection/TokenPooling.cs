@@ -19,8 +19,12 @@ internal sealed record TokenPooling(string Name, TokenPooling.Reduction Reduce)
     ];
 
     /// <exception cref="PipelineException">There is none of that name; the message lists what there is.</exception>
-    public static TokenPooling Named(string name) => All.FirstOrDefault(pooling => pooling.Name == name)
-        ?? throw new PipelineException($"Unknown pooling '{name}'. Use one of {string.Join(", ", All.Select(pooling => pooling.Name))}.", PipelineException.ConfigurationError);
+    public static TokenPooling Named(string name) =>
+        All.FirstOrDefault(pooling => pooling.Name == name)
+        ?? throw new PipelineException(
+            $"Unknown pooling '{name}'. Use one of {string.Join(", ", All.Select(pooling => pooling.Name))}.",
+            PipelineException.ConfigurationError
+        );
 
     /// <param name="states">[tokens, hidden], row-major.</param>
     /// <param name="attentionMask">[tokens]; where it is 0 throughout, all tokens count.</param>

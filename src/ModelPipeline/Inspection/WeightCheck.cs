@@ -11,14 +11,23 @@ internal static class WeightCheck
     public static void Run(Graph graph, InspectionNotes notes)
     {
         var uses = new UseDef(graph);
-        var constants = graph.Initializers.Select(each => (each.Key, each.Value))
-            .Concat(graph.Nodes.Where(node => node.OpType == "Constant").Select(node => (node.Output, Value: uses.Constant(node.Output)!)).Where(each => each.Value is not null));
+        var constants = graph
+            .Initializers.Select(each => (each.Key, each.Value))
+            .Concat(
+                graph
+                    .Nodes.Where(node => node.OpType == "Constant")
+                    .Select(node => (node.Output, Value: uses.Constant(node.Output)!))
+                    .Where(each => each.Value is not null)
+            );
         foreach (var (name, tensor) in constants)
         {
             if (Count(tensor) is { Any: true, IsMask: false } odd && (odd.NaN > 0 || tensor.Count > 1))
             {
-                notes.Error($"initializer '{name}' [{string.Join(',', tensor.Shape)}] has {odd.Words} among its {tensor.Count:N0} values, the first at index {odd.First}: the file is damaged, "
-                    + "or its training diverged, or a conversion to fp16 overflowed; export the model again from sound weights");
+                notes.Error(
+                    $"initializer '{name}' [{string.Join(',', tensor.Shape)}] has {odd.Words} among its {tensor.Count:N0} values, the "
+                        + $"first at index {odd.First}: the file is damaged, "
+                        + "or its training diverged, or a conversion to fp16 overflowed; export the model again from sound weights"
+                );
             }
         }
     }
@@ -29,25 +38,28 @@ internal static class WeightCheck
     {
         public bool Any => NaN + Infinite > 0;
 
-        public string Words => (NaN, Infinite) switch
-        {
-            ( > 0, > 0) => $"{NaN:N0} NaN and {Infinite:N0} infinite",
-            ( > 0, _) => $"{NaN:N0} NaN",
-            _ => $"{Infinite:N0} infinite",
-        };
+        public string Words =>
+            (NaN, Infinite) switch
+            {
+                (> 0, > 0) => $"{NaN:N0} NaN and {Infinite:N0} infinite",
+                (> 0, _) => $"{NaN:N0} NaN",
+                _ => $"{Infinite:N0} infinite",
+            };
     }
 
-    private static Odd Count(Tensor tensor) => tensor.Type switch
-    {
-        ElementType.Float => Count<uint>(tensor, 0x7F80_0000),
-        ElementType.Double => Count<ulong>(tensor, 0x7FF0_0000_0000_0000),
-        ElementType.Float16 => Count<ushort>(tensor, 0x7C00),
-        ElementType.BFloat16 => Count<ushort>(tensor, 0x7F80),
-        _ => default,
-    };
+    private static Odd Count(Tensor tensor) =>
+        tensor.Type switch
+        {
+            ElementType.Float => Count<uint>(tensor, 0x7F80_0000),
+            ElementType.Double => Count<ulong>(tensor, 0x7FF0_0000_0000_0000),
+            ElementType.Float16 => Count<ushort>(tensor, 0x7C00),
+            ElementType.BFloat16 => Count<ushort>(tensor, 0x7F80),
+            _ => default,
+        };
 
     /// <summary>By IEEE 754: an exponent of ones is infinity, or NaN with any bit below it.</summary>
-    private static Odd Count<T>(Tensor tensor, T exponent) where T : unmanaged, IBinaryInteger<T>
+    private static Odd Count<T>(Tensor tensor, T exponent)
+        where T : unmanaged, IBinaryInteger<T>
     {
         var bits = MemoryMarshal.Cast<byte, T>(tensor.Data.Span);
         var magnitude = (exponent - T.One) | exponent;

@@ -19,7 +19,12 @@ public sealed record LengthBucket(int MaxTokens, string Artifact, int Passages, 
 /// <param name="MaxTokensCut">Of the longest.</param>
 /// <param name="Cost">What that does to fp32's ranking; null if none is cut, or before it is known.</param>
 public sealed record Truncation(
-    int Passages, double Share, double MeanTokensCut, int MaxTokensCut, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] TruncationCost? Cost = null);
+    int Passages,
+    double Share,
+    double MeanTokensCut,
+    int MaxTokensCut,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] TruncationCost? Cost = null
+);
 
 /// <summary>fp32's ranking with all passages cut to the largest shape, against its ranking of whole ones.</summary>
 /// <param name="ModelTokens">Whole means up to here: the longest passage's length, or the longest input that the model takes.</param>
@@ -33,19 +38,35 @@ public sealed record TruncationCost(int ModelTokens, double WholeNdcg, double Cu
 /// <param name="Plan">Name of the core plan.</param>
 /// <param name="PassageMs">Mean.</param>
 /// <param name="PassageP95Ms">95th percentile over passages and runs.</param>
-/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, each taking the next passage when it is free.</param>
+/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, each taking the next passage when it
+/// is free.</param>
 /// <param name="LargestPassageMs">Mean if every passage went to the largest shape.</param>
 /// <param name="LargestRequestMs">Likewise of requests.</param>
 [OneLine]
-public sealed record ExpectedLatency(string Plan, double PassageMs, double PassageP95Ms, double RequestMs, double LargestPassageMs, double LargestRequestMs);
+public sealed record ExpectedLatency(
+    string Plan,
+    double PassageMs,
+    double PassageP95Ms,
+    double RequestMs,
+    double LargestPassageMs,
+    double LargestRequestMs
+);
 
-/// <summary>Which of a variant's artifacts takes which passages: each goes to the smallest that it fits, and what fits none is cut to the largest.</summary>
+/// <summary>Which of a variant's artifacts takes which passages: each goes to the smallest that it fits, and what fits none is cut to the
+/// largest.</summary>
 /// <param name="Variant">Key in models.yaml.</param>
-/// <param name="Buckets">Ascending. An artifact is left out if a device surely ran a longer one as fast: intervals of their means apart.</param>
+/// <param name="Buckets">Ascending. An artifact is left out if a device surely ran a longer one as fast: intervals of their means
+/// apart.</param>
 /// <param name="Truncation">What fits none.</param>
 /// <param name="OnDevice">The latencies were measured on a device.</param>
 /// <param name="Expected">By core plan; empty if nothing was measured.</param>
-public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buckets, Truncation Truncation, bool OnDevice, IReadOnlyList<ExpectedLatency> Expected)
+public sealed record BucketPlan(
+    string Variant,
+    IReadOnlyList<LengthBucket> Buckets,
+    Truncation Truncation,
+    bool OnDevice,
+    IReadOnlyList<ExpectedLatency> Expected
+)
 {
     /// <summary>The core plan whose requests are expected to take least; null if nothing was measured.</summary>
     [JsonIgnore]
@@ -59,23 +80,46 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
     {
         var timed = artifacts.All(artifact => artifact.Sequential is not null);
         var onDevice = timed && artifacts.All(artifact => artifact.OnDevice);
-        var used = artifacts.DistinctBy(artifact => artifact.Tokens).OrderBy(artifact => artifact.Tokens)
-            .Where(artifact => !onDevice || artifacts.All(other => other.Tokens <= artifact.Tokens || Mean(other, CorePlan.Sequence.Name).High > Mean(artifact, CorePlan.Sequence.Name).Low))
+        var used = artifacts
+            .DistinctBy(artifact => artifact.Tokens)
+            .OrderBy(artifact => artifact.Tokens)
+            .Where(artifact =>
+                !onDevice
+                || artifacts.All(other =>
+                    other.Tokens <= artifact.Tokens || Mean(other, CorePlan.Sequence.Name).High > Mean(artifact, CorePlan.Sequence.Name).Low
+                )
+            )
             .ToArray();
         int[] choice = [.. tokens.Select(length => Math.Min(used.Count(artifact => artifact.Tokens < length), used.Length - 1))];
         var counts = choice.CountBy(bucket => bucket).ToDictionary();
         return new(
             artifacts[0].Variant,
-            [.. used.Select((artifact, bucket) => new LengthBucket(artifact.Tokens, artifact.Artifact, counts.GetValueOrDefault(bucket), Share(counts.GetValueOrDefault(bucket), tokens.Count)))],
+            [
+                .. used.Select(
+                    (artifact, bucket) =>
+                        new LengthBucket(
+                            artifact.Tokens,
+                            artifact.Artifact,
+                            counts.GetValueOrDefault(bucket),
+                            Share(counts.GetValueOrDefault(bucket), tokens.Count)
+                        )
+                ),
+            ],
             Cut(tokens, used[^1].Tokens),
             onDevice,
-            timed ? [.. used[0].Plans.Select(plan => Expect(plan.Plan, used, choice, passages))] : []);
+            timed ? [.. used[0].Plans.Select(plan => Expect(plan.Plan, used, choice, passages))] : []
+        );
     }
 
     private static Truncation Cut(IReadOnlyList<int> tokens, int largest)
     {
         int[] cut = [.. tokens.Where(length => length > largest).Select(length => length - largest)];
-        return new(cut.Length, Share(cut.Length, tokens.Count), cut.Length == 0 ? 0 : Math.Round(cut.Average(), 6), cut.DefaultIfEmpty(0).Max());
+        return new(
+            cut.Length,
+            Share(cut.Length, tokens.Count),
+            cut.Length == 0 ? 0 : Math.Round(cut.Average(), 6),
+            cut.DefaultIfEmpty(0).Max()
+        );
     }
 
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
@@ -90,17 +134,22 @@ public sealed record BucketPlan(string Variant, IReadOnlyList<LengthBucket> Buck
             Round(P95(used, choice, plan)),
             Round(requests.Average(request => Makespan(request.Select(bucket => mean[bucket]), contexts))),
             Round(mean[^1]),
-            Round(requests.Average(request => Makespan(request.Select(_ => mean[^1]), contexts))));
+            Round(requests.Average(request => Makespan(request.Select(_ => mean[^1]), contexts)))
+        );
     }
 
     /// <summary>The smallest time that 95 of 100 passages take no longer than, each bucket's runs standing for its passages.</summary>
     private static double P95(ArtifactLatency[] used, int[] choice, string plan)
     {
-        var weighted = choice.CountBy(bucket => bucket).SelectMany(bucket =>
-        {
-            var runs = Plan(used[bucket.Key], plan).Passage.Microseconds;
-            return runs.Select(run => (Time: run / 1000.0, Weight: (double)bucket.Value / choice.Length / runs.Count));
-        }).OrderBy(run => run.Time).ToArray();
+        var weighted = choice
+            .CountBy(bucket => bucket)
+            .SelectMany(bucket =>
+            {
+                var runs = Plan(used[bucket.Key], plan).Passage.Microseconds;
+                return runs.Select(run => (Time: run / 1000.0, Weight: (double)bucket.Value / choice.Length / runs.Count));
+            })
+            .OrderBy(run => run.Time)
+            .ToArray();
         var covered = 0.0;
         return weighted.First(run => (covered += run.Weight) >= 0.95 - 1e-9).Time;
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
@@ -18,8 +19,13 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
     /// <param name="progress">In requests.</param>
     /// <param name="cancellation">Honoured within a second.</param>
     public async Task<ArtifactLatency> RunAsync(
-        ArtifactLatency subject, string path, IReadOnlyList<CorePlan> plans, IReadOnlyList<IReadOnlyList<TokenizedInput>> requests,
-        IProgress<StageProgress> progress, CancellationToken cancellation)
+        ArtifactLatency subject,
+        string path,
+        IReadOnlyList<CorePlan> plans,
+        IReadOnlyList<IReadOnlyList<TokenizedInput>> requests,
+        IProgress<StageProgress> progress,
+        CancellationToken cancellation
+    )
     {
         var model = await device.LoadAsync(subject.Backend, path, progress, cancellation).ConfigureAwait(false);
         var before = await device.StatusAsync(cancellation).ConfigureAwait(false);
@@ -29,7 +35,13 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
         {
             // As many passages at once as it takes to keep every context busy.
             for (var i = 0; i < settings.WarmUp; i++)
-                await device.RunAsync([.. plan.Contexts.Select((_, context) => requests[0][context % requests[0].Count])], plan, cancellation: cancellation).ConfigureAwait(false);
+                await device
+                    .RunAsync(
+                        [.. plan.Contexts.Select((_, context) => requests[0][context % requests[0].Count])],
+                        plan,
+                        cancellation: cancellation
+                    )
+                    .ConfigureAwait(false);
             var (passages, times) = (new List<TimeSpan>(), new List<TimeSpan>());
             foreach (var request in requests)
             {
@@ -50,7 +62,12 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
         };
     }
 
-    private static string? Slowdown(PlanLatency plan) => plan.Request.Slowdown() is { } factor
-        ? FormattableString.Invariant($"under {plan.Plan}, the last third of the requests took {factor:0.00} times as long as the first: the machine was throttled or busy with other work")
-        : null;
+    private static string? Slowdown(PlanLatency plan) =>
+        plan.Request.Slowdown() is { } factor
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"under {plan.Plan}, the last third of the requests took {factor:0.00} times as long as the first: the machine was "
+                    + $"throttled or busy with other work"
+            )
+            : null;
 }

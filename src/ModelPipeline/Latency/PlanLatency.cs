@@ -18,7 +18,8 @@ public sealed record Series(LatencyFigures Figures, IReadOnlyList<long> Microsec
         return new(LatencyFigures.Of([.. microseconds.Select(time => time / 1000.0)]), microseconds);
     }
 
-    /// <summary>How much slower the median of the last third of the runs is than that of the first, as a factor; null if it is not, or if the runs are too few to say.</summary>
+    /// <summary>How much slower the median of the last third of the runs is than that of the first, as a factor; null if it is not, or if
+    /// the runs are too few to say.</summary>
     public double? Slowdown()
     {
         var third = Microseconds.Count / 3;

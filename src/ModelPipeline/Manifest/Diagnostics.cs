@@ -8,7 +8,8 @@ namespace ModelPipeline.Manifest;
 /// <summary>1-based line and column.</summary>
 internal sealed record Position(long Line, long Column)
 {
-    public Position(Mark mark) : this(mark.Line, mark.Column) { }
+    public Position(Mark mark)
+        : this(mark.Line, mark.Column) { }
 
     public override string ToString() => $"{Line}:{Column}";
 }
@@ -81,7 +82,8 @@ internal sealed class Diagnostics(string file)
         if (errors.Count == 0)
             return;
         var shown = errors
-            .OrderBy(error => error.Position.Line).ThenBy(error => error.Position.Column)
+            .OrderBy(error => error.Position.Line)
+            .ThenBy(error => error.Position.Column)
             .Take(MaxShown)
             .Select(error => string.Join(": ", new[] { $"{file}:{error.Position}", error.Path, error.Message }.Where(part => part != "")))
             .Distinct();
@@ -93,10 +95,11 @@ internal sealed class Diagnostics(string file)
     private Place PlaceOf(JsonPointer at) => places.GetValueOrDefault(at, Start);
 
     /// <summary>The pointer to <paramref name="value"/> from its root.</summary>
-    public static JsonPointer PointerTo(JsonNode value) => value.Parent switch
-    {
-        JsonObject mapping => PointerTo(mapping).Combine(value.GetPropertyName()),
-        JsonArray list => PointerTo(list).Combine(value.GetElementIndex()),
-        _ => JsonPointer.Empty,
-    };
+    public static JsonPointer PointerTo(JsonNode value) =>
+        value.Parent switch
+        {
+            JsonObject mapping => PointerTo(mapping).Combine(value.GetPropertyName()),
+            JsonArray list => PointerTo(list).Combine(value.GetElementIndex()),
+            _ => JsonPointer.Empty,
+        };
 }

@@ -29,33 +29,37 @@ internal static partial class EnvironmentReferences
 
     private static string Expand(string written, JsonPointer at, Func<string, string?> environment, Diagnostics errors)
     {
-        var expanded = Reference.Replace(written, match =>
-        {
-            if (match.Value == "$${")
-                return "${";
-            if (match.Groups["wrong"].Success)
+        var expanded = Reference.Replace(
+            written,
+            match =>
             {
-                errors.Add(at, "'${' starts neither ${NAME} nor ${NAME:-text}; write $${ for a literal ${");
-                return match.Value;
+                if (match.Value == "$${")
+                    return "${";
+                if (match.Groups["wrong"].Success)
+                {
+                    errors.Add(at, "'${' starts neither ${NAME} nor ${NAME:-text}; write $${ for a literal ${");
+                    return match.Value;
+                }
+                var name = match.Groups["name"].Value;
+                var value = environment(name);
+                if (match.Groups["default"] is { Success: true } fallback)
+                    return string.IsNullOrEmpty(value) ? fallback.Value : value;
+                if (value is null)
+                    errors.Add(at, $"the environment variable {name} is not set; set it or write ${{{name}:-text}}");
+                return value ?? match.Value;
             }
-            var name = match.Groups["name"].Value;
-            var value = environment(name);
-            if (match.Groups["default"] is { Success: true } fallback)
-                return string.IsNullOrEmpty(value) ? fallback.Value : value;
-            if (value is null)
-                errors.Add(at, $"the environment variable {name} is not set; set it or write ${{{name}:-text}}");
-            return value ?? match.Value;
-        });
+        );
         if (expanded.Any(char.IsControl))
             errors.Add(at, "line breaks and other control characters are not allowed in values");
         return expanded;
     }
 
-    private static IEnumerable<JsonValue> Values(JsonNode? node) => node switch
-    {
-        JsonObject mapping => mapping.SelectMany(entry => Values(entry.Value)),
-        JsonArray list => list.SelectMany(Values),
-        JsonValue value => [value],
-        _ => [],
-    };
+    private static IEnumerable<JsonValue> Values(JsonNode? node) =>
+        node switch
+        {
+            JsonObject mapping => mapping.SelectMany(entry => Values(entry.Value)),
+            JsonArray list => list.SelectMany(Values),
+            JsonValue value => [value],
+            _ => [],
+        };
 }

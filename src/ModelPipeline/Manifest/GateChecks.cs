@@ -4,7 +4,8 @@ using System.Text.Json.Nodes;
 
 namespace ModelPipeline.Manifest;
 
-/// <summary>Gates that can never say anything: on a metric that the task does not give, or with a limit outside of the metric's range.</summary>
+/// <summary>Gates that can never say anything: on a metric that the task does not give, or with a limit outside of the metric's
+/// range.</summary>
 internal static class GateChecks
 {
     private static readonly JsonObject Known = ManifestSchema.Definition("gates")["properties"]!.AsObject();
@@ -42,17 +43,19 @@ internal static class GateChecks
         }
     }
 
-    private static IEnumerable<string> Of(string task) => Known.Where(metric => metric.Value!["x-tasks"] is { } tasks && Names(tasks).Contains(task)).Select(metric => metric.Key);
+    private static IEnumerable<string> Of(string task) =>
+        Known.Where(metric => metric.Value!["x-tasks"] is { } tasks && Names(tasks).Contains(task)).Select(metric => metric.Key);
 
     private static IEnumerable<string?> Names(JsonNode list) => list.AsArray().Select(name => (string?)name);
 
-    private static string Range(double? low, double? high) => (low, high) switch
-    {
-        ({ } least, { } largest) => $"from {Text(least)} to {Text(largest)}",
-        ({ } least, null) => $"{Text(least)} or more",
-        (null, { } largest) => $"{Text(largest)} or less",
-        (null, null) => "any number",
-    };
+    private static string Range(double? low, double? high) =>
+        (low, high) switch
+        {
+            ({ } least, { } largest) => $"from {Text(least)} to {Text(largest)}",
+            ({ } least, null) => $"{Text(least)} or more",
+            (null, { } largest) => $"{Text(largest)} or less",
+            (null, null) => "any number",
+        };
 
     private static string Text(double number) => number.ToString("0.######", CultureInfo.InvariantCulture);
 }

@@ -55,14 +55,15 @@ internal static class ManifestBinder
         TimeSpan Seconds(string name, TimeSpan otherwise) => json?[name] is { } seconds ? TimeSpan.FromSeconds((double)seconds) : otherwise;
     }
 
-    private static CorpusSpec Corpus(string name, JsonObject json, string folder) => new()
-    {
-        Name = name,
-        Passages = FilePath(folder, json["passages"])!,
-        Queries = FilePath(folder, json["queries"])!,
-        Qrels = FilePath(folder, json["qrels"])!,
-        Candidates = FilePath(folder, json["candidates"])!,
-    };
+    private static CorpusSpec Corpus(string name, JsonObject json, string folder) =>
+        new()
+        {
+            Name = name,
+            Passages = FilePath(folder, json["passages"])!,
+            Queries = FilePath(folder, json["queries"])!,
+            Qrels = FilePath(folder, json["qrels"])!,
+            Candidates = FilePath(folder, json["candidates"])!,
+        };
 
     private static ModelSpec Model(string name, JsonObject own, JsonObject defaults, string folder, ManifestOverrides overrides)
     {
@@ -82,7 +83,11 @@ internal static class ManifestBinder
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
             Output = json["output"] is { } output
-                ? new OutputSpec((string?)output["name"], (int?)output["label"], output["difference"] is { } labels ? [.. Items(labels).Select(label => (int)label)] : null)
+                ? new OutputSpec(
+                    (string?)output["name"],
+                    (int?)output["label"],
+                    output["difference"] is { } labels ? [.. Items(labels).Select(label => (int)label)] : null
+                )
                 : null,
             Pooling = (string?)json["pooling"],
             Normalize = (bool?)json["normalize"],
@@ -111,7 +116,11 @@ internal static class ManifestBinder
                 Again = overrides.MeasureAgain ?? false,
             },
             Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), folder, overrides))],
-            Measured = [.. Items(json["measured"]).Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!))],
+            Measured =
+            [
+                .. Items(json["measured"])
+                    .Select(pair => new MeasuredSpec(Shape(pair["shape"]!), Enum<Precision>(pair["precision"]!), (double)pair["ms"]!)),
+            ],
             Decision = new DecisionSpec
             {
                 LatencyP95Ms = (double)decide["latency_p95_ms"]!,
@@ -119,39 +128,56 @@ internal static class ManifestBinder
                 Cpu = decide["cpu"] is { } cpu ? Strings(cpu) : null,
             },
             Release = json["release"] is { } release
-                ? new ReleaseSpec { Repository = (string)release["repository"]!, ApiUrl = release["api_url"] is { } api ? new Uri((string)api!) : null }
+                ? new ReleaseSpec
+                {
+                    Repository = (string)release["repository"]!,
+                    ApiUrl = release["api_url"] is { } api ? new Uri((string)api!) : null,
+                }
                 : null,
         };
     }
 
-    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides) => new()
-    {
-        Name = name,
-        Backend = Enum<Backend>(json["backend"]!),
-        Precision = Enum<Precision>(json["precision"]!),
-        Algorithm = Enum<QuantizationAlgorithm>(json["algorithm"]!),
-        Method = Enum<QuantizationMethod>(json["method"]!),
-        Target = (string)json["target"]!,
-        OptimizationLevel = (int)json["optimization_level"]!,
-        Toolkit = (string)json["toolkit"]!,
-        ToolkitPython = FilePath(folder, json["toolkit_python"]),
-        ToolkitMinutes = (double?)json["toolkit_minutes"],
-        Rewrites = Names(json["rewrites"]),
-        Fp16 = Names(json["fp16"]),
-        AutoHybrid = json["auto_hybrid"] is { } auto ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"]) : null,
-        DynamicInput = (bool?)json["dynamic_input"] ?? false,
-        AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
-        Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
-        SingleCore = (bool?)json["single_core"] ?? false,
-        ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
-        FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
-        Gates = [.. Named(json["gates"]!, (metric, limit) =>
-            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])).Where(gate => gate.Metric != "compile")],
-        Compile = json["gates"]!["compile"] is { } compile
-            ? new CompileLimits(compile["cpu_ops"] is { } ops ? Names(ops) : null, (double?)compile["weight_mb"], (double?)compile["internal_mb"])
-            : new CompileLimits(),
-        Force = overrides.ForceConvert ?? false,
-    };
+    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides) =>
+        new()
+        {
+            Name = name,
+            Backend = Enum<Backend>(json["backend"]!),
+            Precision = Enum<Precision>(json["precision"]!),
+            Algorithm = Enum<QuantizationAlgorithm>(json["algorithm"]!),
+            Method = Enum<QuantizationMethod>(json["method"]!),
+            Target = (string)json["target"]!,
+            OptimizationLevel = (int)json["optimization_level"]!,
+            Toolkit = (string)json["toolkit"]!,
+            ToolkitPython = FilePath(folder, json["toolkit_python"]),
+            ToolkitMinutes = (double?)json["toolkit_minutes"],
+            Rewrites = Names(json["rewrites"]),
+            Fp16 = Names(json["fp16"]),
+            AutoHybrid = json["auto_hybrid"] is { } auto
+                ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"])
+                : null,
+            DynamicInput = (bool?)json["dynamic_input"] ?? false,
+            AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
+            Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
+            SingleCore = (bool?)json["single_core"] ?? false,
+            ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
+            FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
+            Gates =
+            [
+                .. Named(
+                        json["gates"]!,
+                        (metric, limit) => new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                    )
+                    .Where(gate => gate.Metric != "compile"),
+            ],
+            Compile = json["gates"]!["compile"] is { } compile
+                ? new CompileLimits(
+                    compile["cpu_ops"] is { } ops ? Names(ops) : null,
+                    (double?)compile["weight_mb"],
+                    (double?)compile["internal_mb"]
+                )
+                : new CompileLimits(),
+            Force = overrides.ForceConvert ?? false,
+        };
 
     private static InputShape Shape(JsonNode shape) => new((int)shape[0]!, (int)shape[1]!);
 
@@ -166,7 +192,9 @@ internal static class ManifestBinder
             Lowercase = (bool?)json["lowercase"] ?? (json["vocab"] is null || json["config"] is not null ? null : tokenizer.Lowercase),
             StripAccents = (bool?)json["strip_accents"],
             TokenizeChineseChars = (bool?)json["tokenize_chinese_chars"],
-            Prefixes = json["prefixes"] is { } prefixes ? new TextPrefixes((string?)prefixes["query"] ?? "", (string?)prefixes["passage"] ?? "") : null,
+            Prefixes = json["prefixes"] is { } prefixes
+                ? new TextPrefixes((string?)prefixes["query"] ?? "", (string?)prefixes["passage"] ?? "")
+                : null,
             Truncation = json["truncation"] is { } truncation ? Enum<TruncationStrategy>(truncation) : tokenizer.Truncation,
         };
 
@@ -214,8 +242,8 @@ internal static class ManifestBinder
     private static Dictionary<string, string> Strings(JsonNode map) =>
         map.AsObject().ToDictionary(entry => entry.Key, entry => (string)entry.Value!);
 
-    private static T Enum<T>(JsonNode name) where T : struct, Enum =>
-        System.Enum.Parse<T>(((string)name!).Replace("_", "").Replace("-", ""), ignoreCase: true);
+    private static T Enum<T>(JsonNode name)
+        where T : struct, Enum => System.Enum.Parse<T>(((string)name!).Replace("_", "").Replace("-", ""), ignoreCase: true);
 
     private static string? FilePath(string folder, JsonNode? relative) =>
         relative is null ? null : Path.GetFullPath(Path.Combine(folder, (string)relative!));

@@ -3,11 +3,20 @@ using System.Text.Json.Nodes;
 
 namespace ModelPipeline.Manifest;
 
-/// <summary>What the schema cannot say: references between parts of the file, and combinations. Passes over what the schema refuses.</summary>
+/// <summary>What the schema cannot say: references between parts of the file, and combinations. Passes over what the schema
+/// refuses.</summary>
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
-    private static readonly string[] ToolkitOnly = ["auto_hybrid", "dynamic_input", "accuracy_analysis", "toolkit_simulator", "ranges", "single_core"];
+    private static readonly string[] ToolkitOnly =
+    [
+        "auto_hybrid",
+        "dynamic_input",
+        "accuracy_analysis",
+        "toolkit_simulator",
+        "ranges",
+        "single_core",
+    ];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
     public static void Check(JsonNode root, Diagnostics errors)
@@ -36,7 +45,11 @@ internal static class ManifestChecks
                 Precision(variant, errors);
                 GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
-                var toolkit = Find(variant, "toolkit") ?? Find(model, "toolkit") ?? Find(defaults, "toolkit") ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
+                var toolkit =
+                    Find(variant, "toolkit")
+                    ?? Find(model, "toolkit")
+                    ?? Find(defaults, "toolkit")
+                    ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
                 DynamicInput(variant, model, TextOf(toolkit), errors);
             }
             foreach (var pair in (Find(model, "measured") as JsonArray)?.OfType<JsonObject>() ?? [])
@@ -54,7 +67,10 @@ internal static class ManifestChecks
     private static void Reference(JsonNode? name, string[] declared, string section, Diagnostics errors)
     {
         if (TextOf(name) is { } text && !declared.Contains(text) && !errors.IsFaulty(name!))
-            errors.Add(name!, $"{errors.Quote(name!)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}");
+            errors.Add(
+                name!,
+                $"{errors.Quote(name!)} is none of the {section}: {string.Join(", ", declared)}{Spelling.Suggest(text, declared)}"
+            );
     }
 
     private static void Device(JsonObject device, Diagnostics errors)
@@ -78,7 +94,12 @@ internal static class ManifestChecks
     {
         if (source is JsonObject && !Has(source, "sha256") && (Find(source, "file") ?? Find(source, "url")) is not null)
             errors.AddToKey(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
-        if (Find(source, "url") is { } url && TextOf(url) is { } text && !Uri.TryCreate(text, UriKind.Absolute, out _) && !errors.IsFaulty(url))
+        if (
+            Find(source, "url") is { } url
+            && TextOf(url) is { } text
+            && !Uri.TryCreate(text, UriKind.Absolute, out _)
+            && !errors.IsFaulty(url)
+        )
             errors.Add(url, $"{errors.Quote(url)} is not a valid address");
     }
 
@@ -103,9 +124,15 @@ internal static class ManifestChecks
             _ => null,
         };
         if (Text(variant, "precision") is "fp32" or "fp16" or "w8a8" && possible?.Contains(Text(variant, "precision")) == false)
-            errors.Add(variant["precision"]!, $"backend {Text(variant, "backend")} builds {string.Join(" and ", possible)}, not {Text(variant, "precision")}");
+            errors.Add(
+                variant["precision"]!,
+                $"backend {Text(variant, "backend")} builds {string.Join(" and ", possible)}, not {Text(variant, "precision")}"
+            );
         if (variant["float_budget_mb"] is { } budget && (Text(variant, "backend"), Text(variant, "precision")) != ("onnx", "w8a8"))
-            errors.Add(budget, "'float_budget_mb' is for backend onnx with precision w8a8; 'fp16' names what another int8 build keeps finer");
+            errors.Add(
+                budget,
+                "'float_budget_mb' is for backend onnx with precision w8a8; 'fp16' names what another int8 build keeps finer"
+            );
     }
 
     /// <summary>Keys that only the toolkit understands.</summary>
@@ -123,18 +150,34 @@ internal static class ManifestChecks
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
     private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
-        if (variant["dynamic_input"] is { } setting && setting.GetValueKind() == JsonValueKind.True && Find(model, "shapes") is JsonArray { Count: > 1 }
-            && Version.TryParse(toolkit, out var version) && version < VariantSpec.FirstWithOneFile)
-            errors.Add(setting, $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {VariantSpec.FirstWithOneFile}', or leave dynamic_input out for one file a shape");
+        if (
+            variant["dynamic_input"] is { } setting
+            && setting.GetValueKind() == JsonValueKind.True
+            && Find(model, "shapes") is JsonArray { Count: > 1 }
+            && Version.TryParse(toolkit, out var version)
+            && version < VariantSpec.FirstWithOneFile
+        )
+            errors.Add(
+                setting,
+                $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {VariantSpec.FirstWithOneFile}', or leave "
+                    + $"dynamic_input out for one file a shape"
+            );
     }
 
     /// <summary>A latency serves only with the compile report of what was measured.</summary>
     private static void Measured(JsonObject pair, JsonObject model, Diagnostics errors)
     {
-        var isBuilt = Find(model, "shapes") is JsonArray shapes && shapes.Any(shape => JsonNode.DeepEquals(shape, pair["shape"]))
-            && Mappings(Find(model, "variants")).Any(variant => Text(variant, "backend") == "rknn" && Text(variant, "precision") == Text(pair, "precision"));
+        var isBuilt =
+            Find(model, "shapes") is JsonArray shapes
+            && shapes.Any(shape => JsonNode.DeepEquals(shape, pair["shape"]))
+            && Mappings(Find(model, "variants"))
+                .Any(variant => Text(variant, "backend") == "rknn" && Text(variant, "precision") == Text(pair, "precision"));
         if (!isBuilt)
-            errors.AddToKey(pair, "no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out");
+            errors.AddToKey(
+                pair,
+                "no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the "
+                    + "pair out"
+            );
     }
 
     private static JsonNode? Find(JsonNode? token, params ReadOnlySpan<string> path)
@@ -153,5 +196,6 @@ internal static class ManifestChecks
 
     private static IEnumerable<string> Names(JsonNode? map) => (map as JsonObject)?.Select(entry => entry.Key) ?? [];
 
-    private static IEnumerable<JsonObject> Mappings(JsonNode? map) => (map as JsonObject)?.Select(entry => entry.Value).OfType<JsonObject>() ?? [];
+    private static IEnumerable<JsonObject> Mappings(JsonNode? map) =>
+        (map as JsonObject)?.Select(entry => entry.Value).OfType<JsonObject>() ?? [];
 }

@@ -6,7 +6,8 @@ using Json.Schema;
 
 namespace ModelPipeline.Manifest;
 
-/// <summary>The JSON Schema of models.yaml: what editors use, what the loader checks, and where the built-in defaults are written.</summary>
+/// <summary>The JSON Schema of models.yaml: what editors use, what the loader checks, and where the built-in defaults are
+/// written.</summary>
 internal static class ManifestSchema
 {
     // Editors see strings before expansion, so patterns let ${ through there; here it would be a literal one.
@@ -26,9 +27,15 @@ internal static class ManifestSchema
     private static readonly Lazy<JsonObject> Defaults = new(() =>
     {
         var definitions = Words.Value["definitions"]!;
-        var settings = definitions["defaults"]!["properties"]!.AsObject()
-            .Select(setting => KeyValuePair.Create(setting.Key, definitions[setting.Key]!["default"]?.DeepClone())).Where(setting => setting.Value is not null);
-        return new JsonObject { ["defaults"] = new JsonObject(settings), ["devices"] = Words.Value["properties"]!["devices"]!["default"]!.DeepClone() };
+        var settings = definitions["defaults"]!["properties"]!
+            .AsObject()
+            .Select(setting => KeyValuePair.Create(setting.Key, definitions[setting.Key]!["default"]?.DeepClone()))
+            .Where(setting => setting.Value is not null);
+        return new JsonObject
+        {
+            ["defaults"] = new JsonObject(settings),
+            ["devices"] = Words.Value["properties"]!["devices"]!["default"]!.DeepClone(),
+        };
     });
 
     /// <summary>A keyword of the schema that a value breaks.</summary>
@@ -45,7 +52,10 @@ internal static class ManifestSchema
     /// <summary>Records every violation in <paramref name="root"/>.</summary>
     public static void Check(JsonNode root, Diagnostics errors)
     {
-        var results = Schema.Value.Evaluate(JsonSerializer.SerializeToElement(root), new EvaluationOptions { OutputFormat = OutputFormat.Hierarchical });
+        var results = Schema.Value.Evaluate(
+            JsonSerializer.SerializeToElement(root),
+            new EvaluationOptions { OutputFormat = OutputFormat.Hierarchical }
+        );
         foreach (var violation in Violations(results).Distinct())
             if (!errors.IsFaulty(violation.At))
                 Report(violation, violation.At.TryEvaluate(root, out var value) ? value : null, Rule(violation.Rule), errors);
@@ -63,7 +73,9 @@ internal static class ManifestSchema
         return
         [
             .. (results.Errors ?? []).Select(error => new Violation(at, rule, error.Key)),
-            .. options[true].Any() && options[true].Count(option => option.IsValid) != 1 ? [new Violation(at, rule, "oneOf")] : Array.Empty<Violation>(),
+            .. options[true].Any() && options[true].Count(option => option.IsValid) != 1
+                ? [new Violation(at, rule, "oneOf")]
+                : Array.Empty<Violation>(),
             .. options[false].SelectMany(Violations),
         ];
     }
@@ -86,12 +98,19 @@ internal static class ManifestSchema
             case "additionalProperties":
                 var names = known!.Select(property => property.Key).ToList();
                 var hint = Spelling.Suggest(LastOf(violation.At), names);
-                errors.AddToKey(violation.At, $"unknown key '{LastOf(violation.At)}'{(hint != "" ? hint : $"; known are {string.Join(", ", names)}")}");
+                errors.AddToKey(
+                    violation.At,
+                    $"unknown key '{LastOf(violation.At)}'{(hint != "" ? hint : $"; known are {string.Join(", ", names)}")}"
+                );
                 break;
             case "oneOf":
                 // What is no mapping at all is reported as that.
                 if (value is JsonObject)
-                    errors.AddToKey(violation.At, $"needs exactly one of {string.Join(", ", rule["oneOf"]!.AsArray().SelectMany(option => Names(option!["required"])))}");
+                    errors.AddToKey(
+                        violation.At,
+                        $"needs exactly one of "
+                            + $"{string.Join(", ", rule["oneOf"]!.AsArray().SelectMany(option => Names(option!["required"])))}"
+                    );
                 break;
             case "dependencies":
                 // For editors: ManifestChecks says it of models.yaml.
@@ -128,21 +147,22 @@ internal static class ManifestSchema
     /// <summary>The type, or the first of several.</summary>
     private static string? TypeOf(JsonNode rule) => (string?)(rule["type"] is JsonArray several ? several[0] : rule["type"]);
 
-    private static string Expected(JsonNode rule) => ((string?)rule["patternErrorMessage"], TypeOf(rule)) switch
-    {
-        ({ } message, _) => message,
-        (_, "integer") => $"a whole number from {rule["minimum"]} to {rule["maximum"]}",
-        (_, "number") => rule["exclusiveMinimum"] is { } minimum ? $"a number above {minimum}" : "a number",
-        (_, "boolean") => "true or false",
-        (_, "array") => (rule["minItems"]?.ToString(), rule["maxItems"]?.ToString()) switch
+    private static string Expected(JsonNode rule) =>
+        ((string?)rule["patternErrorMessage"], TypeOf(rule)) switch
         {
-            ({ } least, { } most) when least == most => $"a list of {least}",
-            ({ } least, { } most) => $"a list of {least} to {most}",
-            _ => "a list",
-        },
-        (_, "object") => rule["minProperties"] is null ? "a mapping" : "a mapping with at least one key",
-        _ => rule["minLength"] is null ? "text" : "text, at least one character",
-    };
+            ({ } message, _) => message,
+            (_, "integer") => $"a whole number from {rule["minimum"]} to {rule["maximum"]}",
+            (_, "number") => rule["exclusiveMinimum"] is { } minimum ? $"a number above {minimum}" : "a number",
+            (_, "boolean") => "true or false",
+            (_, "array") => (rule["minItems"]?.ToString(), rule["maxItems"]?.ToString()) switch
+            {
+                ({ } least, { } most) when least == most => $"a list of {least}",
+                ({ } least, { } most) => $"a list of {least} to {most}",
+                _ => "a list",
+            },
+            (_, "object") => rule["minProperties"] is null ? "a mapping" : "a mapping with at least one key",
+            _ => rule["minLength"] is null ? "text" : "text, at least one character",
+        };
 
     private static JsonNode Rule(JsonPointer path)
     {
@@ -158,7 +178,9 @@ internal static class ManifestSchema
 
     /// <summary>What <c>#/definitions/name</c> refers to, or the rule itself.</summary>
     private static JsonNode Resolved(JsonNode rule) =>
-        (string?)rule["$ref"] is { } reference && JsonPointer.Parse(reference[1..]).TryEvaluate(Words.Value, out var definition) ? definition! : rule;
+        (string?)rule["$ref"] is { } reference && JsonPointer.Parse(reference[1..]).TryEvaluate(Words.Value, out var definition)
+            ? definition!
+            : rule;
 
     private static List<string> Names(JsonNode? list) => [.. list!.AsArray().Select(name => (string)name!)];
 

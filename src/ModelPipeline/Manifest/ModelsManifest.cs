@@ -11,14 +11,23 @@ public sealed record ModelsManifest
     public required string Path { get; init; }
     public required IReadOnlyDictionary<string, DeviceSpec> Devices { get; init; }
     public required IReadOnlyDictionary<string, CorpusSpec> Corpora { get; init; }
+
     /// <summary>In the order of the file.</summary>
     public required IReadOnlyList<ModelSpec> Models { get; init; }
+
     /// <summary>True selects only w8a8 variants, false only fp16 ones (QUANTIZE); null all.</summary>
     public bool? Quantize { get; init; }
 }
 
-/// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it were a board.</summary>
-public enum DeviceKind { Simulator, Local, Ssh, Loopback }
+/// <summary>Simulator: this process. Local: the board that this runs on. Ssh: a board elsewhere. Loopback: this machine over SSH, as if it
+/// were a board.</summary>
+public enum DeviceKind
+{
+    Simulator,
+    Local,
+    Ssh,
+    Loopback,
+}
 
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
@@ -28,21 +37,27 @@ public sealed record DeviceSpec
     public string? Host { get; init; }
     public int Port { get; init; } = 22;
     public string? User { get; init; }
+
     /// <summary>SHA256:... fingerprint of the host key; without it known_hosts decides.</summary>
     public string? HostKey { get; init; }
     public string? IdentityFile { get; init; }
+
     /// <summary>librknnrt.so to load instead of the loader's choice; for <c>ssh</c> a path on the board.</summary>
     public string? RuntimeLibrary { get; init; }
     public DeviceLimits Limits { get; init; } = new();
+
     /// <summary>Lets files of a toolkit that is newer than the device's runtime, or than its driver serves, run there.</summary>
     public bool AllowOldRuntime { get; init; }
+
     /// <summary>Of <c>loopback</c>: linux-x64 or linux-arm64; null is this machine's, another is emulated.</summary>
     public string? Platform { get; init; }
+
     /// <summary>Whether what runs there can be a measurement of a board.</summary>
     public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
-/// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON Lines {query_id, passage_ids} candidates.</summary>
+/// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON
+/// Lines {query_id, passage_ids} candidates.</summary>
 public sealed record CorpusSpec
 {
     public required string Name { get; init; }
@@ -53,41 +68,52 @@ public sealed record CorpusSpec
 
     /// <summary>The files by their keys in models.yaml.</summary>
     [JsonIgnore]
-    public IEnumerable<(string Key, string Path)> Files => [("passages", Passages), ("queries", Queries), ("qrels", Qrels), ("candidates", Candidates)];
+    public IEnumerable<(string Key, string Path)> Files =>
+        [("passages", Passages), ("queries", Queries), ("qrels", Qrels), ("candidates", Candidates)];
 }
 
 public sealed record ModelSpec
 {
     public required string Name { get; init; }
+
     /// <summary>Semantic version of what is packaged.</summary>
     public required string Version { get; init; }
+
     /// <summary>Name of a kind of task: rerank, embed ...</summary>
     public required string Task { get; init; }
+
     /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
     public bool Default { get; init; } = true;
     public string? Licence { get; init; }
     public required SourceSpec Source { get; init; }
     public required TokenizerSpec Tokenizer { get; init; }
+
     /// <summary>What models.yaml says of the model's answer; null leaves it to the inspection.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public OutputSpec? Output { get; init; }
+
     /// <summary>mean, cls, last or none; null leaves it to the model's own files.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Pooling { get; init; }
+
     /// <summary>Whether embeddings are scaled to length 1; null leaves it to the model's own files.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public bool? Normalize { get; init; }
+
     /// <summary>Static input shapes [batch, sequence] to build, in the order of the file.</summary>
     public required IReadOnlyList<InputShape> Shapes { get; init; }
+
     /// <summary><c>shapes: auto</c>: they are those of the plan that models.lock.json has; none before it is made.</summary>
     [JsonIgnore]
     public bool ShapesAreAuto { get; init; }
+
     [JsonIgnore]
     public PlanSpec Plan { get; init; } = new();
     public required CalibrationSpec Calibration { get; init; }
     public required ValidationSpec Validation { get; init; }
     public LatencySpec Latency { get; init; } = new();
     public required IReadOnlyList<VariantSpec> Variants { get; init; }
+
     /// <summary>Latencies of boards, by which those of other builds are estimated.</summary>
     public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
@@ -95,7 +121,8 @@ public sealed record ModelSpec
 
     /// <summary>Files of the model's repository that are read where this leaves open how an embedder pools.</summary>
     [JsonIgnore]
-    internal IReadOnlyList<string> FilesBeside => Task == "embed" && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
+    internal IReadOnlyList<string> FilesBeside =>
+        Task == "embed" && (Pooling is null || Normalize is null) ? ["modules.json", "1_Pooling/config.json"] : [];
 }
 
 /// <summary>Which output is the answer; what is null is decided by name and shape. At most one of label and difference is set.</summary>
@@ -106,24 +133,32 @@ public sealed record OutputSpec(string? Name = null, int? Label = null, IReadOnl
 
 public sealed record TokenizerSpec
 {
-    /// <summary>The file with the vocabulary: tokenizer.json, vocab.txt, vocab.json, or a SentencePiece model; <c>vocab</c> or <c>file</c> in models.yaml.</summary>
+    /// <summary>The file with the vocabulary: tokenizer.json, vocab.txt, vocab.json, or a SentencePiece model; <c>vocab</c> or <c>file</c>
+    /// in models.yaml.</summary>
     public required SourceSpec Vocab { get; init; }
+
     /// <summary>merges.txt, which a vocab.json needs.</summary>
     [JsonIgnore]
     public SourceSpec? Merges { get; init; }
+
     /// <summary>tokenizer_config.json.</summary>
     [JsonIgnore]
     public SourceSpec? Config { get; init; }
+
     /// <summary>special_tokens_map.json.</summary>
     [JsonIgnore]
     public SourceSpec? SpecialTokens { get; init; }
+
     /// <summary>Null leaves it to the files, and to BERT's default for a vocab.txt.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public bool? Lowercase { get; init; } = true;
+
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public bool? StripAccents { get; init; }
+
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public bool? TokenizeChineseChars { get; init; }
+
     /// <summary>Null puts nothing before texts.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public TextPrefixes? Prefixes { get; init; }
@@ -143,9 +178,17 @@ public sealed record TokenizerSpec
 /// <summary>What is put before texts.</summary>
 public sealed record TextPrefixes(string Query = "", string Passage = "");
 
-public enum TruncationStrategy { LongestFirst, OnlySecond }
+public enum TruncationStrategy
+{
+    LongestFirst,
+    OnlySecond,
+}
 
-public enum CalibrationStrategy { Text, Random }
+public enum CalibrationStrategy
+{
+    Text,
+    Random,
+}
 
 public sealed record CalibrationSpec
 {
@@ -153,6 +196,7 @@ public sealed record CalibrationSpec
     public int Samples { get; init; } = 100;
     public int Seed { get; init; } = 42;
     public CalibrationStrategy Strategy { get; init; } = CalibrationStrategy.Text;
+
     /// <summary>Make the calibration set again even if it is up to date (REGENERATE_DATASET).</summary>
     public bool Regenerate { get; init; }
 }
@@ -160,8 +204,10 @@ public sealed record CalibrationSpec
 public sealed record ValidationSpec
 {
     public required string Corpus { get; init; }
+
     /// <summary>Validate on the first this many queries; null takes all.</summary>
     public int? Queries { get; init; }
+
     /// <summary>Key of <see cref="ModelsManifest.Devices"/>.</summary>
     public required string Device { get; init; }
 }
@@ -171,10 +217,13 @@ public sealed record LatencySpec
 {
     /// <summary>Passages a request.</summary>
     public int Passages { get; init; } = 5;
+
     /// <summary>Requests measured for each artifact, shape and core plan.</summary>
     public int Requests { get; init; } = 40;
+
     /// <summary>Passages run before on each context, not counted.</summary>
     public int WarmUp { get; init; } = 3;
+
     /// <summary>Measure again even if artifacts, device and settings are the same (MEASURE_AGAIN).</summary>
     public bool Again { get; init; }
 }
@@ -184,16 +233,40 @@ public sealed record LatencySpec
 /// <param name="MemoryMb">Megabytes in memory with all contexts.</param>
 public sealed record PlanSpec(double? DiskMb = null, double? MemoryMb = null);
 
-public enum Backend { Rknn, Onnx, Simulator }
+public enum Backend
+{
+    Rknn,
+    Onnx,
+    Simulator,
+}
 
-public enum Precision { Fp32, Fp16, W8A8 }
+public enum Precision
+{
+    Fp32,
+    Fp16,
+    W8A8,
+}
 
-public enum QuantizationAlgorithm { Normal, KlDivergence, Mmse }
+public enum QuantizationAlgorithm
+{
+    Normal,
+    KlDivergence,
+    Mmse,
+}
 
-public enum QuantizationMethod { Channel, Layer }
+public enum QuantizationMethod
+{
+    Channel,
+    Layer,
+}
 
 /// <summary>By what error ranges of int8 tensors are chosen; none takes what calibration saw.</summary>
-public enum RangeClip { OutputError, Mse, None }
+public enum RangeClip
+{
+    OutputError,
+    Mse,
+    None,
+}
 
 public sealed record VariantSpec
 {
@@ -206,30 +279,40 @@ public sealed record VariantSpec
     public QuantizationAlgorithm Algorithm { get; init; } = QuantizationAlgorithm.Normal;
     public QuantizationMethod Method { get; init; } = QuantizationMethod.Channel;
     public string Target { get; init; } = "rk3588";
+
     /// <summary>What runs the variant: its target or, for the onnx backend, <see cref="Cpu"/>.</summary>
     [JsonIgnore]
     public string Platform => Backend == Backend.Onnx ? Cpu : Target;
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
+
     /// <summary>Whether that version makes one file for several shapes.</summary>
     [JsonIgnore]
     public bool CanShareFile => Version.TryParse(Toolkit, out var version) && version >= FirstWithOneFile;
+
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
     internal static readonly Version FirstWithOneFile = new(2, 5, 0);
+
     /// <summary>An interpreter that has this version of the toolkit; null leaves it to the environment and to Provision.</summary>
     [JsonIgnore]
     public string? ToolkitPython { get; init; }
+
     /// <summary>What a build with the toolkit may take; null for ten times what it should take.</summary>
     [JsonIgnore]
     public double? ToolkitMinutes { get; init; }
+
     /// <summary>Names of graph passes, in order.</summary>
     public required IReadOnlyList<string> Rewrites { get; init; }
+
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
     public IReadOnlyList<string> Fp16 { get; init; } = [];
+
     /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
     public AutoHybrid? AutoHybrid { get; init; }
+
     /// <summary>One file for all shapes of the model; backend rknn, toolkit 2.5.0.</summary>
     public bool DynamicInput { get; init; }
+
     /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>
     public bool AccuracyAnalysis { get; init; }
 
@@ -238,19 +321,24 @@ public sealed record VariantSpec
 
     /// <summary>Command buffers for one core alone: a smaller file.</summary>
     public bool SingleCore { get; init; }
+
     /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
     public bool ToolkitSimulator { get; init; }
+
     /// <summary>Megabytes by which an int8 file for the CPU may grow for weights that are best kept in fp32; 0 keeps none.</summary>
     public double FloatBudgetMb { get; init; }
     public required IReadOnlyList<GateSpec> Gates { get; init; }
+
     /// <summary>What the compile report must keep to; backend rknn.</summary>
     public CompileLimits Compile { get; init; } = new();
+
     /// <summary>Build again even if up to date (FORCE_CONVERT).</summary>
     public bool Force { get; init; }
 }
 
 /// <summary>One limit on one figure. Exactly one of the limits is set.</summary>
-/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs, max_score_difference, mean_score_difference, size_mb, latency_p95_ms, request_p95_ms.</param>
+/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs,
+/// max_score_difference, mean_score_difference, size_mb, latency_p95_ms, request_p95_ms.</param>
 /// <param name="Min">The figure must be at least this.</param>
 /// <param name="Max">The figure must be at most this.</param>
 /// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
@@ -273,13 +361,17 @@ public sealed record AutoHybrid(double Cosine = 0.98, double? Distance = null);
 /// <param name="Ms">Milliseconds a passage on one core.</param>
 public sealed record MeasuredSpec(InputShape Shape, Precision Precision, double Ms);
 
-/// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on a device is within the limit wins.</summary>
+/// <summary>Which variant production should run. The first NPU variant in the file's order that passes its accuracy gates and whose p95 on
+/// a device is within the limit wins.</summary>
 public sealed record DecisionSpec
 {
     /// <summary>Largest p95 in milliseconds a passage over the corpus, measured on a device.</summary>
     public double LatencyP95Ms { get; init; } = 100;
-    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes are served. Null leaves it to the task.</summary>
+
+    /// <summary>Environment written when an NPU variant wins; {file} stands for its file name, {buckets} and {core_plan} for how its shapes
+    /// are served. Null leaves it to the task.</summary>
     public IReadOnlyDictionary<string, string>? Npu { get; init; }
+
     /// <summary>Environment written otherwise; {file} stands for the file that the CPU runs. Null leaves it to the task.</summary>
     public IReadOnlyDictionary<string, string>? Cpu { get; init; }
 }
@@ -288,6 +380,7 @@ public sealed record DecisionSpec
 public sealed record ReleaseSpec
 {
     public required string Repository { get; init; }
+
     /// <summary>REST API of a GitHub Enterprise server; null for GITHUB_API_URL or github.com.</summary>
     public Uri? ApiUrl { get; init; }
 }

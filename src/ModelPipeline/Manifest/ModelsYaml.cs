@@ -15,7 +15,8 @@ public static class ModelsYaml
     /// <param name="path">The file; messages name it as given here, and its folder is what relative paths start from.</param>
     /// <param name="overrides">What the environment and the command line change.</param>
     /// <param name="environment">The value of an environment variable by name; null if unset.</param>
-    /// <exception cref="PipelineException">Exit code 2; the message lists every error, one a line: file:line:column: key: what is wrong.</exception>
+    /// <exception cref="PipelineException">Exit code 2; the message lists every error, one a line: file:line:column: key: what is
+    /// wrong.</exception>
     public static ModelsManifest Load(string path, ManifestOverrides overrides, Func<string, string?> environment)
     {
         var errors = new Diagnostics(path);
@@ -36,7 +37,10 @@ public static class ModelsYaml
         {
             using var stream = File.OpenRead(path);
             if (stream.Length > MaxBytes)
-                throw new PipelineException($"{path}: larger than {MaxBytes} bytes; this cannot be a models.yaml", PipelineException.ConfigurationError);
+                throw new PipelineException(
+                    $"{path}: larger than {MaxBytes} bytes; this cannot be a models.yaml",
+                    PipelineException.ConfigurationError
+                );
             using var reader = new StreamReader(stream, new UTF8Encoding(false, throwOnInvalidBytes: true));
             return reader.ReadToEnd();
         }

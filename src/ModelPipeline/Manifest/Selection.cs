@@ -6,7 +6,8 @@ namespace ModelPipeline.Manifest;
 public static class Selection
 {
     /// <summary>
-    /// The models to build, each with the variants to build, in the order of the file. Without a model name: those with <c>default: true</c>;
+    /// The models to build, each with the variants to build, in the order of the file. Without a model name: those with <c>default:
+    /// true</c>;
     /// of these, with a variant name, those that have it. <see cref="ModelsManifest.Quantize"/> narrows the variants by precision.
     /// </summary>
     /// <param name="manifest">All there is.</param>
@@ -28,23 +29,33 @@ public static class Selection
         List<ModelSpec> selected =
         [
             .. from known in models
-               let kept = known.Variants.Where(each => (variant is null || each.Name == variant) && Wanted(each, manifest.Quantize)).ToList()
-               where kept.Count > 0
-               select known with { Variants = kept },
+            let kept = known.Variants.Where(each => (variant is null || each.Name == variant) && Wanted(each, manifest.Quantize)).ToList()
+            where kept.Count > 0
+            select known with
+            {
+                Variants = kept,
+            },
         ];
         return selected.Count > 0
             ? selected
-            : throw Error($"nothing to build: the selection has no {(manifest.Quantize == true ? "w8a8" : "fp16")} variant, and QUANTIZE (or --quantize) asks for nothing else");
+            : throw Error(
+                $"nothing to build: the selection has no {(manifest.Quantize == true ? "w8a8" : "fp16")} variant, and QUANTIZE (or "
+                    + $"--quantize) asks for nothing else"
+            );
     }
 
     /// <summary>The same manifest with every model validated on this device; null changes nothing.</summary>
     /// <exception cref="PipelineException">Exit code 2: there is no such device.</exception>
-    public static ModelsManifest OnDevice(this ModelsManifest manifest, string? device) => device switch
-    {
-        null => manifest,
-        _ when !manifest.Devices.ContainsKey(device) => throw Unknown("--device", device, manifest.Devices.Keys),
-        _ => manifest with { Models = [.. manifest.Models.Select(model => model with { Validation = model.Validation with { Device = device } })] },
-    };
+    public static ModelsManifest OnDevice(this ModelsManifest manifest, string? device) =>
+        device switch
+        {
+            null => manifest,
+            _ when !manifest.Devices.ContainsKey(device) => throw Unknown("--device", device, manifest.Devices.Keys),
+            _ => manifest with
+            {
+                Models = [.. manifest.Models.Select(model => model with { Validation = model.Validation with { Device = device } })],
+            },
+        };
 
     private static bool Wanted(VariantSpec variant, bool? quantize) =>
         quantize is null || variant.Precision == (quantize.Value ? Precision.W8A8 : Precision.Fp16);

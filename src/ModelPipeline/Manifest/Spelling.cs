@@ -11,7 +11,8 @@ internal static class Spelling
             .Where(candidate => Math.Abs(candidate.Length - name.Length) <= Tolerance(candidate))
             .Select(candidate => (Name: candidate, Distance: Distance(name.ToLowerInvariant(), candidate.ToLowerInvariant())))
             .Where(candidate => candidate.Distance <= Tolerance(candidate.Name))
-            .OrderBy(candidate => candidate.Distance).ThenBy(candidate => candidate.Name, StringComparer.Ordinal)
+            .OrderBy(candidate => candidate.Distance)
+            .ThenBy(candidate => candidate.Name, StringComparer.Ordinal)
             .FirstOrDefault();
         return nearest.Name is null ? "" : $" (did you mean '{nearest.Name}'?)";
     }

@@ -10,7 +10,8 @@ namespace ModelPipeline.Manifest;
 
 /// <summary>
 /// YAML text as JSON. The place of each value goes to the diagnostics. Scalars follow YAML's core schema, numbers in decimal notation only.
-/// Anchors, aliases, merge keys and tags are refused: models.yaml shares settings through its defaults, and what cannot refer cannot explode.
+/// Anchors, aliases, merge keys and tags are refused: models.yaml shares settings through its defaults, and what cannot refer cannot
+/// explode.
 /// </summary>
 internal sealed class YamlDocument
 {
@@ -175,14 +176,19 @@ internal sealed class YamlDocument
             "false" or "False" or "FALSE" => JsonValue.Create(false),
             _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer) => Number(integer),
             // Of what remains, decimals are numbers; 1e999, .inf and .nan stay text and fail where a number is expected.
-            _ when decimal.TryParse(text, NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite,
-                CultureInfo.InvariantCulture, out var number) => Number((double)number),
+            _ when decimal.TryParse(
+                    text,
+                    NumberStyles.Float & ~NumberStyles.AllowLeadingWhite & ~NumberStyles.AllowTrailingWhite,
+                    CultureInfo.InvariantCulture,
+                    out var number
+                ) => Number((double)number),
             _ => JsonValue.Create(text),
         };
     }
 
     /// <summary>Of the kind that converts to any type of number.</summary>
-    private static JsonValue Number<T>(T number) where T : struct => JsonSerializer.SerializeToNode(number)!.AsValue();
+    private static JsonValue Number<T>(T number)
+        where T : struct => JsonSerializer.SerializeToNode(number)!.AsValue();
 
     private static string Join(string path, string name) =>
         (path + (name.AsSpan().ContainsAny(NeedsBrackets) ? $"['{name}']" : $".{name}")).TrimStart('.');

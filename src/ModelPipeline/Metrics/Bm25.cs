@@ -4,14 +4,17 @@ using ModelPipeline.Text;
 namespace ModelPipeline.Metrics;
 
 /// <summary>
-/// The ranking that every search engine has without a model: Okapi BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009)
-/// with Lucene's settings and never negative idf: for each word of the query, ln(1 + (N - n + 0.5) / (n + 0.5)) * f / (f + k1 (1 - b + b length / mean length)),
+/// The ranking that every search engine has without a model: Okapi BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework:
+/// BM25 and Beyond", 2009)
+/// with Lucene's settings and never negative idf: for each word of the query, ln(1 + (N - n + 0.5) / (n + 0.5)) * f / (f + k1 (1 - b + b
+/// length / mean length)),
 /// k1 1.2, b 0.75; N passages, n of them with the word, f times in this one.
 /// </summary>
 /// <remarks>Words are runs of letters, marks and digits in lower case, without stemming or stop words; each ideograph is a word.</remarks>
 internal sealed class Bm25
 {
-    private const double K1 = 1.2, B = 0.75;
+    private const double K1 = 1.2,
+        B = 0.75;
 
     private readonly Dictionary<string, Dictionary<string, int>> passages;
     private readonly Dictionary<string, int> lengths;
@@ -21,7 +24,11 @@ internal sealed class Bm25
     /// <param name="texts">All passages by id: idf and the mean length are theirs.</param>
     public Bm25(IReadOnlyDictionary<string, string> texts)
     {
-        passages = texts.ToDictionary(text => text.Key, text => Words(text.Value).CountBy(word => word).ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal);
+        passages = texts.ToDictionary(
+            text => text.Key,
+            text => Words(text.Value).CountBy(word => word).ToDictionary(StringComparer.Ordinal),
+            StringComparer.Ordinal
+        );
         lengths = passages.ToDictionary(passage => passage.Key, passage => passage.Value.Values.Sum(), StringComparer.Ordinal);
         frequencies = passages.Values.SelectMany(words => words.Keys).CountBy(word => word).ToDictionary(StringComparer.Ordinal);
         meanLength = Math.Max(lengths.Values.DefaultIfEmpty().Average(), double.Epsilon);
@@ -49,7 +56,11 @@ internal sealed class Bm25
         foreach (var rune in text.EnumerateRunes())
         {
             var isIdeograph = rune.Value is >= 0x2E80 and <= 0x9FFF or >= 0xF900 and <= 0xFAFF or >= 0x20000 and <= 0x3FFFF;
-            var isPart = Rune.IsLetterOrDigit(rune) || Rune.GetUnicodeCategory(rune) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.SpacingCombiningMark;
+            var isPart =
+                Rune.IsLetterOrDigit(rune)
+                || Rune.GetUnicodeCategory(rune)
+                    is System.Globalization.UnicodeCategory.NonSpacingMark
+                        or System.Globalization.UnicodeCategory.SpacingCombiningMark;
             if ((!isPart || isIdeograph) && word.Length > 0)
             {
                 yield return word.ToString();

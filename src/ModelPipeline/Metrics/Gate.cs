@@ -4,12 +4,18 @@ using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Metrics;
 
-public enum GateResult { Passed, Failed, NotMeasured }
+public enum GateResult
+{
+    Passed,
+    Failed,
+    NotMeasured,
+}
 
 /// <summary>The verdict on one gate.</summary>
 /// <param name="Metric">Key of <see cref="Metrics.Metric.All"/>.</param>
 /// <param name="Result">Only <see cref="GateResult.Passed"/> lets a variant through.</param>
-/// <param name="Figure">What was judged: the variant's figure or, for a drop, fp32's figure minus the variant's; null if not measured.</param>
+/// <param name="Figure">What was judged: the variant's figure or, for a drop, fp32's figure minus the variant's; null if not
+/// measured.</param>
 /// <param name="Limit">The gate's limit.</param>
 /// <param name="Margin">Distance to the limit, negative beyond it; null if not measured.</param>
 /// <param name="Statement">All of this as a sentence without its full stop.</param>
@@ -24,10 +30,15 @@ public static class Gate
     /// <param name="gate">Exactly one limit set, a finite one.</param>
     /// <param name="variant">The variant's figures.</param>
     /// <param name="reference">fp32's figures, for <see cref="GateSpec.MaxDrop"/>.</param>
-    /// <param name="onDevice">The variant itself ran on a board. Without it latency figures are simulated and count as not measured.</param>
+    /// <param name="onDevice">The variant itself ran on a board. Without it latency figures are simulated and count as not
+    /// measured.</param>
     /// <exception cref="PipelineException">The gate names an unknown metric or has no single finite limit.</exception>
     public static GateOutcome Judge(
-        GateSpec gate, IReadOnlyDictionary<string, double> variant, IReadOnlyDictionary<string, double> reference, bool onDevice)
+        GateSpec gate,
+        IReadOnlyDictionary<string, double> variant,
+        IReadOnlyDictionary<string, double> reference,
+        bool onDevice
+    )
     {
         var metric = Metric.Named(gate.Metric);
         var limit = SingleLimit(gate);
@@ -36,7 +47,9 @@ public static class Gate
         if (!variant.TryGetValue(metric.Name, out var figure))
             return NotMeasured($"{metric.Name} not measured: this validation gives no such figure");
         if (gate.MaxDrop is null)
-            return gate.Min is null ? Verdict(metric.Name, figure, "maximum", limit - figure) : Verdict(metric.Name, figure, "minimum", figure - limit);
+            return gate.Min is null
+                ? Verdict(metric.Name, figure, "maximum", limit - figure)
+                : Verdict(metric.Name, figure, "minimum", figure - limit);
         if (!reference.TryGetValue(metric.Name, out var whole))
             return NotMeasured($"{metric.Name} not measured: fp32 has no such figure to drop from");
         var drop = Exact(whole - figure);
@@ -68,7 +81,9 @@ public static class Gate
         return limits is [var limit] && double.IsFinite(limit)
             ? limit
             : throw new PipelineException(
-                $"Gate {gate.Metric} needs exactly one finite limit: min, max or max_drop.", PipelineException.ConfigurationError);
+                $"Gate {gate.Metric} needs exactly one finite limit: min, max or max_drop.",
+                PipelineException.ConfigurationError
+            );
     }
 
     /// <summary>Takes the binary rounding error out of a difference of two figures of six decimals.</summary>
@@ -78,9 +93,13 @@ public static class Gate
     private static int Decimals(Metric metric, double figure, double limit, double margin)
     {
         var decimals = metric.Decimals;
-        while (decimals < 9
-            && (Math.Round(limit, decimals) != limit
-                || (margin != 0 && (Math.Round(margin, decimals) == 0 || Math.Round(figure, decimals) == Math.Round(limit, decimals)))))
+        while (
+            decimals < 9
+            && (
+                Math.Round(limit, decimals) != limit
+                || (margin != 0 && (Math.Round(margin, decimals) == 0 || Math.Round(figure, decimals) == Math.Round(limit, decimals)))
+            )
+        )
             decimals++;
         return decimals;
     }

@@ -2,7 +2,13 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Metrics;
 
-public enum MetricKind { Accuracy, Size, Compile, Latency }
+public enum MetricKind
+{
+    Accuracy,
+    Size,
+    Compile,
+    Latency,
+}
 
 /// <summary>A figure that gates may limit and reports show. <see cref="All"/> is the whole vocabulary.</summary>
 /// <param name="Name">Key in models.yaml, below gates, and in validation.json.</param>
@@ -12,7 +18,15 @@ public enum MetricKind { Accuracy, Size, Compile, Latency }
 /// <param name="Description">Definition, unit and range.</param>
 /// <param name="Low">Least value there can be; null if that is not bounded.</param>
 /// <param name="High">Largest value there can be; null if that is not bounded.</param>
-public sealed record Metric(string Name, string Label, MetricKind Kind, int Decimals, string Description, double? Low = 0, double? High = null)
+public sealed record Metric(
+    string Name,
+    string Label,
+    MetricKind Kind,
+    int Decimals,
+    string Description,
+    double? Low = 0,
+    double? High = null
+)
 {
     public const string NdcgAt10 = "ndcg_at_10";
     public const string NdcgAt10TieAveraged = "ndcg_at_10_tie_averaged";
@@ -47,32 +61,133 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     /// <summary>In the order reports show them.</summary>
     public static IReadOnlyList<Metric> All { get; } =
     [
-        new(NdcgAt10, "NDCG@10", MetricKind.Accuracy, 3, "Mean NDCG@10 of the ranking, gain 2^grade - 1, ideal over all judged passages, tied scores in candidate order; 0 to 1.", High: 1),
-        new(NdcgAt10TieAveraged, "NDCG@10, ties averaged", MetricKind.Accuracy, 3, "NDCG@10 averaged over all orders of tied candidates; 0 to 1.", High: 1),
-        new(MrrAt10, "MRR@10", MetricKind.Accuracy, 3, "Mean reciprocal rank of the first candidate with grade 1 or more within the first 10; 0 to 1.", High: 1),
-        new(KendallTau, "Kendall tau", MetricKind.Accuracy, 3, "Mean over the queries of Kendall's tau-b between the scores and fp32's; -1 to 1.", Low: -1, High: 1) { Brief = "tau" },
-        new(Spearman, "Spearman", MetricKind.Accuracy, 3, "Spearman's rho between the scores of all pairs and fp32's, pooled over the queries; -1 to 1.", Low: -1, High: 1),
-        new(Top1Agreement, "Top-1 agreement", MetricKind.Accuracy, 3, "Share of queries whose first candidate is fp32's first; 0 to 1.", High: 1),
-        new(TiedPairs, "Tied pairs", MetricKind.Accuracy, 0, "Pairs of candidates of one query with equal scores, summed over the queries."),
+        new(
+            NdcgAt10,
+            "NDCG@10",
+            MetricKind.Accuracy,
+            3,
+            "Mean NDCG@10 of the ranking, gain 2^grade - 1, ideal over all judged passages, tied scores in candidate order; 0 to 1.",
+            High: 1
+        ),
+        new(
+            NdcgAt10TieAveraged,
+            "NDCG@10, ties averaged",
+            MetricKind.Accuracy,
+            3,
+            "NDCG@10 averaged over all orders of tied candidates; 0 to 1.",
+            High: 1
+        ),
+        new(
+            MrrAt10,
+            "MRR@10",
+            MetricKind.Accuracy,
+            3,
+            "Mean reciprocal rank of the first candidate with grade 1 or more within the first 10; 0 to 1.",
+            High: 1
+        ),
+        new(
+            KendallTau,
+            "Kendall tau",
+            MetricKind.Accuracy,
+            3,
+            "Mean over the queries of Kendall's tau-b between the scores and fp32's; -1 to 1.",
+            Low: -1,
+            High: 1
+        )
+        {
+            Brief = "tau",
+        },
+        new(
+            Spearman,
+            "Spearman",
+            MetricKind.Accuracy,
+            3,
+            "Spearman's rho between the scores of all pairs and fp32's, pooled over the queries; -1 to 1.",
+            Low: -1,
+            High: 1
+        ),
+        new(
+            Top1Agreement,
+            "Top-1 agreement",
+            MetricKind.Accuracy,
+            3,
+            "Share of queries whose first candidate is fp32's first; 0 to 1.",
+            High: 1
+        ),
+        new(
+            TiedPairs,
+            "Tied pairs",
+            MetricKind.Accuracy,
+            0,
+            "Pairs of candidates of one query with equal scores, summed over the queries."
+        ),
         new(DistinctScores, "Distinct scores", MetricKind.Accuracy, 0, "Number of different scores over all pairs."),
         new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits."),
         new(MeanScoreDifference, "Mean score difference", MetricKind.Accuracy, 4, "Mean |score - fp32 score| over all pairs, in logits."),
-        new(CosineMean, "Cosine, mean", MetricKind.Accuracy, 4, "Mean cosine of each text's embedding to fp32's; -1 to 1.", Low: -1, High: 1) { Brief = "cosine" },
-        new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1.", Low: -1, High: 1),
-        new(SimilaritySpearman, "Similarity Spearman", MetricKind.Accuracy, 4, "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1.", Low: -1, High: 1) { Brief = "Spearman" },
+        new(
+            CosineMean,
+            "Cosine, mean",
+            MetricKind.Accuracy,
+            4,
+            "Mean cosine of each text's embedding to fp32's; -1 to 1.",
+            Low: -1,
+            High: 1
+        )
+        {
+            Brief = "cosine",
+        },
+        new(
+            CosineMin,
+            "Cosine, min",
+            MetricKind.Accuracy,
+            4,
+            "Smallest cosine of a text's embedding to fp32's; -1 to 1.",
+            Low: -1,
+            High: 1
+        ),
+        new(
+            SimilaritySpearman,
+            "Similarity Spearman",
+            MetricKind.Accuracy,
+            4,
+            "Spearman's rho between the cosines of all pairs of texts and fp32's; -1 to 1.",
+            Low: -1,
+            High: 1
+        )
+        {
+            Brief = "Spearman",
+        },
         new(Accuracy, "Accuracy", MetricKind.Accuracy, 3, "Share of judged pairs that get the label they have; 0 to 1.", High: 1),
         new(MacroF1, "Macro F1", MetricKind.Accuracy, 3, "Mean F1 over the labels that the judgements have; 0 to 1.", High: 1),
         new(LabelAgreement, "Label agreement", MetricKind.Accuracy, 3, "Share of pairs whose label is fp32's; 0 to 1.", High: 1),
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
         new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
-        new(CompileWeightMb, "Weight memory, MB", MetricKind.Compile, 2, "Memory for weights on the NPU in MB of 1000 KiB, by the compile report."),
-        new(CompileInternalMb, "Internal memory, MB", MetricKind.Compile, 2, "Memory for activations on the NPU in MB of 1000 KiB, by the compile report."),
+        new(
+            CompileWeightMb,
+            "Weight memory, MB",
+            MetricKind.Compile,
+            2,
+            "Memory for weights on the NPU in MB of 1000 KiB, by the compile report."
+        ),
+        new(
+            CompileInternalMb,
+            "Internal memory, MB",
+            MetricKind.Compile,
+            2,
+            "Memory for activations on the NPU in MB of 1000 KiB, by the compile report."
+        ),
         new(LatencyMeanMs, "Mean latency, ms", MetricKind.Latency, 1, "Mean milliseconds a passage."),
         new(LatencyP50Ms, "p50, ms", MetricKind.Latency, 1, "Median milliseconds a passage."),
         new(LatencyP95Ms, "p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a passage."),
         new(LatencyP99Ms, "p99, ms", MetricKind.Latency, 1, "99th percentile of milliseconds a passage."),
         new(RequestP50Ms, "Request p50, ms", MetricKind.Latency, 1, "Median milliseconds a request under the fastest core plan."),
-        new(RequestP95Ms, "Request p95, ms", MetricKind.Latency, 1, "95th percentile of milliseconds a request under the fastest core plan."),
+        new(
+            RequestP95Ms,
+            "Request p95, ms",
+            MetricKind.Latency,
+            1,
+            "95th percentile of milliseconds a request under the fastest core plan."
+        ),
     ];
 
     /// <summary>The metric of that name.</summary>
@@ -80,7 +195,9 @@ public sealed record Metric(string Name, string Label, MetricKind Kind, int Deci
     public static Metric Named(string name) =>
         All.FirstOrDefault(metric => metric.Name == name)
         ?? throw new PipelineException(
-            $"Unknown metric '{name}'. Use one of {string.Join(", ", All.Select(metric => metric.Name))}.", PipelineException.ConfigurationError);
+            $"Unknown metric '{name}'. Use one of {string.Join(", ", All.Select(metric => metric.Name))}.",
+            PipelineException.ConfigurationError
+        );
 
     /// <summary>A figure for people: <see cref="Decimals"/> digits, invariant culture.</summary>
     public string Format(double figure) => figure.ToString("F" + Decimals, System.Globalization.CultureInfo.InvariantCulture);

@@ -11,7 +11,8 @@ public static class RankCorrelation
     /// (Knight, "A Computer Method for Calculating Kendall's Tau with Ungrouped Data", JASA 1966).
     /// NaN if a list is constant or has fewer than two items.
     /// </summary>
-    public static double KendallTauB<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> y) where T : INumber<T>
+    public static double KendallTauB<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> y)
+        where T : INumber<T>
     {
         RequireSameLength(x.Length, y.Length);
         var pairs = new (T X, T Y)[x.Length];
@@ -30,8 +31,10 @@ public static class RankCorrelation
         return concordantMinusDiscordant / Math.Sqrt((double)(all - tiedX) * (all - tiedY));
     }
 
-    /// <summary>Spearman's rho, -1 to 1: Pearson's correlation of the average ranks. NaN if a list is constant or has fewer than two items.</summary>
-    public static double Spearman<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> y) where T : INumber<T>
+    /// <summary>Spearman's rho, -1 to 1: Pearson's correlation of the average ranks. NaN if a list is constant or has fewer than two
+    /// items.</summary>
+    public static double Spearman<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> y)
+        where T : INumber<T>
     {
         RequireSameLength(x.Length, y.Length);
         return Correlation.Spearman(Doubles(x), Doubles(y));
@@ -40,7 +43,8 @@ public static class RankCorrelation
     }
 
     /// <summary>Number of pairs of equal values.</summary>
-    public static long TiedPairs<T>(ReadOnlySpan<T> values) where T : INumber<T>
+    public static long TiedPairs<T>(ReadOnlySpan<T> values)
+        where T : INumber<T>
     {
         var sorted = values.ToArray();
         Array.Sort(sorted);
@@ -52,7 +56,8 @@ public static class RankCorrelation
     /// <summary>Pairs within the runs of equal items of a sorted list.</summary>
     private static long TiedNeighbours(int count, Func<int, bool> equalsPrevious)
     {
-        long pairs = 0, run = 0;
+        long pairs = 0,
+            run = 0;
         for (var i = 1; i < count; i++)
         {
             run = equalsPrevious(i) ? run + 1 : 0;
@@ -62,7 +67,8 @@ public static class RankCorrelation
     }
 
     /// <summary>Merge sort; returns how many pairs stood in strictly descending order.</summary>
-    private static long SortCountingInversions<T>(Span<T> values, Span<T> buffer) where T : INumber<T>
+    private static long SortCountingInversions<T>(Span<T> values, Span<T> buffer)
+        where T : INumber<T>
     {
         if (values.Length < 2)
             return 0;

@@ -5,7 +5,12 @@ using ModelPipeline.Text;
 namespace ModelPipeline.Metrics;
 
 /// <summary>Whether fp32 ranks better than chance. Undecided: there are too few queries to tell.</summary>
-public enum RankingVerdict { Ranks, DoesNotRank, Undecided }
+public enum RankingVerdict
+{
+    Ranks,
+    DoesNotRank,
+    Undecided,
+}
 
 /// <summary>fp32's ranking beside those that need no model: NDCG@10, 0 to 1, mean over the queries.</summary>
 /// <param name="Fp32">The source model's; null if it gives none.</param>
@@ -14,13 +19,21 @@ public enum RankingVerdict { Ranks, DoesNotRank, Undecided }
 /// <param name="Queries">That have a candidate better than another: the others say nothing.</param>
 /// <param name="Verdict">By paired bootstrap of fp32 against random orders.</param>
 /// <param name="Statement">All of this as a sentence without its full stop.</param>
-public sealed record RankingBaselines(double? Fp32, double? Bm25, double? RandomOrders, int Queries, RankingVerdict Verdict, string Statement)
+public sealed record RankingBaselines(
+    double? Fp32,
+    double? Bm25,
+    double? RandomOrders,
+    int Queries,
+    RankingVerdict Verdict,
+    string Statement
+)
 {
     /// <summary>With fewer queries, chance can do what a model does.</summary>
     public const int FewestQueries = 20;
 
     private const int Resamples = 10_000;
     private const ulong Seed = 42;
+
     /// <summary>Share of resamples in which fp32 may be no better and still counts as better: one side of 95 %.</summary>
     private const double Level = 0.025;
 
@@ -33,22 +46,38 @@ public sealed record RankingBaselines(double? Fp32, double? Bm25, double? Random
     /// <param name="queries">Those that were scored.</param>
     /// <param name="scores">fp32's, [query][candidate]; null, with the reason, if it has none.</param>
     /// <param name="why">Why there are no scores; a clause.</param>
-    public static RankingBaselines Measure(Corpus corpus, IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]>? scores, string why = "")
+    public static RankingBaselines Measure(
+        Corpus corpus,
+        IReadOnlyList<CorpusQuery> queries,
+        IReadOnlyList<float[]>? scores,
+        string why = ""
+    )
     {
         var bm25 = new Bm25(corpus.Passages);
         double[] byWords = [.. queries.Select(query => RankingQuality.NdcgTieAveraged(query, bm25.Score(query)))];
         double[] byChance = [.. queries.Select(query => RankingQuality.NdcgTieAveraged(query, new float[query.Candidates.Count]))];
         var (words, chance) = (Mean(byWords), Mean(byChance));
         if (scores is null)
-            return new(null, Figure.Round(words), Figure.Round(chance), 0, RankingVerdict.Undecided, $"NDCG@10 of fp32 is not defined: {why}");
+            return new(
+                null,
+                Figure.Round(words),
+                Figure.Round(chance),
+                0,
+                RankingVerdict.Undecided,
+                $"NDCG@10 of fp32 is not defined: {why}"
+            );
         double[] own = [.. queries.Select((query, i) => RankingQuality.Ndcg(query, scores[i]))];
         double[] gains = [.. own.Zip(byChance, (a, b) => a - b).Where((gain, i) => double.IsFinite(gain) && IsOpen(queries[i]))];
         var verdict = Judge(gains);
         var statement = FormattableString.Invariant($"NDCG@10 of fp32 {Mean(own):F3}, of BM25 {words:F3}, of random orders {chance:F3}");
         if (verdict == RankingVerdict.DoesNotRank)
-            statement += FormattableString.Invariant($": over {gains.Length} queries fp32 is not better than chance (paired bootstrap, {1 - Level:P1})");
+            statement += FormattableString.Invariant(
+                $": over {gains.Length} queries fp32 is not better than chance (paired bootstrap, {1 - Level:P1})"
+            );
         if (verdict == RankingVerdict.Undecided)
-            statement += FormattableString.Invariant($": {gains.Length} queries are too few to tell whether fp32 ranks, {FewestQueries} are needed");
+            statement += FormattableString.Invariant(
+                $": {gains.Length} queries are too few to tell whether fp32 ranks, {FewestQueries} are needed"
+            );
         return new(Figure.Round(Mean(own)), Figure.Round(words), Figure.Round(chance), gains.Length, verdict, statement);
     }
 
@@ -71,7 +100,8 @@ public sealed record RankingBaselines(double? Fp32, double? Bm25, double? Random
     }
 
     /// <summary>Its candidates differ in grade, so that orders differ in NDCG.</summary>
-    private static bool IsOpen(CorpusQuery query) => query.Candidates.Select(id => query.Grades.GetValueOrDefault(id)).Distinct().Count() > 1;
+    private static bool IsOpen(CorpusQuery query) =>
+        query.Candidates.Select(id => query.Grades.GetValueOrDefault(id)).Distinct().Count() > 1;
 
     private static double? Mean(IEnumerable<double> values) => values.Where(double.IsFinite).Select(value => (double?)value).Average();
 }

@@ -4,8 +4,10 @@ namespace ModelPipeline.Metrics;
 
 /// <summary>Quality of one ranking against graded judgements, 0 to 1.</summary>
 /// <remarks>
-/// A ranking sorts candidates by descending score; tied candidates keep the order of the candidates file, as a stable sort in production does.
-/// That order knows nothing of the grades, yet with many ties the figure is partly luck: <see cref="NdcgTieAveraged"/> is the same figure without the luck.
+/// A ranking sorts candidates by descending score; tied candidates keep the order of the candidates file, as a stable sort in production
+/// does.
+/// That order knows nothing of the grades, yet with many ties the figure is partly luck: <see cref="NdcgTieAveraged"/> is the same figure
+/// without the luck.
 /// </remarks>
 public static class RankingQuality
 {
@@ -37,7 +39,8 @@ public static class RankingQuality
     {
         var copy = scores.ToArray();
         var gains = Gains(query);
-        var expected = Enumerable.Range(0, copy.Length)
+        var expected = Enumerable
+            .Range(0, copy.Length)
             .GroupBy(i => copy[i], i => gains[i])
             .OrderByDescending(tied => tied.Key)
             .SelectMany(tied => Enumerable.Repeat(tied.Average(), tied.Count()));
@@ -65,5 +68,6 @@ public static class RankingQuality
 
     private static double IdealDcg(CorpusQuery query) => Dcg(query.Grades.Values.Select(Gain).OrderDescending());
 
-    private static double Dcg(IEnumerable<double> gainsByRank) => gainsByRank.Take(Depth).Select((gain, i) => gain / Math.Log2(i + 2)).Sum();
+    private static double Dcg(IEnumerable<double> gainsByRank) =>
+        gainsByRank.Take(Depth).Select((gain, i) => gain / Math.Log2(i + 2)).Sum();
 }

@@ -10,8 +10,17 @@ public static class ConversionJob
 
     /// <summary>Runs one conversion to its end. Cancelling ends it within a second and leaves no file.</summary>
     /// <exception cref="PipelineException">The source is missing or cannot be converted, or the artifact cannot be written.</exception>
-    public static Task<ConversionResult> RunAsync(ConversionRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default) =>
-        Task.Factory.StartNew(() => Run(request, progress, cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public static Task<ConversionResult> RunAsync(
+        ConversionRequest request,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    ) =>
+        Task.Factory.StartNew(
+            () => Run(request, progress, cancellation),
+            cancellation,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default
+        );
 
     private static ConversionResult Run(ConversionRequest request, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
@@ -25,10 +34,22 @@ public static class ConversionJob
         {
             try
             {
-                var log = Follow(job, request.Activity ?? $"Convert {Path.GetFileName(request.Artifact)}", request.Backend == Manifest.Backend.Rknn, progress);
+                var log = Follow(
+                    job,
+                    request.Activity ?? $"Convert {Path.GetFileName(request.Artifact)}",
+                    request.Backend == Manifest.Backend.Rknn,
+                    progress
+                );
                 var outcome = JsonSerializer.Deserialize(Result(job), NpuJson.Default.ConversionOutcome)!;
-                return new ConversionResult(outcome.Artifact, outcome.Bytes, outcome.Simulated,
-                    outcome.Inputs, outcome.Outputs, log, outcome.Toolkit);
+                return new ConversionResult(
+                    outcome.Artifact,
+                    outcome.Bytes,
+                    outcome.Simulated,
+                    outcome.Inputs,
+                    outcome.Outputs,
+                    log,
+                    outcome.Toolkit
+                );
             }
             catch (OperationCanceledException e)
             {
@@ -37,14 +58,16 @@ public static class ConversionJob
         }
     }
 
-    /// <summary>Passes events on until the job has ended; returns its log lines. A job in parts has a progress of its own for each.</summary>
+    /// <summary>Passes events on until the job has ended; returns its log lines. A job in parts has a progress of its own for
+    /// each.</summary>
     private static unsafe List<string> Follow(NativeShim.JobHandle job, string activity, bool inParts, IProgress<StageProgress>? progress)
     {
         List<string> log = [];
         while (true)
         {
             var (status, text) = NativeShim.Read(
-                (byte* buffer, nuint capacity, out nuint length) => NativeShim.PollJob(job, PollMilliseconds, buffer, capacity, out length));
+                (byte* buffer, nuint capacity, out nuint length) => NativeShim.PollJob(job, PollMilliseconds, buffer, capacity, out length)
+            );
             if (status == NativeShim.Status.Pending)
                 continue;
             NativeShim.Check(status);
@@ -65,7 +88,9 @@ public static class ConversionJob
 
     private static unsafe string Result(NativeShim.JobHandle job)
     {
-        var (status, text) = NativeShim.Read((byte* buffer, nuint capacity, out nuint length) => NativeShim.GetJobResult(job, buffer, capacity, out length));
+        var (status, text) = NativeShim.Read(
+            (byte* buffer, nuint capacity, out nuint length) => NativeShim.GetJobResult(job, buffer, capacity, out length)
+        );
         NativeShim.Check(status);
         return text;
     }

@@ -6,7 +6,8 @@ namespace ModelPipeline.Npu;
 /// <summary>One conversion of a prepared ONNX file into what a backend runs.</summary>
 public sealed record ConversionRequest
 {
-    /// <summary>Simulator: checks the graph, runs it once and marks it as simulated. Rknn: runs the toolkit as <see cref="Toolkit"/> says.</summary>
+    /// <summary>Simulator: checks the graph, runs it once and marks it as simulated. Rknn: runs the toolkit as <see cref="Toolkit"/>
+    /// says.</summary>
     public required Backend Backend { get; init; }
 
     /// <summary>ONNX file; inputs int64 [1,S], outputs float32 of fixed shape.</summary>
@@ -40,5 +41,11 @@ public sealed record ConversionRequest
 /// <param name="Log">What the backend said, one line each.</param>
 /// <param name="Toolkit">What the toolkit's driver reported; null for other backends.</param>
 public sealed record ConversionResult(
-    string Artifact, long Bytes, bool Simulated, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs, IReadOnlyList<string> Log,
-    JsonElement? Toolkit);
+    string Artifact,
+    long Bytes,
+    bool Simulated,
+    IReadOnlyList<TensorInfo> Inputs,
+    IReadOnlyList<TensorInfo> Outputs,
+    IReadOnlyList<string> Log,
+    JsonElement? Toolkit
+);

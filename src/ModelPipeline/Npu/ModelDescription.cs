@@ -9,5 +9,11 @@ namespace ModelPipeline.Npu;
 /// <param name="Outputs">In the order that a run returns them.</param>
 /// <param name="Driver">Version of the NPU's kernel driver; empty where there is none.</param>
 public sealed record ModelDescription(
-    bool Simulated, string SdkVersion, string Target, string CustomString, IReadOnlyList<TensorInfo> Inputs, IReadOnlyList<TensorInfo> Outputs,
-    string Driver = "");
+    bool Simulated,
+    string SdkVersion,
+    string Target,
+    string CustomString,
+    IReadOnlyList<TensorInfo> Inputs,
+    IReadOnlyList<TensorInfo> Outputs,
+    string Driver = ""
+);

@@ -19,15 +19,35 @@ internal static unsafe partial class NativeShim
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or EntryPointNotFoundException)
         {
-            throw new PipelineException($"librknnshim.so is missing from {AppContext.BaseDirectory}, or is no such library: build the project again; it is made from native/ by CMake.", inner: e);
+            throw new PipelineException(
+                $"librknnshim.so is missing from {AppContext.BaseDirectory}, or is no such library: build the project again; it is made "
+                    + $"from native/ by CMake.",
+                inner: e
+            );
         }
-        return found == AbiVersion ? true
-            : throw new PipelineException($"librknnshim.so has ABI version {found}, this program needs {AbiVersion}: build both from the same sources.");
+        return found == AbiVersion
+            ? true
+            : throw new PipelineException(
+                $"librknnshim.so has ABI version {found}, this program needs {AbiVersion}: build both from the same sources."
+            );
     });
 
     public enum Status
     {
-        Ok = 0, InvalidArgument, InvalidHandle, Unsupported, NotFound, InvalidModel, RuntimeError, IoError, Cancelled, BufferTooSmall, Pending, End, InternalError, Busy
+        Ok = 0,
+        InvalidArgument,
+        InvalidHandle,
+        Unsupported,
+        NotFound,
+        InvalidModel,
+        RuntimeError,
+        IoError,
+        Cancelled,
+        BufferTooSmall,
+        Pending,
+        End,
+        InternalError,
+        Busy,
     }
 
     public struct Input
@@ -125,7 +145,14 @@ internal static unsafe partial class NativeShim
     public static partial Status DuplicateModel(ModelHandle model, int coreMask, out ModelHandle copy);
 
     [LibraryImport(Library, EntryPoint = "rknnshim_model_run")]
-    public static partial Status RunModel(ModelHandle model, Input* inputs, uint inputCount, Output* outputs, uint outputCount, out long microseconds);
+    public static partial Status RunModel(
+        ModelHandle model,
+        Input* inputs,
+        uint inputCount,
+        Output* outputs,
+        uint outputCount,
+        out long microseconds
+    );
 
     [LibraryImport(Library, EntryPoint = "rknnshim_model_cancel")]
     public static partial Status CancelModel(ModelHandle model);

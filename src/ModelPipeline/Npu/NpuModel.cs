@@ -16,7 +16,12 @@ public sealed class NpuModel : IDisposable
     {
         this.handle = handle;
         this.description = description;
-        outputRoom = [.. description.Outputs.Select(output => output.Dims.Contains(-1) ? 1 : checked((int)output.Dims.Aggregate(1L, (product, dim) => checked(product * dim))))];
+        outputRoom =
+        [
+            .. description.Outputs.Select(output =>
+                output.Dims.Contains(-1) ? 1 : checked((int)output.Dims.Aggregate(1L, (product, dim) => checked(product * dim)))
+            ),
+        ];
     }
 
     public ModelDescription Description => description;
@@ -49,7 +54,14 @@ public sealed class NpuModel : IDisposable
         NativeShim.Require();
         options ??= new NpuOptions();
         var json = JsonSerializer.Serialize(
-            new LoadOptions(options.Threads, (int)options.Cores, options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(), options.RknnRuntimeLibrary), NpuJson.Default.LoadOptions);
+            new LoadOptions(
+                options.Threads,
+                (int)options.Cores,
+                options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(),
+                options.RknnRuntimeLibrary
+            ),
+            NpuJson.Default.LoadOptions
+        );
         NativeShim.Check(NativeShim.LoadModel(NpuJson.RuntimeName(backend), path, json, out var handle));
         try
         {
@@ -70,7 +82,8 @@ public sealed class NpuModel : IDisposable
         return new NpuModel(copy, description);
     }
 
-    /// <summary>Runs the model once. Of an input's dimensions that are not fixed, all but the last are 1 and the last follows from the array's length.</summary>
+    /// <summary>Runs the model once. Of an input's dimensions that are not fixed, all but the last are 1 and the last follows from the
+    /// array's length.</summary>
     /// <param name="inputs">One array an input, row-major.</param>
     /// <param name="cancellation">Ends the run.</param>
     /// <returns>One array an output, row-major.</returns>
@@ -156,7 +169,9 @@ public sealed class NpuModel : IDisposable
         (NativeShim.Status status, string text) text;
         unsafe
         {
-            text = NativeShim.Read((byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeModel(handle, buffer, capacity, out length));
+            text = NativeShim.Read(
+                (byte* buffer, nuint capacity, out nuint length) => NativeShim.DescribeModel(handle, buffer, capacity, out length)
+            );
         }
         NativeShim.Check(text.status);
         return JsonSerializer.Deserialize(text.text, NpuJson.Default.ModelDescription)!;

@@ -26,5 +26,5 @@ public enum NpuCores
     Core2 = 4,
     Core01 = Core0 | Core1,
     Core012 = Core0 | Core1 | Core2,
-    All = 0xFFFF
+    All = 0xFFFF,
 }

@@ -13,7 +13,13 @@ namespace ModelPipeline.Npu;
 /// <param name="Inputs">In the model's order.</param>
 /// <param name="Outputs">In the model's order.</param>
 public sealed record RknnFile(
-    long FormatVersion, long PayloadBytes, IReadOnlyList<string> Platforms, string Compiler, IReadOnlyList<RknnTensor> Inputs, IReadOnlyList<RknnTensor> Outputs)
+    long FormatVersion,
+    long PayloadBytes,
+    IReadOnlyList<string> Platforms,
+    string Compiler,
+    IReadOnlyList<RknnTensor> Inputs,
+    IReadOnlyList<RknnTensor> Outputs
+)
 {
     private const int HeaderBytes = 64;
     private const int MaxTrailerBytes = 16 << 20;
@@ -40,7 +46,11 @@ public sealed record RknnFile(
             file.ReadExactly(size);
             var trailer = BinaryPrimitives.ReadUInt64LittleEndian(size);
             if (trailer != (ulong)(room - (long)payload))
-                throw Bad(path, $"its description has {trailer} bytes by its own account and {room - (long)payload} in the file: it was cut or something was added");
+                throw Bad(
+                    path,
+                    $"its description has {trailer} bytes by its own account and {room - (long)payload} in the file: it was cut or "
+                        + $"something was added"
+                );
             if (trailer > MaxTrailerBytes)
                 throw Bad(path, $"its description has {trailer} bytes; at most {MaxTrailerBytes} are accepted");
             var json = new byte[trailer];
@@ -83,19 +93,34 @@ public sealed record RknnFile(
         {
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 32 });
             var root = document.RootElement;
-            var tensors = root.GetProperty("norm_tensor").EnumerateArray().ToDictionary(tensor => tensor.GetProperty("tensor_id").GetInt32(), Tensor);
+            var tensors = root.GetProperty("norm_tensor")
+                .EnumerateArray()
+                .ToDictionary(tensor => tensor.GetProperty("tensor_id").GetInt32(), Tensor);
             IReadOnlyList<RknnTensor> Side(string side, string count)
             {
-                RknnTensor[] found = [.. root.GetProperty("graph").EnumerateArray()
-                    .Where(edge => edge.GetProperty("left").GetString() == side)
-                    .OrderBy(edge => edge.GetProperty("left_tensor_id").GetInt32())
-                    .Select(edge => tensors[edge.GetProperty("right_tensor_id").GetInt32()])];
-                return found.Length == root.GetProperty(count).GetInt32() ? found : throw new KeyNotFoundException($"{count} and the graph disagree.");
+                RknnTensor[] found =
+                [
+                    .. root.GetProperty("graph")
+                        .EnumerateArray()
+                        .Where(edge => edge.GetProperty("left").GetString() == side)
+                        .OrderBy(edge => edge.GetProperty("left_tensor_id").GetInt32())
+                        .Select(edge => tensors[edge.GetProperty("right_tensor_id").GetInt32()]),
+                ];
+                return found.Length == root.GetProperty(count).GetInt32()
+                    ? found
+                    : throw new KeyNotFoundException($"{count} and the graph disagree.");
             }
-            return new RknnFile(version, payload, [.. root.GetProperty("target_platform").EnumerateArray().Select(platform => platform.GetString()!)],
-                root.GetProperty("version").GetString()!, Side("input", "input_num"), Side("output", "output_num"));
+            return new RknnFile(
+                version,
+                payload,
+                [.. root.GetProperty("target_platform").EnumerateArray().Select(platform => platform.GetString()!)],
+                root.GetProperty("version").GetString()!,
+                Side("input", "input_num"),
+                Side("output", "output_num")
+            );
         }
-        catch (Exception failure) when (failure is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
+        catch (Exception failure)
+            when (failure is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException)
         {
             throw Bad(path, $"its description cannot be read ({failure.Message.TrimEnd('.')})", failure);
         }
@@ -105,8 +130,13 @@ public sealed record RknnFile(
     {
         var type = tensor.GetProperty("dtype");
         return new RknnTensor(
-            new TensorShape(tensor.GetProperty("url").GetString()!, [.. tensor.GetProperty("size").EnumerateArray().Select(size => size.GetInt64())]),
-            type.GetProperty("vx_type").GetString()!, type.GetProperty("qnt_method").GetString()!);
+            new TensorShape(
+                tensor.GetProperty("url").GetString()!,
+                [.. tensor.GetProperty("size").EnumerateArray().Select(size => size.GetInt64())]
+            ),
+            type.GetProperty("vx_type").GetString()!,
+            type.GetProperty("qnt_method").GetString()!
+        );
     }
 
     private static PipelineException Bad(string path, string problem, Exception? inner = null) =>

@@ -8,13 +8,15 @@ namespace ModelPipeline.Npu;
 public sealed record ToolkitNeeds(Version Runtime, Version Driver);
 
 /// <summary>
-/// The table of versions, rknn/versions.json: for each toolkit that can be provisioned the vendor's runtime of the same version, which older ones
+/// The table of versions, rknn/versions.json: for each toolkit that can be provisioned the vendor's runtime of the same version, which
+/// older ones
 /// do not replace although they load such files without a word, and the driver that the vendor recommends with it.
 /// </summary>
 public static class ToolkitVersions
 {
     private static readonly Lazy<IReadOnlyDictionary<string, ToolkitNeeds>> Table = new(() =>
-        ReportJson.Read<IReadOnlyDictionary<string, ToolkitNeeds>>(Path.Combine(AppContext.BaseDirectory, "rknn", "versions.json")));
+        ReportJson.Read<IReadOnlyDictionary<string, ToolkitNeeds>>(Path.Combine(AppContext.BaseDirectory, "rknn", "versions.json"))
+    );
 
     /// <summary>By version of the toolkit.</summary>
     public static IReadOnlyDictionary<string, ToolkitNeeds> All => Table.Value;

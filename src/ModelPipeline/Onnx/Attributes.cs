@@ -6,11 +6,29 @@ namespace ModelPipeline.Onnx;
 /// <summary>Makes node attributes.</summary>
 internal static class Attributes
 {
-    public static AttributeProto Of(string name, long value) => new() { Name = name, I = value, Type = AttributeType.Int };
+    public static AttributeProto Of(string name, long value) =>
+        new()
+        {
+            Name = name,
+            I = value,
+            Type = AttributeType.Int,
+        };
 
-    public static AttributeProto Of(string name, float value) => new() { Name = name, F = value, Type = AttributeType.Float };
+    public static AttributeProto Of(string name, float value) =>
+        new()
+        {
+            Name = name,
+            F = value,
+            Type = AttributeType.Float,
+        };
 
-    public static AttributeProto Of(string name, Tensor value) => new() { Name = name, T = OnnxWriter.ToProto(value), Type = AttributeType.Tensor };
+    public static AttributeProto Of(string name, Tensor value) =>
+        new()
+        {
+            Name = name,
+            T = OnnxWriter.ToProto(value),
+            Type = AttributeType.Tensor,
+        };
 
     public static AttributeProto Of(string name, params long[] values)
     {

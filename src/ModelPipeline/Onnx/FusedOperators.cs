@@ -4,8 +4,10 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Onnx;
 
 /// <summary>
-/// Where rknn-toolkit2 puts tensors. Its compiler fuses LayerNorm (exNorm), attention (exSDPAttention) and a MatMul with its bias and the GELU,
-/// activation or residual addition behind it (Conv, ConvExGelu, ConvTanh, ConvAdd), so the values inside those never become int8; every other
+/// Where rknn-toolkit2 puts tensors. Its compiler fuses LayerNorm (exNorm), attention (exSDPAttention) and a MatMul with its bias and the
+/// GELU,
+/// activation or residual addition behind it (Conv, ConvExGelu, ConvTanh, ConvAdd), so the values inside those never become int8; every
+/// other
 /// float value does. Layout operations keep their input's tensor, and a value of which only a slice is read takes the slice's range.
 /// </summary>
 internal sealed class FusedOperators
@@ -26,7 +28,8 @@ internal sealed class FusedOperators
     /// <summary>Scale and bias initializers of the LayerNorms.</summary>
     public IReadOnlyCollection<string> NormWeights => normWeights;
 
-    /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without float results.</summary>
+    /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without
+    /// float results.</summary>
     public string? OwnerOf(Node node) => owners.GetValueOrDefault(node.Output);
 
     /// <summary>Output of the last LayerNorm; null if there is none.</summary>
@@ -57,8 +60,16 @@ internal sealed class FusedOperators
         foreach (var linear in matches.Linears)
             fused.Add(linear, matches);
         var types = ValueTypes.Of(graph);
-        points.AddRange(graph.Nodes.Where(node => types.GetValueOrDefault(node.Output) == ElementType.Float && !fused.interior.Contains(node.Output)
-            && !Layout.Contains(node.OpType) && !ReadOnlyThroughSelection(node.Output, graph, uses)).Select(node => node.Output));
+        points.AddRange(
+            graph
+                .Nodes.Where(node =>
+                    types.GetValueOrDefault(node.Output) == ElementType.Float
+                    && !fused.interior.Contains(node.Output)
+                    && !Layout.Contains(node.OpType)
+                    && !ReadOnlyThroughSelection(node.Output, graph, uses)
+                )
+                .Select(node => node.Output)
+        );
         var isPoint = points.ToHashSet();
         foreach (var node in graph.Nodes.Reverse())
         {
@@ -71,15 +82,19 @@ internal sealed class FusedOperators
     }
 
     /// <summary>
-    /// Whether the compiler makes one exSDPAttention of it: nothing but a scale and one addition between product and Softmax, and nothing behind it.
+    /// Whether the compiler makes one exSDPAttention of it: nothing but a scale and one addition between product and Softmax, and nothing
+    /// behind it.
     /// The scaled product is inside; the raw product, the masked scores and the probabilities are tensors.
     /// </summary>
     public static bool IsFused(Attention attention) =>
-        attention.Fills.Count == 0 && attention.Addends.Count <= 1
-        && attention.Probabilities.All(IsNothing) && attention.Scores.Count(node => !IsNothing(node)) == attention.Addends.Count + attention.Scales.Count;
+        attention.Fills.Count == 0
+        && attention.Addends.Count <= 1
+        && attention.Probabilities.All(IsNothing)
+        && attention.Scores.Count(node => !IsNothing(node)) == attention.Addends.Count + attention.Scales.Count;
 
     /// <summary>Nodes that the toolkit drops.</summary>
-    private static bool IsNothing(Node node) => node.OpType == "Identity" || (node.OpType == "Cast" && node.Int("to", 0) == (long)ElementType.Float);
+    private static bool IsNothing(Node node) =>
+        node.OpType == "Identity" || (node.OpType == "Cast" && node.Int("to", 0) == (long)ElementType.Float);
 
     /// <summary>x W + b, and what is fused behind it.</summary>
     private void Add(Linear linear, PatternMatches matches)
@@ -87,7 +102,8 @@ internal sealed class FusedOperators
         var uses = matches.Uses;
         if (linear.Sum is not null)
             interior.Add(linear.Product.Output);
-        var isActivated = uses.OnlyConsumer(linear.Output) is { OpType: "Add" or "Tanh" or "Relu" or "Gelu" }
+        var isActivated =
+            uses.OnlyConsumer(linear.Output) is { OpType: "Add" or "Tanh" or "Relu" or "Gelu" }
             || matches.Gelus.Any(gelu => gelu.Input == linear.Output);
         if (isActivated)
             interior.Add(linear.Output);

@@ -25,7 +25,8 @@ public sealed record Node(string OpType, string Name, ImmutableArray<string> Inp
     public ImmutableArray<long> Ints(string name) => Attribute(name) is { } attribute ? [.. attribute.Ints] : [];
 
     /// <summary>The same node reading <paramref name="to"/> wherever it read <paramref name="from"/>.</summary>
-    public Node Rewired(string from, string to) => Inputs.Contains(from) ? this with { Inputs = [.. Inputs.Select(name => name == from ? to : name)] } : this;
+    public Node Rewired(string from, string to) =>
+        Inputs.Contains(from) ? this with { Inputs = [.. Inputs.Select(name => name == from ? to : name)] } : this;
 }
 
 /// <summary>A dimension: a number, a symbol such as <c>batch_size</c>, or unknown (both null).</summary>
@@ -43,20 +44,26 @@ public sealed record ValueInfo(string Name, ElementType Type, ImmutableArray<Dim
     public override string ToString() => $"{Name} {Type.ToString().ToLowerInvariant()} [{string.Join(',', Shape)}]";
 }
 
-/// <summary>A dataflow graph in single assignment form; nodes stand in topological order. Never changed: passes return new graphs.</summary>
+/// <summary>A dataflow graph in single assignment form; nodes stand in topological order. Never changed: passes return new
+/// graphs.</summary>
 public sealed record Graph
 {
     public required string Name { get; init; }
     public required ImmutableArray<ValueInfo> Inputs { get; init; }
     public required ImmutableArray<ValueInfo> Outputs { get; init; }
     public required ImmutableArray<Node> Nodes { get; init; }
+
     /// <summary>Constants by name, in file order.</summary>
     public required OrderedDictionary<string, Tensor> Initializers { get; init; }
 
     /// <summary>The wanted name, or one like it that no value of the graph has.</summary>
     public string Unused(string wanted)
     {
-        while (Initializers.ContainsKey(wanted) || Inputs.Any(input => input.Name == wanted) || Nodes.Any(node => node.Outputs.Contains(wanted) || node.Captured.Contains(wanted)))
+        while (
+            Initializers.ContainsKey(wanted)
+            || Inputs.Any(input => input.Name == wanted)
+            || Nodes.Any(node => node.Outputs.Contains(wanted) || node.Captured.Contains(wanted))
+        )
             wanted += "_";
         return wanted;
     }
@@ -120,7 +127,8 @@ public sealed class UseDef
         return node.Inputs[1] == value ? node.Inputs[0] : null;
     }
 
-    /// <summary>The number that a node of two inputs adds, multiplies with or divides by, and what it does so to; null if it has no such number.</summary>
+    /// <summary>The number that a node of two inputs adds, multiplies with or divides by, and what it does so to; null if it has no such
+    /// number.</summary>
     public (float Number, string Value)? Scalar(Node node)
     {
         if (node.Inputs.Length != 2)
@@ -130,13 +138,14 @@ public sealed class UseDef
         return node.OpType is "Add" or "Mul" && Constant(node.Inputs[0])?.SingleFloat() is { } left ? (left, node.Inputs[1]) : null;
     }
 
-    private static Tensor? ConstantOf(AttributeProto content) => content.Name switch
-    {
-        "value" when content.T is not null => OnnxReader.ReadTensor(content.T),
-        "value_float" => Tensor.Scalar(content.F),
-        "value_int" => Tensor.Scalar(content.I),
-        "value_floats" => Tensor.Vector<float>([.. content.Floats]),
-        "value_ints" => Tensor.Vector<long>([.. content.Ints]),
-        _ => null,
-    };
+    private static Tensor? ConstantOf(AttributeProto content) =>
+        content.Name switch
+        {
+            "value" when content.T is not null => OnnxReader.ReadTensor(content.T),
+            "value_float" => Tensor.Scalar(content.F),
+            "value_int" => Tensor.Scalar(content.I),
+            "value_floats" => Tensor.Vector<float>([.. content.Floats]),
+            "value_ints" => Tensor.Vector<long>([.. content.Ints]),
+            _ => null,
+        };
 }

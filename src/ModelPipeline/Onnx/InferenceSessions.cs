@@ -42,26 +42,40 @@ internal static class InferenceSessions
     }
 
     /// <summary>
-    /// Runs int64 inputs given in the model's order, each [batch, sequence] in one array; the batch is the model's if that is static, else 1.
+    /// Runs int64 inputs given in the model's order, each [batch, sequence] in one array; the batch is the model's if that is static, else
+    /// 1.
     /// Returns the outputs asked for, which the caller disposes.
     /// </summary>
     public static IDisposableReadOnlyCollection<OrtValue> Run(
-        this InferenceSession session, IReadOnlyList<long[]> inputs, IReadOnlyCollection<string> outputs, CancellationToken cancellation = default)
+        this InferenceSession session,
+        IReadOnlyList<long[]> inputs,
+        IReadOnlyCollection<string> outputs,
+        CancellationToken cancellation = default
+    )
     {
         var names = session.InputNames;
         if (inputs.Count != names.Count)
             throw new PipelineException($"the model has the inputs {string.Join(", ", names)}, but {inputs.Count} were given");
-        var values = inputs.Zip(names, (ids, name) =>
-        {
-            var batch = session.InputMetadata[name].Dimensions is [> 0 and var rows, _] ? rows : 1;
-            return OrtValue.CreateTensorValueFromMemory(ids, [batch, ids.Length / batch]);
-        }).ToList();
+        var values = inputs
+            .Zip(
+                names,
+                (ids, name) =>
+                {
+                    var batch = session.InputMetadata[name].Dimensions is [> 0 and var rows, _] ? rows : 1;
+                    return OrtValue.CreateTensorValueFromMemory(ids, [batch, ids.Length / batch]);
+                }
+            )
+            .ToList();
         return session.Run(values, outputs, cancellation);
     }
 
     /// <summary>Runs any inputs, given in the model's order, and disposes them.</summary>
     public static IDisposableReadOnlyCollection<OrtValue> Run(
-        this InferenceSession session, IReadOnlyList<OrtValue> inputs, IReadOnlyCollection<string> outputs, CancellationToken cancellation = default)
+        this InferenceSession session,
+        IReadOnlyList<OrtValue> inputs,
+        IReadOnlyCollection<string> outputs,
+        CancellationToken cancellation = default
+    )
     {
         using var options = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         using var registration = cancellation.Register(() => options.Terminate = true);

@@ -9,12 +9,15 @@ namespace ModelPipeline.Onnx;
 /// <summary>An ONNX file in memory: the graph, and what the file says about itself.</summary>
 public sealed record OnnxModel
 {
-    /// <summary>Largest array, a little less than the largest protobuf message; larger models keep their weights in external data files.</summary>
+    /// <summary>Largest array, a little less than the largest protobuf message; larger models keep their weights in external data
+    /// files.</summary>
     public const long MaxBytes = 0x7FFFFFC7;
 
     public required Graph Graph { get; init; }
+
     /// <summary>Version of the standard operator set.</summary>
     public required int Opset { get; init; }
+
     /// <summary>Everything of the file but its graph.</summary>
     internal ModelProto Header { get; init; } = new();
 
@@ -23,10 +26,13 @@ public sealed record OnnxModel
     public string Producer => $"{Header.ProducerName} {Header.ProducerVersion}".Trim();
 
     public ImmutableSortedDictionary<string, string> Metadata =>
-        Header.MetadataProps.GroupBy(entry => entry.Key).ToImmutableSortedDictionary(group => group.Key, group => group.Last().Value, StringComparer.Ordinal);
+        Header
+            .MetadataProps.GroupBy(entry => entry.Key)
+            .ToImmutableSortedDictionary(group => group.Key, group => group.Last().Value, StringComparer.Ordinal);
 
     /// <summary>
-    /// Reads and checks a file. It is held in memory once: tensors are slices of it. Files over 2 GB, external data, control flow and malformed
+    /// Reads and checks a file. It is held in memory once: tensors are slices of it. Files over 2 GB, external data, control flow and
+    /// malformed
     /// content are refused by name.
     /// </summary>
     public static OnnxModel Load(string path) => OnnxReader.Read(OnnxReader.ReadFile(path), path);
@@ -57,7 +63,13 @@ public sealed record OnnxModel
     {
         var header = Header.Clone();
         header.IrVersion = irVersion;
-        Replace(header, [.. header.OpsetImport.Where(import => import.Domain is not ("" or "ai.onnx")), new OperatorSetIdProto { Domain = "", Version = opset }]);
+        Replace(
+            header,
+            [
+                .. header.OpsetImport.Where(import => import.Domain is not ("" or "ai.onnx")),
+                new OperatorSetIdProto { Domain = "", Version = opset },
+            ]
+        );
         return this with { Opset = opset, Header = header };
     }
 

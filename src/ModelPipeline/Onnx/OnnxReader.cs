@@ -8,12 +8,15 @@ using ModelPipeline.Onnx.Proto;
 namespace ModelPipeline.Onnx;
 
 /// <summary>
-/// Bytes to the typed graph. Tensors stay where they are: their data are slices of the bytes. Whatever a hostile file says, reading it ends in a
+/// Bytes to the typed graph. Tensors stay where they are: their data are slices of the bytes. Whatever a hostile file says, reading it ends
+/// in a
 /// model or a <see cref="PipelineException"/>, and allocates at most the file's size and <see cref="Slack"/> beside the bytes.
 /// </summary>
 internal static class OnnxReader
 {
-    public const int OldestOpset = 7, NewestOpset = 25;
+    public const int OldestOpset = 7,
+        NewestOpset = 25;
+
     /// <summary>Bytes that the structure of the smallest model may take in memory; larger files may take their own size more.</summary>
     private const long Slack = 32 << 20;
     private const int MaxRank = 32;
@@ -25,12 +28,17 @@ internal static class OnnxReader
             using var file = File.OpenHandle(path, options: FileOptions.SequentialScan);
             var length = RandomAccess.GetLength(file);
             if (length > OnnxModel.MaxBytes)
-                throw new PipelineException($"{path}: {length:N0} bytes; ONNX files over 2 GB cannot be read: start from an export with at most 2 GB of weights");
+                throw new PipelineException(
+                    $"{path}: {length:N0} bytes; ONNX files over 2 GB cannot be read: start from an export with at most 2 GB of weights"
+                );
             var bytes = GC.AllocateUninitializedArray<byte>((int)length);
-            for (var read = 0; read < bytes.Length;)
+            for (var read = 0; read < bytes.Length; )
             {
                 var count = RandomAccess.Read(file, bytes.AsSpan(read), read);
-                read += count > 0 ? count : throw new PipelineException($"{path}: became shorter while it was read; let its writer finish first");
+                read +=
+                    count > 0
+                        ? count
+                        : throw new PipelineException($"{path}: became shorter while it was read; let its writer finish first");
             }
             return bytes;
         }
@@ -60,44 +68,73 @@ internal static class OnnxReader
     {
         var (headerBytes, graphs) = WireMessage.Split(bytes, ModelProto.GraphFieldNumber);
         if (graphs is not [(_, var graph)])
-            throw new FormatException(graphs.Count == 0 ? "there is no graph in it" : $"there are {graphs.Count} graphs in it, where one was expected");
+            throw new FormatException(
+                graphs.Count == 0 ? "there is no graph in it" : $"there are {graphs.Count} graphs in it, where one was expected"
+            );
         var (graphBytes, tensors) = WireMessage.Split(graph, GraphProto.InitializerFieldNumber);
-        var initializers = tensors.Select(tensor => WireMessage.Split(
-            tensor.Content, TensorProto.RawDataFieldNumber, TensorProto.FloatDataFieldNumber, TensorProto.DoubleDataFieldNumber)).ToList();
-        var cost = WireMessage.Cost(headerBytes, ModelProto.Descriptor) + WireMessage.Cost(graphBytes, GraphProto.Descriptor)
+        var initializers = tensors
+            .Select(tensor =>
+                WireMessage.Split(
+                    tensor.Content,
+                    TensorProto.RawDataFieldNumber,
+                    TensorProto.FloatDataFieldNumber,
+                    TensorProto.DoubleDataFieldNumber
+                )
+            )
+            .ToList();
+        var cost =
+            WireMessage.Cost(headerBytes, ModelProto.Descriptor)
+            + WireMessage.Cost(graphBytes, GraphProto.Descriptor)
             + initializers.Sum(tensor => WireMessage.Cost(tensor.Remainder, TensorProto.Descriptor));
         if (cost > bytes.Length + Slack)
-            throw new FormatException($"reading its structure would take {cost >> 20:N0} MB; tensors belong into raw_data, and the rest of a real model is small");
+            throw new FormatException(
+                $"reading its structure would take {cost >> 20:N0} MB; tensors belong into raw_data, and the rest of a real model is small"
+            );
 
         var header = Parse(ModelProto.Parser, headerBytes);
         if (header.Functions.Count > 0)
             throw new FormatException($"it holds {header.Functions.Count} local functions; export the model with them inlined");
-        var opset = header.OpsetImport.FirstOrDefault(import => import.Domain is "" or "ai.onnx")?.Version
+        var opset =
+            header.OpsetImport.FirstOrDefault(import => import.Domain is "" or "ai.onnx")?.Version
             ?? throw new FormatException("it imports no version of the standard operator set");
         if (opset is < OldestOpset or > NewestOpset)
-            throw new FormatException($"opset {opset} is not supported; opsets {OldestOpset} to {NewestOpset} are (BERT exports use 11 to 18)");
+            throw new FormatException(
+                $"opset {opset} is not supported; opsets {OldestOpset} to {NewestOpset} are (BERT exports use 11 to 18)"
+            );
         return new OnnxModel
         {
-            Graph = ReadGraph(Parse(GraphProto.Parser, graphBytes), initializers.Select(tensor => ReadInitializer(tensor.Remainder, tensor.Cut))),
+            Graph = ReadGraph(
+                Parse(GraphProto.Parser, graphBytes),
+                initializers.Select(tensor => ReadInitializer(tensor.Remainder, tensor.Cut))
+            ),
             Opset = (int)opset,
             Header = header,
         };
     }
 
-    private static T Parse<T>(MessageParser<T> parser, ReadOnlySequence<byte> bytes) where T : IMessage<T> =>
-        parser.WithDiscardUnknownFields(true).ParseFrom(bytes);
+    private static T Parse<T>(MessageParser<T> parser, ReadOnlySequence<byte> bytes)
+        where T : IMessage<T> => parser.WithDiscardUnknownFields(true).ParseFrom(bytes);
 
-    private static (string Name, Tensor Value) ReadInitializer(ReadOnlySequence<byte> rest, IReadOnlyList<(int Field, ReadOnlyMemory<byte> Content)> data)
+    private static (string Name, Tensor Value) ReadInitializer(
+        ReadOnlySequence<byte> rest,
+        IReadOnlyList<(int Field, ReadOnlyMemory<byte> Content)> data
+    )
     {
         var proto = Parse(TensorProto.Parser, rest);
-        return (proto.Name, data switch
-        {
-            [] => ReadTensor(proto),
-            [(TensorProto.RawDataFieldNumber, var raw)] => ReadTensor(proto, raw),
-            [(TensorProto.FloatDataFieldNumber, var floats)] when proto.DataType == (int)ElementType.Float => ReadTensor(proto, floats),
-            [(TensorProto.DoubleDataFieldNumber, var doubles)] when proto.DataType == (int)ElementType.Double => ReadTensor(proto, doubles),
-            _ => throw new FormatException($"initializer '{proto.Name}' holds its data twice, or in a field of another type"),
-        });
+        return (
+            proto.Name,
+            data switch
+            {
+                [] => ReadTensor(proto),
+                [(TensorProto.RawDataFieldNumber, var raw)] => ReadTensor(proto, raw),
+                [(TensorProto.FloatDataFieldNumber, var floats)] when proto.DataType == (int)ElementType.Float => ReadTensor(proto, floats),
+                [(TensorProto.DoubleDataFieldNumber, var doubles)] when proto.DataType == (int)ElementType.Double => ReadTensor(
+                    proto,
+                    doubles
+                ),
+                _ => throw new FormatException($"initializer '{proto.Name}' holds its data twice, or in a field of another type"),
+            }
+        );
     }
 
     private static Graph ReadGraph(GraphProto proto, IEnumerable<(string Name, Tensor Value)> tensors)
@@ -126,17 +163,23 @@ internal static class OnnxReader
 
     /// <summary>The content of one branch of an If, which may read values of the graph around it.</summary>
     /// <exception cref="FormatException">As for any graph.</exception>
-    public static (IReadOnlyList<Node> Nodes, IReadOnlyDictionary<string, Tensor> Initializers, IReadOnlyList<string> Outputs) ReadBranch(GraphProto proto) => (
-        [.. proto.Node.Select(ReadNode)],
-        proto.Initializer.ToDictionary(tensor => tensor.Name, tensor => ReadTensor(tensor)),
-        [.. proto.Output.Select(output => output.Name)]);
+    public static (IReadOnlyList<Node> Nodes, IReadOnlyDictionary<string, Tensor> Initializers, IReadOnlyList<string> Outputs) ReadBranch(
+        GraphProto proto
+    ) =>
+        (
+            [.. proto.Node.Select(ReadNode)],
+            proto.Initializer.ToDictionary(tensor => tensor.Name, tensor => ReadTensor(tensor)),
+            [.. proto.Output.Select(output => output.Name)]
+        );
 
     private static IEnumerable<string> Captured(NodeProto proto)
     {
         foreach (var branch in proto.Attribute.Where(attribute => attribute.G is not null).Select(attribute => attribute.G))
         {
             var known = branch.Node.SelectMany(node => node.Output).Concat(branch.Initializer.Select(tensor => tensor.Name)).ToHashSet();
-            var read = branch.Node.SelectMany(node => node.Input.Concat(Captured(node))).Concat(branch.Output.Select(output => output.Name));
+            var read = branch
+                .Node.SelectMany(node => node.Input.Concat(Captured(node)))
+                .Concat(branch.Output.Select(output => output.Name));
             foreach (var name in read.Where(name => name.Length > 0 && !known.Contains(name)))
                 yield return name;
         }
@@ -149,7 +192,9 @@ internal static class OnnxReader
         foreach (var attribute in proto.Attribute)
         {
             if (attribute.Graphs.Count > 0 || (attribute.G is not null && proto.OpType != "If"))
-                throw new FormatException($"node '{proto.Name}' is control flow ({proto.OpType}); export the model without it (trace, do not script)");
+                throw new FormatException(
+                    $"node '{proto.Name}' is control flow ({proto.OpType}); export the model without it (trace, do not script)"
+                );
             foreach (var tensor in attribute.T is { } single ? attribute.Tensors.Append(single) : attribute.Tensors)
                 ReadTensor(tensor);
         }
@@ -167,10 +212,19 @@ internal static class OnnxReader
             throw new FormatException($"'{proto.Name}' is not a tensor with a shape; only such inputs and outputs are supported");
         if (((ElementType)type.ElemType).Size() == 0)
             throw new FormatException($"'{proto.Name}' has the element type {type.ElemType}, which is not supported");
-        return new ValueInfo(proto.Name, (ElementType)type.ElemType, [.. shape.Dim.Select(d =>
-            d.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue
-                ? d.DimValue >= 0 ? new Dimension(d.DimValue, null) : throw new FormatException($"'{proto.Name}' has the dimension {d.DimValue}")
-                : new Dimension(null, d.HasDimParam ? d.DimParam : null))]);
+        return new ValueInfo(
+            proto.Name,
+            (ElementType)type.ElemType,
+            [
+                .. shape.Dim.Select(d =>
+                    d.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue
+                        ? d.DimValue >= 0
+                            ? new Dimension(d.DimValue, null)
+                            : throw new FormatException($"'{proto.Name}' has the dimension {d.DimValue}")
+                        : new Dimension(null, d.HasDimParam ? d.DimParam : null)
+                ),
+            ]
+        );
     }
 
     /// <summary>The tensor of an attribute or initializer.</summary>
@@ -180,7 +234,9 @@ internal static class OnnxReader
     {
         var type = (ElementType)proto.DataType;
         if (proto.DataLocation == TensorProto.Types.DataLocation.External || proto.ExternalData.Count > 0)
-            throw new FormatException($"tensor '{proto.Name}' keeps its data in another file; save the model as one file (under 2 GB) first");
+            throw new FormatException(
+                $"tensor '{proto.Name}' keeps its data in another file; save the model as one file (under 2 GB) first"
+            );
         var size = type.Size();
         if (size == 0)
             throw new FormatException($"tensor '{proto.Name}' has the element type {proto.DataType}, which is not supported");
@@ -191,20 +247,25 @@ internal static class OnnxReader
         var data = cut ?? (proto.HasRawData ? proto.RawData.Memory : TypedData(proto, type));
         return data.Length == expected
             ? new Tensor(type, shape, data)
-            : throw new FormatException($"tensor '{proto.Name}' [{string.Join(',', shape)}] {type.ToString().ToLowerInvariant()} needs {expected:N0} bytes, the file has {data.Length:N0}");
+            : throw new FormatException(
+                $"tensor '{proto.Name}' [{string.Join(',', shape)}] {type.ToString().ToLowerInvariant()} needs {expected:N0} bytes, the "
+                    + $"file has {data.Length:N0}"
+            );
     }
 
-    private static ReadOnlyMemory<byte> TypedData(TensorProto proto, ElementType type) => type switch
-    {
-        ElementType.Float => Bytes<float>([.. proto.FloatData]),
-        ElementType.Double => Bytes<double>([.. proto.DoubleData]),
-        ElementType.Int64 => Bytes<long>([.. proto.Int64Data]),
-        ElementType.UInt64 => Bytes<ulong>([.. proto.Uint64Data]),
-        ElementType.UInt32 => Bytes<uint>([.. proto.Uint64Data.Select(value => (uint)value)]),
-        ElementType.Int32 => Bytes<int>([.. proto.Int32Data]),
-        ElementType.UInt8 or ElementType.Int8 or ElementType.Bool => proto.Int32Data.Select(value => (byte)value).ToArray(),
-        _ => Bytes<ushort>([.. proto.Int32Data.Select(value => (ushort)value)]),
-    };
+    private static ReadOnlyMemory<byte> TypedData(TensorProto proto, ElementType type) =>
+        type switch
+        {
+            ElementType.Float => Bytes<float>([.. proto.FloatData]),
+            ElementType.Double => Bytes<double>([.. proto.DoubleData]),
+            ElementType.Int64 => Bytes<long>([.. proto.Int64Data]),
+            ElementType.UInt64 => Bytes<ulong>([.. proto.Uint64Data]),
+            ElementType.UInt32 => Bytes<uint>([.. proto.Uint64Data.Select(value => (uint)value)]),
+            ElementType.Int32 => Bytes<int>([.. proto.Int32Data]),
+            ElementType.UInt8 or ElementType.Int8 or ElementType.Bool => proto.Int32Data.Select(value => (byte)value).ToArray(),
+            _ => Bytes<ushort>([.. proto.Int32Data.Select(value => (ushort)value)]),
+        };
 
-    private static byte[] Bytes<T>(T[] values) where T : unmanaged => MemoryMarshal.AsBytes(values.AsSpan()).ToArray();
+    private static byte[] Bytes<T>(T[] values)
+        where T : unmanaged => MemoryMarshal.AsBytes(values.AsSpan()).ToArray();
 }

@@ -58,7 +58,10 @@ internal static class OnnxWriter
         return new ValueInfoProto
         {
             Name = value.Name,
-            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)value.Type, Shape = shape } },
+            Type = new TypeProto
+            {
+                TensorType = new TypeProto.Types.Tensor { ElemType = (int)value.Type, Shape = shape },
+            },
         };
     }
 }

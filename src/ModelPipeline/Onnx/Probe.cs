@@ -5,7 +5,8 @@ using OrtType = Microsoft.ML.OnnxRuntime.Tensors.TensorElementType;
 namespace ModelPipeline.Onnx;
 
 /// <summary>
-/// Random inputs of a transformer as a tokenizer would pad them: real tokens first, then padding. Rewrites are proved and graphs understood by them.
+/// Random inputs of a transformer as a tokenizer would pad them: real tokens first, then padding. Rewrites are proved and graphs understood
+/// by them.
 /// Open axes become batch 1 and <see cref="OpenSequence"/> tokens.
 /// </summary>
 internal sealed class Probe
@@ -36,15 +37,22 @@ internal sealed class Probe
     public static IReadOnlyList<Probe> Of(Graph graph, int count)
     {
         var shape = graph.Inputs.FirstOrDefault(input => input.Shape.Length == 2)?.Shape;
-        var (batch, sequence) = shape is null ? (1, OpenSequence) : ((int)(shape.Value[0].Value ?? 1), (int)(shape.Value[1].Value ?? OpenSequence));
+        var (batch, sequence) = shape is null
+            ? (1, OpenSequence)
+            : ((int)(shape.Value[0].Value ?? 1), (int)(shape.Value[1].Value ?? OpenSequence));
         var random = new SplitMix64(17);
-        return [.. Enumerable.Range(0, count).Select(index =>
-        {
-            var mask = new long[batch * sequence];
-            for (var row = 0; row < batch; row++)
-                mask.AsSpan(row * sequence, index == 0 ? sequence : random.Between(1, sequence)).Fill(1);
-            return new Probe(graph, batch, sequence, mask, (ulong)index + 1);
-        })];
+        return
+        [
+            .. Enumerable
+                .Range(0, count)
+                .Select(index =>
+                {
+                    var mask = new long[batch * sequence];
+                    for (var row = 0; row < batch; row++)
+                        mask.AsSpan(row * sequence, index == 0 ? sequence : random.Between(1, sequence)).Fill(1);
+                    return new Probe(graph, batch, sequence, mask, (ulong)index + 1);
+                }),
+        ];
     }
 
     /// <summary>Values for a session of the graph, in its order; whoever runs them disposes them.</summary>
@@ -56,7 +64,10 @@ internal sealed class Probe
         var count = (int)Tensor.CountOf(shape);
         var random = new SplitMix64(seed);
         if (input.Type == ElementType.Float)
-            return OrtValue.CreateTensorValueFromMemory(Enumerable.Range(0, count).Select(_ => ((float)random.Between(0, 2000) / 1000) - 1).ToArray(), shape);
+            return OrtValue.CreateTensorValueFromMemory(
+                Enumerable.Range(0, count).Select(_ => ((float)random.Between(0, 2000) / 1000) - 1).ToArray(),
+                shape
+            );
         var numbers = Numbers(input.Name, count, random);
         if (input.Type == ElementType.Int32)
             return OrtValue.CreateTensorValueFromMemory(numbers.Select(number => (int)number).ToArray(), shape);
@@ -76,7 +87,12 @@ internal sealed class Probe
         if (name.Contains("position", StringComparison.OrdinalIgnoreCase))
             return [.. Enumerable.Range(0, count).Select(position => (long)(position % Sequence))];
         var (padding, first, end) = Vocabulary(name);
-        return [.. Enumerable.Range(0, count).Select(position => position >= mask.Length || IsReal(position) ? random.Between(first, end - 1) : padding)];
+        return
+        [
+            .. Enumerable
+                .Range(0, count)
+                .Select(position => position >= mask.Length || IsReal(position) ? random.Between(first, end - 1) : padding),
+        ];
     }
 
     /// <summary>The id of padding, and the ids of real tokens, of which some are special in every vocabulary.</summary>
@@ -87,7 +103,10 @@ internal sealed class Probe
         foreach (var node in graph.Nodes.Where(node => node.OpType is "Cast" or "Identity" or "Reshape" && named.Contains(node.Inputs[0])))
             named.Add(node.Output);
         var readers = named.SelectMany(uses.Consumers).ToList();
-        var table = readers.Where(reader => reader.OpType == "Gather" && named.Contains(reader.Inputs[1])).Select(reader => uses.Constant(reader.Inputs[0])).FirstOrDefault(constant => constant?.Rank == 2);
+        var table = readers
+            .Where(reader => reader.OpType == "Gather" && named.Contains(reader.Inputs[1]))
+            .Select(reader => uses.Constant(reader.Inputs[0]))
+            .FirstOrDefault(constant => constant?.Rank == 2);
         var end = (int)Math.Min(table?.Shape[0] ?? DefaultVocabulary, int.MaxValue);
         var compared = readers.Where(reader => reader.OpType == "Equal").Select(reader => uses.Constant(reader.Inputs[1])).FirstOrDefault();
         var padding = compared is { Type: ElementType.Int64, Count: 1 } ? compared.Span<long>()[0] : 0;

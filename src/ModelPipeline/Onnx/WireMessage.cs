@@ -5,23 +5,30 @@ using static Google.Protobuf.WireFormat;
 namespace ModelPipeline.Onnx;
 
 /// <summary>
-/// Protobuf messages below the library that parses them. It copies every field of bytes and allocates whatever a file asks for; so tensor data
+/// Protobuf messages below the library that parses them. It copies every field of bytes and allocates whatever a file asks for; so tensor
+/// data
 /// are cut out in place before it sees the file, and what it would allocate for the rest is estimated first.
 /// </summary>
 internal static class WireMessage
 {
     /// <summary>Deepest nesting of messages; a model without subgraphs needs seven.</summary>
     private const int MaxDepth = 32;
+
     /// <summary>Bytes of objects, lists and typed graph behind one message, one string and one number of a list, at most.</summary>
-    private const int MessageCost = 1024, StringCost = 192, NumberCost = 64;
+    private const int MessageCost = 1024,
+        StringCost = 192,
+        NumberCost = 64;
 
     /// <summary>Cuts length-delimited fields out of a message without copying.</summary>
     /// <returns>The message without them, and the content of each in the order of the message.</returns>
     public static (ReadOnlySequence<byte> Remainder, IReadOnlyList<(int Field, ReadOnlyMemory<byte> Content)> Cut) Split(
-        ReadOnlyMemory<byte> message, params ReadOnlySpan<int> fields)
+        ReadOnlyMemory<byte> message,
+        params ReadOnlySpan<int> fields
+    )
     {
         List<(int, ReadOnlyMemory<byte>)> cut = [];
-        Segment? first = null, last = null;
+        Segment? first = null,
+            last = null;
         var kept = 0;
         var reader = new FieldReader(message.Span);
         while (reader.Read())
@@ -150,6 +157,7 @@ internal static class WireMessage
             throw Damaged();
         }
 
-        private static FormatException Damaged() => new("a field in it is malformed or reaches beyond the end; the file is cut off, damaged or no ONNX model");
+        private static FormatException Damaged() =>
+            new("a field in it is malformed or reaches beyond the end; the file is cut off, damaged or no ONNX model");
     }
 }

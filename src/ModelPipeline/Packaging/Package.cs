@@ -22,14 +22,20 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
     /// <param name="cancellation">Takes effect within a block of 1 MiB.</param>
     /// <exception cref="PipelineException">The content is not sound, a file is missing or not what was validated.</exception>
     public static async Task<Package> WriteAsync(
-        PackageContent content, string parent, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+        PackageContent content,
+        string parent,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         content.RequireSound();
         var folder = Path.Combine(parent, PackageManifest.FolderName(content.Model.Name, content.Model.Version));
         var archive = folder + ".tar.gz";
-        var total = content.Files.Sum(file => new FileInfo(file.Path) is { Exists: true } info
-            ? info.Length * 2
-            : throw new PipelineException($"package: {file.Path} is missing. Run the stage that makes {file.Name} again."));
+        var total = content.Files.Sum(file =>
+            new FileInfo(file.Path) is { Exists: true } info
+                ? info.Length * 2
+                : throw new PipelineException($"package: {file.Path} is missing. Run the stage that makes {file.Name} again.")
+        );
         long done = 0;
         PackageManifest? manifest = null;
         AtomicFile.WriteFolder(folder, temporary => manifest = Fill(temporary, content, Advance, cancellation));
@@ -61,8 +67,20 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
             copy.Flush(flushToDisk: true);
             var subject = content.Reports.FirstOrDefault(report => report.Subject.Artifact == file.Name)?.Subject;
             if (subject is not null && subject.ArtifactDigest != digest)
-                throw new PipelineException($"package: {file.Path} has sha256 {digest.Sha256}, but {subject.ArtifactDigest.Sha256} was validated. Validate it again.");
-            files.Add(new(file.Name, file.Role, file.Variant, subject?.IsStandIn ?? false, digest, subject is null ? null : content.Model.Variants.Single(variant => variant.Name == subject.Variant).Platform));
+                throw new PipelineException(
+                    $"package: {file.Path} has sha256 {digest.Sha256}, but {subject.ArtifactDigest.Sha256} was validated. Validate it "
+                        + $"again."
+                );
+            files.Add(
+                new(
+                    file.Name,
+                    file.Role,
+                    file.Variant,
+                    subject?.IsStandIn ?? false,
+                    digest,
+                    subject is null ? null : content.Model.Variants.Single(variant => variant.Name == subject.Variant).Platform
+                )
+            );
             advance(digest.Size);
         }
         var manifest = content.Manifest(files);

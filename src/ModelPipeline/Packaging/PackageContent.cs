@@ -29,7 +29,8 @@ public sealed record PackageContent(
     IReadOnlyList<ValidationReport> Reports,
     IReadOnlyDictionary<string, string> Inputs,
     JsonObject Settings,
-    IReadOnlyDictionary<string, string> Tools)
+    IReadOnlyDictionary<string, string> Tools
+)
 {
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
@@ -47,45 +48,67 @@ public sealed record PackageContent(
     internal void RequireSound()
     {
         if (!PackageManifest.IsPlain(PackageManifest.FolderName(Model.Name, Model.Version)))
-            throw Refused($"model '{Model.Name}' version '{Model.Version}'", "cannot name a package. Use letters, digits and . _ + - only.");
+            throw Refused(
+                $"model '{Model.Name}' version '{Model.Version}'",
+                "cannot name a package. Use letters, digits and . _ + - only."
+            );
         string[] taken = [PackageManifest.FileName, PackageManifest.SumsName, PackageManifest.CardName];
         foreach (var group in Files.GroupBy(file => file.Name, StringComparer.OrdinalIgnoreCase))
         {
             if (!PackageManifest.IsPlain(group.Key) || taken.Contains(group.Key, StringComparer.OrdinalIgnoreCase))
-                throw Refused($"file '{group.Key}'", $"cannot be in a package. Use letters, digits and . _ + - only, and not {string.Join(", ", taken)}.");
+                throw Refused(
+                    $"file '{group.Key}'",
+                    $"cannot be in a package. Use letters, digits and . _ + - only, and not {string.Join(", ", taken)}."
+                );
             if (group.Count() > 1)
                 throw Refused($"file '{group.Key}'", "is there twice. Give each file its own name.");
         }
         foreach (var subject in Reports.Select(report => report.Subject))
         {
             if (!Files.Any(file => file.Role == PackageRole.Model && file.Name == subject.Artifact && file.Variant == subject.Variant))
-                throw Refused($"variant {subject.Variant}", $"was validated as {subject.Artifact}, which is not among the files. Package what was validated.");
+                throw Refused(
+                    $"variant {subject.Variant}",
+                    $"was validated as {subject.Artifact}, which is not among the files. Package what was validated."
+                );
             if (subject.IsStandIn && subject.Artifact.EndsWith(".rknn", StringComparison.OrdinalIgnoreCase))
-                throw Refused($"file '{subject.Artifact}'", $"was made by the simulator backend and must not be named .rknn. Name it .sim.onnx.");
+                throw Refused(
+                    $"file '{subject.Artifact}'",
+                    $"was made by the simulator backend and must not be named .rknn. Name it .sim.onnx."
+                );
         }
-        foreach (var file in Files.Where(file => file.Role == PackageRole.Model && Reports.All(report => report.Subject.Artifact != file.Name)))
+        foreach (
+            var file in Files.Where(file => file.Role == PackageRole.Model && Reports.All(report => report.Subject.Artifact != file.Name))
+        )
             throw Refused($"file '{file.Name}'", "is a model without a validation report. Validate it first.");
     }
 
-    internal PackageManifest Manifest(IReadOnlyList<PackageFile> files) => new()
-    {
-        Name = Model.Name,
-        Version = Model.Version,
-        Task = ModelTask.Named(Model.Task),
-        Licence = Model.Licence,
-        Answer = Answer,
-        Origin = PackageManifest.OriginOf(Model.Source),
-        Simulated = files.Any(file => file.Simulated),
-        Files = files,
-        Variants = [.. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates) { Toolkit = report.Toolkit })],
-        Routings = Routings,
-        Omitted = Omitted,
-        Inputs = Sorted(Inputs),
-        Settings = (JsonObject)Settings.DeepClone(),
-        Tools = Sorted(Tools),
-    };
+    internal PackageManifest Manifest(IReadOnlyList<PackageFile> files) =>
+        new()
+        {
+            Name = Model.Name,
+            Version = Model.Version,
+            Task = ModelTask.Named(Model.Task),
+            Licence = Model.Licence,
+            Answer = Answer,
+            Origin = PackageManifest.OriginOf(Model.Source),
+            Simulated = files.Any(file => file.Simulated),
+            Files = files,
+            Variants =
+            [
+                .. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates)
+                {
+                    Toolkit = report.Toolkit,
+                }),
+            ],
+            Routings = Routings,
+            Omitted = Omitted,
+            Inputs = Sorted(Inputs),
+            Settings = (JsonObject)Settings.DeepClone(),
+            Tools = Sorted(Tools),
+        };
 
-    private static SortedDictionary<string, string> Sorted(IReadOnlyDictionary<string, string> map) => new(map.ToDictionary(), StringComparer.Ordinal);
+    private static SortedDictionary<string, string> Sorted(IReadOnlyDictionary<string, string> map) =>
+        new(map.ToDictionary(), StringComparer.Ordinal);
 
     private static PipelineException Refused(string what, string why) => new($"package: {what} {why}");
 }

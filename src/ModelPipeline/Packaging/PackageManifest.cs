@@ -16,7 +16,8 @@ public sealed record PackageVariant(
     ValidationSubject Subject,
     IReadOnlyDictionary<string, double> Reference,
     IReadOnlyDictionary<string, double> Figures,
-    IReadOnlyList<GateOutcome> Gates)
+    IReadOnlyList<GateOutcome> Gates
+)
 {
     /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -28,29 +29,38 @@ public sealed record PackageManifest : ArtifactManifest
 {
     [JsonPropertyOrder(3)]
     public required ModelTask Task { get; init; }
+
     [JsonPropertyOrder(3)]
     public string? Licence { get; init; }
+
     /// <summary>Which output is read, and how: for whoever runs the files.</summary>
     [JsonPropertyOrder(3)]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public Answer? Answer { get; init; }
+
     /// <summary>Where the fp32 model came from, without local paths.</summary>
     [JsonPropertyOrder(3)]
     public required string Origin { get; init; }
+
     /// <summary>At least one file stands in for an .rknn file.</summary>
     [JsonPropertyOrder(3)]
     public required bool Simulated { get; init; }
+
     [JsonPropertyOrder(5)]
     public required IReadOnlyList<PackageVariant> Variants { get; init; }
+
     /// <summary>Which of a variant's files takes which lengths, one a variant.</summary>
     [JsonPropertyOrder(5)]
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
+
     /// <summary>sha256 by logical name, sorted.</summary>
     [JsonPropertyOrder(7)]
     public required IReadOnlyDictionary<string, string> Inputs { get; init; }
+
     /// <summary>As resolved from models.yaml.</summary>
     [JsonPropertyOrder(7)]
     public required JsonObject Settings { get; init; }
+
     /// <summary>Versions of the tools that made the files, sorted by tool.</summary>
     [JsonPropertyOrder(7)]
     public required IReadOnlyDictionary<string, string> Tools { get; init; }
@@ -62,11 +72,12 @@ public sealed record PackageManifest : ArtifactManifest
     public static string FolderName(string model, string version) => $"{model}-{version}";
 
     /// <summary>Origin of a model for readers elsewhere: a local file is known by its name alone.</summary>
-    public static string OriginOf(SourceSpec source) => source switch
-    {
-        { HuggingFace: { } hub } => $"Hugging Face {hub.Repo}, {hub.File} at {hub.Revision}",
-        // Credentials and signatures of a link are no origin.
-        { Url: { } url } => url.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped),
-        _ => Path.GetFileName(source.File) ?? "unknown",
-    };
+    public static string OriginOf(SourceSpec source) =>
+        source switch
+        {
+            { HuggingFace: { } hub } => $"Hugging Face {hub.Repo}, {hub.File} at {hub.Revision}",
+            // Credentials and signatures of a link are no origin.
+            { Url: { } url } => url.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped),
+            _ => Path.GetFileName(source.File) ?? "unknown",
+        };
 }

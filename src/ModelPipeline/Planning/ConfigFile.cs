@@ -32,7 +32,12 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
 
     private static ConfigFile Read(JsonElement root, string path)
     {
-        var encoder = new EncoderShape(Size("num_hidden_layers", "n_layers"), Size("hidden_size", "dim"), Size("num_attention_heads", "n_heads"), Size("intermediate_size", "hidden_dim"))
+        var encoder = new EncoderShape(
+            Size("num_hidden_layers", "n_layers"),
+            Size("hidden_size", "dim"),
+            Size("num_attention_heads", "n_heads"),
+            Size("intermediate_size", "hidden_dim")
+        )
         {
             Vocabulary = Size("vocab_size"),
             Positions = Optional("max_position_embeddings") ?? 0,
@@ -42,17 +47,21 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
         var type = Text("model_type");
         return new(type.Length > 0 ? type : "?", encoder, RisksOf(type, root, encoder));
 
-        int Size(params string[] names) => names.Select(Optional).FirstOrDefault(size => size is not null)
+        int Size(params string[] names) =>
+            names.Select(Optional).FirstOrDefault(size => size is not null)
             ?? throw Wrong(path, $"'{string.Join("' or '", names)}' is missing: a whole number above 0");
 
         int? Optional(string name)
         {
             if (!root.TryGetProperty(name, out var value))
                 return null;
-            return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var size) && size is > 0 and <= Largest ? size : throw Wrong(path, $"'{name}' is no whole number from 1 to {Largest}");
+            return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var size) && size is > 0 and <= Largest
+                ? size
+                : throw Wrong(path, $"'{name}' is no whole number from 1 to {Largest}");
         }
 
-        string Text(string name) => root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
+        string Text(string name) =>
+            root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
     }
 
     private static IReadOnlyList<string> RisksOf(string type, JsonElement root, EncoderShape encoder)
@@ -63,15 +72,23 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
         if (type is "bert" or "roberta" or "xlm-roberta" or "electra" or "camembert" && Has("ForSequenceClassification"))
             risks.Add("The Tanh before the classifier flattens large values: in int8 keep the head in fp16 ('fp16: [head]').");
         if (type is "roberta" or "xlm-roberta" or "camembert" or "mpnet")
-            risks.Add("Positions are computed from the ids by CumSum, which the toolkit leaves to the CPU: they must be constants in the graph; two of the position table's rows are taken.");
+            risks.Add(
+                "Positions are computed from the ids by CumSum, which the toolkit leaves to the CPU: they must be constants in the graph; "
+                    + "two of the position table's rows are taken."
+            );
         if (type is "deberta" or "deberta-v2")
-            risks.Add("Relative positions are gathered within attention: large Slices run on the CPU at 512 tokens, and times are not covered by the estimate.");
+            risks.Add(
+                "Relative positions are gathered within attention: large Slices run on the CPU at 512 tokens, and times are not covered "
+                    + "by the estimate."
+            );
         if (type is "nomic_bert" or "modernbert" or "gte" or "new")
             risks.Add("Rotary positions and gated FFNs are not counted: the estimate is too low.");
         if (type == "albert")
             risks.Add("Layers share their weights, which the file has once for each: the estimate's megabytes are too low.");
         if (encoder.Vocabulary > short.MaxValue)
-            risks.Add($"Ids go up to {encoder.Vocabulary - 1}: a runtime's wrapper that casts them to int16 loses those above {short.MaxValue}.");
+            risks.Add(
+                $"Ids go up to {encoder.Vocabulary - 1}: a runtime's wrapper that casts them to int16 loses those above {short.MaxValue}."
+            );
         if (Has("\"torch_dtype\": \"float16\"") || Has("\"torch_dtype\": \"bfloat16\""))
             risks.Add("Weights are not fp32: export to fp32 before quantizing.");
         risks.Add("Export with opset 19 or lower (sdpa needs 14 or more): the toolkit refuses opset 20.");
@@ -79,5 +96,9 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
     }
 
     private static PipelineException Wrong(string path, string what) =>
-        new($"{path}: not the config.json of an encoder: {what}. It needs num_hidden_layers, hidden_size, num_attention_heads, intermediate_size and vocab_size.", PipelineException.ConfigurationError);
+        new(
+            $"{path}: not the config.json of an encoder: {what}. It needs num_hidden_layers, hidden_size, num_attention_heads, "
+                + $"intermediate_size and vocab_size.",
+            PipelineException.ConfigurationError
+        );
 }

@@ -26,11 +26,10 @@ public sealed record EncoderShape(int Layers, int Hidden, int Heads, int Interme
     public IReadOnlyList<OperatorWork> At(InputShape shape)
     {
         var rows = (long)shape.Batch * shape.Sequence;
-        IEnumerable<OperatorWork> embeddings = Vocabulary == 0 ? [] :
-        [
-            new(OperatorClass.Gather, rows, 1, Hidden),
-            new(OperatorClass.Elementwise, rows, 1, Hidden) { Count = 2 },
-        ];
+        IEnumerable<OperatorWork> embeddings =
+            Vocabulary == 0
+                ? []
+                : [new(OperatorClass.Gather, rows, 1, Hidden), new(OperatorClass.Elementwise, rows, 1, Hidden) { Count = 2 }];
         return
         [
             .. embeddings,

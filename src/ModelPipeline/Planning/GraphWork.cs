@@ -15,18 +15,28 @@ internal static class GraphWork
     {
         var (narrow, wide) = (At(model, ModelWork.NarrowTokens), At(model, ModelWork.WideTokens));
         if (narrow.Count != wide.Count || !narrow.Any(work => work.Class == OperatorClass.Linear))
-            throw new PipelineException("The graph's operators cannot be counted: shapes of its matrix products do not follow from the input's. Run Prepare with 'fold-shapes'.");
+            throw new PipelineException(
+                "The graph's operators cannot be counted: shapes of its matrix products do not follow from the input's. Run Prepare with "
+                    + "'fold-shapes'."
+            );
         return new(Sizes(model.Graph, narrow), narrow, wide);
     }
 
     private static ModelSizes Sizes(Graph graph, IReadOnlyList<OperatorWork> operators)
     {
-        var tables = graph.Nodes.Where(node => node.OpType == "Gather").Select(node => node.Inputs[0]).Distinct()
+        var tables = graph
+            .Nodes.Where(node => node.OpType == "Gather")
+            .Select(node => node.Inputs[0])
+            .Distinct()
             .Sum(name => graph.Initializers.TryGetValue(name, out var table) ? table.Count : 0);
         var products = operators.Where(work => work.Class == OperatorClass.Linear).ToArray();
         return new(
-            tables, products.Sum(work => work.Weights), products.Where(work => work.Inner > ModelSizes.CutLength).Sum(work => work.Weights),
-            (int)operators.Where(work => work.Class == OperatorClass.Attention).Sum(work => work.Count * work.Rows), products.Max(work => Math.Max(work.Inner, work.Columns)));
+            tables,
+            products.Sum(work => work.Weights),
+            products.Where(work => work.Inner > ModelSizes.CutLength).Sum(work => work.Weights),
+            (int)operators.Where(work => work.Class == OperatorClass.Attention).Sum(work => work.Count * work.Rows),
+            products.Max(work => Math.Max(work.Inner, work.Columns))
+        );
     }
 
     private static IReadOnlyList<OperatorWork> At(OnnxModel model, int tokens)
@@ -36,13 +46,19 @@ internal static class GraphWork
         var shapes = OnnxChecker.Check(folded).Values;
         var uses = new UseDef(graph);
         var fused = FusedOperators.Of(graph);
-        Attention[] attentions = [.. PatternMatches.Of(graph).Attentions.Where(attention => attention.Probabilities.All(node => node.OpType != "Mul"))];
+        Attention[] attentions =
+        [
+            .. PatternMatches.Of(graph).Attentions.Where(attention => attention.Probabilities.All(node => node.OpType != "Mul")),
+        ];
         var inside = Inside(attentions);
         var work = new List<OperatorWork>();
         var owners = graph.Nodes.Where(node => fused.OwnerOf(node) is not null).ToLookup(node => fused.OwnerOf(node)!);
         foreach (var attention in attentions)
         {
-            if (Shape(attention.Softmax.Output) is [.., var heads, _, var keys] scores && Shape(attention.Context.Output) is [.., var width])
+            if (
+                Shape(attention.Softmax.Output) is [.., var heads, _, var keys] scores
+                && Shape(attention.Context.Output) is [.., var width]
+            )
                 work.Add(new(OperatorClass.Attention, heads * Product(scores[..^3]), keys, width));
         }
         foreach (var point in fused.Points.Where(point => !inside.Contains(point)))
@@ -62,8 +78,15 @@ internal static class GraphWork
                 var constant = uses.Constant(product.Inputs[1]);
                 var inner = Shape(product.Inputs[0]) is [.., var length] ? length : 0;
                 var outputs = constant?.Count is { } count && inner > 0 ? count / inner : columns;
-                var gelu = group.Any(node => node.OpType is "Erf" or "Gelu") || uses.Consumers(point).Any(node => node.OpType is "Erf" or "Gelu");
-                return inner == 0 ? null : new(OperatorClass.Linear, Math.Max(1, rows * columns / outputs), inner, outputs) { Gelu = gelu, Dynamic = constant is null };
+                var gelu =
+                    group.Any(node => node.OpType is "Erf" or "Gelu") || uses.Consumers(point).Any(node => node.OpType is "Erf" or "Gelu");
+                return inner == 0
+                    ? null
+                    : new(OperatorClass.Linear, Math.Max(1, rows * columns / outputs), inner, outputs)
+                    {
+                        Gelu = gelu,
+                        Dynamic = constant is null,
+                    };
             }
             if (group.Any(node => node.OpType is "Sqrt" or "LayerNormalization"))
                 return new(OperatorClass.Norm, rows, 1, columns);
@@ -73,7 +96,9 @@ internal static class GraphWork
         }
 
         long[]? Shape(string value) =>
-            shapes.TryGetValue(value, out var inferred) && inferred.Shape is { } known && known.All(dimension => dimension.Value is > 0) ? [.. known.Select(dimension => dimension.Value!.Value)] : null;
+            shapes.TryGetValue(value, out var inferred) && inferred.Shape is { } known && known.All(dimension => dimension.Value is > 0)
+                ? [.. known.Select(dimension => dimension.Value!.Value)]
+                : null;
 
         static long Product(ReadOnlySpan<long> sizes)
         {
@@ -86,8 +111,15 @@ internal static class GraphWork
 
     /// <summary>Tensors within fused attention: from the product of queries and keys to that of probabilities and values.</summary>
     private static HashSet<string> Inside(IEnumerable<Attention> attentions) =>
-    [
-        .. attentions.SelectMany(attention => attention.Scores.Concat(attention.Probabilities).Append(attention.Product).Append(attention.Softmax).Append(attention.Context))
-            .Select(node => node.Output),
-    ];
+        [
+            .. attentions
+                .SelectMany(attention =>
+                    attention
+                        .Scores.Concat(attention.Probabilities)
+                        .Append(attention.Product)
+                        .Append(attention.Softmax)
+                        .Append(attention.Context)
+                )
+                .Select(node => node.Output),
+        ];
 }

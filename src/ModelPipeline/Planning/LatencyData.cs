@@ -4,7 +4,8 @@ using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Planning;
 
-/// <summary>The measurements that estimates rest on: those of others, which come with the program, and own ones beside models.yaml.</summary>
+/// <summary>The measurements that estimates rest on: those of others, which come with the program, and own ones beside
+/// models.yaml.</summary>
 internal static class LatencyData
 {
     /// <summary>Relative to the folder of models.yaml.</summary>
@@ -45,22 +46,32 @@ internal static class LatencyData
     {
         if (rows.Count == 0)
             return;
-        LatencyRow[] all = [.. Own(path).Where(old => !rows.Any(row => (row.Session, row.Name) == (old.Session, old.Name))), .. rows.Select(row => row with { Own = true })];
+        LatencyRow[] all =
+        [
+            .. Own(path).Where(old => !rows.Any(row => (row.Session, row.Name) == (old.Session, old.Name))),
+            .. rows.Select(row => row with { Own = true }),
+        ];
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         AtomicFile.WriteText(path, string.Concat(all.TakeLast(MostRows).Select(row => ReportJson.Node(row).ToJsonString() + "\n")));
     }
 
-    private static LatencyRow[] Parse(string text, string name) => [.. text.Split('\n').Index().Where(line => line.Item.Length > 0).Select(line =>
-    {
-        try
-        {
-            return Checked(ReportJson.Parse<LatencyRow>(line.Item), name, line.Index + 1);
-        }
-        catch (JsonException failure)
-        {
-            throw Wrong(name, line.Index + 1, failure.Message);
-        }
-    })];
+    private static LatencyRow[] Parse(string text, string name) =>
+        [
+            .. text.Split('\n')
+                .Index()
+                .Where(line => line.Item.Length > 0)
+                .Select(line =>
+                {
+                    try
+                    {
+                        return Checked(ReportJson.Parse<LatencyRow>(line.Item), name, line.Index + 1);
+                    }
+                    catch (JsonException failure)
+                    {
+                        throw Wrong(name, line.Index + 1, failure.Message);
+                    }
+                }),
+        ];
 
     private static LatencyRow Checked(LatencyRow row, string name, int line)
     {
@@ -68,9 +79,17 @@ internal static class LatencyData
             throw Wrong(name, line, "'ms' less 'host_ms' must be above 0");
         if ((row.Encoder is null) == (row.Operators is null))
             throw Wrong(name, line, "a row has either 'encoder' and 'tokens', or 'operators'");
-        if (row.Encoder is { } encoder && (row.Tokens < 1 || row.Batch < 1 || encoder.Layers < 1 || encoder.Hidden < 1 || encoder.Heads < 1 || encoder.Intermediate < 1))
+        if (
+            row.Encoder is { } encoder
+            && (
+                row.Tokens < 1 || row.Batch < 1 || encoder.Layers < 1 || encoder.Hidden < 1 || encoder.Heads < 1 || encoder.Intermediate < 1
+            )
+        )
             throw Wrong(name, line, "'tokens', 'batch' and the encoder's sizes must be above 0");
-        if (row.Operators is { } operators && (operators.Count == 0 || operators.Any(work => work.Rows < 1 || work.Inner < 1 || work.Columns < 1 || work.Count < 1)))
+        if (
+            row.Operators is { } operators
+            && (operators.Count == 0 || operators.Any(work => work.Rows < 1 || work.Inner < 1 || work.Columns < 1 || work.Count < 1))
+        )
             throw Wrong(name, line, "'operators' must be some, and their sizes above 0");
         if (row.Cores < 1 || row.Mhz <= 0)
             throw Wrong(name, line, "'cores' and 'mhz' must be above 0");

@@ -13,14 +13,19 @@ internal sealed record FittedRow(LatencyRow Row, double Fitted, double LeftOut)
 }
 
 /// <summary>
-/// Rates that fit measurements, and estimates by them. A row's logarithm is taken for the estimate's plus an offset that its session has in common (another
-/// board, another governor) plus an error of its own, all normal; rates have wide priors (<see cref="RateTable"/>). Intervals are those of a new session,
+/// Rates that fit measurements, and estimates by them. A row's logarithm is taken for the estimate's plus an offset that its session has in
+/// common (another
+/// board, another governor) plus an error of its own, all normal; rates have wide priors (<see cref="RateTable"/>). Intervals are those of
+/// a new session,
 /// widened by how far left-out rows lie outside theirs.
 /// </summary>
 internal sealed class LatencyModel
 {
-    /// <summary>Standard deviations of logarithms. Under a profile each operator is a job of its own, so its time says less of a run's.</summary>
-    private const double SessionDeviation = 0.15, ModelDeviation = 0.05, OperatorDeviation = 0.1;
+    /// <summary>Standard deviations of logarithms. Under a profile each operator is a job of its own, so its time says less of a
+    /// run's.</summary>
+    private const double SessionDeviation = 0.15,
+        ModelDeviation = 0.05,
+        OperatorDeviation = 0.1;
 
     /// <summary>Where this pipeline measured a chip itself, others' rows of it count a hundredth.</summary>
     private const double OthersDoubt = 10;
@@ -44,15 +49,26 @@ internal sealed class LatencyModel
     public IReadOnlyList<double> Rates => [.. fit.Point.Take(RateTable.All.Count).Select(Math.Exp)];
 
     /// <summary>Standard deviation of each rate's logarithm after the fit: near the prior's, the measurements say nothing of it.</summary>
-    public IReadOnlyList<double> Spreads => [.. Enumerable.Range(0, RateTable.All.Count).Select(rate => Math.Sqrt(fit.Covariance[rate, rate]))];
+    public IReadOnlyList<double> Spreads =>
+        [.. Enumerable.Range(0, RateTable.All.Count).Select(rate => Math.Sqrt(fit.Covariance[rate, rate]))];
 
     /// <summary>Fits all rows, and once without each of them.</summary>
     public static (LatencyModel Model, IReadOnlyList<FittedRow> Check) Checked(IReadOnlyList<LatencyRow> rows)
     {
         var plain = Fitted(rows, 1);
-        FittedRow[] check = [.. rows.Index().Select(row => new FittedRow(
-            row.Item, plain.Milliseconds(row.Item), Fitted([.. rows.Where((_, index) => index != row.Index)], 1).Milliseconds(row.Item)))];
-        var scores = check.Where(row => row.Row.IsModel).Select(row => Math.Log(row.LeftOut / row.Row.Measured) / Math.Sqrt(plain.Variance(row.Row.Work, row.Row.Place, null))).ToArray();
+        FittedRow[] check =
+        [
+            .. rows.Index()
+                .Select(row => new FittedRow(
+                    row.Item,
+                    plain.Milliseconds(row.Item),
+                    Fitted([.. rows.Where((_, index) => index != row.Index)], 1).Milliseconds(row.Item)
+                )),
+        ];
+        var scores = check
+            .Where(row => row.Row.IsModel)
+            .Select(row => Math.Log(row.LeftOut / row.Row.Measured) / Math.Sqrt(plain.Variance(row.Row.Work, row.Row.Place, null)))
+            .ToArray();
         return (new(rows, plain.fit, Math.Max(1, Math.Sqrt(scores.Select(score => score * score).DefaultIfEmpty(1).Average()))), check);
     }
 
@@ -65,12 +81,20 @@ internal sealed class LatencyModel
     {
         if (!RateTable.TryFactor(place.Chip, out _))
             return null;
-        var log = Log(operators, place, fit.Point) + (session is not null && Array.IndexOf(sessions, session) is >= 0 and var index ? fit.Point[RateTable.All.Count + index] : 0);
+        var log =
+            Log(operators, place, fit.Point)
+            + (session is not null && Array.IndexOf(sessions, session) is >= 0 and var index ? fit.Point[RateTable.All.Count + index] : 0);
         var spread = Quantile * doubt * Math.Sqrt(Variance(operators, place, session));
         var own = Rows.Count(row => row.Own && row.Chip == place.Chip);
         return new(
-            Round(Math.Exp(log)), Round(Math.Exp(log - spread)), Round(Math.Exp(log + spread)),
-            string.Create(CultureInfo.InvariantCulture, $"by operator, {Rows.Count} measurements, {(own == 0 ? "none" : own)} of them our own on {place.Chip}"));
+            Round(Math.Exp(log)),
+            Round(Math.Exp(log - spread)),
+            Round(Math.Exp(log + spread)),
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"by operator, {Rows.Count} measurements, {(own == 0 ? "none" : own)} of them our own on {place.Chip}"
+            )
+        );
     }
 
     /// <summary>The estimate without its interval.</summary>
@@ -114,18 +138,29 @@ internal sealed class LatencyModel
         var sessions = Sessions(rows);
         double[] priors = RateTable.LogPriors;
         var own = rows.Where(row => row.Own).Select(row => row.Chip).ToHashSet();
-        var measured = rows.Select(row => (
-            row.Work, row.Place, Session: priors.Length + Array.IndexOf(sessions, row.Session), Log: Math.Log(row.Measured),
-            Deviation: (row.IsModel ? ModelDeviation : OperatorDeviation) * (Doubted(row) ? OthersDoubt : 1))).ToArray();
-        double[] deviations = [.. sessions.Select(session => SessionDeviation * (Doubted(rows.First(row => row.Session == session)) ? OthersDoubt : 1))];
+        var measured = rows.Select(row =>
+                (
+                    row.Work,
+                    row.Place,
+                    Session: priors.Length + Array.IndexOf(sessions, row.Session),
+                    Log: Math.Log(row.Measured),
+                    Deviation: (row.IsModel ? ModelDeviation : OperatorDeviation) * (Doubted(row) ? OthersDoubt : 1)
+                )
+            )
+            .ToArray();
+        double[] deviations =
+        [
+            .. sessions.Select(session => SessionDeviation * (Doubted(rows.First(row => row.Session == session)) ? OthersDoubt : 1)),
+        ];
         var fit = LeastSquares.Minimize(
             point =>
-            [
-                .. measured.Select(row => (Log(row.Work, row.Place, point) + point[row.Session] - row.Log) / row.Deviation),
-                .. RateTable.All.Select((entry, rate) => (point[rate] - priors[rate]) / entry.Spread),
-                .. deviations.Select((deviation, session) => point[priors.Length + session] / deviation),
-            ],
-            [.. priors, .. new double[sessions.Length]]);
+                [
+                    .. measured.Select(row => (Log(row.Work, row.Place, point) + point[row.Session] - row.Log) / row.Deviation),
+                    .. RateTable.All.Select((entry, rate) => (point[rate] - priors[rate]) / entry.Spread),
+                    .. deviations.Select((deviation, session) => point[priors.Length + session] / deviation),
+                ],
+            [.. priors, .. new double[sessions.Length]]
+        );
         return new(rows, fit, doubt);
 
         bool Doubted(LatencyRow row) => !row.Own && own.Contains(row.Chip);

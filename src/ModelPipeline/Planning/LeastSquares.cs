@@ -5,7 +5,8 @@ namespace ModelPipeline.Planning;
 /// <param name="Covariance">Inverse of JᵀJ: the parameters' covariance if residuals have variance 1.</param>
 internal sealed record LeastSquaresFit(double[] Point, double[,] Covariance);
 
-/// <summary>Levenberg's and Marquardt's method with forward differences (Nocedal and Wright, Numerical Optimization, 2nd ed., section 10.3), for a few dozen parameters.</summary>
+/// <summary>Levenberg's and Marquardt's method with forward differences (Nocedal and Wright, Numerical Optimization, 2nd ed., section
+/// 10.3), for a few dozen parameters.</summary>
 internal static class LeastSquares
 {
     private const double Step = 1e-6;

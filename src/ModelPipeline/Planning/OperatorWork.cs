@@ -5,7 +5,15 @@ using ModelPipeline.Manifest;
 namespace ModelPipeline.Planning;
 
 /// <summary>Kinds of operators that take their time in different ways. Host: what the CPU does for each run besides gathers.</summary>
-public enum OperatorClass { Attention, Linear, Norm, Elementwise, Gather, Host }
+public enum OperatorClass
+{
+    Attention,
+    Linear,
+    Norm,
+    Elementwise,
+    Gather,
+    Host,
+}
 
 /// <summary>Operators of one kind and size, and what one run of them has to do.</summary>
 /// <param name="Class">Says what the three sizes mean.</param>
@@ -28,36 +36,39 @@ public sealed record OperatorWork(OperatorClass Class, long Rows, long Inner, lo
 
     /// <summary>Elements written by one of them.</summary>
     [JsonIgnore]
-    public double Outputs => Class switch
-    {
-        OperatorClass.Attention => (double)Rows * Inner * Columns,
-        OperatorClass.Linear or OperatorClass.Norm or OperatorClass.Elementwise or OperatorClass.Gather => (double)Rows * Columns,
-        OperatorClass.Host => 0,
-        _ => throw new ArgumentOutOfRangeException(nameof(Class)),
-    };
+    public double Outputs =>
+        Class switch
+        {
+            OperatorClass.Attention => (double)Rows * Inner * Columns,
+            OperatorClass.Linear or OperatorClass.Norm or OperatorClass.Elementwise or OperatorClass.Gather => (double)Rows * Columns,
+            OperatorClass.Host => 0,
+            _ => throw new ArgumentOutOfRangeException(nameof(Class)),
+        };
 
     /// <summary>Multiplications of all of them, as a CPU counts them.</summary>
     [JsonIgnore]
-    public double Macs => Class switch
-    {
-        OperatorClass.Attention => 2.0 * Count * Rows * Inner * Inner * Columns,
-        OperatorClass.Linear => (double)Count * Rows * Inner * Columns,
-        OperatorClass.Norm or OperatorClass.Elementwise or OperatorClass.Gather or OperatorClass.Host => 0,
-        _ => throw new ArgumentOutOfRangeException(nameof(Class)),
-    };
+    public double Macs =>
+        Class switch
+        {
+            OperatorClass.Attention => 2.0 * Count * Rows * Inner * Inner * Columns,
+            OperatorClass.Linear => (double)Count * Rows * Inner * Columns,
+            OperatorClass.Norm or OperatorClass.Elementwise or OperatorClass.Gather or OperatorClass.Host => 0,
+            _ => throw new ArgumentOutOfRangeException(nameof(Class)),
+        };
 
     /// <summary>Elements of all their weights.</summary>
     [JsonIgnore]
     public double Weights => Class == OperatorClass.Linear && !Dynamic ? (double)Count * Inner * Columns : 0;
 
     /// <summary>Bytes of an element on the NPU.</summary>
-    public static int BytesOf(Precision precision) => precision switch
-    {
-        Precision.W8A8 => 1,
-        Precision.Fp16 => 2,
-        Precision.Fp32 => 4,
-        _ => throw new ArgumentOutOfRangeException(nameof(precision)),
-    };
+    public static int BytesOf(Precision precision) =>
+        precision switch
+        {
+            Precision.W8A8 => 1,
+            Precision.Fp16 => 2,
+            Precision.Fp32 => 4,
+            _ => throw new ArgumentOutOfRangeException(nameof(precision)),
+        };
 }
 
 /// <summary>Where and how operators run.</summary>

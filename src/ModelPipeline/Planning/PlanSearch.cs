@@ -2,10 +2,12 @@ using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Planning;
 
-/// <summary>Finds the shapes that serve a corpus in the least time, and what more shapes, fewer megabytes or cut passages would give.</summary>
+/// <summary>Finds the shapes that serve a corpus in the least time, and what more shapes, fewer megabytes or cut passages would
+/// give.</summary>
 internal static class PlanSearch
 {
-    /// <summary>A plan with the more exact precision wins if it takes no more than this over the best: estimates tell no smaller difference apart, and int8 costs accuracy.</summary>
+    /// <summary>A plan with the more exact precision wins if it takes no more than this over the best: estimates tell no smaller difference
+    /// apart, and int8 costs accuracy.</summary>
     private const double PrecisionIsWorth = 1.5;
 
     /// <summary>Fewer megabytes win if the plan takes no more than this over the best.</summary>
@@ -14,7 +16,8 @@ internal static class PlanSearch
     /// <summary>Plans that cut passages are looked at up to these shares.</summary>
     private static readonly double[] CutShares = [0, 0.01, 0.05, 0.1];
 
-    /// <summary>Expected plans, the best of each precision, core plan, number of shapes and largest shape that keeps to the limits.</summary>
+    /// <summary>Expected plans, the best of each precision, core plan, number of shapes and largest shape that keeps to the
+    /// limits.</summary>
     /// <param name="question">What for.</param>
     /// <param name="work">Of the model.</param>
     /// <param name="milliseconds">Of one run: shape's tokens, precision, cores that share it.</param>
@@ -27,17 +30,22 @@ internal static class PlanSearch
         return
         [
             .. from precision in question.Precisions
-               from cores in question.CorePlans
-               let times = candidates.Select(tokens => milliseconds(tokens, precision, cores.Cores)).ToArray()
-               from shapes in ShapeSets(counts, times, question.MostShapes)
-               select Expected(question, work, new Choice(precision, cores, [.. shapes.Select(index => candidates[index])], [.. shapes.Select(index => times[index])])) into plan
-               where plan.DiskMb <= (question.MostDiskMb ?? double.MaxValue) && plan.MemoryMb <= (question.MostMemoryMb ?? double.MaxValue)
-               select plan,
+            from cores in question.CorePlans
+            let times = candidates.Select(tokens => milliseconds(tokens, precision, cores.Cores)).ToArray()
+            from shapes in ShapeSets(counts, times, question.MostShapes)
+            select Expected(
+                question,
+                work,
+                new Choice(precision, cores, [.. shapes.Select(index => candidates[index])], [.. shapes.Select(index => times[index])])
+            ) into plan
+            where plan.DiskMb <= (question.MostDiskMb ?? double.MaxValue) && plan.MemoryMb <= (question.MostMemoryMb ?? double.MaxValue)
+            select plan,
         ];
     }
 
     /// <summary>
-    /// The plan to take: of those that cut least, the fastest request; one that is as exact or as small for next to nothing is taken instead.
+    /// The plan to take: of those that cut least, the fastest request; one that is as exact or as small for next to nothing is taken
+    /// instead.
     /// </summary>
     /// <returns>Null if there is no plan.</returns>
     public static ServingPlan? Best(IReadOnlyList<ServingPlan> plans, IReadOnlyList<Precision> precisions)
@@ -47,7 +55,9 @@ internal static class PlanSearch
         var least = plans.Min(plan => plan.CutShare);
         var whole = plans.Where(plan => plan.CutShare <= least).ToArray();
         var fastest = whole.Min(plan => plan.RequestMs);
-        var exact = precisions.First(precision => whole.Any(plan => plan.Precision == precision && plan.RequestMs <= fastest * PrecisionIsWorth));
+        var exact = precisions.First(precision =>
+            whole.Any(plan => plan.Precision == precision && plan.RequestMs <= fastest * PrecisionIsWorth)
+        );
         var own = whole.Where(plan => plan.Precision == exact).ToArray();
         var limit = own.Min(plan => plan.RequestMs) * Alike;
         return own.Where(plan => plan.RequestMs <= limit).MinBy(plan => (plan.DiskMb, plan.RequestMs));
@@ -55,14 +65,16 @@ internal static class PlanSearch
 
     /// <summary>Plans that no other beats in time, memory and cut passages at once, fastest first.</summary>
     public static IReadOnlyList<ServingPlan> Front(IReadOnlyList<ServingPlan> plans) =>
-    [
-        .. plans.Where(plan => !plans.Any(other => Beats(other, plan))).OrderBy(plan => plan.RequestMs).ThenBy(plan => plan.MemoryMb),
-    ];
+        [.. plans.Where(plan => !plans.Any(other => Beats(other, plan))).OrderBy(plan => plan.RequestMs).ThenBy(plan => plan.MemoryMb)];
 
     private static bool Beats(ServingPlan a, ServingPlan b) =>
-        a.RequestMs <= b.RequestMs && a.MemoryMb <= b.MemoryMb && a.CutShare <= b.CutShare && (a.RequestMs < b.RequestMs || a.MemoryMb < b.MemoryMb || a.CutShare < b.CutShare);
+        a.RequestMs <= b.RequestMs
+        && a.MemoryMb <= b.MemoryMb
+        && a.CutShare <= b.CutShare
+        && (a.RequestMs < b.RequestMs || a.MemoryMb < b.MemoryMb || a.CutShare < b.CutShare);
 
-    /// <summary>For each largest shape worth it and each number of shapes, those that give the least mean time of a passage, by dynamic programming.</summary>
+    /// <summary>For each largest shape worth it and each number of shapes, those that give the least mean time of a passage, by dynamic
+    /// programming.</summary>
     private static IEnumerable<IReadOnlyList<int>> ShapeSets(int[] counts, double[] times, int most)
     {
         var total = (double)counts.Sum();
@@ -109,8 +121,13 @@ internal static class PlanSearch
     {
         double[] passages = [.. question.Tokens.Select(length => choice.Times[Router.BucketOf(choice.Shapes, length)])];
         // A last request of fewer passages would make requests look faster than they are.
-        double[] requests = [.. passages.Chunk(question.Passages).Where((request, index) => index == 0 || request.Length == question.Passages)
-            .Select(request => Router.Makespan(request, choice.Cores.Contexts))];
+        double[] requests =
+        [
+            .. passages
+                .Chunk(question.Passages)
+                .Where((request, index) => index == 0 || request.Length == question.Passages)
+                .Select(request => Router.Makespan(request, choice.Cores.Contexts)),
+        ];
         Array.Sort(passages);
         var mean = requests.Average();
         Array.Sort(requests);

@@ -3,8 +3,24 @@ namespace ModelPipeline.Planning;
 /// <summary>What the time of an operator is computed from. The order is that of <see cref="RateTable.All"/>.</summary>
 internal enum Rate
 {
-    Attention, Linear, Gelu, Norm, Elementwise, Bandwidth, Buffer, LinearExcess, AttentionExcess, Int8, ClockBound, JointShare, HostBandwidth, Run,
-    Rk3576, Rk356x, CpuFp32, CpuInt8,
+    Attention,
+    Linear,
+    Gelu,
+    Norm,
+    Elementwise,
+    Bandwidth,
+    Buffer,
+    LinearExcess,
+    AttentionExcess,
+    Int8,
+    ClockBound,
+    JointShare,
+    HostBandwidth,
+    Run,
+    Rk3576,
+    Rk356x,
+    CpuFp32,
+    CpuInt8,
 }
 
 /// <summary>One rate before any measurement.</summary>
@@ -21,15 +37,39 @@ internal static class RateTable
     public static IReadOnlyList<RateEntry> All { get; } =
     [
         new(Rate.Attention, "fused attention, ns a head and tokens²", 4, 1, "order of magnitude; the ViT's and whisper's profiles"),
-        new(Rate.Linear, "matrix product, ps a multiplication", 2, 1, "0.5 T fp16 multiplications a second by the data sheet; the ViT's profile"),
+        new(
+            Rate.Linear,
+            "matrix product, ps a multiplication",
+            2,
+            1,
+            "0.5 T fp16 multiplications a second by the data sheet; the ViT's profile"
+        ),
         new(Rate.Gelu, "GELU behind a product, ns an element", 0.3, 1, "order of magnitude; the ViT's ConvExGelu"),
         new(Rate.Norm, "LayerNorm, ns an element", 1.5, 1, "order of magnitude; the profiles' exNorm"),
         new(Rate.Elementwise, "addition, ns an element", 0.7, 0.5, "order of magnitude; the ViT's Add"),
-        new(Rate.Bandwidth, "memory traffic of a core, GB/s", 8, 0.5, "a part of 34 GB/s by the data sheet; clip's text encoder, which is little but weights"),
+        new(
+            Rate.Bandwidth,
+            "memory traffic of a core, GB/s",
+            8,
+            0.5,
+            "a part of 34 GB/s by the data sheet; clip's text encoder, which is little but weights"
+        ),
         new(Rate.Buffer, "on-chip buffer, MB", 1, 0.3, "three banks of 384 KB by the data sheet"),
         new(Rate.LinearExcess, "slower by so much for each buffer that a product's input exceeds it", 0.7, 0.7, "guess; whisper's ConvAdd"),
-        new(Rate.AttentionExcess, "slower by so much for each buffer that a head's scores exceed it", 0.3, 0.7, "guess; whisper's attention"),
-        new(Rate.Int8, "int8 products over fp16's", 0.7, 0.3, "half by the data sheet; the original project's boards saw next to nothing of it"),
+        new(
+            Rate.AttentionExcess,
+            "slower by so much for each buffer that a head's scores exceed it",
+            0.3,
+            0.7,
+            "guess; whisper's attention"
+        ),
+        new(
+            Rate.Int8,
+            "int8 products over fp16's",
+            0.7,
+            0.3,
+            "half by the data sheet; the original project's boards saw next to nothing of it"
+        ),
         new(Rate.ClockBound, "share of the time that follows the clock", 0.3, 0.7, "whisper at 300 and 600 MHz"),
         new(Rate.JointShare, "share of all but attention that joint cores split", 0.5, 0.5, "whisper and SigLIP on the three-core mask"),
         new(Rate.HostBandwidth, "gathers and casts on the CPU, GB/s", 2, 0.5, "order of magnitude; nothing public"),

@@ -6,8 +6,10 @@ namespace ModelPipeline.Planning;
 internal sealed record Routing(IReadOnlyList<IReadOnlyList<int>> Contexts, double Makespan);
 
 /// <summary>
-/// The one rule by which passages are served: each goes to the smallest bucket that it fits, or cut to the largest; of a request the longest go first,
-/// those alike in their order, each to the context that is free first. No schedule of a request is shorter than 3/4 of this one (Graham, Bounds on
+/// The one rule by which passages are served: each goes to the smallest bucket that it fits, or cut to the largest; of a request the
+/// longest go first,
+/// those alike in their order, each to the context that is free first. No schedule of a request is shorter than 3/4 of this one (Graham,
+/// Bounds on
 /// multiprocessing timing anomalies, 1969: longest processing time first stays within 4/3 - 1/(3 m) of the best).
 /// </summary>
 internal static class Router

@@ -10,21 +10,27 @@ namespace ModelPipeline.Planning;
 public sealed record ServingPlan
 {
     public required Precision Precision { get; init; }
+
     /// <summary>Name of the core plan.</summary>
     public required string CorePlan { get; init; }
+
     /// <summary>Tokens of the shapes, ascending; their batch is 1.</summary>
     public required IReadOnlyList<int> Shapes { get; init; }
     public required double PassageP50Ms { get; init; }
     public required double PassageP95Ms { get; init; }
+
     /// <summary>Mean over the corpus' requests of the time until the last context is done.</summary>
     public required double RequestMs { get; init; }
     public required double RequestP50Ms { get; init; }
     public required double RequestP95Ms { get; init; }
     public required double DiskMb { get; init; }
+
     /// <summary>With all contexts of the core plan.</summary>
     public required double MemoryMb { get; init; }
+
     /// <summary>Of the passages, 0 to 1: longer than the largest shape.</summary>
     public required double CutShare { get; init; }
+
     /// <summary>What that does to fp32's ranking; null if nothing is cut or it was not scored.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public CutCost? Cost { get; init; }
@@ -33,7 +39,8 @@ public sealed record ServingPlan
     [JsonIgnore]
     public string ShapesText => string.Join('/', Shapes);
 
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Precision.ToString().ToLowerInvariant()} at {ShapesText}, {CorePlan}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"{Precision.ToString().ToLowerInvariant()} at {ShapesText}, {CorePlan}");
 }
 
 /// <summary>fp32's ranking with passages cut to a length, against its ranking of whole ones.</summary>
@@ -49,7 +56,12 @@ public sealed record CutCost(double Ndcg, double KendallTau);
 /// <param name="Precisions">That may be built, the most exact first.</param>
 /// <param name="CorePlans">That the chip has.</param>
 internal sealed record PlanQuestion(
-    IReadOnlyList<int> Tokens, int Passages, IReadOnlyList<int> Candidates, IReadOnlyList<Precision> Precisions, IReadOnlyList<PlannedCores> CorePlans)
+    IReadOnlyList<int> Tokens,
+    int Passages,
+    IReadOnlyList<int> Candidates,
+    IReadOnlyList<Precision> Precisions,
+    IReadOnlyList<PlannedCores> CorePlans
+)
 {
     /// <summary>All shapes in one file, which shares its weights; else a file a shape.</summary>
     public bool OneFile { get; init; }

@@ -5,43 +5,67 @@ using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
 
-/// <summary>What a release is made of, as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json): its files, the model and texts they were built from, the tools that built them.</summary>
+/// <summary>What a release is made of, as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json): its files, the model and texts they
+/// were built from, the tools that built them.</summary>
 internal static class BillOfMaterials
 {
-    /// <summary>Of a manifest that names the released files but not the bill itself. Without times and serial number: the same build gives the same bytes.</summary>
+    /// <summary>Of a manifest that names the released files but not the bill itself. Without times and serial number: the same build gives
+    /// the same bytes.</summary>
     public static string Text(PackageManifest manifest)
     {
         var release = $"pkg:generic/{Uri.EscapeDataString(manifest.Name)}@{Uri.EscapeDataString(manifest.Version)}";
-        var files = manifest.Files.Select(file => Component(
-            file.Role == PackageRole.Model ? "machine-learning-model" : "file", $"file:{file.Name}", file.Name, manifest.Version, file.Digest.Sha256));
-        var inputs = manifest.Inputs.Select(input => input.Key == "model"
-            ? WithLicence(Component("machine-learning-model", "input:model", manifest.Origin, null, input.Value), manifest.Licence)
-            : Component("data", $"input:{input.Key}", input.Key, null, input.Value));
-        return ReportJson.Text(new JsonObject
-        {
-            ["bomFormat"] = "CycloneDX",
-            ["specVersion"] = "1.6",
-            ["version"] = 1,
-            ["metadata"] = new JsonObject
+        var files = manifest.Files.Select(file =>
+            Component(
+                file.Role == PackageRole.Model ? "machine-learning-model" : "file",
+                $"file:{file.Name}",
+                file.Name,
+                manifest.Version,
+                file.Digest.Sha256
+            )
+        );
+        var inputs = manifest.Inputs.Select(input =>
+            input.Key == "model"
+                ? WithLicence(Component("machine-learning-model", "input:model", manifest.Origin, null, input.Value), manifest.Licence)
+                : Component("data", $"input:{input.Key}", input.Key, null, input.Value)
+        );
+        return ReportJson.Text(
+            new JsonObject
             {
-                ["tools"] = new JsonObject
+                ["bomFormat"] = "CycloneDX",
+                ["specVersion"] = "1.6",
+                ["version"] = 1,
+                ["metadata"] = new JsonObject
                 {
-                    ["components"] = new JsonArray([.. manifest.Tools.Select(tool => Component("application", $"tool:{tool.Key}", tool.Key, tool.Value, null))]),
+                    ["tools"] = new JsonObject
+                    {
+                        ["components"] = new JsonArray([
+                            .. manifest.Tools.Select(tool => Component("application", $"tool:{tool.Key}", tool.Key, tool.Value, null)),
+                        ]),
+                    },
+                    ["component"] = WithLicence(
+                        Component("machine-learning-model", release, manifest.Name, manifest.Version, null),
+                        manifest.Licence
+                    ),
                 },
-                ["component"] = WithLicence(Component("machine-learning-model", release, manifest.Name, manifest.Version, null), manifest.Licence),
-            },
-            ["components"] = new JsonArray([.. files, .. inputs]),
-            ["dependencies"] = new JsonArray(
-            [
-                DependsOn(release, manifest.Files.Select(file => $"file:{file.Name}")),
-                .. manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => DependsOn($"file:{file.Name}", manifest.Inputs.Keys.Select(input => $"input:{input}"))),
-            ]),
-        });
+                ["components"] = new JsonArray([.. files, .. inputs]),
+                ["dependencies"] = new JsonArray([
+                    DependsOn(release, manifest.Files.Select(file => $"file:{file.Name}")),
+                    .. manifest
+                        .Files.Where(file => file.Role == PackageRole.Model)
+                        .Select(file => DependsOn($"file:{file.Name}", manifest.Inputs.Keys.Select(input => $"input:{input}"))),
+                ]),
+            }
+        );
     }
 
     private static JsonObject Component(string type, string reference, string name, string? version, string? sha256)
     {
-        var component = new JsonObject { ["type"] = type, ["bom-ref"] = reference, ["name"] = name };
+        var component = new JsonObject
+        {
+            ["type"] = type,
+            ["bom-ref"] = reference,
+            ["name"] = name,
+        };
         if (version is not null)
             component["version"] = version;
         if (sha256 is not null)
@@ -57,9 +81,6 @@ internal static class BillOfMaterials
         return component;
     }
 
-    private static JsonObject DependsOn(string reference, IEnumerable<string> others) => new()
-    {
-        ["ref"] = reference,
-        ["dependsOn"] = new JsonArray([.. others.Select(other => (JsonNode?)other)]),
-    };
+    private static JsonObject DependsOn(string reference, IEnumerable<string> others) =>
+        new() { ["ref"] = reference, ["dependsOn"] = new JsonArray([.. others.Select(other => (JsonNode?)other)]) };
 }

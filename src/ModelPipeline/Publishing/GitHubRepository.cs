@@ -13,21 +13,36 @@ namespace ModelPipeline.Publishing;
 public sealed partial record GitHubRepository(Uri Api, string Owner, string Name, string? Token, string? Commit = null)
 {
     /// <summary>
-    /// From <c>release:</c> of models.yaml or, as a GitHub workflow sets them, from GITHUB_REPOSITORY and GITHUB_API_URL; the token always from
+    /// From <c>release:</c> of models.yaml or, as a GitHub workflow sets them, from GITHUB_REPOSITORY and GITHUB_API_URL; the token always
+    /// from
     /// GITHUB_TOKEN or GH_TOKEN. A workflow of the repository itself tags its commit, GITHUB_SHA.
     /// </summary>
     /// <exception cref="PipelineException">No repository is named, or something cannot be used as what it is.</exception>
     public static GitHubRepository Resolve(ReleaseSpec? release, Func<string, string?> environment)
     {
-        var repository = release?.Repository ?? Set("GITHUB_REPOSITORY")
-            ?? throw Refused("Publish: no repository is named. Set release: { repository: owner/name } of the model in models.yaml or GITHUB_REPOSITORY, or publish to a folder with --to=PATH.");
+        var repository =
+            release?.Repository
+            ?? Set("GITHUB_REPOSITORY")
+            ?? throw Refused(
+                "Publish: no repository is named. Set release: { repository: owner/name } of the model in models.yaml or "
+                    + "GITHUB_REPOSITORY, or publish to a folder with --to=PATH."
+            );
         if (!FullName().IsMatch(repository))
             throw Refused($"Publish: '{repository}' is no GitHub repository. Write owner/name.");
         var api = release?.ApiUrl?.OriginalString ?? Set("GITHUB_API_URL") ?? "https://api.github.com";
-        if (!Uri.TryCreate(api.TrimEnd('/') + "/", UriKind.Absolute, out var address) || !(address.Scheme == "https" || (address.Scheme == "http" && address.IsLoopback)))
+        if (
+            !Uri.TryCreate(api.TrimEnd('/') + "/", UriKind.Absolute, out var address)
+            || !(address.Scheme == "https" || (address.Scheme == "http" && address.IsLoopback))
+        )
             throw Refused($"Publish: '{api}' is no https URL of a GitHub API, such as https://github.example.org/api/v3.");
         var parts = repository.Split('/');
-        return new(address, parts[0], parts[1], Set("GITHUB_TOKEN") ?? Set("GH_TOKEN"), repository == Set("GITHUB_REPOSITORY") ? Set("GITHUB_SHA") : null);
+        return new(
+            address,
+            parts[0],
+            parts[1],
+            Set("GITHUB_TOKEN") ?? Set("GH_TOKEN"),
+            repository == Set("GITHUB_REPOSITORY") ? Set("GITHUB_SHA") : null
+        );
 
         string? Set(string name) => environment(name) is { Length: > 0 } value ? value : null;
     }

@@ -7,13 +7,16 @@ public sealed record RemoteAsset
 {
     public long Id { get; init; }
     public string Name { get; init; } = "";
+
     /// <summary><c>uploaded</c>, or <c>starter</c> for one whose upload broke off.</summary>
     public string State { get; init; } = "";
     public long Size { get; init; }
+
     /// <summary><c>sha256:</c> and 64 hex digits.</summary>
     public string? Digest { get; init; }
 
-    public bool Holds(ReleaseFile file) => Name == file.Name && State == "uploaded" && Size == file.Digest.Size && Digest == "sha256:" + file.Digest.Sha256;
+    public bool Holds(ReleaseFile file) =>
+        Name == file.Name && State == "uploaded" && Size == file.Digest.Size && Digest == "sha256:" + file.Digest.Sha256;
 }
 
 /// <summary>A release as GitHub has it.</summary>
@@ -25,7 +28,8 @@ public sealed record RemoteAsset
 /// <param name="Assets">In no order.</param>
 public sealed record RemoteRelease(long Id, bool IsDraft, string Body, string Url, string UploadUrl, IReadOnlyList<RemoteAsset> Assets)
 {
-    public bool Holds(Release release) => Assets.Count == release.Files.Count && release.Files.All(file => Assets.Any(asset => asset.Holds(file)));
+    public bool Holds(Release release) =>
+        Assets.Count == release.Files.Count && release.Files.All(file => Assets.Any(asset => asset.Holds(file)));
 }
 
 /// <summary>What GitHub has under a release's tag.</summary>
@@ -50,8 +54,10 @@ public abstract record PublishStep(string Sentence)
 }
 
 /// <summary>
-/// The way from what GitHub has to a published release. Every step is planned anew from what is there, so a run that broke off, an answer that
-/// was lost and a first run are one and the same case. Readers see nothing until the last step, which is planned only when every asset is whole.
+/// The way from what GitHub has to a published release. Every step is planned anew from what is there, so a run that broke off, an answer
+/// that
+/// was lost and a first run are one and the same case. Readers see nothing until the last step, which is planned only when every asset is
+/// whole.
 /// </summary>
 public static class PublishPlan
 {
@@ -68,22 +74,33 @@ public static class PublishPlan
         {
             // What a draft that is yet to be created will be known by.
             var planned = new RemoteRelease(0, true, "", "", "", []);
-            return [new PublishStep.CreateDraft(release.Tag), .. release.Files.Select(file => new PublishStep.Upload(planned, file)), new PublishStep.Publish(planned)];
+            return
+            [
+                new PublishStep.CreateDraft(release.Tag),
+                .. release.Files.Select(file => new PublishStep.Upload(planned, file)),
+                new PublishStep.Publish(planned),
+            ];
         }
         return
         [
             .. DraftMark.PublisherOf(draft.Body) == publisher ? Array.Empty<PublishStep>() : [new PublishStep.TakeOver(draft)],
             .. draft.Assets.Where(asset => !release.Files.Any(asset.Holds)).Select(asset => new PublishStep.DeleteAsset(asset)),
-            .. release.Files.Where(file => !draft.Assets.Any(asset => asset.Holds(file))).Select(file => new PublishStep.Upload(draft, file)),
+            .. release
+                .Files.Where(file => !draft.Assets.Any(asset => asset.Holds(file)))
+                .Select(file => new PublishStep.Upload(draft, file)),
             new PublishStep.Publish(draft),
         ];
     }
 
     private static PipelineException Immutable(Release release, RemoteRelease published)
     {
-        var differing = release.Files.Where(file => !published.Assets.Any(asset => asset.Holds(file))).Select(file => file.Name)
+        var differing = release
+            .Files.Where(file => !published.Assets.Any(asset => asset.Holds(file)))
+            .Select(file => file.Name)
             .Concat(published.Assets.Select(asset => asset.Name).Except(release.Files.Select(file => file.Name)));
         return new(
-            $"{release.Tag} is published at {published.Url} with other bytes ({string.Join(", ", differing)}), and a published version never changes. Raise version: of {release.Model} in models.yaml.");
+            $"{release.Tag} is published at {published.Url} with other bytes ({string.Join(", ", differing)}), and a published version "
+                + $"never changes. Raise version: of {release.Model} in models.yaml."
+        );
     }
 }

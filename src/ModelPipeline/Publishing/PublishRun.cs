@@ -9,6 +9,7 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
 {
     /// <summary>More than any manifest needs.</summary>
     private const int ManifestLimit = 16 << 20;
+
     /// <summary>Of one file, before it is plain that GitHub will not hold it as it is.</summary>
     private const int MostUploads = 6;
 
@@ -57,7 +58,8 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
         return (plan, url);
     }
 
-    /// <summary>The assets before the release: once they are whole and the draft is still ours after that, whoever takes it over finds them whole and deletes none.</summary>
+    /// <summary>The assets before the release: once they are whole and the draft is still ours after that, whoever takes it over finds them
+    /// whole and deletes none.</summary>
     private async Task<RemoteState> LookAsync(CancellationToken cancellation)
     {
         if (_draft is null)
@@ -66,7 +68,10 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
         if (draft is null)
             _draft = null;
         var published = await releases.FindAsync(release.Tag, cancellation).ConfigureAwait(false);
-        return new(published is null || published.Id == draft?.Id ? null : await WithAssetsAsync(published, cancellation).ConfigureAwait(false), draft);
+        return new(
+            published is null || published.Id == draft?.Id ? null : await WithAssetsAsync(published, cancellation).ConfigureAwait(false),
+            draft
+        );
     }
 
     private async Task<RemoteRelease?> ReadAsync(long id, CancellationToken cancellation)
@@ -80,11 +85,20 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
         {
             return null;
         }
-        return await releases.FindAsync(id, cancellation).ConfigureAwait(false) is { } found ? found with { Assets = await DigestedAsync(assets, cancellation).ConfigureAwait(false) } : null;
+        return await releases.FindAsync(id, cancellation).ConfigureAwait(false) is { } found
+            ? found with
+            {
+                Assets = await DigestedAsync(assets, cancellation).ConfigureAwait(false),
+            }
+            : null;
     }
 
     private async Task<RemoteRelease> WithAssetsAsync(RemoteRelease found, CancellationToken cancellation) =>
-        found with { Assets = await DigestedAsync(await releases.AssetsAsync(found.Id, cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false) };
+        found with
+        {
+            Assets = await DigestedAsync(await releases.AssetsAsync(found.Id, cancellation).ConfigureAwait(false), cancellation)
+                .ConfigureAwait(false),
+        };
 
     /// <summary>Servers that know no digests let us fetch an asset and digest it ourselves, once.</summary>
     private async Task<IReadOnlyList<RemoteAsset>> DigestedAsync(IReadOnlyList<RemoteAsset> assets, CancellationToken cancellation)
@@ -101,15 +115,24 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
     private async Task SurveyAsync(CancellationToken cancellation)
     {
         var all = await releases.AllAsync(cancellation).ConfigureAwait(false);
-        _draft = all.Where(each => each.Draft && each.TagName == release.Tag && DraftMark.Marks(each.Body, release.Content)).MinBy(each => each.Id)?.Id;
+        _draft = all.Where(each => each.Draft && each.TagName == release.Tag && DraftMark.Marks(each.Body, release.Content))
+            .MinBy(each => each.Id)
+            ?.Id;
         if (_notes is not null)
             return;
         var prefix = Release.TagOf(release.Model, "");
-        var last = ReleaseVersion.LastBefore(release.Version, all.Where(each => !each.Draft && each.TagName.StartsWith(prefix, StringComparison.Ordinal)).Select(each => each.TagName[prefix.Length..]));
-        _notes = release.Notes(last is null ? null : await ManifestAsync(all.First(each => each.TagName == prefix + last), cancellation).ConfigureAwait(false));
+        var last = ReleaseVersion.LastBefore(
+            release.Version,
+            all.Where(each => !each.Draft && each.TagName.StartsWith(prefix, StringComparison.Ordinal))
+                .Select(each => each.TagName[prefix.Length..])
+        );
+        _notes = release.Notes(
+            last is null ? null : await ManifestAsync(all.First(each => each.TagName == prefix + last), cancellation).ConfigureAwait(false)
+        );
     }
 
-    /// <summary>What another version says of itself; null, with a warning, if that cannot be read: notes are not worth a failed release.</summary>
+    /// <summary>What another version says of itself; null, with a warning, if that cannot be read: notes are not worth a failed
+    /// release.</summary>
     private async Task<PackageManifest?> ManifestAsync(Octokit.Release other, CancellationToken cancellation)
     {
         if (other.Assets.FirstOrDefault(asset => asset.Name == PackageManifest.FileName && asset.Size <= ManifestLimit) is not { } manifest)
@@ -132,9 +155,14 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
         if (_draft is not null && DraftMark.PublisherOf(state.Draft?.Body) == _publisher)
             _owned = true;
         if (_owned && plan is [PublishStep.TakeOver, ..])
-            throw new PipelineException($"{release.Tag} on {repository}: another publisher took over draft {state.Draft!.Id} and goes on with it. Publish again when it is done, to see that it is.");
+            throw new PipelineException(
+                $"{release.Tag} on {repository}: another publisher took over draft {state.Draft!.Id} and goes on with it. Publish again "
+                    + $"when it is done, to see that it is."
+            );
         if (_owned && plan is [PublishStep.CreateDraft, ..])
-            throw new PipelineException($"{release.Tag} on {repository}: the draft of this run was deleted by someone else. Publish again to begin anew.");
+            throw new PipelineException(
+                $"{release.Tag} on {repository}: the draft of this run was deleted by someone else. Publish again to begin anew."
+            );
     }
 
     private async Task DoAsync(PublishStep step, CancellationToken cancellation)
@@ -142,7 +170,16 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
         switch (step)
         {
             case PublishStep.CreateDraft create:
-                var made = await releases.CreateDraftAsync(create.Tag, $"{release.Model} {release.Version}", Marked(), ReleaseVersion.IsPrerelease(release.Version), repository.Commit, cancellation).ConfigureAwait(false);
+                var made = await releases
+                    .CreateDraftAsync(
+                        create.Tag,
+                        $"{release.Model} {release.Version}",
+                        Marked(),
+                        ReleaseVersion.IsPrerelease(release.Version),
+                        repository.Commit,
+                        cancellation
+                    )
+                    .ConfigureAwait(false);
                 _draft = made.Id;
                 break;
             case PublishStep.TakeOver take:
@@ -167,12 +204,16 @@ internal sealed class PublishRun(GitHubReleases releases, GitHubRepository repos
     {
         var path = Path.Combine(folder, upload.File.Name);
         if (FileDigest.Of(path, cancellation) != upload.File.Digest)
-            throw new PipelineException($"{path} is not what was built: it should have sha256 {upload.File.Digest.Sha256}. Run Release again.");
+            throw new PipelineException(
+                $"{path} is not what was built: it should have sha256 {upload.File.Digest.Sha256}. Run Release again."
+            );
         _uploads[upload.File.Name] = _uploads.GetValueOrDefault(upload.File.Name) + 1;
         if (_uploads[upload.File.Name] > MostUploads)
         {
             throw new PipelineException(
-                $"{release.Tag} on {repository}: {upload.File.Name} was uploaded {MostUploads} times, and still there is only {string.Join(", ", upload.Draft.Assets.Select(asset => asset.Name))}. Nothing was shown to readers.");
+                $"{release.Tag} on {repository}: {upload.File.Name} was uploaded {MostUploads} times, and still there is only "
+                    + $"{string.Join(", ", upload.Draft.Assets.Select(asset => asset.Name))}. Nothing was shown to readers."
+            );
         }
     }
 

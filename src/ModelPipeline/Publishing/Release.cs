@@ -10,18 +10,20 @@ namespace ModelPipeline.Publishing;
 /// <summary>A file of a release.</summary>
 /// <param name="Name">Its name there.</param>
 /// <param name="Digest">Of its bytes.</param>
-/// <param name="Text">Its content if it was made for the release, in UTF-8; null for a file of the package, which has the same name there.</param>
+/// <param name="Text">Its content if it was made for the release, in UTF-8; null for a file of the package, which has the same name
+/// there.</param>
 public sealed record ReleaseFile(string Name, FileDigest Digest, string? Text = null)
 {
     /// <summary>Media type for those who serve it.</summary>
-    public string MediaType => Path.GetExtension(Name) switch
-    {
-        ".json" => "application/json",
-        ".html" => "text/html",
-        ".md" => "text/markdown",
-        ".onnx" or ".rknn" => "application/octet-stream",
-        _ => "text/plain",
-    };
+    public string MediaType =>
+        Path.GetExtension(Name) switch
+        {
+            ".json" => "application/json",
+            ".html" => "text/html",
+            ".md" => "text/markdown",
+            ".onnx" or ".rknn" => "application/octet-stream",
+            _ => "text/plain",
+        };
 
     internal static ReleaseFile Of(string name, string text)
     {
@@ -31,8 +33,10 @@ public sealed record ReleaseFile(string Name, FileDigest Digest, string? Text = 
 }
 
 /// <summary>
-/// What is published of a package: the artifacts that passed their gates on what they are made for, and all that vouches for them. A value, made
-/// from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the manifest.
+/// What is published of a package: the artifacts that passed their gates on what they are made for, and all that vouches for them. A value,
+/// made
+/// from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the
+/// manifest.
 /// </summary>
 /// <param name="Manifest">Of the released files only.</param>
 /// <param name="Files">Sorted by name, with unlike names; SHA256SUMS covers all others.</param>
@@ -74,7 +78,15 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
             Omitted = omitted,
         };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
-        var manifest = kept with { Files = [.. kept.Files.Append(new(materials.Name, PackageRole.Sbom, null, false, materials.Digest)).OrderBy(file => file.Name, StringComparer.Ordinal)] };
+        var manifest = kept with
+        {
+            Files =
+            [
+                .. kept
+                    .Files.Append(new(materials.Name, PackageRole.Sbom, null, false, materials.Digest))
+                    .OrderBy(file => file.Name, StringComparer.Ordinal),
+            ],
+        };
         ReleaseFile[] files =
         [
             .. kept.Files.Select(file => new ReleaseFile(file.Name, file.Digest)),
@@ -93,9 +105,14 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
 
     private static string? RefusalOf(PackageManifest kept, ProductionDecision decision)
     {
-        var what = kept.Variants.Count == 0 ? "no variant may be released"
-            : decision.Winner is { } winner && kept.Files.All(file => file.Name != winner) ? $"production.env runs {winner}, which may not be released"
+        var what =
+            kept.Variants.Count == 0 ? "no variant may be released"
+            : decision.Winner is { } winner && kept.Files.All(file => file.Name != winner)
+                ? $"production.env runs {winner}, which may not be released"
             : null;
-        return what is null ? null : $"{TagOf(kept.Name, kept.Version)} is not released: {what}\n  {string.Join("\n  ", kept.Omitted.Select(variant => variant.Sentence))}";
+        return what is null
+            ? null
+            : $"{TagOf(kept.Name, kept.Version)} is not released: {what}\n  "
+                + $"{string.Join("\n  ", kept.Omitted.Select(variant => variant.Sentence))}";
     }
 }

@@ -3,7 +3,8 @@ using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
 
-/// <summary>Releases as folders <c>root/model/vVersion</c>, the notes of each beside it as <c>vVersion.md</c>: the layout that download URLs of GitHub releases have too.</summary>
+/// <summary>Releases as folders <c>root/model/vVersion</c>, the notes of each beside it as <c>vVersion.md</c>: the layout that download
+/// URLs of GitHub releases have too.</summary>
 public static class ReleaseFolder
 {
     public static string PathOf(string root, string tag) => Path.Combine([root, .. tag.Split('/')]);
@@ -12,13 +13,21 @@ public static class ReleaseFolder
     /// <param name="release">What to write.</param>
     /// <param name="source">Folder with the files of the package; a release folder will do.</param>
     /// <param name="root">Made if missing.</param>
-    /// <param name="replace">Puts the release in the place of other bytes of the same version; without it a version is written once.</param>
+    /// <param name="replace">Puts the release in the place of other bytes of the same version; without it a version is written
+    /// once.</param>
     /// <param name="progress">Bytes written.</param>
     /// <param name="cancellation">Takes effect within a block of 1 MiB.</param>
     /// <returns>False if just these bytes were there already.</returns>
-    /// <exception cref="PipelineException">Other bytes are there under this version, or a file of the package is not what its manifest says.</exception>
+    /// <exception cref="PipelineException">Other bytes are there under this version, or a file of the package is not what its manifest
+    /// says.</exception>
     public static bool Write(
-        Release release, string source, string root, bool replace = false, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+        Release release,
+        string source,
+        string root,
+        bool replace = false,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var folder = PathOf(root, release.Tag);
         var notes = folder + ".md";
@@ -28,20 +37,25 @@ public static class ReleaseFolder
         if (Directory.Exists(folder) && !isThere && !replace)
         {
             throw new PipelineException(
-                $"{folder} holds other bytes than this build's {release.Tag}, and a published version never changes. Raise version: of {release.Model} in models.yaml.");
+                $"{folder} holds other bytes than this build's {release.Tag}, and a published version never changes. Raise version: of "
+                    + $"{release.Model} in models.yaml."
+            );
         }
         var total = release.Files.Sum(file => file.Digest.Size);
         long done = 0;
         if (!isThere)
         {
-            AtomicFile.WriteFolder(folder, temporary =>
-            {
-                foreach (var file in release.Files)
+            AtomicFile.WriteFolder(
+                folder,
+                temporary =>
                 {
-                    Fill(file, Path.Combine(source, file.Name), Path.Combine(temporary, file.Name), cancellation);
-                    progress?.Report(new("release", done += file.Digest.Size, total));
+                    foreach (var file in release.Files)
+                    {
+                        Fill(file, Path.Combine(source, file.Name), Path.Combine(temporary, file.Name), cancellation);
+                        progress?.Report(new("release", done += file.Digest.Size, total));
+                    }
                 }
-            });
+            );
         }
         AtomicFile.WriteText(notes, release.Notes(Previous(root, release)));
         return true;
@@ -69,7 +83,9 @@ public static class ReleaseFolder
         var copied = FileDigest.Copy(from, to, cancellation);
         to.Flush(flushToDisk: true);
         if (copied != file.Digest)
-            throw new PipelineException($"{source} has sha256 {copied.Sha256}, but the package's manifest says {file.Digest.Sha256}. Package it again.");
+            throw new PipelineException(
+                $"{source} has sha256 {copied.Sha256}, but the package's manifest says {file.Digest.Sha256}. Package it again."
+            );
     }
 
     /// <summary>Manifest of the highest lower version there.</summary>
@@ -78,14 +94,19 @@ public static class ReleaseFolder
         var model = Path.GetDirectoryName(PathOf(root, release.Tag))!;
         if (!Directory.Exists(model))
             return null;
-        var last = ReleaseVersion.LastBefore(release.Version, Directory.EnumerateDirectories(model).Select(path => Path.GetFileName(path)[1..]));
+        var last = ReleaseVersion.LastBefore(
+            release.Version,
+            Directory.EnumerateDirectories(model).Select(path => Path.GetFileName(path)[1..])
+        );
         var manifest = last is null ? null : Path.Combine(PathOf(root, Release.TagOf(release.Model, last)), PackageManifest.FileName);
         return File.Exists(manifest) ? ReportJson.Read<PackageManifest>(manifest) : null;
     }
 
     private static bool IsWhole(string folder, Release release, CancellationToken cancellation) =>
         Directory.EnumerateFileSystemEntries(folder).Count() == release.Files.Count
-        && release.Files.All(file => new FileInfo(Path.Combine(folder, file.Name)) is { Exists: true } info
+        && release.Files.All(file =>
+            new FileInfo(Path.Combine(folder, file.Name)) is { Exists: true } info
             && info.Length == file.Digest.Size
-            && FileDigest.Of(info.FullName, cancellation) == file.Digest);
+            && FileDigest.Of(info.FullName, cancellation) == file.Digest
+        );
 }

@@ -7,7 +7,8 @@ namespace ModelPipeline.Publishing;
 /// <summary>Says what may not be published.</summary>
 public static class ReleaseGuard
 {
-    /// <summary>All that speaks against publishing a variant, each a sentence without its full stop; empty if it may be published.</summary>
+    /// <summary>All that speaks against publishing a variant, each a sentence without its full stop; empty if it may be
+    /// published.</summary>
     public static IReadOnlyList<string> Objections(PackageVariant variant)
     {
         var subject = variant.Subject;
@@ -22,18 +23,31 @@ public static class ReleaseGuard
         return objections;
     }
 
-    /// <summary>What a release leaves out. A variant is one thing to those who use it: it is released at all its shapes or at none.</summary>
+    /// <summary>What a release leaves out. A variant is one thing to those who use it: it is released at all its shapes or at
+    /// none.</summary>
     public static IReadOnlyList<OmittedVariant> Omitted(PackageManifest package) =>
-    [
-        .. package.Omitted,
-        .. package.Variants.GroupBy(variant => variant.Subject.Variant).SelectMany(shapes =>
-        {
-            var together = package.Routings.Where(routing => routing.Variant == shapes.Key)
-                .SelectMany(routing => routing.Gates).Where(gate => gate.Result != GateResult.Passed).Select(gate => $"all its shapes together: {gate.Statement}").ToList();
-            var each = shapes.Select(variant => (variant.Subject.Shape, Reasons: Objections(variant).Concat(together).ToList())).ToList();
-            return each.All(shape => shape.Reasons.Count == 0)
-                ? []
-                : each.Select(shape => new OmittedVariant(shapes.Key, shape.Shape, shape.Reasons.Count > 0 ? string.Join("; ", shape.Reasons) : "it does not pass at another shape"));
-        }),
-    ];
+        [
+            .. package.Omitted,
+            .. package
+                .Variants.GroupBy(variant => variant.Subject.Variant)
+                .SelectMany(shapes =>
+                {
+                    var together = package
+                        .Routings.Where(routing => routing.Variant == shapes.Key)
+                        .SelectMany(routing => routing.Gates)
+                        .Where(gate => gate.Result != GateResult.Passed)
+                        .Select(gate => $"all its shapes together: {gate.Statement}")
+                        .ToList();
+                    var each = shapes
+                        .Select(variant => (variant.Subject.Shape, Reasons: Objections(variant).Concat(together).ToList()))
+                        .ToList();
+                    return each.All(shape => shape.Reasons.Count == 0)
+                        ? []
+                        : each.Select(shape => new OmittedVariant(
+                            shapes.Key,
+                            shape.Shape,
+                            shape.Reasons.Count > 0 ? string.Join("; ", shape.Reasons) : "it does not pass at another shape"
+                        ));
+                }),
+        ];
 }

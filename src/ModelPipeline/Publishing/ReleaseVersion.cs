@@ -7,7 +7,8 @@ internal static class ReleaseVersion
 {
     public static bool IsPrerelease(string version) => SemanticVersion.Parse(version).IsPrerelease;
 
-    /// <summary>The highest of <paramref name="others"/> that is lower than <paramref name="version"/>; what is no version is passed over.</summary>
+    /// <summary>The highest of <paramref name="others"/> that is lower than <paramref name="version"/>; what is no version is passed
+    /// over.</summary>
     public static string? LastBefore(string version, IEnumerable<string> others)
     {
         var limit = SemanticVersion.Parse(version);
@@ -15,6 +16,7 @@ internal static class ReleaseVersion
             .Select(text => (Text: text, Version: SemanticVersion.TryParse(text, out var parsed) ? parsed : null))
             .Where(other => other.Version is not null && other.Version < limit)
             .OrderBy(other => other.Version)
-            .LastOrDefault().Text;
+            .LastOrDefault()
+            .Text;
     }
 }

@@ -17,20 +17,34 @@ public readonly record struct ActivationRange(float Min, float Max)
 public static class ActivationRanges
 {
     /// <summary>
-    /// The range of each tensor by the toolkit's algorithms. <c>normal</c>: smallest to largest value. <c>kl_divergence</c>: cut symmetrically where
-    /// <see cref="KlThreshold"/> says; graph outputs keep their whole range. <c>mmse</c> is the same here, as the toolkit's scores are. How its search
+    /// The range of each tensor by the toolkit's algorithms. <c>normal</c>: smallest to largest value. <c>kl_divergence</c>: cut
+    /// symmetrically where
+    /// <see cref="KlThreshold"/> says; graph outputs keep their whole range. <c>mmse</c> is the same here, as the toolkit's scores are. How
+    /// its search
     /// is done is not published: 512 bins of magnitude and 256 levels come closest to its scores of a 4-layer reranker.
     /// </summary>
     /// <exception cref="PipelineException">A tensor became infinite or not a number.</exception>
     public static IReadOnlyDictionary<string, ActivationRange> Collect(
-        OnnxModel model, IReadOnlyList<string> tensors, QuantizationAlgorithm algorithm, IReadOnlyList<IReadOnlyList<long[]>> samples,
-        IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+        OnnxModel model,
+        IReadOnlyList<string> tensors,
+        QuantizationAlgorithm algorithm,
+        IReadOnlyList<IReadOnlyList<long[]>> samples,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         IReadOnlyList<ActivationRange> ranges;
         if (algorithm == QuantizationAlgorithm.Normal)
         {
             var whole = Enumerable.Repeat(ActivationRange.Empty, tensors.Count).ToArray();
-            GraphRuns.Observe(model, tensors, samples, (t, values) => whole[t] = whole[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))), progress, cancellation);
+            GraphRuns.Observe(
+                model,
+                tensors,
+                samples,
+                (t, values) => whole[t] = whole[t].Union(new(TensorPrimitives.Min(values), TensorPrimitives.Max(values))),
+                progress,
+                cancellation
+            );
             ranges = whole;
         }
         else
@@ -43,7 +57,10 @@ public static class ActivationRanges
         foreach (var (tensor, range) in tensors.Zip(ranges))
         {
             if (!float.IsFinite(range.Min) || !float.IsFinite(range.Max))
-                throw new PipelineException($"tensor '{tensor}' reaches [{range.Min}, {range.Max}] on the calibration set; a finite range is needed to quantize it (is the mask rewrite on?)");
+                throw new PipelineException(
+                    $"tensor '{tensor}' reaches [{range.Min}, {range.Max}] on the calibration set; a finite range is needed to quantize "
+                        + $"it (is the mask rewrite on?)"
+                );
         }
         return tensors.Zip(ranges).ToDictionary(pair => pair.First, pair => pair.Second);
     }
@@ -51,7 +68,8 @@ public static class ActivationRanges
     private static ActivationRange Cut(ActivationHistogram histogram)
     {
         var range = histogram.Range;
-        var limit = MathF.Max(MathF.Abs(range.Min), MathF.Abs(range.Max)) * KlThreshold.Find(histogram.Magnitudes(KlBins), KlLevels) / KlBins;
+        var limit =
+            MathF.Max(MathF.Abs(range.Min), MathF.Abs(range.Max)) * KlThreshold.Find(histogram.Magnitudes(KlBins), KlLevels) / KlBins;
         return new(MathF.Max(range.Min, -limit), MathF.Min(range.Max, limit));
     }
 

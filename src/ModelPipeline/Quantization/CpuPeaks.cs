@@ -5,14 +5,17 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Quantization;
 
 /// <summary>
-/// How far each channel of the LayerNorms' outputs may reach, read from the weights alone. A few channels of a transformer's residual stream take
-/// values tenfold the others' and would claim the whole int8 range. They betray themselves in the weights that write the stream: the largest weight
+/// How far each channel of the LayerNorms' outputs may reach, read from the weights alone. A few channels of a transformer's residual
+/// stream take
+/// values tenfold the others' and would claim the whole int8 range. They betray themselves in the weights that write the stream: the
+/// largest weight
 /// of their column is tens of times the usual one. Sums take the larger peak of their operands, LayerNorm scales a usual channel to
 /// <see cref="Usual"/> standard deviations and none beyond sqrt(channels), the most one value of a normalized row can be.
 /// </summary>
 internal sealed class CpuPeaks
 {
     private const float Usual = 3.5f;
+
     /// <summary>Share of a peak that moves from the activations into the weights, as in SmoothQuant (Xiao et al., ICML 2023).</summary>
     private const float Migration = 0.75f;
 
@@ -24,8 +27,14 @@ internal sealed class CpuPeaks
         uses = matches.Uses;
         foreach (var norm in matches.LayerNorms)
         {
-            if (norm.Bias is not null && Channels(norm.Scale) is { } scale && Channels(norm.Bias) is { } bias
-                && Relative(norm.Input) is { } peaks && scale.Count == peaks.Length && bias.Count == peaks.Length)
+            if (
+                norm.Bias is not null
+                && Channels(norm.Scale) is { } scale
+                && Channels(norm.Bias) is { } bias
+                && Relative(norm.Input) is { } peaks
+                && scale.Count == peaks.Length
+                && bias.Count == peaks.Length
+            )
             {
                 var (reach, limit) = (new float[peaks.Length], MathF.Sqrt(peaks.Length));
                 for (var channel = 0; channel < reach.Length; channel++)
@@ -39,7 +48,8 @@ internal sealed class CpuPeaks
     }
 
     /// <summary>
-    /// What to divide each channel of <paramref name="value"/> by, and multiply the rows of the weights that read it by, so that both quantize well:
+    /// What to divide each channel of <paramref name="value"/> by, and multiply the rows of the weights that read it by, so that both
+    /// quantize well:
     /// reach^m / weight^(1 - m) for m = <see cref="Migration"/>. Null if the value is no LayerNorm's.
     /// </summary>
     public float[]? Divisors(string value, IEnumerable<Tensor> readers)
@@ -51,7 +61,10 @@ internal sealed class CpuPeaks
         {
             var columns = (int)reader.Shape[1];
             for (var row = 0; row < weights.Length; row++)
-                weights[row] = MathF.Max(weights[row], MathF.Abs(TensorPrimitives.MaxMagnitude(reader.Span<float>().Slice(row * columns, columns))));
+                weights[row] = MathF.Max(
+                    weights[row],
+                    MathF.Abs(TensorPrimitives.MaxMagnitude(reader.Span<float>().Slice(row * columns, columns)))
+                );
         }
         return [.. reach.Zip(weights, (a, w) => MathF.Pow(MathF.Max(a, Least), Migration) / MathF.Pow(MathF.Max(w, Least), 1 - Migration))];
     }

@@ -8,7 +8,8 @@ namespace ModelPipeline.Quantization;
 /// <summary>What the CPU quantizer may leave in fp32.</summary>
 public sealed record CpuQuantizationSettings
 {
-    /// <summary>What the MatMul, Gemm or Gather nodes write that keep their fp32 weights: nodes need no names, nor different ones.</summary>
+    /// <summary>What the MatMul, Gemm or Gather nodes write that keep their fp32 weights: nodes need no names, nor different
+    /// ones.</summary>
     public IReadOnlyCollection<string> KeepFloat { get; init; } = [];
 
     /// <summary>Weights with fewer elements stay in fp32: they take no room and little time.</summary>
@@ -20,8 +21,10 @@ public enum CpuWeightForm
 {
     /// <summary>fp32, as in the source.</summary>
     Float,
+
     /// <summary>int8 with one scale a column, multiplied in integers with activations quantized as they come.</summary>
     Integer,
+
     /// <summary>int8 with one scale a row, turned back into fp32 before use.</summary>
     Stored,
 }
@@ -36,19 +39,22 @@ public sealed record CpuWeightReport(string Node, string Value, string Weight, I
 /// <param name="Share">What became int8 of what may.</param>
 public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightReport> Weights, WeightShare Share)
 {
-    /// <summary>Share of the error on samples that chose nothing which the weights kept by a search remove, (0, 1]; 0 if it kept none, or there was none.</summary>
+    /// <summary>Share of the error on samples that chose nothing which the weights kept by a search remove, (0, 1]; 0 if it kept none, or
+    /// there was none.</summary>
     public double Gain { get; init; }
 }
 
 /// <summary>
-/// int8 weights and dynamically quantized activations with standard operators only (DynamicQuantizeLinear and MatMulInteger, opset 11), so that
+/// int8 weights and dynamically quantized activations with standard operators only (DynamicQuantizeLinear and MatMulInteger, opset 11), so
+/// that
 /// any ONNX Runtime runs the file at any [batch, sequence] and fuses it into its integer kernels.
 /// </summary>
 public static class CpuQuantizer
 {
     private const int LowestOpset = 11;
 
-    /// <exception cref="PipelineException">The model is quantized already, is older than opset 11, or lacks a node that is to stay in fp32.</exception>
+    /// <exception cref="PipelineException">The model is quantized already, is older than opset 11, or lacks a node that is to stay in
+    /// fp32.</exception>
     public static CpuQuantization Quantize(OnnxModel model, CpuQuantizationSettings settings, CancellationToken cancellation = default)
     {
         Require(model, settings);
@@ -58,17 +64,26 @@ public static class CpuQuantizer
     }
 
     /// <summary>
-    /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized together; what
-    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other samples judge the choice.
+    /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized
+    /// together; what
+    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other samples judge the
+    /// choice.
     /// </summary>
     /// <param name="extraBytes">What the file may grow by, to the byte.</param>
     /// <param name="outputs">Outputs of a model on the samples that choose, in one row.</param>
     /// <param name="heldOut">The same on the samples that judge.</param>
-    /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does on the samples that judge.</returns>
+    /// <returns>The plain quantization if the chosen groups together do not come closer to fp32 than it does on the samples that
+    /// judge.</returns>
     /// <exception cref="PipelineException">As <see cref="Quantize"/>.</exception>
     public static CpuQuantization Search(
-        OnnxModel model, CpuQuantizationSettings settings, long extraBytes, Func<OnnxModel, float[]> outputs, Func<OnnxModel, float[]> heldOut,
-        IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+        OnnxModel model,
+        CpuQuantizationSettings settings,
+        long extraBytes,
+        Func<OnnxModel, float[]> outputs,
+        Func<OnnxModel, float[]> heldOut,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         Require(model, settings);
         var slim = CpuSlimming.Apply(model);
@@ -101,7 +116,8 @@ public static class CpuQuantizer
         better = better with { Gain = 1 - (judging(better) / judging(quantized)) };
         return better.Gain > 0 ? better : quantized;
 
-        CpuQuantization Keeping(IEnumerable<string> values) => Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. values] }, plain));
+        CpuQuantization Keeping(IEnumerable<string> values) =>
+            Finish(new CpuRewriting(slim, settings with { KeepFloat = [.. settings.KeepFloat, .. values] }, plain));
 
         // Variances of independent errors add up; what shifts or stretches all outputs alike changes no order, and is none.
         Func<CpuQuantization, double> ErrorOn(Func<OnnxModel, float[]> samples)
@@ -119,7 +135,10 @@ public static class CpuQuantizer
     {
         Prequantized.Refuse(model, model.Graph.Name);
         if (model.Opset < LowestOpset)
-            throw new PipelineException($"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later (14 is usual)");
+            throw new PipelineException(
+                $"{model.Graph.Name}: opset {model.Opset} has no DynamicQuantizeLinear; export the model at opset {LowestOpset} or later "
+                    + $"(14 is usual)"
+            );
         if (settings.KeepFloat.FirstOrDefault(value => !model.Graph.Nodes.Any(node => node.Output == value)) is { } unknown)
             throw new PipelineException($"{model.Graph.Name}: no node writes '{unknown}', which is to stay in fp32");
     }

@@ -14,6 +14,7 @@ internal sealed class CpuRewriting
     private readonly UseDef uses;
     private readonly FreshNames names;
     private readonly CpuQuantizationSettings settings;
+
     /// <summary>A GELU is at least minus this.</summary>
     private const float LeastOfGelu = 0.17f;
 
@@ -24,7 +25,8 @@ internal sealed class CpuRewriting
     private readonly List<Node> nodes = [];
     private readonly HashSet<string> written = [];
 
-    /// <param name="like">A rewriting of the same model, whose int8 weights are taken over: its settings keep or quantize together what reads one value.</param>
+    /// <param name="like">A rewriting of the same model, whose int8 weights are taken over: its settings keep or quantize together what
+    /// reads one value.</param>
     public CpuRewriting(OnnxModel model, CpuQuantizationSettings settings, CpuRewriting? like = null)
     {
         (this.model, graph, this.settings, weights) = (model, model.Graph, settings, like?.weights ?? []);
@@ -36,7 +38,10 @@ internal sealed class CpuRewriting
         foreach (var group in graph.Nodes.Where(node => Form(node) == CpuWeightForm.Integer).GroupBy(node => node.Inputs[0]))
         {
             // A weight that serves two values cannot make up for the divisors of both.
-            if (group.All(node => uses.Consumers(node.Inputs[1]).Count == 1) && peaks.Divisors(group.Key, group.Select(node => graph.Initializers[node.Inputs[1]])) is { } divisor)
+            if (
+                group.All(node => uses.Consumers(node.Inputs[1]).Count == 1)
+                && peaks.Divisors(group.Key, group.Select(node => graph.Initializers[node.Inputs[1]])) is { } divisor
+            )
                 divisors[group.Key] = divisor;
         }
     }
@@ -44,36 +49,44 @@ internal sealed class CpuRewriting
     public Graph Source => graph;
 
     /// <summary>Weights that stay in fp32 because the settings say so.</summary>
-    public IReadOnlySet<string> Kept => graph.Nodes.Where(node => settings.KeepFloat.Contains(node.Output)).Select(WeightOf).OfType<string>().ToHashSet();
+    public IReadOnlySet<string> Kept =>
+        graph.Nodes.Where(node => settings.KeepFloat.Contains(node.Output)).Select(WeightOf).OfType<string>().ToHashSet();
 
     public IReadOnlyList<CpuWeightReport> Report =>
-    [
-        .. from node in graph.Nodes
-           let weight = WeightOf(node)
-           where weight is not null
-           select new CpuWeightReport(node.Name, node.Output, weight, graph.Initializers[weight].Shape, Form(node)),
-    ];
+        [
+            .. from node in graph.Nodes
+            let weight = WeightOf(node)
+            where weight is not null
+            select new CpuWeightReport(node.Name, node.Output, weight, graph.Initializers[weight].Shape, Form(node)),
+        ];
 
     /// <summary>The products that are computed in integers, in groups that read one value.</summary>
     public IReadOnlyList<IReadOnlyList<string>> IntegerGroups =>
-    [
-        .. from node in graph.Nodes
-           where Form(node) == CpuWeightForm.Integer
-           group node.Output by node.Inputs[0] into readers
-           select (IReadOnlyList<string>)[.. readers],
-    ];
+        [
+            .. from node in graph.Nodes
+            where Form(node) == CpuWeightForm.Integer
+            group node.Output by node.Inputs[0] into readers
+            select (IReadOnlyList<string>)[.. readers],
+        ];
 
     /// <summary>The int8 form of every weight, in parallel.</summary>
     public void QuantizeWeights(CancellationToken cancellation)
     {
-        var wanted = graph.Nodes.Where(node => Form(node) != CpuWeightForm.Float)
-            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0]))).DistinctBy(use => (use.Weight, use.Form))
+        var wanted = graph
+            .Nodes.Where(node => Form(node) != CpuWeightForm.Float)
+            .Select(node => (Weight: WeightOf(node)!, Form: Form(node), Factors: divisors.GetValueOrDefault(node.Inputs[0])))
+            .DistinctBy(use => (use.Weight, use.Form))
             .Where(use => !weights.ContainsKey((use.Weight, use.Form)));
-        Parallel.ForEach(wanted, new ParallelOptions { CancellationToken = cancellation }, use =>
-        {
-            var matrix = graph.Initializers[use.Weight];
-            weights[(use.Weight, use.Form)] = use.Form == CpuWeightForm.Integer ? CpuWeights.Columns(matrix, use.Factors) : CpuWeights.Rows(matrix);
-        });
+        Parallel.ForEach(
+            wanted,
+            new ParallelOptions { CancellationToken = cancellation },
+            use =>
+            {
+                var matrix = graph.Initializers[use.Weight];
+                weights[(use.Weight, use.Form)] =
+                    use.Form == CpuWeightForm.Integer ? CpuWeights.Columns(matrix, use.Factors) : CpuWeights.Rows(matrix);
+            }
+        );
     }
 
     public OnnxModel Rewritten()
@@ -82,17 +95,28 @@ internal sealed class CpuRewriting
         {
             switch (Form(node))
             {
-                case CpuWeightForm.Integer: Multiply(node); break;
-                case CpuWeightForm.Stored when node.OpType == "Gather": GatherRows(node); break;
-                case CpuWeightForm.Stored: Restore(node); break;
-                default: nodes.Add(node); break;
+                case CpuWeightForm.Integer:
+                    Multiply(node);
+                    break;
+                case CpuWeightForm.Stored when node.OpType == "Gather":
+                    GatherRows(node);
+                    break;
+                case CpuWeightForm.Stored:
+                    Restore(node);
+                    break;
+                default:
+                    nodes.Add(node);
+                    break;
             }
         }
         return model.With(graph with { Nodes = [.. nodes], Initializers = initializers });
     }
 
     private CpuWeightForm Form(Node node) =>
-        WeightOf(node) is not { } weight || settings.KeepFloat.Contains(node.Output) || graph.Initializers[weight].Count < settings.MinElements ? CpuWeightForm.Float
+        WeightOf(node) is not { } weight
+        || settings.KeepFloat.Contains(node.Output)
+        || graph.Initializers[weight].Count < settings.MinElements
+            ? CpuWeightForm.Float
         : node.OpType == "MatMul" ? CpuWeightForm.Integer
         : CpuWeightForm.Stored;
 
@@ -105,7 +129,9 @@ internal sealed class CpuRewriting
             { OpType: "Gather", Domain: "" } when node.Int("axis", 0) == 0 => node.Inputs[0],
             _ => null,
         };
-        return name is not null && graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? name : null;
+        return name is not null && graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 }
+            ? name
+            : null;
     }
 
     /// <summary>x W as (q(x) q(W)) * scale(x) * scale(W).</summary>
@@ -123,7 +149,14 @@ internal sealed class CpuRewriting
             x = Smoothed(x, divisor);
         if (written.Add(names.Of(x, "quantized")))
             nodes.Add(new Node("DynamicQuantizeLinear", "", [x], [names.Of(x, "quantized"), names.Of(x, "scale"), names.Of(x, "zero")]));
-        nodes.Add(product with { OpType = "MatMulInteger", Inputs = [names.Of(x, "quantized"), names.Of(weight, "quantized"), names.Of(x, "zero")], Outputs = [names.Of(y, "sum")] });
+        nodes.Add(
+            product with
+            {
+                OpType = "MatMulInteger",
+                Inputs = [names.Of(x, "quantized"), names.Of(weight, "quantized"), names.Of(x, "zero")],
+                Outputs = [names.Of(y, "sum")],
+            }
+        );
         nodes.Add(Cast(names.Of(y, "sum"), names.Of(y, "float")));
         nodes.Add(Binary("Mul", names.Of(x, "scale"), names.Of(weight, "scale"), names.Of(y, "scale")));
         nodes.Add(Binary("Mul", names.Of(y, "float"), names.Of(y, "scale"), level is null ? y : names.Of(y, "leveled")));
@@ -154,7 +187,12 @@ internal sealed class CpuRewriting
             if (model.Opset >= 18)
                 initializers[names.Of("last", "axis")] = Tensor.Vector(-1L);
             initializers[names.Of(x, "bound")] = Tensor.Scalar(bound);
-            nodes.Add(new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, names.Of("last", "axis")], [names.Of(x, "max")]) { Attributes = axes });
+            nodes.Add(
+                new Node("ReduceMax", "", model.Opset < 18 ? [x] : [x, names.Of("last", "axis")], [names.Of(x, "max")])
+                {
+                    Attributes = axes,
+                }
+            );
             nodes.Add(Binary("Add", names.Of(x, "max"), names.Of(x, "bound"), names.Of(x, "level")));
             nodes.Add(Binary("Div", x, names.Of(x, "level"), names.Of(x, "even")));
         }
@@ -191,7 +229,8 @@ internal sealed class CpuRewriting
         return weight;
     }
 
-    private static Node Cast(string from, string to) => new("Cast", "", [from], [to]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] };
+    private static Node Cast(string from, string to) =>
+        new("Cast", "", [from], [to]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] };
 
     private static Node Binary(string op, string left, string right, string output) => new(op, "", [left, right], [output]);
 }

@@ -16,8 +16,10 @@ internal static class CpuWeights
     private const float Largest = 127;
 
     /// <summary>
-    /// What two weights that stand one above the other may add up to. CPUs without a dot product instruction multiply 8-bit activations (up to 255)
-    /// and weights into pairwise 16-bit sums that saturate: 255 * 128 = 32640 is the last multiple that fits. Rounding may add half a step to each.
+    /// What two weights that stand one above the other may add up to. CPUs without a dot product instruction multiply 8-bit activations (up
+    /// to 255)
+    /// and weights into pairwise 16-bit sums that saturate: 255 * 128 = 32640 is the last multiple that fits. Rounding may add half a step
+    /// to each.
     /// </summary>
     private const float LargestPair = 127;
 
@@ -34,7 +36,11 @@ internal static class CpuWeights
         var values = factors is null ? matrix.Span<float>() : RowsTimes(matrix.Span<float>(), factors, columns);
         var steps = new float[columns];
         for (var row = 0; row < rows; row += 2)
-            WidenForPair(values.Slice(row * columns, columns), row + 1 < rows ? values.Slice((row + 1) * columns, columns) : default, steps);
+            WidenForPair(
+                values.Slice(row * columns, columns),
+                row + 1 < rows ? values.Slice((row + 1) * columns, columns) : default,
+                steps
+            );
         var inverse = new float[columns];
         for (var column = 0; column < columns; column++)
             (steps[column], inverse[column]) = Scale(steps[column]);
@@ -50,18 +56,22 @@ internal static class CpuWeights
         var (rows, columns) = (checked((int)matrix.Shape[0]), checked((int)matrix.Shape[1]));
         var steps = new float[rows];
         var quantized = new byte[(long)rows * columns];
-        Parallel.For(0, (rows + RowsATask - 1) / RowsATask, task =>
-        {
-            var values = matrix.Span<float>();
-            var inverse = new float[columns];
-            for (var row = task * RowsATask; row < Math.Min(rows, (task + 1) * RowsATask); row++)
+        Parallel.For(
+            0,
+            (rows + RowsATask - 1) / RowsATask,
+            task =>
             {
-                var from = values.Slice(row * columns, columns);
-                (steps[row], var factor) = Scale(columns == 0 ? 0 : MathF.Abs(TensorPrimitives.MaxMagnitude(from)) / Largest);
-                inverse.AsSpan().Fill(factor);
-                Round(from, inverse, MemoryMarshal.Cast<byte, sbyte>(quantized.AsSpan(row * columns, columns)));
+                var values = matrix.Span<float>();
+                var inverse = new float[columns];
+                for (var row = task * RowsATask; row < Math.Min(rows, (task + 1) * RowsATask); row++)
+                {
+                    var from = values.Slice(row * columns, columns);
+                    (steps[row], var factor) = Scale(columns == 0 ? 0 : MathF.Abs(TensorPrimitives.MaxMagnitude(from)) / Largest);
+                    inverse.AsSpan().Fill(factor);
+                    Round(from, inverse, MemoryMarshal.Cast<byte, sbyte>(quantized.AsSpan(row * columns, columns)));
+                }
             }
-        });
+        );
         return new CpuWeight(new Tensor(ElementType.Int8, matrix.Shape, quantized), Tensor.Of([rows, 1], steps));
     }
 
@@ -75,7 +85,8 @@ internal static class CpuWeights
 
     private const int RowsATask = 1024;
 
-    /// <summary>Raises each column's step to what rows <paramref name="even"/> and <paramref name="odd"/> (empty after the last) need.</summary>
+    /// <summary>Raises each column's step to what rows <paramref name="even"/> and <paramref name="odd"/> (empty after the last)
+    /// need.</summary>
     private static void WidenForPair(ReadOnlySpan<float> even, ReadOnlySpan<float> odd, Span<float> steps)
     {
         var column = 0;
@@ -98,8 +109,7 @@ internal static class CpuWeights
     }
 
     /// <summary>A step and its reciprocal; a step too small for a normal reciprocal stands for zeros.</summary>
-    private static (float Step, float Inverse) Scale(float step) =>
-        step < AffineParameters.SmallestNormal * 4 ? (1, 0) : (step, 1 / step);
+    private static (float Step, float Inverse) Scale(float step) => step < AffineParameters.SmallestNormal * 4 ? (1, 0) : (step, 1 / step);
 
     /// <summary>Nearest step, ties to even.</summary>
     private static void Round(ReadOnlySpan<float> values, ReadOnlySpan<float> inverse, Span<sbyte> rounded)
@@ -115,7 +125,15 @@ internal static class CpuWeights
         for (; i < values.Length; i++)
             rounded[i] = (sbyte)Math.Clamp(MathF.Round(values[i] * inverse[i]), -Largest, Largest);
 
-        static Vector<int> Steps(ReadOnlySpan<float> values, ReadOnlySpan<float> inverse, int at) => Vector.ConvertToInt32(Vector.Min(
-            Vector.Max(Vector.Round(new Vector<float>(values[at..]) * new Vector<float>(inverse[at..])), new Vector<float>(-Largest)), new Vector<float>(Largest)));
+        static Vector<int> Steps(ReadOnlySpan<float> values, ReadOnlySpan<float> inverse, int at) =>
+            Vector.ConvertToInt32(
+                Vector.Min(
+                    Vector.Max(
+                        Vector.Round(new Vector<float>(values[at..]) * new Vector<float>(inverse[at..])),
+                        new Vector<float>(-Largest)
+                    ),
+                    new Vector<float>(Largest)
+                )
+            );
     }
 }

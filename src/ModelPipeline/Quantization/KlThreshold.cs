@@ -2,7 +2,8 @@ namespace ModelPipeline.Quantization;
 
 /// <summary>
 /// The range that loses least when a distribution is cut off and quantized, by Kullback-Leibler divergence: for each cut the clipped
-/// distribution (what lies beyond added to the last bin) is compared with itself at the given number of levels (Migacz, "8-bit Inference with
+/// distribution (what lies beyond added to the last bin) is compared with itself at the given number of levels (Migacz, "8-bit Inference
+/// with
 /// TensorRT", 2017).
 /// </summary>
 internal static class KlThreshold
@@ -11,7 +12,8 @@ internal static class KlThreshold
     private const double Epsilon = 1e-9;
 
     /// <summary>How many of the bins to keep, <paramref name="levels"/> to all of them; the fewest among equals.</summary>
-    /// <param name="counts">Histogram of magnitudes, from zero up. The first bin is taken as high as the second: zeros need no precision.</param>
+    /// <param name="counts">Histogram of magnitudes, from zero up. The first bin is taken as high as the second: zeros need no
+    /// precision.</param>
     /// <param name="levels">Quantization levels, at most the number of bins.</param>
     public static int Find(ReadOnlySpan<long> counts, int levels)
     {

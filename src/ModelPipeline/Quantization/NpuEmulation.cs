@@ -5,9 +5,11 @@ using ModelPipeline.Onnx;
 namespace ModelPipeline.Quantization;
 
 /// <summary>
-/// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: asymmetric int8 weights, per channel or per tensor
+/// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: asymmetric int8 weights, per
+/// channel or per tensor
 /// (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the tensors that the NPU
-/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator that writes one computes in
+/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator that writes one computes
+/// in
 /// fp16 from whatever its inputs hold, and int8 operators read it quantized. An emulation for accuracy: nothing of it runs on an NPU.
 /// </summary>
 internal sealed class NpuEmulation
@@ -23,30 +25,48 @@ internal sealed class NpuEmulation
     private readonly Dictionary<string, string> renamed = [];
 
     private NpuEmulation(
-        Graph graph, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string> fp16, QuantizationMethod method)
+        Graph graph,
+        FusedOperators fused,
+        IReadOnlyDictionary<string, AffineParameters> activations,
+        IReadOnlySet<string> fp16,
+        QuantizationMethod method
+    )
     {
         (this.graph, this.fused, this.activations, this.fp16, this.method) = (graph, fused, activations, fp16, method);
         names = new FreshNames(graph);
     }
 
     /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
-    public static OnnxModel Import(OnnxModel model) => model.With(model.Graph with
-    {
-        Initializers = model.Graph.InitializersWith(model.Graph.Initializers
-            .Where(entry => entry.Value.Type == ElementType.Float && entry.Value.Span<float>().ContainsAnyExceptInRange(-3e38f, 3e38f))
-            .Select(entry => KeyValuePair.Create(entry.Key, Bounded(entry.Value)))),
-    });
+    public static OnnxModel Import(OnnxModel model) =>
+        model.With(
+            model.Graph with
+            {
+                Initializers = model.Graph.InitializersWith(
+                    model
+                        .Graph.Initializers.Where(entry =>
+                            entry.Value.Type == ElementType.Float && entry.Value.Span<float>().ContainsAnyExceptInRange(-3e38f, 3e38f)
+                        )
+                        .Select(entry => KeyValuePair.Create(entry.Key, Bounded(entry.Value)))
+                ),
+            }
+        );
 
-    private static Tensor Bounded(Tensor constant) => Tensor.Of<float>(
-        constant.Shape.AsSpan(), [.. constant.Span<float>().ToArray().Select(value => MathF.Abs(value) <= 3e38f ? value : MathF.CopySign(1e4f, value))]);
+    private static Tensor Bounded(Tensor constant) =>
+        Tensor.Of<float>(
+            constant.Shape.AsSpan(),
+            [.. constant.Span<float>().ToArray().Select(value => MathF.Abs(value) <= 3e38f ? value : MathF.CopySign(1e4f, value))]
+        );
 
     /// <param name="activations">Scale and zero point of each point of <paramref name="fused"/>.</param>
     /// <param name="fp16">Points that stay fp16.</param>
     /// <param name="method">One scale an output channel of each weight, or one a weight.</param>
     public static OnnxModel Build(
-        OnnxModel model, FusedOperators fused, IReadOnlyDictionary<string, AffineParameters> activations, IReadOnlySet<string>? fp16 = null,
-        QuantizationMethod method = QuantizationMethod.Channel) =>
-        model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>(), method).Build());
+        OnnxModel model,
+        FusedOperators fused,
+        IReadOnlyDictionary<string, AffineParameters> activations,
+        IReadOnlySet<string>? fp16 = null,
+        QuantizationMethod method = QuantizationMethod.Channel
+    ) => model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>(), method).Build());
 
     private Graph Build()
     {
@@ -55,7 +75,11 @@ internal sealed class NpuEmulation
             var emitted = node.OpType switch
             {
                 "MatMul" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: 1)),
-                "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: node.Int("transB", 0) == 1 ? 0 : 1)),
+                "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(
+                    node,
+                    1,
+                    Quantized(node.Inputs[1], weight, axis: node.Int("transB", 0) == 1 ? 0 : 1)
+                ),
                 _ => node,
             };
             if (node.OpType == "Gather" && Weight(node.Inputs[0]) is { } table && activations.TryGetValue(node.Output, out var parameters))
@@ -65,21 +89,23 @@ internal sealed class NpuEmulation
         }
         foreach (var output in graph.Outputs.Where(output => renamed.ContainsKey(output.Name) && !fp16.Contains(output.Name)))
             KeepName(output.Name);
-        return graph with
-        {
-            Nodes = [.. nodes],
-            Initializers = Constants(),
-        };
+        return graph with { Nodes = [.. nodes], Initializers = Constants() };
     }
 
-    private Tensor? Weight(string name) => graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? tensor : null;
+    private Tensor? Weight(string name) =>
+        graph.Initializers.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.Float, Rank: 2 } ? tensor : null;
 
     private static Node WithInput(Node node, int index, string name) => node with { Inputs = node.Inputs.SetItem(index, name) };
 
     private void Emit(Node node)
     {
         var inFp16 = fused.OwnerOf(node) is { } owner && fp16.Contains(owner);
-        nodes.Add(node with { Inputs = [.. node.Inputs.Select(input => inFp16 && fp16.Contains(input) ? input : renamed.GetValueOrDefault(input, input))] });
+        nodes.Add(
+            node with
+            {
+                Inputs = [.. node.Inputs.Select(input => inFp16 && fp16.Contains(input) ? input : renamed.GetValueOrDefault(input, input))],
+            }
+        );
         foreach (var output in node.Outputs)
         {
             if (activations.TryGetValue(output, out var parameters))
@@ -91,7 +117,14 @@ internal sealed class NpuEmulation
     {
         var (scale, zeroPoint) = Parameters(value, parameters);
         nodes.Add(new Node("QuantizeLinear", names.Of(value, "QuantizeLinear"), [value, scale, zeroPoint], [names.Of(value, "quantized")]));
-        nodes.Add(new Node("DequantizeLinear", names.Of(value, "DequantizeLinear"), [names.Of(value, "quantized"), scale, zeroPoint], [names.Of(value, "dequantized")]));
+        nodes.Add(
+            new Node(
+                "DequantizeLinear",
+                names.Of(value, "DequantizeLinear"),
+                [names.Of(value, "quantized"), scale, zeroPoint],
+                [names.Of(value, "dequantized")]
+            )
+        );
         renamed[value] = names.Of(value, "dequantized");
     }
 
@@ -101,8 +134,21 @@ internal sealed class NpuEmulation
         var value = gather.Output;
         var (scale, zeroPoint) = Parameters(value, parameters);
         initializers[names.Of(gather.Inputs[0], "quantized")] = WeightQuantizer.PerTensor(table, parameters);
-        nodes.Add(gather with { Inputs = [names.Of(gather.Inputs[0], "quantized"), gather.Inputs[1]], Outputs = [names.Of(value, "quantized")] });
-        nodes.Add(new Node("DequantizeLinear", names.Of(value, "DequantizeLinear"), [names.Of(value, "quantized"), scale, zeroPoint], [names.Of(value, "dequantized")]));
+        nodes.Add(
+            gather with
+            {
+                Inputs = [names.Of(gather.Inputs[0], "quantized"), gather.Inputs[1]],
+                Outputs = [names.Of(value, "quantized")],
+            }
+        );
+        nodes.Add(
+            new Node(
+                "DequantizeLinear",
+                names.Of(value, "DequantizeLinear"),
+                [names.Of(value, "quantized"), scale, zeroPoint],
+                [names.Of(value, "dequantized")]
+            )
+        );
         renamed[value] = names.Of(value, "dequantized");
     }
 
@@ -122,10 +168,17 @@ internal sealed class NpuEmulation
         initializers[names.Of(name, "quantized")] = quantized.Values;
         initializers[names.Of(name, "scale")] = quantized.Scales;
         initializers[names.Of(name, "zero_point")] = quantized.ZeroPoints;
-        nodes.Add(new Node("DequantizeLinear", names.Of(name, "DequantizeLinear"), [names.Of(name, "quantized"), names.Of(name, "scale"), names.Of(name, "zero_point")], [dequantized])
-        {
-            Attributes = quantized.Axis is { } channels ? [Attributes.Of("axis", (long)channels)] : [],
-        });
+        nodes.Add(
+            new Node(
+                "DequantizeLinear",
+                names.Of(name, "DequantizeLinear"),
+                [names.Of(name, "quantized"), names.Of(name, "scale"), names.Of(name, "zero_point")],
+                [dequantized]
+            )
+            {
+                Attributes = quantized.Axis is { } channels ? [Attributes.Of("axis", (long)channels)] : [],
+            }
+        );
         return dequantized;
     }
 
@@ -137,7 +190,15 @@ internal sealed class NpuEmulation
         {
             nodes[i] = nodes[i].Rewired(output, raw).Rewired(renamed[output], output) with
             {
-                Outputs = [.. nodes[i].Outputs.Select(name => name == output ? raw : name == renamed[output] ? output : name)],
+                Outputs =
+                [
+                    .. nodes[i]
+                        .Outputs.Select(name =>
+                            name == output ? raw
+                            : name == renamed[output] ? output
+                            : name
+                        ),
+                ],
             };
         }
     }

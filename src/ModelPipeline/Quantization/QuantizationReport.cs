@@ -12,11 +12,25 @@ public sealed record QuantizationReport(int LayerNorms, int Gelus, int Attention
     /// <summary>What became int8 of the weights; null for an fp16 build.</summary>
     public WeightShare? Weights { get; init; }
 
-    internal static QuantizationReport Of(FusedOperators fused, IReadOnlyDictionary<string, ActivationRange> ranges, IReadOnlySet<string> fp16) => new(
-        fused.LayerNorms, fused.Gelus, fused.Attentions,
-        [.. fused.Points.Select(point => !fp16.Contains(point) && ranges.TryGetValue(point, out var range) && AffineParameters.Covering(range.Min, range.Max) is var parameters
-            ? new QuantizedTensor(point, "int8", range.Min, range.Max, parameters.Scale, parameters.ZeroPoint)
-            : new QuantizedTensor(point, "float16", null, null, null, null))]);
+    internal static QuantizationReport Of(
+        FusedOperators fused,
+        IReadOnlyDictionary<string, ActivationRange> ranges,
+        IReadOnlySet<string> fp16
+    ) =>
+        new(
+            fused.LayerNorms,
+            fused.Gelus,
+            fused.Attentions,
+            [
+                .. fused.Points.Select(point =>
+                    !fp16.Contains(point)
+                    && ranges.TryGetValue(point, out var range)
+                    && AffineParameters.Covering(range.Min, range.Max) is var parameters
+                        ? new QuantizedTensor(point, "int8", range.Min, range.Max, parameters.Scale, parameters.ZeroPoint)
+                        : new QuantizedTensor(point, "float16", null, null, null, null)
+                ),
+            ]
+        );
 }
 
 /// <summary>How a CPU variant was quantized: content of its quantization.json.</summary>

@@ -33,14 +33,23 @@ internal static class WeightQuantizer
         for (var i = 0; i < quantized.Length; i++)
             quantized[i] = parameters[axis == 0 ? i / columns : i % columns].Quantize(values[i]);
         return new QuantizedWeight(
-            Tensor.Of(weight.Shape.AsSpan(), quantized), Tensor.Vector([.. parameters.Select(p => p.Scale)]), Tensor.Vector([.. parameters.Select(p => p.ZeroPoint)]), axis);
+            Tensor.Of(weight.Shape.AsSpan(), quantized),
+            Tensor.Vector([.. parameters.Select(p => p.Scale)]),
+            Tensor.Vector([.. parameters.Select(p => p.ZeroPoint)]),
+            axis
+        );
     }
 
     /// <summary>Asymmetric int8 with one scale, its range widened to hold zero.</summary>
     public static QuantizedWeight PerTensor(Tensor weight)
     {
         var parameters = AffineParameters.Covering(TensorPrimitives.Min(weight.Span<float>()), TensorPrimitives.Max(weight.Span<float>()));
-        return new QuantizedWeight(PerTensor(weight, parameters), Tensor.Scalar(parameters.Scale), Tensor.Scalar(parameters.ZeroPoint), null);
+        return new QuantizedWeight(
+            PerTensor(weight, parameters),
+            Tensor.Scalar(parameters.Scale),
+            Tensor.Scalar(parameters.ZeroPoint),
+            null
+        );
     }
 
     /// <summary>Every element of a tensor through one affine scale.</summary>

@@ -6,7 +6,8 @@ namespace ModelPipeline.Raising;
 internal static class Activations
 {
     /// <summary>The first input with the second added, if there is one.</summary>
-    public static string Biased(Expansion e) => e.Has(1) ? e.Value("Add", "biased", [e.Node.Inputs[0], e.Node.Inputs[1]]) : e.Node.Inputs[0];
+    public static string Biased(Expansion e) =>
+        e.Has(1) ? e.Value("Add", "biased", [e.Node.Inputs[0], e.Node.Inputs[1]]) : e.Node.Inputs[0];
 
     /// <summary>x (1 + erf(x / sqrt 2)) / 2, in the order that rknn-toolkit2 fuses.</summary>
     public static void Gelu(Expansion e, string x)
@@ -21,7 +22,11 @@ internal static class Activations
     {
         var cubed = e.Value("Pow", "cubed", [x, e.Constant("three", Tensor.Scalar(3f))]);
         var sum = e.Value("Add", "inner_sum", [x, e.Value("Mul", "inner", [cubed, e.Constant("coefficient", Tensor.Scalar(0.044715f))])]);
-        var tanh = e.Value("Tanh", "tanh", [e.Value("Mul", "inner_scaled", [sum, e.Constant("root", Tensor.Scalar(MathF.Sqrt(2 / MathF.PI)))])]);
+        var tanh = e.Value(
+            "Tanh",
+            "tanh",
+            [e.Value("Mul", "inner_scaled", [sum, e.Constant("root", Tensor.Scalar(MathF.Sqrt(2 / MathF.PI)))])]
+        );
         var plusOne = e.Value("Add", "plus_one", [tanh, e.Constant("one", Tensor.Scalar(1f))]);
         e.Write(e.Node.Output, "Mul", [e.Value("Mul", "doubled", [x, plusOne]), e.Constant("half", Tensor.Scalar(0.5f))]);
     }
@@ -40,7 +45,10 @@ internal static class Activations
 
     public static void BiasSoftmax(Expansion e)
     {
-        if (e.Graph.Shape(e.Node.Inputs[0]) is not { } shape || (e.Node.Int("axis", 1) is var axis && axis != -1 && axis != shape.Count - 1))
+        if (
+            e.Graph.Shape(e.Node.Inputs[0]) is not { } shape
+            || (e.Node.Int("axis", 1) is var axis && axis != -1 && axis != shape.Count - 1)
+        )
             throw e.Refused("runs over more than the last axis, or over one that is not known");
         e.Write(e.Node.Output, "Softmax", [Biased(e)], Attributes.Of("axis", (long)shape.Count - 1));
     }

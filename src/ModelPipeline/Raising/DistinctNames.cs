@@ -9,11 +9,19 @@ internal static class DistinctNames
     public static Rewritten Apply(OnnxModel model)
     {
         var known = new HashSet<string>();
-        var repeated = model.Graph.Nodes.Where(node => node.Name.Length > 0 && !known.Add(node.Name)).ToHashSet<Node>(ReferenceEqualityComparer.Instance);
+        var repeated = model
+            .Graph.Nodes.Where(node => node.Name.Length > 0 && !known.Add(node.Name))
+            .ToHashSet<Node>(ReferenceEqualityComparer.Instance);
         return repeated.Count == 0
             ? Rewritten.Nothing(model)
             : new Rewritten(
-                model.With(model.Graph with { Nodes = [.. model.Graph.Nodes.Select(node => repeated.Contains(node) ? node with { Name = "" } : node)] }),
-                [$"{repeated.Count} nodes have names that earlier ones have: dropped"]);
+                model.With(
+                    model.Graph with
+                    {
+                        Nodes = [.. model.Graph.Nodes.Select(node => repeated.Contains(node) ? node with { Name = "" } : node)],
+                    }
+                ),
+                [$"{repeated.Count} nodes have names that earlier ones have: dropped"]
+            );
     }
 }

@@ -54,7 +54,8 @@ internal sealed class ExpandedGraph(OnnxModel model, int opset)
 /// <param name="graph">In which it stands.</param>
 internal sealed class Expansion(Node node, ExpandedGraph graph)
 {
-    private const int AxesAreInputs = 13, ReducedAxesAreInputs = 18;
+    private const int AxesAreInputs = 13,
+        ReducedAxesAreInputs = 18;
     private readonly List<Node> nodes = [];
     private string Id => node.Outputs.First(output => output.Length > 0);
 
@@ -74,7 +75,10 @@ internal sealed class Expansion(Node node, ExpandedGraph graph)
     /// <summary>Adds a node that writes a value of the replaced one.</summary>
     public string Write(string output, string op, ImmutableArray<string> inputs, params ImmutableArray<AttributeProto> attributes)
     {
-        var name = node.Name.Length == 0 ? "" : output == node.Output ? node.Name : graph.Names.Of(node.Name, $"{op}_{nodes.Count}");
+        var name =
+            node.Name.Length == 0 ? ""
+            : output == node.Output ? node.Name
+            : graph.Names.Of(node.Name, $"{op}_{nodes.Count}");
         nodes.Add(new Node(op, name, inputs, [output]) { Attributes = attributes });
         return output;
     }
@@ -83,12 +87,25 @@ internal sealed class Expansion(Node node, ExpandedGraph graph)
     public void Same(string op, ImmutableArray<string>? inputs = null, params ReadOnlySpan<string> without)
     {
         var dropped = without.ToArray();
-        nodes.Add(node with { OpType = op, Inputs = inputs ?? node.Inputs, Attributes = [.. node.Attributes.Where(attribute => !dropped.Contains(attribute.Name))] });
+        nodes.Add(
+            node with
+            {
+                OpType = op,
+                Inputs = inputs ?? node.Inputs,
+                Attributes = [.. node.Attributes.Where(attribute => !dropped.Contains(attribute.Name))],
+            }
+        );
     }
 
     /// <summary>The node with integers of an attribute as its second input instead.</summary>
-    public void AttributeToInput(string attribute) => Same(
-        node.OpType, node.Ints(attribute) is { Length: > 0 } values ? [node.Inputs[0], Constant(attribute, Tensor.Vector<long>([.. values]))] : node.Inputs, attribute);
+    public void AttributeToInput(string attribute) =>
+        Same(
+            node.OpType,
+            node.Ints(attribute) is { Length: > 0 } values
+                ? [node.Inputs[0], Constant(attribute, Tensor.Vector<long>([.. values]))]
+                : node.Inputs,
+            attribute
+        );
 
     public string Constant(string role, Tensor value)
     {
@@ -97,22 +114,28 @@ internal sealed class Expansion(Node node, ExpandedGraph graph)
         return name;
     }
 
-    public string Reshape(string role, string x, params long[] shape) => Value("Reshape", role, [x, Constant($"{role}_shape", Tensor.Vector(shape))]);
+    public string Reshape(string role, string x, params long[] shape) =>
+        Value("Reshape", role, [x, Constant($"{role}_shape", Tensor.Vector(shape))]);
 
     public string Transpose(string role, string x, params long[] order) => Value("Transpose", role, [x], Attributes.Of("perm", order));
 
-    public string Unsqueeze(string role, string x, params long[] axes) => graph.Opset >= AxesAreInputs
-        ? Value("Unsqueeze", role, [x, Constant($"{role}_axes", Tensor.Vector(axes))])
-        : Value("Unsqueeze", role, [x], Attributes.Of("axes", axes));
+    public string Unsqueeze(string role, string x, params long[] axes) =>
+        graph.Opset >= AxesAreInputs
+            ? Value("Unsqueeze", role, [x, Constant($"{role}_axes", Tensor.Vector(axes))])
+            : Value("Unsqueeze", role, [x], Attributes.Of("axes", axes));
 
     /// <summary>Mean over the last axis, which stays with size 1.</summary>
-    public string Mean(string role, string x) => graph.Opset >= ReducedAxesAreInputs
-        ? Value("ReduceMean", role, [x, Constant($"{role}_axes", Tensor.Vector(-1L))], Attributes.Of("keepdims", 1L))
-        : Value("ReduceMean", role, [x], Attributes.Of("axes", [-1L]), Attributes.Of("keepdims", 1L));
+    public string Mean(string role, string x) =>
+        graph.Opset >= ReducedAxesAreInputs
+            ? Value("ReduceMean", role, [x, Constant($"{role}_axes", Tensor.Vector(-1L))], Attributes.Of("keepdims", 1L))
+            : Value("ReduceMean", role, [x], Attributes.Of("axes", [-1L]), Attributes.Of("keepdims", 1L));
 
     public string Cast(string role, string x, ElementType type) => Value("Cast", role, [x], Attributes.Of("to", (long)type));
 
     /// <summary>The node cannot be said in standard operators, or not at this operator set.</summary>
     public PipelineException Refused(string reason) =>
-        new($"{node.OpType}{(node.Name.Length > 0 ? $" '{node.Name}'" : "")}{(node.Domain.Length > 0 ? $" of {node.Domain}" : "")}: {reason}");
+        new(
+            $"{node.OpType}{(node.Name.Length > 0 ? $" '{node.Name}'" : "")}{(node.Domain.Length > 0 ? $" of {node.Domain}" : "")}: "
+                + $"{reason}"
+        );
 }

@@ -3,7 +3,8 @@ namespace ModelPipeline.Raising;
 /// <summary>Normalizations over the last axis.</summary>
 internal static class Norms
 {
-    private const float LayerEpsilon = 1e-5f, SkipEpsilon = 1e-12f;
+    private const float LayerEpsilon = 1e-5f,
+        SkipEpsilon = 1e-12f;
 
     public static void Layer(Expansion e) => Layer(e, e.Node.Inputs[0], (1, 2), Epsilon(e, LayerEpsilon));
 
@@ -12,17 +13,23 @@ internal static class Norms
     /// <summary>Of x + skip (+ bias); the fourth output is that sum.</summary>
     public static void SkipLayer(Expansion e) => Layer(e, Sum(e, e.Has(4) ? e.Node.Inputs[4] : null), (2, 3), Epsilon(e, SkipEpsilon));
 
-    public static void SkipRootMeanSquare(Expansion e) => RootMeanSquare(e, Sum(e, e.Has(3) ? e.Node.Inputs[3] : null), 2, Epsilon(e, SkipEpsilon));
+    public static void SkipRootMeanSquare(Expansion e) =>
+        RootMeanSquare(e, Sum(e, e.Has(3) ? e.Node.Inputs[3] : null), 2, Epsilon(e, SkipEpsilon));
 
     public static float Epsilon(Expansion e, float otherwise) => e.Node.Attribute("epsilon")?.F ?? otherwise;
 
-    /// <summary>y = (x - mean) / sqrt(variance + epsilon) * scale + bias; scale and bias are inputs of the node, the bias may be absent.</summary>
+    /// <summary>y = (x - mean) / sqrt(variance + epsilon) * scale + bias; scale and bias are inputs of the node, the bias may be
+    /// absent.</summary>
     public static void Layer(Expansion e, string x, (int Scale, int Bias) weights, float epsilon)
     {
         RequirePlain(e, x);
         var centered = e.Value("Sub", "centered", [x, e.Mean("mean", x)]);
         var variance = e.Mean("variance", e.Value("Pow", "squares", [centered, e.Constant("two", Tensor.Scalar(2f))]));
-        var deviation = e.Value("Sqrt", "deviation", [e.Value("Add", "variance_epsilon", [variance, e.Constant("epsilon", Tensor.Scalar(epsilon))])]);
+        var deviation = e.Value(
+            "Sqrt",
+            "deviation",
+            [e.Value("Add", "variance_epsilon", [variance, e.Constant("epsilon", Tensor.Scalar(epsilon))])]
+        );
         var normal = e.Value("Div", "normal", [centered, deviation]);
         if (e.Has(weights.Bias))
             e.Write(e.Node.Output, "Add", [e.Value("Mul", "scaled", [normal, e.Node.Inputs[weights.Scale]]), e.Node.Inputs[weights.Bias]]);

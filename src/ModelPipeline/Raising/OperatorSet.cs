@@ -5,25 +5,119 @@ using ModelPipeline.Rewrites;
 namespace ModelPipeline.Raising;
 
 /// <summary>
-/// The operator set between what int8 needs (one scale a channel came with 13) and what rknn-toolkit2 loads (19). Operators that changed on the way
-/// are said anew with the same meaning, those that did not are kept, and any other is refused by name. After the Changelog of the ONNX specification.
+/// The operator set between what int8 needs (one scale a channel came with 13) and what rknn-toolkit2 loads (19). Operators that changed on
+/// the way
+/// are said anew with the same meaning, those that did not are kept, and any other is refused by name. After the Changelog of the ONNX
+/// specification.
 /// </summary>
 internal static class OperatorSet
 {
-    public const int Lowest = 13, Highest = 19;
+    public const int Lowest = 13,
+        Highest = 19;
+
     /// <summary>IR versions that came with the two.</summary>
-    private const int LowestIr = 7, HighestIr = 9;
+    private const int LowestIr = 7,
+        HighestIr = 9;
 
     /// <summary>Operators that mean from 7 to 13 what they meant, beside additions that an older file does not use.</summary>
     private static readonly HashSet<string> Steady =
     [
-        "Abs", "Acos", "Add", "And", "ArgMax", "ArgMin", "Asin", "Atan", "AveragePool", "Cast", "Ceil", "Compress", "Concat", "Constant", "ConstantOfShape", "Conv", "Cos",
-        "Cosh", "CumSum", "DepthToSpace", "Div", "Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gemm",
-        "GlobalAveragePool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "HardSigmoid", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual",
-        "Log", "LpNormalization", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pow", "Range", "Reciprocal", "ReduceL1",
-        "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSumSquare", "Relu", "Reshape", "Round", "ScatterElements",
-        "ScatterND", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Softplus", "Softsign", "SpaceToDepth", "Sqrt", "Sub", "Sum", "Tan", "Tanh", "Tile",
-        "Transpose", "Where", "Xor",
+        "Abs",
+        "Acos",
+        "Add",
+        "And",
+        "ArgMax",
+        "ArgMin",
+        "Asin",
+        "Atan",
+        "AveragePool",
+        "Cast",
+        "Ceil",
+        "Compress",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Conv",
+        "Cos",
+        "Cosh",
+        "CumSum",
+        "DepthToSpace",
+        "Div",
+        "Einsum",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Expand",
+        "EyeLike",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "Greater",
+        "GreaterOrEqual",
+        "HardSigmoid",
+        "Identity",
+        "InstanceNormalization",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "LpNormalization",
+        "MatMul",
+        "Max",
+        "Mean",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "NonZero",
+        "Not",
+        "OneHot",
+        "Or",
+        "PRelu",
+        "Pow",
+        "Range",
+        "Reciprocal",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSumSquare",
+        "Relu",
+        "Reshape",
+        "Round",
+        "ScatterElements",
+        "ScatterND",
+        "Selu",
+        "Shape",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Size",
+        "Softplus",
+        "Softsign",
+        "SpaceToDepth",
+        "Sqrt",
+        "Sub",
+        "Sum",
+        "Tan",
+        "Tanh",
+        "Tile",
+        "Transpose",
+        "Where",
+        "Xor",
     ];
 
     /// <summary>Operators that changed between 7 and 13, and how they are said at 13.</summary>
@@ -73,31 +167,62 @@ internal static class OperatorSet
 
     private static Rewritten Raise(OnnxModel model)
     {
-        if (Names(model, node => node.Domain.Length == 0 && !Steady.Contains(node.OpType) && !Raised.ContainsKey(node.OpType)) is { Length: > 0 } unknown)
+        if (
+            Names(model, node => node.Domain.Length == 0 && !Steady.Contains(node.OpType) && !Raised.ContainsKey(node.OpType)) is
+            { Length: > 0 } unknown
+        )
             throw Wrong(model, Lowest, unknown, $"export it at opset {Lowest} to {Highest} (14 and 17 are usual)");
-        return Written(model, (Lowest, Math.Max(model.IrVersion, LowestIr)), node => Raised.TryGetValue(node.OpType, out var raised) && model.Opset < raised.Changed ? raised.Write : null);
+        return Written(
+            model,
+            (Lowest, Math.Max(model.IrVersion, LowestIr)),
+            node => Raised.TryGetValue(node.OpType, out var raised) && model.Opset < raised.Changed ? raised.Write : null
+        );
     }
 
     private static Rewritten Lower(OnnxModel model)
     {
-        if (Names(model, node => (Lowered.TryGetValue(node.OpType, out var lowered) && lowered.Write is null && model.Opset >= lowered.Changed) || Branches(node).Any(Lowered.ContainsKey)) is { Length: > 0 } unknown)
+        if (
+            Names(
+                model,
+                node =>
+                    (Lowered.TryGetValue(node.OpType, out var lowered) && lowered.Write is null && model.Opset >= lowered.Changed)
+                    || Branches(node).Any(Lowered.ContainsKey)
+            ) is
+            { Length: > 0 } unknown
+        )
             throw Wrong(model, Highest, unknown, $"export it at opset {Highest} or below");
-        return Written(model, (Highest, Math.Min(model.IrVersion, HighestIr)), node => Lowered.TryGetValue(node.OpType, out var lowered) ? lowered.Write : null);
+        return Written(
+            model,
+            (Highest, Math.Min(model.IrVersion, HighestIr)),
+            node => Lowered.TryGetValue(node.OpType, out var lowered) ? lowered.Write : null
+        );
     }
 
     private static Rewritten Written(OnnxModel model, (int Opset, long Ir) wanted, Func<Node, Action<Expansion>?> write)
     {
         Action<Expansion>? Write(Node node) => node.Domain.Length == 0 ? write(node) : null;
-        var changed = model.Graph.Nodes.Where(node => Write(node) is not null).CountBy(node => node.OpType).OrderBy(count => count.Key, StringComparer.Ordinal).ToList();
+        var changed = model
+            .Graph.Nodes.Where(node => Write(node) is not null)
+            .CountBy(node => node.OpType)
+            .OrderBy(count => count.Key, StringComparer.Ordinal)
+            .ToList();
         // What is written anew reads the forms of the operator set that it goes to.
         var written = ExpandedGraph.Apply(model, Write, wanted.Opset).WithOpset(wanted.Opset, wanted.Ir);
-        return new Rewritten(written, [$"opset {model.Opset} -> {wanted.Opset}{(changed.Count == 0 ? "" : $": {string.Join(", ", changed.Select(count => $"{count.Value} {count.Key}"))} said anew")}"]);
+        return new Rewritten(
+            written,
+            [
+                $"opset {model.Opset} -> "
+                    + $"{wanted.Opset}{(changed.Count == 0 ? "" : $": {string.Join(", ", changed.Select(count => $"{count.Value} {count.Key}"))} said anew")}",
+            ]
+        );
     }
 
-    private static string Names(OnnxModel model, Func<Node, bool> which) => string.Join(", ", model.Graph.Nodes.Where(which).Select(node => node.OpType).Distinct().Order(StringComparer.Ordinal));
+    private static string Names(OnnxModel model, Func<Node, bool> which) =>
+        string.Join(", ", model.Graph.Nodes.Where(which).Select(node => node.OpType).Distinct().Order(StringComparer.Ordinal));
 
     /// <summary>Operators in the branches of an If, which are not written anew.</summary>
-    private static IEnumerable<string> Branches(Node node) => node.Attributes.Where(attribute => attribute.G is not null).SelectMany(attribute => attribute.G.Node).Select(inner => inner.OpType);
+    private static IEnumerable<string> Branches(Node node) =>
+        node.Attributes.Where(attribute => attribute.G is not null).SelectMany(attribute => attribute.G.Node).Select(inner => inner.OpType);
 
     private static PipelineException Wrong(OnnxModel model, int wanted, string operators, string mend) =>
         new($"{model.Graph.Name}: opset {model.Opset} cannot be brought to {wanted}, because of {operators}; {mend}");

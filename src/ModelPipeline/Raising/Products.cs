@@ -24,7 +24,12 @@ internal static class Products
         var activation = e.Node.Attribute("activation")?.S.ToStringUtf8() ?? "";
         if (!PlainActivations.Contains(activation))
             throw e.Refused($"has the activation '{activation}'; known are {string.Join(", ", PlainActivations)}");
-        var product = e.Value("Gemm", "product", e.Node.Inputs, [.. e.Node.Attributes.Where(attribute => !attribute.Name.StartsWith("activation", StringComparison.Ordinal))]);
+        var product = e.Value(
+            "Gemm",
+            "product",
+            e.Node.Inputs,
+            [.. e.Node.Attributes.Where(attribute => !attribute.Name.StartsWith("activation", StringComparison.Ordinal))]
+        );
         e.Write(e.Node.Output, activation, [product]);
     }
 
@@ -33,7 +38,9 @@ internal static class Products
         var value = e.Node.Inputs[input];
         if (e.Node.Int(attribute, 0) == 0)
             return value;
-        var rank = e.Graph.Shape(value)?.Count ?? throw e.Refused($"'{value}', which it transposes, has a rank that does not follow from the graph");
+        var rank =
+            e.Graph.Shape(value)?.Count
+            ?? throw e.Refused($"'{value}', which it transposes, has a rank that does not follow from the graph");
         if (rank < 2)
             return value;
         long[] order = [.. Enumerable.Range(0, rank - 2), rank - 1, rank - 2];

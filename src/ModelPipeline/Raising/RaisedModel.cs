@@ -9,18 +9,21 @@ namespace ModelPipeline.Raising;
 /// <param name="NodesBefore">Nodes it was given.</param>
 /// <param name="NodesAfter">Nodes it left.</param>
 /// <param name="Matches">What it found; never empty.</param>
-/// <param name="Shift">Largest change of any output on random inputs; null if the model cannot be run here as it was before the step.</param>
+/// <param name="Shift">Largest change of any output on random inputs; null if the model cannot be run here as it was before the
+/// step.</param>
 public sealed record RaisingStep(string Name, int NodesBefore, int NodesAfter, IReadOnlyList<string> Matches, double? Shift);
 
 /// <summary>
-/// A source as everything behind it wants it: fp32, standard operators only, opset 13 to 19, weights that stand as constants. Each step is proved on
+/// A source as everything behind it wants it: fp32, standard operators only, opset 13 to 19, weights that stand as constants. Each step is
+/// proved on
 /// random inputs.
 /// </summary>
 /// <param name="Model">The source itself if no step found anything.</param>
 /// <param name="Steps">Those that found something, in their order.</param>
 internal sealed record RaisedModel(OnnxModel Model, IReadOnlyList<RaisingStep> Steps)
 {
-    /// <summary>What a step may move outputs by, as a share of their size, or absolutely if they are smaller than 1: rounding of float sums in another order.</summary>
+    /// <summary>What a step may move outputs by, as a share of their size, or absolutely if they are smaller than 1: rounding of float sums
+    /// in another order.</summary>
     public const double LargestShift = 2e-5;
 
     private static readonly IReadOnlyList<(string Name, Func<OnnxModel, Rewritten> Apply, bool KeepsOutputs)> AllSteps =
@@ -56,7 +59,11 @@ internal sealed record RaisedModel(OnnxModel Model, IReadOnlyList<RaisingStep> S
                 continue;
             var shift = proof.Value.Shift(rewritten.Model, cancellation);
             if (step.KeepsOutputs && !(shift is null or <= LargestShift))
-                throw new PipelineException($"{name}: saying it in standard operators ({string.Join("; ", rewritten.Matches)}) moves its outputs by {shift:0.######} (allowed: {LargestShift}); export the model in fp32 at opset {OperatorSet.Lowest} to {OperatorSet.Highest} without optimizing it");
+                throw new PipelineException(
+                    $"{name}: saying it in standard operators ({string.Join("; ", rewritten.Matches)}) moves its outputs by "
+                        + $"{shift:0.######} (allowed: {LargestShift}); export the model in fp32 at opset {OperatorSet.Lowest} to "
+                        + $"{OperatorSet.Highest} without optimizing it"
+                );
             steps.Add(new RaisingStep(step.Name, model.Graph.Nodes.Length, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift));
             model = rewritten.Model;
         }

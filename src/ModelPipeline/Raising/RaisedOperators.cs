@@ -8,22 +8,48 @@ internal static class RaisedOperators
     /// <summary>Starts, ends and axes were attributes before 10.</summary>
     public static void Slice(Expansion e)
     {
-        long[] starts = [.. e.Node.Ints("starts")], ends = [.. e.Node.Ints("ends")];
+        long[] starts = [.. e.Node.Ints("starts")],
+            ends = [.. e.Node.Ints("ends")];
         long[] axes = e.Node.Ints("axes") is { Length: > 0 } given ? [.. given] : [.. Enumerable.Range(0, starts.Length)];
-        e.Write(e.Node.Output, "Slice",
-            [e.Node.Inputs[0], e.Constant("starts", Tensor.Vector(starts)), e.Constant("ends", Tensor.Vector(ends)), e.Constant("axes", Tensor.Vector(axes))]);
+        e.Write(
+            e.Node.Output,
+            "Slice",
+            [
+                e.Node.Inputs[0],
+                e.Constant("starts", Tensor.Vector(starts)),
+                e.Constant("ends", Tensor.Vector(ends)),
+                e.Constant("axes", Tensor.Vector(axes)),
+            ]
+        );
     }
 
     /// <summary>k was an attribute before 10.</summary>
     public static void TopK(Expansion e) => e.Same("TopK", [e.Node.Inputs[0], e.Constant("k", Tensor.Vector(e.Node.Int("k", 1)))], "k");
 
     /// <summary>Bounds were attributes before 11.</summary>
-    public static void Clip(Expansion e) => e.Write(e.Node.Output, "Clip",
-        [e.Node.Inputs[0], e.Constant("min", Tensor.Scalar(e.Node.Attribute("min")?.F ?? -float.MaxValue)), e.Constant("max", Tensor.Scalar(e.Node.Attribute("max")?.F ?? float.MaxValue))]);
+    public static void Clip(Expansion e) =>
+        e.Write(
+            e.Node.Output,
+            "Clip",
+            [
+                e.Node.Inputs[0],
+                e.Constant("min", Tensor.Scalar(e.Node.Attribute("min")?.F ?? -float.MaxValue)),
+                e.Constant("max", Tensor.Scalar(e.Node.Attribute("max")?.F ?? float.MaxValue)),
+            ]
+        );
 
     /// <summary>Widths and value were attributes before 11.</summary>
-    public static void Pad(Expansion e) => e.Same("Pad",
-        [e.Node.Inputs[0], e.Constant("pads", Tensor.Vector<long>([.. e.Node.Ints("pads")])), e.Constant("value", Tensor.Scalar(e.Node.Attribute("value")?.F ?? 0))], "pads", "value");
+    public static void Pad(Expansion e) =>
+        e.Same(
+            "Pad",
+            [
+                e.Node.Inputs[0],
+                e.Constant("pads", Tensor.Vector<long>([.. e.Node.Ints("pads")])),
+                e.Constant("value", Tensor.Scalar(e.Node.Attribute("value")?.F ?? 0)),
+            ],
+            "pads",
+            "value"
+        );
 
     /// <summary>Changes nothing outside of training.</summary>
     public static void Dropout(Expansion e)
@@ -41,7 +67,8 @@ internal static class RaisedOperators
         e.Same("BatchNormalization", e.Node.Inputs, "spatial");
     }
 
-    /// <summary>Before 13 all axes from one on were one: the same as the last alone if that one is the last, else with those axes joined.</summary>
+    /// <summary>Before 13 all axes from one on were one: the same as the last alone if that one is the last, else with those axes
+    /// joined.</summary>
     public static void Softmax(Expansion e)
     {
         var (x, axis) = (e.Node.Inputs[0], e.Node.Int("axis", 1));

@@ -4,16 +4,20 @@ using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Raising;
 
-/// <summary>Outputs of a model on seeded random inputs, to be compared with those of what is made of it: two right-padded rows of tokens, as a tokenizer gives them.</summary>
+/// <summary>Outputs of a model on seeded random inputs, to be compared with those of what is made of it: two right-padded rows of tokens,
+/// as a tokenizer gives them.</summary>
 /// <param name="source">The model before the first step.</param>
 internal sealed class RandomProof(OnnxModel source)
 {
-    private const long Sequence = 8, Batch = 2;
-    private const int Seed = 13, FewTokens = 2;
+    private const long Sequence = 8,
+        Batch = 2;
+    private const int Seed = 13,
+        FewTokens = 2;
     private IReadOnlyList<float[]>? before;
     private bool isRun;
 
-    /// <summary>Largest difference of any output from the model shown before, relative to outputs larger than 1. Null if that model does not run here, as a bfloat16 one, or gives no finite numbers.</summary>
+    /// <summary>Largest difference of any output from the model shown before, relative to outputs larger than 1. Null if that model does
+    /// not run here, as a bfloat16 one, or gives no finite numbers.</summary>
     /// <exception cref="PipelineException">The new model does not run, where the one before did.</exception>
     public double? Shift(OnnxModel model, CancellationToken cancellation)
     {
@@ -23,7 +27,10 @@ internal sealed class RandomProof(OnnxModel source)
             isRun = true;
         }
         var after = before is null ? OutputsIfRunnable(model, cancellation) : Outputs(model, cancellation);
-        double? shift = before is null || after is null || before.Any(output => output.Any(value => !float.IsFinite(value))) ? null : before.Zip(after, Largest).Max();
+        double? shift =
+            before is null || after is null || before.Any(output => output.Any(value => !float.IsFinite(value)))
+                ? null
+                : before.Zip(after, Largest).Max();
         before = after;
         return shift;
     }
@@ -40,9 +47,13 @@ internal sealed class RandomProof(OnnxModel source)
         }
     }
 
-    private static double Largest(float[] was, float[] now) => was.Length == now.Length
-        ? was.Zip(now, (a, b) => a.Equals(b) ? 0 : Math.Abs((double)a - b) / Math.Max(1, Math.Abs((double)a))).Select(shift => double.IsNaN(shift) ? double.PositiveInfinity : shift).DefaultIfEmpty().Max()
-        : double.PositiveInfinity;
+    private static double Largest(float[] was, float[] now) =>
+        was.Length == now.Length
+            ? was.Zip(now, (a, b) => a.Equals(b) ? 0 : Math.Abs((double)a - b) / Math.Max(1, Math.Abs((double)a)))
+                .Select(shift => double.IsNaN(shift) ? double.PositiveInfinity : shift)
+                .DefaultIfEmpty()
+                .Max()
+            : double.PositiveInfinity;
 
     private IReadOnlyList<float[]> Outputs(OnnxModel model, CancellationToken cancellation)
     {
@@ -58,10 +69,20 @@ internal sealed class RandomProof(OnnxModel source)
         long[] shape = [.. input.Shape.Select((dimension, axis) => dimension.Value ?? (axis == 0 ? Batch : Sequence))];
         var (count, columns) = (checked((int)Tensor.CountOf(shape)), shape.Length == 0 ? 1 : (int)Math.Max(1, shape[^1]));
         var largest = Rows(input.Name) - 1;
-        var values = Enumerable.Range(0, count).Select(i => (long)(
-            input.Name.Contains("mask", StringComparison.Ordinal) ? IsToken(i, columns) ? 1 : 0
-            : input.Name.Contains("position", StringComparison.Ordinal) ? i % columns
-            : numbers.Between(0, largest))).ToArray();
+        var values = Enumerable
+            .Range(0, count)
+            .Select(i =>
+                (long)(
+                    input.Name.Contains("mask", StringComparison.Ordinal)
+                        ? IsToken(i, columns)
+                            ? 1
+                            : 0
+                        : input.Name.Contains("position", StringComparison.Ordinal)
+                            ? i % columns
+                            : numbers.Between(0, largest)
+                )
+            )
+            .ToArray();
         return input.Type switch
         {
             ElementType.Int64 => OrtValue.CreateTensorValueFromMemory(values, shape),
@@ -106,11 +127,12 @@ internal sealed class RandomProof(OnnxModel source)
         return uses.Constant(table) is { Rank: 2 } tensor ? (int)Math.Min(int.MaxValue, tensor.Shape[0]) : null;
     }
 
-    private static float[] Floats(OrtValue value) => (ElementType)value.GetTensorTypeAndShape().ElementDataType switch
-    {
-        ElementType.Float => value.GetTensorDataAsSpan<float>().ToArray(),
-        ElementType.Float16 => [.. value.GetTensorDataAsSpan<Half>().ToArray().Select(half => (float)half)],
-        ElementType.Double => [.. value.GetTensorDataAsSpan<double>().ToArray().Select(number => (float)number)],
-        _ => [],
-    };
+    private static float[] Floats(OrtValue value) =>
+        (ElementType)value.GetTensorTypeAndShape().ElementDataType switch
+        {
+            ElementType.Float => value.GetTensorDataAsSpan<float>().ToArray(),
+            ElementType.Float16 => [.. value.GetTensorDataAsSpan<Half>().ToArray().Select(half => (float)half)],
+            ElementType.Double => [.. value.GetTensorDataAsSpan<double>().ToArray().Select(number => (float)number)],
+            _ => [],
+        };
 }

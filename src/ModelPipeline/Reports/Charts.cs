@@ -9,7 +9,8 @@ internal static class Charts
 {
     private const int Bins = 40;
 
-    /// <summary>Every pair's score against fp32's on equal axes: quantization steps show as stripes, a lost ranking as a shapeless cloud.</summary>
+    /// <summary>Every pair's score against fp32's on equal axes: quantization steps show as stripes, a lost ranking as a shapeless
+    /// cloud.</summary>
     public static string Scatter(ValidationReport report)
     {
         var points = Pairs(report).ToArray();
@@ -25,8 +26,10 @@ internal static class Charts
     {
         var points = Pairs(report).ToArray();
         var range = Axis.Around("score (logit)", points.SelectMany(pair => new[] { pair.X, pair.Y }));
-        int[] above = Histogram(points.Select(pair => pair.X), range), below = Histogram(points.Select(pair => pair.Y), range);
-        double top = above.Max(), bottom = below.Max();
+        int[] above = Histogram(points.Select(pair => pair.X), range),
+            below = Histogram(points.Select(pair => pair.Y), range);
+        double top = above.Max(),
+            bottom = below.Max();
         var plot = new Plot(range, new(-bottom * 1.25, top * 1.08, "number of pairs") { Hidden = true });
         var width = (range.Max - range.Min) / Bins;
         for (var bin = 0; bin < Bins; bin++)
@@ -37,21 +40,29 @@ internal static class Charts
         var levels = points.Select(pair => pair.Y).Distinct().Order().ToArray();
         foreach (var level in levels)
             plot.Line("rug", level, -bottom * 1.25, level, -bottom * 1.1);
-        return plot.Render(Invariant($"Distribution of scores: fp32 above, {report.Subject.Variant} below; ticks mark its {levels.Length:N0} distinct scores"));
+        return plot.Render(
+            Invariant(
+                $"Distribution of scores: fp32 above, {report.Subject.Variant} below; ticks mark its {levels.Length:N0} distinct scores"
+            )
+        );
     }
 
     /// <summary>A bar a query, sorted: what the variant loses and gains in NDCG@10.</summary>
     public static string NdcgDifferences(ValidationReport report)
     {
-        var queries = report.Queries.Where(query => query is { Ndcg: not null, ReferenceNdcg: not null })
+        var queries = report
+            .Queries.Where(query => query is { Ndcg: not null, ReferenceNdcg: not null })
             .Select(query => (query.Id, Difference: query.Ndcg!.Value - query.ReferenceNdcg!.Value))
-            .OrderBy(query => query.Difference).ThenBy(query => query.Id, StringComparer.Ordinal).ToArray();
+            .OrderBy(query => query.Difference)
+            .ThenBy(query => query.Id, StringComparer.Ordinal)
+            .ToArray();
         var range = Axis.Around("NDCG@10 minus fp32's", [-0.1, 0.1, .. queries.Select(query => query.Difference)]);
         var plot = new Plot(new(0, Math.Max(queries.Length, 1), "queries, from worst to best") { Hidden = true }, range);
         foreach (var (i, (id, difference)) in queries.Index())
             plot.Bar(difference < 0 ? "loss" : "gain", i, 0, i + 0.85, difference, Invariant($"{id}: {difference:+0.000;-0.000;0}"));
         plot.Line("axis", 0, 0, queries.Length, 0);
-        int worse = queries.Count(query => query.Difference < 0), better = queries.Count(query => query.Difference > 0);
+        int worse = queries.Count(query => query.Difference < 0),
+            better = queries.Count(query => query.Difference > 0);
         return plot.Render($"NDCG@10 by query: {worse} worse than fp32, {queries.Length - worse - better} equal, {better} better");
     }
 
@@ -71,9 +82,13 @@ internal static class Charts
     {
         (string Name, string Style, double Figure)[] rows =
         [
-            .. reports.DistinctBy(report => report.Subject.Shape).Where(report => report.Reference.ContainsKey(metric.Name))
+            .. reports
+                .DistinctBy(report => report.Subject.Shape)
+                .Where(report => report.Reference.ContainsKey(metric.Name))
                 .Select(report => (ReferenceName(report, reports), "reference", report.Reference[metric.Name])),
-            .. reports.Where(report => report.Figures.ContainsKey(metric.Name)).Select(report => (Name(report, reports), "variant", report.Figures[metric.Name])),
+            .. reports
+                .Where(report => report.Figures.ContainsKey(metric.Name))
+                .Select(report => (Name(report, reports), "variant", report.Figures[metric.Name])),
         ];
         var axis = Axis.Around(metric.Label, [0, .. rows.Select(row => row.Figure)]);
         var plot = new Plot(axis, new(0, rows.Length, string.Empty) { Hidden = true });
@@ -88,14 +103,18 @@ internal static class Charts
 
     /// <summary>The variant's name, with its shape where the report has several.</summary>
     internal static string Name(ValidationReport report, IReadOnlyList<ValidationReport> reports) =>
-        reports.Count(other => other.Subject.Variant == report.Subject.Variant) > 1 ? $"{report.Subject.Variant} {report.Subject.Shape}" : report.Subject.Variant;
+        reports.Count(other => other.Subject.Variant == report.Subject.Variant) > 1
+            ? $"{report.Subject.Variant} {report.Subject.Shape}"
+            : report.Subject.Variant;
 
     /// <summary>fp32, with the shape where the report has several.</summary>
     internal static string ReferenceName(ValidationReport report, IReadOnlyList<ValidationReport> reports) =>
         reports.All(other => other.Subject.Shape == report.Subject.Shape) ? "fp32" : $"fp32 {report.Subject.Shape}";
 
     private static IEnumerable<(double X, double Y)> Pairs(ValidationReport report) =>
-        report.Queries.SelectMany(query => query.ReferenceScores.Zip(query.Scores, (reference, score) => ((double)reference, (double)score)));
+        report.Queries.SelectMany(query =>
+            query.ReferenceScores.Zip(query.Scores, (reference, score) => ((double)reference, (double)score))
+        );
 
     private static int[] Histogram(IEnumerable<double> values, Axis range)
     {

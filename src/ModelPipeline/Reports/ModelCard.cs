@@ -14,63 +14,113 @@ internal static class ModelCard
     {
         var shown = Shown(manifest);
         var compiled = manifest.Variants.Where(variant => variant.Toolkit is not null).ToList();
-        var extensions = manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => Path.GetExtension(file.Name)).ToHashSet();
-        return Template.Markdown("model-card.md", new
-        {
-            manifest.Name,
-            manifest.Version,
-            What = manifest.Task.Description,
-            Notices = Notices(manifest),
-            manifest.Origin,
-            Licence = manifest.Licence ?? "not stated: see the origin",
-            Tokenizer = TokenizerOf(model, manifest),
-            Truncation = model.Tokenizer.Truncation == TruncationStrategy.OnlySecond ? "only the passage truncated" : "longest text truncated first",
-            Shapes = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
-            Metrics = shown.Select(metric => new { metric.Label }),
-            Explained = shown.Where(metric => metric.Kind != MetricKind.Size),
-            Reference = manifest.Variants.Take(1).SelectMany(variant => Cells(shown, variant.Reference)),
-            Variants = manifest.Variants.Select(variant => Variant(variant, shown)),
-            // Which file takes which lengths, if a variant has several.
-            Buckets = manifest.Routings.All(routing => routing.Buckets.Count == 1) ? [] : manifest.Routings.SelectMany(routing => routing.Buckets.Select(bucket => new
+        var extensions = manifest
+            .Files.Where(file => file.Role == PackageRole.Model)
+            .Select(file => Path.GetExtension(file.Name))
+            .ToHashSet();
+        return Template.Markdown(
+            "model-card.md",
+            new
             {
-                routing.Variant,
-                Tokens = bucket.MaxTokens,
-                File = bucket.Artifact,
-                Share = FormattableString.Invariant($"{100 * bucket.Share:F1}"),
-            })),
-            Omitted = manifest.Omitted.Select(variant => variant.Sentence),
-            Compiled = compiled.Select(Compiled),
-            Estimates = compiled.Where(variant => variant.Toolkit!.Estimate is not null)
-                .Select(variant => new { Name = variant.Subject.Variant, variant.Subject.Shape, variant.Toolkit!.Estimate!.Range, variant.Toolkit.Estimate.Basis }),
-            Gates = manifest.Variants.SelectMany(variant => variant.Gates.Select(gate => new { variant.Subject.Variant, Words = Words(gate.Result), gate.Statement })),
-            Files = manifest.Files.Select(file => new { file.Name, Bytes = file.Digest.Size.ToString(CultureInfo.InvariantCulture), What = What(file) }),
-            HasVocabulary = manifest.Files.Any(file => file.Name == "vocab.txt"),
-            manifest.Task.Row,
-            manifest.Task.Usage,
-            Prefixes = model.Tokenizer.Prefixes is { } prefixes ? new[] { prefixes } : [],
-            HasOnnx = extensions.Contains(".onnx"),
-            HasRknn = extensions.Contains(".rknn"),
-            Platforms = string.Join(", ", model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => $"{variant.Target} with librknnrt {variant.Toolkit}").Distinct()),
-        });
+                manifest.Name,
+                manifest.Version,
+                What = manifest.Task.Description,
+                Notices = Notices(manifest),
+                manifest.Origin,
+                Licence = manifest.Licence ?? "not stated: see the origin",
+                Tokenizer = TokenizerOf(model, manifest),
+                Truncation = model.Tokenizer.Truncation == TruncationStrategy.OnlySecond
+                    ? "only the passage truncated"
+                    : "longest text truncated first",
+                Shapes = string.Join(", ", model.Shapes.Select(shape => $"[{shape.Batch}, {shape.Sequence}]")),
+                Metrics = shown.Select(metric => new { metric.Label }),
+                Explained = shown.Where(metric => metric.Kind != MetricKind.Size),
+                Reference = manifest.Variants.Take(1).SelectMany(variant => Cells(shown, variant.Reference)),
+                Variants = manifest.Variants.Select(variant => Variant(variant, shown)),
+                // Which file takes which lengths, if a variant has several.
+                Buckets = manifest.Routings.All(routing => routing.Buckets.Count == 1)
+                    ? []
+                    : manifest.Routings.SelectMany(routing =>
+                        routing.Buckets.Select(bucket => new
+                        {
+                            routing.Variant,
+                            Tokens = bucket.MaxTokens,
+                            File = bucket.Artifact,
+                            Share = FormattableString.Invariant($"{100 * bucket.Share:F1}"),
+                        })
+                    ),
+                Omitted = manifest.Omitted.Select(variant => variant.Sentence),
+                Compiled = compiled.Select(Compiled),
+                Estimates = compiled
+                    .Where(variant => variant.Toolkit!.Estimate is not null)
+                    .Select(variant => new
+                    {
+                        Name = variant.Subject.Variant,
+                        variant.Subject.Shape,
+                        variant.Toolkit!.Estimate!.Range,
+                        variant.Toolkit.Estimate.Basis,
+                    }),
+                Gates = manifest.Variants.SelectMany(variant =>
+                    variant.Gates.Select(gate => new
+                    {
+                        variant.Subject.Variant,
+                        Words = Words(gate.Result),
+                        gate.Statement,
+                    })
+                ),
+                Files = manifest.Files.Select(file => new
+                {
+                    file.Name,
+                    Bytes = file.Digest.Size.ToString(CultureInfo.InvariantCulture),
+                    What = What(file),
+                }),
+                HasVocabulary = manifest.Files.Any(file => file.Name == "vocab.txt"),
+                manifest.Task.Row,
+                manifest.Task.Usage,
+                Prefixes = model.Tokenizer.Prefixes is { } prefixes ? new[] { prefixes } : [],
+                HasOnnx = extensions.Contains(".onnx"),
+                HasRknn = extensions.Contains(".rknn"),
+                Platforms = string.Join(
+                    ", ",
+                    model
+                        .Variants.Where(variant => variant.Backend == Backend.Rknn)
+                        .Select(variant => $"{variant.Target} with librknnrt {variant.Toolkit}")
+                        .Distinct()
+                ),
+            }
+        );
     }
 
-    private static object Variant(PackageVariant variant, IReadOnlyList<Metric> shown) => new
-    {
-        Name = variant.Subject.Variant,
-        Mark = variant.Subject switch { { IsStandIn: true } => " (simulated)", { Simulated: true } => " (scores simulated)", _ => "" },
-        File = variant.Subject.Artifact,
-        variant.Subject.Shape,
-        Figures = Cells(shown, variant.Figures),
-        Verdict = Verdict(variant),
-        Latency = Latency(variant),
-    };
+    private static object Variant(PackageVariant variant, IReadOnlyList<Metric> shown) =>
+        new
+        {
+            Name = variant.Subject.Variant,
+            Mark = variant.Subject switch
+            {
+                { IsStandIn: true } => " (simulated)",
+                { Simulated: true } => " (scores simulated)",
+                _ => "",
+            },
+            File = variant.Subject.Artifact,
+            variant.Subject.Shape,
+            Figures = Cells(shown, variant.Figures),
+            Verdict = Verdict(variant),
+            Latency = Latency(variant),
+        };
 
     private static IEnumerable<string> Cells(IEnumerable<Metric> shown, IReadOnlyDictionary<string, double> figures) =>
         shown.Select(metric => figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-");
 
-    private static string Verdict(PackageVariant variant) => variant.Gates.Count == 0
-        ? "none"
-        : string.Join(", ", variant.Gates.GroupBy(gate => gate.Result).OrderBy(group => group.Key).Select(group => $"{group.Count()} {Words(group.Key)}"));
+    private static string Verdict(PackageVariant variant) =>
+        variant.Gates.Count == 0
+            ? "none"
+            : string.Join(
+                ", ",
+                variant
+                    .Gates.GroupBy(gate => gate.Result)
+                    .OrderBy(group => group.Key)
+                    .Select(group => $"{group.Count()} {Words(group.Key)}")
+            );
 
     private static string Latency(PackageVariant variant)
     {
@@ -89,8 +139,12 @@ internal static class ModelCard
             variant.Subject.Shape,
             Cells = new[]
             {
-                compile.Compiler ?? "-", string.Join(", ", compile.CpuOperators),
-                Number(compile.Cycles / 1e6), Number(compile.TrafficKb / 1024.0), Number(compile.WeightKb / 1000), Number(compile.InternalKb / 1000),
+                compile.Compiler ?? "-",
+                string.Join(", ", compile.CpuOperators),
+                Number(compile.Cycles / 1e6),
+                Number(compile.TrafficKb / 1024.0),
+                Number(compile.WeightKb / 1000),
+                Number(compile.InternalKb / 1000),
             },
         };
 
@@ -111,9 +165,11 @@ internal static class ModelCard
     private static IEnumerable<string> Notices(PackageManifest manifest)
     {
         if (manifest.Simulated)
-            yield return "Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do not run on an NPU, and their figures are predictions.";
+            yield return "Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do "
+                + "not run on an NPU, and their figures are predictions.";
         if (manifest.Variants.Any(variant => variant.Subject is { Simulated: true, IsStandIn: false }))
-            yield return "Variants marked scores simulated are .rknn files for the NPU that were never run on one: their scores are those of the toolkit's own simulator.";
+            yield return "Variants marked scores simulated are .rknn files for the NPU that were never run on one: their scores are those "
+                + "of the toolkit's own simulator.";
     }
 
     private static Metric[] Shown(PackageManifest manifest)
@@ -122,23 +178,26 @@ internal static class ModelCard
         return [.. names.Where(name => manifest.Variants.Any(variant => variant.Figures.ContainsKey(name))).Select(Metric.Named)];
     }
 
-    private static string Words(GateResult result) => result switch
-    {
-        GateResult.Passed => "passed",
-        GateResult.Failed => "**failed**",
-        GateResult.NotMeasured => "not measured",
-    };
+    private static string Words(GateResult result) =>
+        result switch
+        {
+            GateResult.Passed => "passed",
+            GateResult.Failed => "**failed**",
+            GateResult.NotMeasured => "not measured",
+        };
 
-    private static string What(PackageFile file) => file.Role switch
-    {
-        PackageRole.Model when file.Simulated => $"variant {file.Variant}: ONNX emulation of the NPU, for ONNX Runtime",
-        PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) => $"variant {file.Variant}: for librknnrt on the NPU",
-        PackageRole.Model => $"variant {file.Variant}: for ONNX Runtime on the CPU",
-        PackageRole.Compile => $"variant {file.Variant}: the NPU compiler's report, layer by layer",
-        PackageRole.Vocabulary => file.Name == "vocab.txt" ? "the tokenizer's vocabulary, one token a line" : "a file of the tokenizer",
-        PackageRole.Report => "validation in detail",
-        PackageRole.Environment => "environment of production, as decided",
-        PackageRole.Sbom => "what the release is made of, CycloneDX",
-        PackageRole.Decision => "why production runs what it runs",
-    };
+    private static string What(PackageFile file) =>
+        file.Role switch
+        {
+            PackageRole.Model when file.Simulated => $"variant {file.Variant}: ONNX emulation of the NPU, for ONNX Runtime",
+            PackageRole.Model when file.Name.EndsWith(".rknn", StringComparison.Ordinal) =>
+                $"variant {file.Variant}: for librknnrt on the NPU",
+            PackageRole.Model => $"variant {file.Variant}: for ONNX Runtime on the CPU",
+            PackageRole.Compile => $"variant {file.Variant}: the NPU compiler's report, layer by layer",
+            PackageRole.Vocabulary => file.Name == "vocab.txt" ? "the tokenizer's vocabulary, one token a line" : "a file of the tokenizer",
+            PackageRole.Report => "validation in detail",
+            PackageRole.Environment => "environment of production, as decided",
+            PackageRole.Sbom => "what the release is made of, CycloneDX",
+            PackageRole.Decision => "why production runs what it runs",
+        };
 }

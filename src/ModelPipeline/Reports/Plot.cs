@@ -26,7 +26,8 @@ internal sealed record Axis(double Min, double Max, string Label)
     /// <summary>The smallest axis from tick to tick that holds all values.</summary>
     public static Axis Around(string label, params IEnumerable<double> values)
     {
-        double min = values.Min(), max = values.Max();
+        double min = values.Min(),
+            max = values.Max();
         if (min == max)
             (min, max) = (min - Math.Max(0.5, Math.Abs(min) / 100), max + Math.Max(0.5, Math.Abs(max) / 100));
         var step = Step(max - min);
@@ -36,14 +37,25 @@ internal sealed record Axis(double Min, double Max, string Label)
     private static double Step(double range)
     {
         var power = Math.Pow(10, Math.Floor(Math.Log10(range / 5)));
-        return power * (range / 5 / power) switch { < 1.5 => 1, < 3.5 => 2, < 7.5 => 5, _ => 10 };
+        return power
+            * (range / 5 / power) switch
+            {
+                < 1.5 => 1,
+                < 3.5 => 2,
+                < 7.5 => 5,
+                _ => 10,
+            };
     }
 }
 
 /// <summary>One SVG chart: axes and, inside them, marks in the units of the axes. Colours come from the page's style sheet.</summary>
 internal sealed class Plot
 {
-    private const double Width = 460, Height = 320, Right = 14, Top = 12, Bottom = 48;
+    private const double Width = 460,
+        Height = 320,
+        Right = 14,
+        Top = 12,
+        Bottom = 48;
     private readonly StringBuilder _marks = new();
     private readonly Axis _x;
     private readonly Axis _y;
@@ -64,7 +76,10 @@ internal sealed class Plot
         }
         Text("label middle", (_left + Width - Right) / 2, Height - 8, x.Label);
         if (y.Label.Length > 0)
-            _marks.Append($"<text class=\"label middle\" transform=\"translate(14 {N((Top + Height - Bottom) / 2)}) rotate(-90)\">{Escape(y.Label)}</text>");
+            _marks.Append(
+                $"<text class=\"label middle\" transform=\"translate(14 {N((Top + Height - Bottom) / 2)}) "
+                    + $"rotate(-90)\">{Escape(y.Label)}</text>"
+            );
     }
 
     public void Line(string style, double x1, double y1, double x2, double y2) =>
@@ -78,20 +93,26 @@ internal sealed class Plot
     public void Bar(string style, double x1, double y1, double x2, double y2, string? tooltip = null)
     {
         var (left, top) = (Math.Min(X(x1), X(x2)), Math.Min(Y(y1), Y(y2)));
-        _marks.Append($"<rect class=\"{style}\" x=\"{N(left)}\" y=\"{N(top)}\" width=\"{N(Math.Abs(X(x1) - X(x2)))}\" height=\"{N(Math.Abs(Y(y1) - Y(y2)))}\"");
+        _marks.Append(
+            $"<rect class=\"{style}\" x=\"{N(left)}\" y=\"{N(top)}\" width=\"{N(Math.Abs(X(x1) - X(x2)))}\" "
+                + $"height=\"{N(Math.Abs(Y(y1) - Y(y2)))}\""
+        );
         _marks.Append(tooltip is null ? "/>" : $"><title>{Escape(tooltip)}</title></rect>");
     }
 
     /// <summary>Text at a point of the axes, at its right or, for the style <c>end</c>, left.</summary>
-    public void Note(string style, double x, double y, string text, double shiftX = 0, double shiftY = 0) => Text(style, X(x) + shiftX, Y(y) + shiftY, text);
+    public void Note(string style, double x, double y, string text, double shiftX = 0, double shiftY = 0) =>
+        Text(style, X(x) + shiftX, Y(y) + shiftY, text);
 
     /// <summary>A figure element; the caption is its title and describes it to screen readers.</summary>
     public string Render(string caption) =>
-        $"<figure><figcaption>{Escape(caption)}</figcaption><svg viewBox=\"0 0 {N(Width)} {N(Height)}\" role=\"img\" aria-label=\"{Escape(caption)}\">{_marks}</svg></figure>\n";
+        $"<figure><figcaption>{Escape(caption)}</figcaption><svg viewBox=\"0 0 {N(Width)} {N(Height)}\" role=\"img\" "
+        + $"aria-label=\"{Escape(caption)}\">{_marks}</svg></figure>\n";
 
     internal static string Escape(string text) => WebUtility.HtmlEncode(text);
 
-    private void Text(string style, double x, double y, string text) => _marks.Append($"<text class=\"{style}\" x=\"{N(x)}\" y=\"{N(y)}\">{Escape(text)}</text>");
+    private void Text(string style, double x, double y, string text) =>
+        _marks.Append($"<text class=\"{style}\" x=\"{N(x)}\" y=\"{N(y)}\">{Escape(text)}</text>");
 
     private double X(double value) => _left + (value - _x.Min) / (_x.Max - _x.Min) * (Width - _left - Right);
 

@@ -5,8 +5,10 @@ using Fluid;
 namespace ModelPipeline.Reports;
 
 /// <summary>
-/// The texts of pipeline/templates, in Liquid. A property of the view is named in snake case there: <c>{{ file_name }}</c>. What a template puts out is
-/// escaped unless it says <c>| raw</c>. What a view has not is an error, and so is null: it has a list of none instead, which <c>for ... else</c> takes.
+/// The texts of pipeline/templates, in Liquid. A property of the view is named in snake case there: <c>{{ file_name }}</c>. What a template
+/// puts out is
+/// escaped unless it says <c>| raw</c>. What a view has not is an error, and so is null: it has a list of none instead, which <c>for ...
+/// else</c> takes.
 /// </summary>
 internal static class Template
 {
@@ -42,7 +44,8 @@ internal static class Template
 
     private static IFluidTemplate Parse(string template)
     {
-        using var resource = typeof(Template).Assembly.GetManifestResourceStream("templates/" + template)
+        using var resource =
+            typeof(Template).Assembly.GetManifestResourceStream("templates/" + template)
             ?? throw new ArgumentException($"There is no template '{template}'.", nameof(template));
         using var reader = new StreamReader(resource);
         return Parser.TryParse(reader.ReadToEnd().ReplaceLineEndings("\n"), out var parsed, out var error)

@@ -4,15 +4,19 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Gives attention masks a number that int8 can hold. exp(-30) is 1e-13, so fp32 scores stay; a scale that has to cover -10000 leaves nothing for the
-/// attention scores themselves. A mask is found by what it does: computed from attention_mask alone, it adds a large negative number to what a
+/// Gives attention masks a number that int8 can hold. exp(-30) is 1e-13, so fp32 scores stay; a scale that has to cover -10000 leaves
+/// nothing for the
+/// attention scores themselves. A mask is found by what it does: computed from attention_mask alone, it adds a large negative number to
+/// what a
 /// Softmax reads wherever a token is padding, or puts one in its place. Where a constant is all that is wrong, it is replaced
-/// (<see cref="MaskConstants"/>); any other form becomes <c>scores + (1 - attention_mask) * value</c>, plus a constant for what is the same for
+/// (<see cref="MaskConstants"/>); any other form becomes <c>scores + (1 - attention_mask) * value</c>, plus a constant for what is the same
+/// for
 /// every input (a window, a bias by position). The value is -30 where the fp32 outputs allow it, else -100.
 /// </summary>
 internal static class AttentionMask
 {
     private static readonly float[] Values = [-30, -100];
+
     /// <summary>Operators of a mask that the toolkit fuses and int8 serves once its constant is small.</summary>
     private static readonly HashSet<string> Plain = ["Unsqueeze", "Squeeze", "Reshape", "Identity", "Cast", "Sub", "Mul"];
 
@@ -52,14 +56,22 @@ internal static class AttentionMask
         {
             if (meaning.Kind == MaskKind.Unknown || (meaning.Kind == MaskKind.Large && !CanChange(site, matches)))
                 unknown.Add($"{site.Node.Output} ({site.Node.OpType})");
-            else if (meaning.Kind == MaskKind.Large && !(isDynamic && meaning.HasWindow) && !(IsPlain(site, sites, matches) && then.Kind == MaskKind.Small))
+            else if (
+                meaning.Kind == MaskKind.Large
+                && !(isDynamic && meaning.HasWindow)
+                && !(IsPlain(site, sites, matches) && then.Kind == MaskKind.Small)
+            )
                 canonical.Add((site, meaning));
         }
         return new(canonical, unknown);
     }
 
     /// <summary>The site in a graph where constants were replaced.</summary>
-    private static MaskSite Same(MaskSite site, Graph graph) => site with { Node = graph.Nodes.First(node => node.Output == site.Node.Output) };
+    private static MaskSite Same(MaskSite site, Graph graph) =>
+        site with
+        {
+            Node = graph.Nodes.First(node => node.Output == site.Node.Output),
+        };
 
     private static bool CanChange(MaskSite site, PatternMatches matches) => MaskConstants.EndsInSoftmax(site.Node.Output, matches.Uses);
 
@@ -88,8 +100,13 @@ internal static class AttentionMask
         var rewritten = matches.Count == 0 ? model : DeadNodes.Apply(constants.Model).Model;
         return new Rewritten(rewritten, matches)
         {
-            Warnings = [.. found.Unknown.Select(place =>
-                $"a Softmax reads the attention mask at {place} in a way that the rewrite 'mask' does not understand; if its numbers are large, int8 loses the attention scores")],
+            Warnings =
+            [
+                .. found.Unknown.Select(place =>
+                    $"a Softmax reads the attention mask at {place} in a way that the rewrite 'mask' does not understand; if its numbers "
+                    + $"are large, int8 loses the attention scores"
+                ),
+            ],
         };
     }
 }

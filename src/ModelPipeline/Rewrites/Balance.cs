@@ -4,14 +4,17 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Evens out the channels of attention's inputs, each by what its partner can take: q / s and k s with s = sqrt(q999(|q|) / q999(|k|)), v / s and the
-/// rows of the output projection times s with s = sqrt(q999(|v|)) over the geometric mean of these. Weights and biases take the factors: exact.
+/// Evens out the channels of attention's inputs, each by what its partner can take: q / s and k s with s = sqrt(q999(|q|) / q999(|k|)), v /
+/// s and the
+/// rows of the output projection times s with s = sqrt(q999(|v|)) over the geometric mean of these. Weights and biases take the factors:
+/// exact.
 /// </summary>
 internal static class Balance
 {
     private const double Share = 0.999;
     private const int Rows = 4096;
     private const string Role = "balanced";
+
     /// <summary>Left in the model: doing it again would go on flattening v.</summary>
     private const string MetadataKey = "modelpipeline.balanced";
     private const float Least = 1e-3f;
@@ -23,11 +26,19 @@ internal static class Balance
         if (model.Metadata.ContainsKey(MetadataKey))
             return Rewritten.Nothing(model, "attention is balanced already");
         if (found.Count == 0)
-            return Rewritten.Nothing(model, "no attention whose q, k and v are read straight from projections of their own (a rotation or a joint projection is between)");
+            return Rewritten.Nothing(
+                model,
+                "no attention whose q, k and v are read straight from projections of their own (a rotation or a joint projection is "
+                    + "between)"
+            );
         if (samples.Count == 0)
             return Rewritten.Nothing(model, "there are no calibration samples");
         var values = TokenRows.Collect(
-            model, [.. found.SelectMany(each => new[] { each.Query, each.Key, each.Value }).Select(linear => (linear.Output, linear.Outputs))], samples, Rows);
+            model,
+            [.. found.SelectMany(each => new[] { each.Query, each.Key, each.Value }).Select(linear => (linear.Output, linear.Outputs))],
+            samples,
+            Rows
+        );
         var editing = new Editing(model, Role);
         List<string> lines = [];
         foreach (var (index, each) in found.Index())
@@ -47,7 +58,10 @@ internal static class Balance
         }
         return new Rewritten(editing.Apply().WithMetadata((MetadataKey, "true")), lines)
         {
-            Skipped = found.Count < matches.Attentions.Count ? $"{matches.Attentions.Count - found.Count} attentions read q, k or v from elsewhere" : null,
+            Skipped =
+                found.Count < matches.Attentions.Count
+                    ? $"{matches.Attentions.Count - found.Count} attentions read q, k or v from elsewhere"
+                    : null,
         };
     }
 
@@ -79,7 +93,7 @@ internal static class Balance
         /// <summary>The projection that a value is read from by way of layout and one factor for all.</summary>
         private static Linear? Behind(string value, PatternMatches matches)
         {
-            for (var name = value; ;)
+            for (var name = value; ; )
             {
                 if (matches.LinearOf(name) is { } linear)
                     return linear.Sum is not null || linear.BiasName is null || linear.Product.OpType == "Gemm" ? linear : null;
@@ -96,7 +110,7 @@ internal static class Balance
 
         private static Linear? Ahead(string value, PatternMatches matches)
         {
-            for (var name = value; ;)
+            for (var name = value; ; )
             {
                 if (matches.Uses.OnlyConsumer(name) is not { } node)
                     return null;

@@ -4,7 +4,8 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Adds a bias by position and the mask to each other before the scores: <c>scores + (bias + mask)</c>, the inner sum made once for all layers. The
+/// Adds a bias by position and the mask to each other before the scores: <c>scores + (bias + mask)</c>, the inner sum made once for all
+/// layers. The
 /// toolkit fuses an attention with one addition, not with two.
 /// </summary>
 internal static class BiasMerge
@@ -15,7 +16,12 @@ internal static class BiasMerge
         var found = matches.Attentions.Where(attention => attention.Addends.Count > 1).ToList();
         var merged = found.Where(attention => IsAdjacent(attention, matches.Uses)).ToList();
         if (merged.Count == 0)
-            return Rewritten.Nothing(model, found.Count == 0 ? "no attention adds more than one thing to its scores" : "the additions to the scores are not next to each other");
+            return Rewritten.Nothing(
+                model,
+                found.Count == 0
+                    ? "no attention adds more than one thing to its scores"
+                    : "the additions to the scores are not next to each other"
+            );
         var nodes = model.Graph.Nodes.ToList();
         var sums = new Dictionary<string, string>();
         foreach (var attention in merged)
@@ -29,7 +35,13 @@ internal static class BiasMerge
         }
         return new Rewritten(
             DeadNodes.Apply(model.With(model.Graph with { Nodes = [.. nodes] })).Model,
-            [.. merged.Select(attention => $"{attention.Softmax.Output}: {string.Join(" and ", attention.Addends.Select(addend => addend.Value))} added before the scores")]);
+            [
+                .. merged.Select(attention =>
+                    $"{attention.Softmax.Output}: {string.Join(" and ", attention.Addends.Select(addend => addend.Value))} added before "
+                    + $"the scores"
+                ),
+            ]
+        );
 
         string Sum(string left, string right, int at)
         {

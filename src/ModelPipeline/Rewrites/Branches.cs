@@ -2,7 +2,8 @@ using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Rewrites;
 
-/// <summary>Puts the nodes of a branch in the place of an If whose condition is constant. Names of its own that the graph has too get a prefix.</summary>
+/// <summary>Puts the nodes of a branch in the place of an If whose condition is constant. Names of its own that the graph has too get a
+/// prefix.</summary>
 internal static class Branches
 {
     /// <returns>Null if there is no such If.</returns>
@@ -15,17 +16,26 @@ internal static class Branches
         var taken = Condition(choice, uses) == true ? "then_branch" : "else_branch";
         var (nodes, initializers, outputs) = OnnxReader.ReadBranch(choice.Attribute(taken)!.G);
         var own = nodes.SelectMany(node => node.Outputs).Concat(initializers.Keys).Where(name => name.Length > 0).ToHashSet();
-        var result = outputs.Zip(choice.Outputs).Where(pair => own.Contains(pair.First) && !initializers.ContainsKey(pair.First))
-            .DistinctBy(pair => pair.First).ToDictionary(pair => pair.First, pair => pair.Second);
+        var result = outputs
+            .Zip(choice.Outputs)
+            .Where(pair => own.Contains(pair.First) && !initializers.ContainsKey(pair.First))
+            .DistinctBy(pair => pair.First)
+            .ToDictionary(pair => pair.First, pair => pair.Second);
         string Name(string name) => result.GetValueOrDefault(name) ?? (own.Contains(name) ? $"{choice.Output}/{name}" : name);
 
         List<Node> inlined =
         [
-            .. nodes.Select(node => node with
-            {
-                Name = $"{choice.Name}/{node.Name}", Inputs = [.. node.Inputs.Select(Name)], Outputs = [.. node.Outputs.Select(Name)],
-            }),
-            .. outputs.Zip(choice.Outputs).Where(pair => Name(pair.First) != pair.Second)
+            .. nodes.Select(node =>
+                node with
+                {
+                    Name = $"{choice.Name}/{node.Name}",
+                    Inputs = [.. node.Inputs.Select(Name)],
+                    Outputs = [.. node.Outputs.Select(Name)],
+                }
+            ),
+            .. outputs
+                .Zip(choice.Outputs)
+                .Where(pair => Name(pair.First) != pair.Second)
                 .Select(pair => new Node("Identity", $"{choice.Name}/{pair.Second}", [Name(pair.First)], [pair.Second])),
         ];
         if (nodes.Any(node => node.Captured.Any(own.Contains)))

@@ -2,7 +2,8 @@ using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Rewrites;
 
-/// <summary>Writes masks as <c>(1 - attention_mask) * value</c>, made once for all layers, plus a constant where a mask has a window or a bias.</summary>
+/// <summary>Writes masks as <c>(1 - attention_mask) * value</c>, made once for all layers, plus a constant where a mask has a window or a
+/// bias.</summary>
 internal sealed class CanonicalMask
 {
     private readonly OnnxModel model;
@@ -23,14 +24,22 @@ internal sealed class CanonicalMask
         {
             var mask = canonical.Mask(site, meaning);
             replaced[site.Node] = site.Node with { OpType = "Add", Inputs = [site.Node.Inputs[site.ScoresIndex], mask], Attributes = [] };
-            matches.Add($"{site.Node.Output}: {site.Node.OpType} by the mask -> {FormattableString.Invariant($"{value}")}{(meaning.HasWindow ? ", beside a constant" : "")}");
+            matches.Add(
+                $"{site.Node.Output}: {site.Node.OpType} by the mask -> "
+                    + $"{FormattableString.Invariant($"{value}")}{(meaning.HasWindow ? ", beside a constant" : "")}"
+            );
         }
         var graph = model.Graph;
-        return new Rewritten(model.With(graph with
-        {
-            Nodes = [.. canonical.made, .. graph.Nodes.Select(node => replaced.GetValueOrDefault(node, node))],
-            Initializers = graph.InitializersWith(canonical.constants),
-        }), matches);
+        return new Rewritten(
+            model.With(
+                graph with
+                {
+                    Nodes = [.. canonical.made, .. graph.Nodes.Select(node => replaced.GetValueOrDefault(node, node))],
+                    Initializers = graph.InitializersWith(canonical.constants),
+                }
+            ),
+            matches
+        );
     }
 
     private string Mask(MaskSite site, MaskMeaning meaning)
@@ -53,12 +62,15 @@ internal sealed class CanonicalMask
         if (rank > 2)
         {
             long[] axes = [.. Enumerable.Range(1, rank - 2).Select(axis => (long)axis)];
-            wide = model.Opset >= 13
-                ? Made(new Node("Unsqueeze", "", [mask, Constant("mask_axes", Tensor.Vector(axes))], [$"{mask}_{rank}d"]))
-                : Made(new Node("Unsqueeze", "", [mask], [$"{mask}_{rank}d"]) { Attributes = [Attributes.Of("axes", axes)] });
+            wide =
+                model.Opset >= 13
+                    ? Made(new Node("Unsqueeze", "", [mask, Constant("mask_axes", Tensor.Vector(axes))], [$"{mask}_{rank}d"]))
+                    : Made(new Node("Unsqueeze", "", [mask], [$"{mask}_{rank}d"]) { Attributes = [Attributes.Of("axes", axes)] });
         }
         if (type != ElementType.Float)
-            wide = Made(new Node("Cast", "", [wide], [$"{mask}_{rank}d_float"]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] });
+            wide = Made(
+                new Node("Cast", "", [wide], [$"{mask}_{rank}d_float"]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] }
+            );
         var inverted = Made(new Node("Sub", "", [Constant("mask_one", Tensor.Scalar(1f)), wide], [$"{mask}_{rank}d_padding"]));
         var factor = Constant("mask_value", Tensor.Scalar(number));
         return Made(new Node("Mul", "", [inverted, factor], [$"{inverted}_{factor}"]));

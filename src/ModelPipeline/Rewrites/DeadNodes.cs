@@ -20,6 +20,9 @@ internal static class DeadNodes
         var constants = graph.Initializers.Count - initializers.Count;
         return nodes + constants == 0
             ? Rewritten.Nothing(model)
-            : new Rewritten(model.With(graph with { Nodes = [.. live], Initializers = initializers }), [$"{nodes} nodes and {constants} initializers dropped"]);
+            : new Rewritten(
+                model.With(graph with { Nodes = [.. live], Initializers = initializers }),
+                [$"{nodes} nodes and {constants} initializers dropped"]
+            );
     }
 }

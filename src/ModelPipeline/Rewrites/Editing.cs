@@ -23,9 +23,10 @@ internal sealed class Editing(OnnxModel model, string role)
     /// <summary>The node as it stands after earlier changes; the node itself if there were none.</summary>
     public Node Now(Node node) => replaced.TryGetValue(node, out var nodes) ? nodes.First(other => other.Output == node.Output) : node;
 
-    public void Replace(Node node, params IReadOnlyList<Node> with) => replaced[node] = replaced.TryGetValue(node, out var before)
-        ? [.. before.SelectMany(other => other.Output == node.Output ? with : [other])]
-        : with;
+    public void Replace(Node node, params IReadOnlyList<Node> with) =>
+        replaced[node] = replaced.TryGetValue(node, out var before)
+            ? [.. before.SelectMany(other => other.Output == node.Output ? with : [other])]
+            : with;
 
     /// <summary>Gives a projection another weight, [inputs, outputs] as <see cref="Matrix"/> reads it, and bias.</summary>
     public void Change(Linear linear, float[] matrix, float[]? bias)
@@ -33,7 +34,10 @@ internal sealed class Editing(OnnxModel model, string role)
         var product = Now(linear.Product);
         product = product with { Inputs = product.Inputs.SetItem(1, Constant($"{linear.Output}_{role}_weight", Shaped(linear, matrix))) };
         if (bias is not null && linear.Sum is null)
-            product = product with { Inputs = [product.Inputs[0], product.Inputs[1], Constant($"{linear.Output}_{role}_bias", Tensor.Vector(bias))] };
+            product = product with
+            {
+                Inputs = [product.Inputs[0], product.Inputs[1], Constant($"{linear.Output}_{role}_bias", Tensor.Vector(bias))],
+            };
         Replace(linear.Product, product);
         if (bias is not null && linear.Sum is not null)
             Replace(linear.Sum, Now(linear.Sum).Rewired(BiasNow(linear), Constant($"{linear.Output}_{role}_bias", Tensor.Vector(bias))));
@@ -75,9 +79,16 @@ internal sealed class Editing(OnnxModel model, string role)
         return Tensor.Of([linear.Outputs, linear.Inputs], values);
     }
 
-    public OnnxModel Apply() => DeadNodes.Apply(model.With(model.Graph with
-    {
-        Nodes = [.. model.Graph.Nodes.SelectMany(node => replaced.TryGetValue(node, out var with) ? with : [node])],
-        Initializers = model.Graph.InitializersWith(constants),
-    })).Model;
+    public OnnxModel Apply() =>
+        DeadNodes
+            .Apply(
+                model.With(
+                    model.Graph with
+                    {
+                        Nodes = [.. model.Graph.Nodes.SelectMany(node => replaced.TryGetValue(node, out var with) ? with : [node])],
+                        Initializers = model.Graph.InitializersWith(constants),
+                    }
+                )
+            )
+            .Model;
 }

@@ -8,7 +8,8 @@ namespace ModelPipeline.Rewrites;
 internal sealed record Float16Class(string Name, Func<PatternMatches, IEnumerable<string>> Values)
 {
     /// <summary>
-    /// <c>adds</c>: the sums of the residual stream, and of the embeddings. <c>norms</c>: what LayerNorms write. <c>attention</c>: what attention writes,
+    /// <c>adds</c>: the sums of the residual stream, and of the embeddings. <c>norms</c>: what LayerNorms write. <c>attention</c>: what
+    /// attention writes,
     /// and its layout. The paths that hidden-split and outlier-split make stay fp16 in any case.
     /// </summary>
     public static IReadOnlyList<Float16Class> All { get; } =
@@ -25,8 +26,12 @@ internal sealed record Float16Class(string Name, Func<PatternMatches, IEnumerabl
         var pending = new Stack<string>(matches.LayerNorms.Select(norm => norm.Input));
         while (pending.TryPop(out var value))
         {
-            if (matches.Uses.Producer(value) is not { OpType: "Add" } sum || matches.LinearOf(value) is not null || matches.NormOf(value) is not null
-                || !sums.Add(value))
+            if (
+                matches.Uses.Producer(value) is not { OpType: "Add" } sum
+                || matches.LinearOf(value) is not null
+                || matches.NormOf(value) is not null
+                || !sums.Add(value)
+            )
                 continue;
             foreach (var input in sum.Inputs)
                 pending.Push(input);

@@ -10,15 +10,58 @@ namespace ModelPipeline.Rewrites;
 /// </summary>
 internal static class FoldShapes
 {
-    private static readonly HashSet<string> Random = ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"];
+    private static readonly HashSet<string> Random =
+    [
+        "RandomNormal",
+        "RandomUniform",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "Multinomial",
+        "Bernoulli",
+    ];
+
     /// <summary>Operators whose result's shape depends on the values of their first input.</summary>
-    private static readonly HashSet<string> ShapedByData = ["NonZero", "Unique", "Compress", "NonMaxSuppression", "StringSplit", "ConstantOfShape", "Range", "If"];
+    private static readonly HashSet<string> ShapedByData =
+    [
+        "NonZero",
+        "Unique",
+        "Compress",
+        "NonMaxSuppression",
+        "StringSplit",
+        "ConstantOfShape",
+        "Range",
+        "If",
+    ];
+
     /// <summary>Operators whose result's shape depends on the values of their further inputs.</summary>
     private static readonly HashSet<string> ShapedByOperands =
     [
-        "Reshape", "Expand", "Slice", "Tile", "Pad", "OneHot", "TopK", "Resize", "Upsample", "Squeeze", "Unsqueeze", "Split", "SplitToSequence", "NonMaxSuppression",
-        "Compress", "Range", "CenterCropPad", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceProd", "ReduceSumSquare",
+        "Reshape",
+        "Expand",
+        "Slice",
+        "Tile",
+        "Pad",
+        "OneHot",
+        "TopK",
+        "Resize",
+        "Upsample",
+        "Squeeze",
+        "Unsqueeze",
+        "Split",
+        "SplitToSequence",
+        "NonMaxSuppression",
+        "Compress",
+        "Range",
+        "CenterCropPad",
+        "ReduceMean",
+        "ReduceSum",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceL2",
+        "ReduceProd",
+        "ReduceSumSquare",
     ];
+
     /// <summary>Folding must not blow up the file: a larger result (an Expand of a scalar, say) stays computed.</summary>
     private const long MaxFoldedBytes = 16 << 20;
 
@@ -37,22 +80,41 @@ internal static class FoldShapes
     {
         var graph = model.Graph;
         var foldable = Foldable(graph);
-        var wanted = graph.Nodes.Where(node => !foldable.Contains(node)).SelectMany(node => node.Reads).Concat(graph.Outputs.Select(output => output.Name)).ToHashSet();
+        var wanted = graph
+            .Nodes.Where(node => !foldable.Contains(node))
+            .SelectMany(node => node.Reads)
+            .Concat(graph.Outputs.Select(output => output.Name))
+            .ToHashSet();
         var boundary = graph.Nodes.Where(node => foldable.Contains(node) && node.Outputs.Any(wanted.Contains)).ToList();
         if (boundary.Count == 0)
             return Rewritten.Nothing(model);
         var values = Evaluate(model, [.. boundary.SelectMany(node => node.Outputs).Where(wanted.Contains)]);
         // A node stays, with the chain behind it, if one of its values cannot become a constant.
-        var replaced = boundary.Where(node => node.Outputs.Where(wanted.Contains).All(values.ContainsKey)).ToHashSet<Node>(ReferenceEqualityComparer.Instance);
+        var replaced = boundary
+            .Where(node => node.Outputs.Where(wanted.Contains).All(values.ContainsKey))
+            .ToHashSet<Node>(ReferenceEqualityComparer.Instance);
         if (replaced.Count == 0)
             return Rewritten.Nothing(model);
-        var constants = replaced.SelectMany(node => node.Outputs).Where(wanted.Contains).Select(name => KeyValuePair.Create(name, values[name])).ToList();
-        var result = DeadNodes.Apply(model.With(graph with
-        {
-            Initializers = graph.InitializersWith(constants),
-            Nodes = [.. graph.Nodes.Where(node => !replaced.Contains(node))],
-        })).Model;
-        return new Rewritten(result, [$"{graph.Nodes.Length - result.Graph.Nodes.Length} of {graph.Nodes.Length} nodes folded into {constants.Count} constants"]);
+        var constants = replaced
+            .SelectMany(node => node.Outputs)
+            .Where(wanted.Contains)
+            .Select(name => KeyValuePair.Create(name, values[name]))
+            .ToList();
+        var result = DeadNodes
+            .Apply(
+                model.With(
+                    graph with
+                    {
+                        Initializers = graph.InitializersWith(constants),
+                        Nodes = [.. graph.Nodes.Where(node => !replaced.Contains(node))],
+                    }
+                )
+            )
+            .Model;
+        return new Rewritten(
+            result,
+            [$"{graph.Nodes.Length - result.Graph.Nodes.Length} of {graph.Nodes.Length} nodes folded into {constants.Count} constants"]
+        );
     }
 
     /// <summary>Nodes whose results are the same for every input of the pinned shapes.</summary>
@@ -64,13 +126,19 @@ internal static class FoldShapes
         foreach (var node in graph.Nodes)
         {
             var shapesAreKnown = !node.Reads.Any(dynamic.Contains);
-            if (!Random.Contains(node.OpType) && (node.Reads.All(constant.Contains) || (shapesAreKnown && node is { OpType: "Shape" or "Size", Domain: "" })))
+            if (
+                !Random.Contains(node.OpType)
+                && (node.Reads.All(constant.Contains) || (shapesAreKnown && node is { OpType: "Shape" or "Size", Domain: "" }))
+            )
             {
                 foldable.Add(node);
                 constant.UnionWith(node.Outputs);
             }
-            else if (!shapesAreKnown || (ShapedByData.Contains(node.OpType) && !constant.Contains(node.Inputs[0]))
-                || (ShapedByOperands.Contains(node.OpType) && !node.Inputs.Skip(1).All(constant.Contains)))
+            else if (
+                !shapesAreKnown
+                || (ShapedByData.Contains(node.OpType) && !constant.Contains(node.Inputs[0]))
+                || (ShapedByOperands.Contains(node.OpType) && !node.Inputs.Skip(1).All(constant.Contains))
+            )
             {
                 dynamic.UnionWith(node.Outputs);
             }
@@ -81,11 +149,16 @@ internal static class FoldShapes
     private static Dictionary<string, Tensor> Evaluate(OnnxModel model, List<string> wanted)
     {
         var uses = new UseDef(model.Graph);
-        var values = wanted.Select(name => (name, Value: uses.Constant(name))).Where(entry => entry.Value is not null).ToDictionary(entry => entry.name, entry => entry.Value!);
+        var values = wanted
+            .Select(name => (name, Value: uses.Constant(name)))
+            .Where(entry => entry.Value is not null)
+            .ToDictionary(entry => entry.name, entry => entry.Value!);
         var computed = wanted.Where(name => !values.ContainsKey(name)).ToList();
         if (computed.Count == 0)
             return values;
-        var probe = DeadNodes.Apply(model.With(model.Graph with { Outputs = [.. computed.Select(name => new ValueInfo(name, ElementType.Undefined, []))] })).Model;
+        var probe = DeadNodes
+            .Apply(model.With(model.Graph with { Outputs = [.. computed.Select(name => new ValueInfo(name, ElementType.Undefined, []))] }))
+            .Model;
         using var session = InferenceSessions.Open(probe, new RunSettings(Optimize: false));
         using var outputs = session.Run([.. probe.Graph.Inputs.Select(Zeros)], computed);
         foreach (var (name, value) in computed.Zip(outputs))
@@ -100,7 +173,11 @@ internal static class FoldShapes
 
     private static OrtValue Zeros(ValueInfo input)
     {
-        var value = OrtValue.CreateAllocatedTensorValue(OrtAllocator.DefaultInstance, (TensorElementType)input.Type, [.. input.Shape.Select(dimension => dimension.Value!.Value)]);
+        var value = OrtValue.CreateAllocatedTensorValue(
+            OrtAllocator.DefaultInstance,
+            (TensorElementType)input.Type,
+            [.. input.Shape.Select(dimension => dimension.Value!.Value)]
+        );
         value.GetTensorMutableRawData().Clear();
         return value;
     }

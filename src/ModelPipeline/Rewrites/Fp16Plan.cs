@@ -6,7 +6,8 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Which tensors of a w8a8 build stay fp16, in names of the prepared graph. Entries come from the variant's <c>fp16</c> list and from passes,
+/// Which tensors of a w8a8 build stay fp16, in names of the prepared graph. Entries come from the variant's <c>fp16</c> list and from
+/// passes,
 /// which leave theirs in the model's metadata. An entry is a value with * for any characters and # for a number; <c>from -> to</c>,
 /// everything computed behind the one up to and with the other, where what * and # of the left side stand for replaces those of the right
 /// side in turn; or <c>head</c>, everything behind the last LayerNorm.
@@ -24,16 +25,18 @@ public static partial class Fp16Plan
     internal static OnnxModel Add(OnnxModel model, IEnumerable<string> entries) =>
         model.WithMetadata((MetadataKey, string.Join('\n', OfModel(model).Union(entries))));
 
-    /// <summary>The values that the entries keep in fp16: points of <paramref name="fused"/>, and what is laid out or fused behind named ones.</summary>
+    /// <summary>The values that the entries keep in fp16: points of <paramref name="fused"/>, and what is laid out or fused behind named
+    /// ones.</summary>
     /// <exception cref="PipelineException">An entry names nothing; exit code 2.</exception>
     internal static IReadOnlySet<string> Resolve(IEnumerable<string> entries, Graph graph, FusedOperators fused)
     {
         var matches = new Lazy<PatternMatches>(() => PatternMatches.Of(graph));
         return entries.SelectMany(Values).ToHashSet();
 
-        IEnumerable<string> Values(string entry) => Float16Class.All.FirstOrDefault(each => each.Name == entry) is { } known
-            ? known.Values(matches.Value)
-            : Spans(entry, graph, fused).SelectMany(span => span.From is null ? [span.To] : Between(span.From, span.To));
+        IEnumerable<string> Values(string entry) =>
+            Float16Class.All.FirstOrDefault(each => each.Name == entry) is { } known
+                ? known.Values(matches.Value)
+                : Spans(entry, graph, fused).SelectMany(span => span.From is null ? [span.To] : Between(span.From, span.To));
 
         IEnumerable<string> Between(string from, string to)
         {
@@ -53,9 +56,13 @@ public static partial class Fp16Plan
     internal static IReadOnlyList<(string? From, string To)> Spans(string entry, Graph graph, FusedOperators fused)
     {
         if (entry == "head")
-            return [.. graph.Outputs.Select(output => (From: fused.LastNorm ?? throw Wrong(entry, "there is no LayerNorm"), To: output.Name))];
+            return
+            [
+                .. graph.Outputs.Select(output => (From: fused.LastNorm ?? throw Wrong(entry, "there is no LayerNorm"), To: output.Name)),
+            ];
         if (!entry.Contains(Arrow))
-            return !fused.Points.Contains(entry) && graph.Nodes.Any(node => node.Outputs.Contains(entry)) ? [(null, entry)]
+            return !fused.Points.Contains(entry) && graph.Nodes.Any(node => node.Outputs.Contains(entry))
+                ? [(null, entry)]
                 : [.. Matches(entry, entry, fused.Points).Select(match => ((string?)null, match.Value))];
         if (entry.Split(Arrow, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } from, { Length: > 0 } to])
             throw Wrong(entry, $"two names belong around one {Arrow}");
@@ -77,7 +84,9 @@ public static partial class Fp16Plan
     private static List<Match> Matches(string entry, string pattern, IReadOnlyList<string> names)
     {
         var regex = new Regex(
-            $"\\A{Wildcard().Replace(pattern, part => part.Value switch { "*" => "(.*)", "#" => "([0-9]+)", var text => Regex.Escape(text) })}\\z", RegexOptions.NonBacktracking);
+            $"\\A{Wildcard().Replace(pattern, part => part.Value switch { "*" => "(.*)", "#" => "([0-9]+)", var text => Regex.Escape(text) })}\\z",
+            RegexOptions.NonBacktracking
+        );
         var matches = names.Select(name => regex.Match(name)).Where(match => match.Success).ToList();
         return matches.Count > 0 ? matches : throw Wrong(entry, $"no tensor is called '{pattern}'");
     }

@@ -4,7 +4,8 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Writes each GELU as <c>((x * (1 + erf(x / sqrt 2))) * 0.5</c>, the order that toolkit 2.3.2 fuses. With the half taken first, as the dynamo exporter
+/// Writes each GELU as <c>((x * (1 + erf(x / sqrt 2))) * 0.5</c>, the order that toolkit 2.3.2 fuses. With the half taken first, as the
+/// dynamo exporter
 /// does, Erf would run on the CPU.
 /// </summary>
 internal static class GeluOrder
@@ -25,12 +26,16 @@ internal static class GeluOrder
             nodes.InsertRange(at, written);
         }
         var graph = model.Graph with { Nodes = [.. nodes], Initializers = model.Graph.InitializersWith(constants) };
-        return new Rewritten(DeadNodes.Apply(model.With(graph)).Model, [.. others.Select(gelu => $"{gelu.Output}: factors of GELU put in order")]);
+        return new Rewritten(
+            DeadNodes.Apply(model.With(graph)).Model,
+            [.. others.Select(gelu => $"{gelu.Output}: factors of GELU put in order")]
+        );
     }
 
     private static bool IsInOrder(Gelu gelu, UseDef uses) =>
         gelu.Nodes is [{ OpType: "Div" }, { OpType: "Erf" }, { OpType: "Add" } plusOne, var product, var half]
-        && uses.Other(product, plusOne.Output) == gelu.Input && uses.Scalar(half) is (0.5f, _);
+        && uses.Other(product, plusOne.Output) == gelu.Input
+        && uses.Scalar(half) is (0.5f, _);
 }
 
 /// <summary>A GELU by its error function.</summary>

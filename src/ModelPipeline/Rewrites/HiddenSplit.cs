@@ -4,14 +4,17 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Gives the few hidden channels of a feed-forward layer whose activations reach furthest a path of their own, in fp16: their columns of the first and
-/// rows of the second matrix become two small products, whose result is added to the residual sum after that of the rest. In the rest they are
+/// Gives the few hidden channels of a feed-forward layer whose activations reach furthest a path of their own, in fp16: their columns of
+/// the first and
+/// rows of the second matrix become two small products, whose result is added to the residual sum after that of the rest. In the rest they
+/// are
 /// zero, so that one int8 scale fits the others. Exact.
 /// </summary>
 internal static class HiddenSplit
 {
     public const int DefaultChannels = 16;
     private const string Suffix = "_rest";
+
     /// <summary>Samples on which channels are measured: outliers are the same channels on any text.</summary>
     private const int Samples = 32;
 
@@ -20,16 +23,27 @@ internal static class HiddenSplit
         var matches = PatternMatches.Of(model.Graph);
         var layers = matches.FeedForwards.Where(layer => layer.Hidden > 4 * channels && !IsSplit(layer)).ToList();
         if (layers.Count == 0)
-            return Rewritten.Nothing(model, "no feed-forward layer of MatMul, GELU and MatMul that is much wider than the channels to split off");
+            return Rewritten.Nothing(
+                model,
+                "no feed-forward layer of MatMul, GELU and MatMul that is much wider than the channels to split off"
+            );
         if (samples.Count == 0)
             return Rewritten.Nothing(model, "there are no calibration samples");
         var hidden = TokenRows.Collect(
-            model, [.. layers.Select(layer => (layer.Activation.Output, layer.Hidden))], [.. samples.Take(Samples)], 1);
+            model,
+            [.. layers.Select(layer => (layer.Activation.Output, layer.Hidden))],
+            [.. samples.Take(Samples)],
+            1
+        );
         var editing = new Editing(model, "rest");
-        var float16 = layers.Zip(hidden).SelectMany(pair => Split(pair.First, Chosen(pair.First, pair.Second.Reach, channels, editing), editing, model.Graph)).ToList();
+        var float16 = layers
+            .Zip(hidden)
+            .SelectMany(pair => Split(pair.First, Chosen(pair.First, pair.Second.Reach, channels, editing), editing, model.Graph))
+            .ToList();
         return new Rewritten(
             Fp16Plan.Add(editing.Apply(), float16),
-            [.. layers.Select(layer => $"{layer.Residual.Output}: {channels} of {layer.Hidden} hidden channels by themselves")]);
+            [.. layers.Select(layer => $"{layer.Residual.Output}: {channels} of {layer.Hidden} hidden channels by themselves")]
+        );
     }
 
     private static bool IsSplit(FeedForward layer) =>
@@ -53,7 +67,11 @@ internal static class HiddenSplit
         var (inputs, hidden, outputs) = (layer.First.Inputs, layer.Hidden, layer.Second.Outputs);
         var (first, second) = (editing.Matrix(layer.First), editing.Matrix(layer.Second));
         var bias = editing.Bias(layer.First) ?? new float[hidden];
-        var (ownFirst, ownBias, ownSecond) = (new float[inputs * chosen.Length], new float[chosen.Length], new float[chosen.Length * outputs]);
+        var (ownFirst, ownBias, ownSecond) = (
+            new float[inputs * chosen.Length],
+            new float[chosen.Length],
+            new float[chosen.Length * outputs]
+        );
         foreach (var (k, channel) in chosen.Index())
         {
             for (var row = 0; row < inputs; row++)
@@ -67,7 +85,10 @@ internal static class HiddenSplit
 
         var name = layer.Residual.Output;
         string Value(string what) => graph.Unused($"{name}_hidden_{what}");
-        var (w1, b1) = (editing.Constant(Value("w1"), Tensor.Of([inputs, chosen.Length], ownFirst)), editing.Constant(Value("b1"), Tensor.Vector(ownBias)));
+        var (w1, b1) = (
+            editing.Constant(Value("w1"), Tensor.Of([inputs, chosen.Length], ownFirst)),
+            editing.Constant(Value("b1"), Tensor.Vector(ownBias))
+        );
         var w2 = editing.Constant(Value("w2"), Tensor.Of([chosen.Length, outputs], ownSecond));
         List<Node> path =
         [
@@ -78,22 +99,38 @@ internal static class HiddenSplit
         ];
         var residual = editing.Now(layer.Residual);
         var rest = graph.Unused(name + Suffix);
-        editing.Replace(layer.Residual,
-            [residual with { Name = residual.Name + Suffix, Outputs = [rest] }, .. path, new Node("Add", residual.Name, [rest, Value("second")], [name])]);
+        editing.Replace(
+            layer.Residual,
+            [
+                residual with
+                {
+                    Name = residual.Name + Suffix,
+                    Outputs = [rest],
+                },
+                .. path,
+                new Node("Add", residual.Name, [rest, Value("second")], [name]),
+            ]
+        );
         return [Value("sum"), Value("gelu"), Value("second"), rest, name];
     }
 
     /// <summary>The layer's own GELU, of another value.</summary>
     private static IEnumerable<Node> Copied(Gelu gelu, string x, string y, Graph graph, string name)
     {
-        var renamed = gelu.Nodes.ToDictionary(node => node.Output, node => node.Output == gelu.Output ? y : graph.Unused($"{name}_hidden_{node.Output}"));
+        var renamed = gelu.Nodes.ToDictionary(
+            node => node.Output,
+            node => node.Output == gelu.Output ? y : graph.Unused($"{name}_hidden_{node.Output}")
+        );
         renamed[gelu.Input] = x;
-        return InOrder(gelu.Nodes, graph).Select(node => node with
-        {
-            Name = renamed[node.Output],
-            Inputs = [.. node.Inputs.Select(input => renamed.GetValueOrDefault(input, input))],
-            Outputs = [renamed[node.Output]],
-        });
+        return InOrder(gelu.Nodes, graph)
+            .Select(node =>
+                node with
+                {
+                    Name = renamed[node.Output],
+                    Inputs = [.. node.Inputs.Select(input => renamed.GetValueOrDefault(input, input))],
+                    Outputs = [renamed[node.Output]],
+                }
+            );
     }
 
     private static IEnumerable<Node> InOrder(IReadOnlyList<Node> nodes, Graph graph)

@@ -8,8 +8,10 @@ internal enum MaskKind
 {
     /// <summary>Something beyond a large negative number at padding.</summary>
     Unknown,
+
     /// <summary>Switches padding off by a number beyond <see cref="MaskMeaning.Threshold"/>.</summary>
     Large,
+
     /// <summary>Switches padding off, or leaves the scores, by numbers that int8 can hold.</summary>
     Small,
 }
@@ -50,10 +52,18 @@ internal sealed record MaskMeaning(MaskKind Kind, ImmutableArray<long> Shape, fl
     {
         var graph = model.Graph;
         var zero = graph.Unused("mask_zero");
-        List<Node> probes = [.. sites.Select((site, index) => site.Node with
-        {
-            Name = "", Inputs = site.Node.Inputs.SetItem(site.ScoresIndex, zero), Outputs = [graph.Unused($"mask_probe_{index}")],
-        })];
+        List<Node> probes =
+        [
+            .. sites.Select(
+                (site, index) =>
+                    site.Node with
+                    {
+                        Name = "",
+                        Inputs = site.Node.Inputs.SetItem(site.ScoresIndex, zero),
+                        Outputs = [graph.Unused($"mask_probe_{index}")],
+                    }
+            ),
+        ];
         var names = probes.Select(node => node.Output).ToList();
         var probed = graph with
         {
@@ -65,7 +75,8 @@ internal sealed record MaskMeaning(MaskKind Kind, ImmutableArray<long> Shape, fl
     }
 
     /// <summary>Of the type that the graph computes in.</summary>
-    private static Tensor Zero(Graph graph) => graph.Initializers.Values.Any(tensor => tensor.Type == ElementType.Float16) ? Tensor.Scalar((Half)0) : Tensor.Scalar(0f);
+    private static Tensor Zero(Graph graph) =>
+        graph.Initializers.Values.Any(tensor => tensor.Type == ElementType.Float16) ? Tensor.Scalar((Half)0) : Tensor.Scalar(0f);
 
     private static (ImmutableArray<long> Shape, float[] Values) Numbers(Microsoft.ML.OnnxRuntime.OrtValue value)
     {
@@ -74,7 +85,10 @@ internal sealed record MaskMeaning(MaskKind Kind, ImmutableArray<long> Shape, fl
         return (ElementType)info.ElementDataType switch
         {
             ElementType.Float => (shape, value.GetTensorDataAsSpan<float>().ToArray()),
-            ElementType.Float16 => (shape, value.GetTensorDataAsSpan<Microsoft.ML.OnnxRuntime.Float16>().ToArray().Select(number => (float)number).ToArray()),
+            ElementType.Float16 => (
+                shape,
+                value.GetTensorDataAsSpan<Microsoft.ML.OnnxRuntime.Float16>().ToArray().Select(number => (float)number).ToArray()
+            ),
             ElementType.Double => (shape, value.GetTensorDataAsSpan<double>().ToArray().Select(number => (float)number).ToArray()),
             _ => (shape, []),
         };
@@ -84,8 +98,13 @@ internal sealed record MaskMeaning(MaskKind Kind, ImmutableArray<long> Shape, fl
     {
         var (shape, open) = runs[0];
         var (batch, sequence) = (probes[0].Batch, probes[0].Sequence);
-        if (shape.Length < 2 || shape[^1] != sequence || shape[^2] != 1 && shape[^2] != sequence || runs.Any(run => !run.Shape.SequenceEqual(shape))
-            || shape.SkipLast(2).Aggregate(1L, (a, b) => a * b) is var planes && shape[0] != batch && batch > 1)
+        if (
+            shape.Length < 2
+            || shape[^1] != sequence
+            || shape[^2] != 1 && shape[^2] != sequence
+            || runs.Any(run => !run.Shape.SequenceEqual(shape))
+            || shape.SkipLast(2).Aggregate(1L, (a, b) => a * b) is var planes && shape[0] != batch && batch > 1
+        )
             return Unknown;
         var (rows, large) = ((int)shape[^2], false);
         for (var run = 1; run < runs.Length; run++)
@@ -105,5 +124,6 @@ internal sealed record MaskMeaning(MaskKind Kind, ImmutableArray<long> Shape, fl
         return new(large || open.Any(value => value * factor < Threshold) ? MaskKind.Large : MaskKind.Small, shape, open);
     }
 
-    private static bool Same(float value, float other) => value.Equals(other) || MathF.Abs(value - other) < 1e-6f || (value < Threshold && other < Threshold);
+    private static bool Same(float value, float other) =>
+        value.Equals(other) || MathF.Abs(value - other) < 1e-6f || (value < Threshold && other < Threshold);
 }

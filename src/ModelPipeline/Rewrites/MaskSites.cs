@@ -3,7 +3,8 @@ using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Rewrites;
 
-/// <summary>A place where the attention mask comes into what a Softmax reads: added to the scores, or choosing between them and a constant.</summary>
+/// <summary>A place where the attention mask comes into what a Softmax reads: added to the scores, or choosing between them and a
+/// constant.</summary>
 /// <param name="Node">The Add, Sub or Where.</param>
 /// <param name="ScoresIndex">The input that holds the scores.</param>
 /// <param name="Factor">What the sum is multiplied with before the Softmax.</param>
@@ -12,7 +13,20 @@ internal sealed record MaskSite(Node Node, int ScoresIndex, float Factor);
 /// <summary>Finds them by walking back from each Softmax.</summary>
 internal sealed class MaskSites
 {
-    private static readonly HashSet<string> Passing = ["Reshape", "Identity", "Cast", "Squeeze", "Unsqueeze", "Transpose", "Clip", "Max", "Min", "Flatten", "Expand"];
+    private static readonly HashSet<string> Passing =
+    [
+        "Reshape",
+        "Identity",
+        "Cast",
+        "Squeeze",
+        "Unsqueeze",
+        "Transpose",
+        "Clip",
+        "Max",
+        "Min",
+        "Flatten",
+        "Expand",
+    ];
     private readonly PatternMatches matches;
     private readonly HashSet<string> ofMask;
     private readonly HashSet<string> ofOthers;
@@ -79,5 +93,7 @@ internal sealed class MaskSites
         }
     }
 
-    private bool IsNumber(string value) => matches.Uses.Constant(value) is { Count: 1 } || (matches.IsStatic(value) && matches.Uses.Producer(value)?.OpType == "ConstantOfShape");
+    private bool IsNumber(string value) =>
+        matches.Uses.Constant(value) is { Count: 1 }
+        || (matches.IsStatic(value) && matches.Uses.Producer(value)?.OpType == "ConstantOfShape");
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Patterns;
@@ -5,14 +6,17 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Gives the projections behind a LayerNorm a copy of it whose channels are shifted to the middle of their range and divided by s, which the weights
+/// Gives the projections behind a LayerNorm a copy of it whose channels are shifted to the middle of their range and divided by s, which
+/// the weights
 /// take back: gamma' = gamma / s, beta' = (beta - z) / s, W' = diag(s) W, b' = b + z W. The residual stream keeps the original. Exact. With
-/// z = (q.001 + q.999) / 2, a = the largest distance from it and w = the largest weight that reads a channel, s = a^alpha / w^(1 - alpha); alpha, and
+/// z = (q.001 + q.999) / 2, a = the largest distance from it and w = the largest weight that reads a channel, s = a^alpha / w^(1 - alpha);
+/// alpha, and
 /// whether to shift, by the smallest error of the products after quantizing both sides.
 /// </summary>
 internal static class NormCopy
 {
     private const string Suffix = "_matmul_path";
+
     /// <summary>Tokens on which the choices are compared.</summary>
     private const int Rows = 192;
     private const double Tail = 0.001;
@@ -22,8 +26,11 @@ internal static class NormCopy
     {
         var matches = PatternMatches.Of(model.Graph);
         var float16 = Fp16Plan.OfModel(model).ToHashSet();
-        var norms = matches.LayerNorms.Where(norm => !norm.Output.EndsWith(Suffix, StringComparison.Ordinal))
-            .Select(norm => (Norm: norm, Readers: Readers(norm, matches, float16))).Where(pair => pair.Readers.Count > 0).ToList();
+        var norms = matches
+            .LayerNorms.Where(norm => !norm.Output.EndsWith(Suffix, StringComparison.Ordinal))
+            .Select(norm => (Norm: norm, Readers: Readers(norm, matches, float16)))
+            .Where(pair => pair.Readers.Count > 0)
+            .ToList();
         if (norms.Count == 0)
             return Rewritten.Nothing(model, "no LayerNorm is read by a projection that is quantized");
         if (samples.Count == 0)
@@ -36,17 +43,26 @@ internal static class NormCopy
             var weights = readers.Select(editing.Matrix).ToList();
             var choice = Choose(of, readers, weights);
             Write(norm, readers, weights, choice, editing, matches);
-            lines.Add(FormattableString.Invariant($"{norm.Output}: alpha {choice.Alpha}{(choice.IsShifted ? ", shifted" : "")}, error of {readers.Count} products {choice.Error:0.00} of before"));
+            lines.Add(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{norm.Output}: alpha {choice.Alpha}{(choice.IsShifted ? ", shifted" : "")}, error of {readers.Count} products "
+                        + $"{choice.Error:0.00} of before"
+                )
+            );
         }
         return new Rewritten(editing.Apply(), lines);
     }
 
     /// <summary>Projections that read a norm and are int8 themselves.</summary>
     private static List<Linear> Readers(LayerNorm norm, PatternMatches matches, HashSet<string> float16) =>
-    [
-        .. matches.Linears.Where(linear => linear.Input == norm.Output && !float16.Contains(linear.Output)
-            && !linear.Product.Output.Contains("_hidden_", StringComparison.Ordinal)),
-    ];
+        [
+            .. matches.Linears.Where(linear =>
+                linear.Input == norm.Output
+                && !float16.Contains(linear.Output)
+                && !linear.Product.Output.Contains("_hidden_", StringComparison.Ordinal)
+            ),
+        ];
 
     /// <summary>What the channels of a norm are shifted and divided by.</summary>
     private sealed record Choice(double Alpha, bool IsShifted, float[] Shift, float[] Divisor, double Error);
@@ -58,7 +74,10 @@ internal static class NormCopy
         foreach (var (reader, weight) in readers.Zip(weights))
         {
             for (var row = 0; row < channels; row++)
-                reads[row] = MathF.Max(reads[row], MathF.Abs(TensorPrimitives.MaxMagnitude(weight.AsSpan(row * reader.Outputs, reader.Outputs))));
+                reads[row] = MathF.Max(
+                    reads[row],
+                    MathF.Abs(TensorPrimitives.MaxMagnitude(weight.AsSpan(row * reader.Outputs, reader.Outputs)))
+                );
         }
         var (low, high) = (rows.Quantile(Tail), rows.Quantile(1 - Tail));
         var middle = low.Zip(high, (a, b) => (a + b) / 2).ToArray();
@@ -78,7 +97,8 @@ internal static class NormCopy
         return best!;
     }
 
-    /// <summary>With geometric mean 1. Channels that are never far from the middle, or that nothing reads, must not lead to numbers near 0 or infinity.</summary>
+    /// <summary>With geometric mean 1. Channels that are never far from the middle, or that nothing reads, must not lead to numbers near 0
+    /// or infinity.</summary>
     private static float[] Divisor(TokenRows rows, float[] shift, float[] reads, double alpha)
     {
         const double least = 1e-3;
@@ -93,7 +113,13 @@ internal static class NormCopy
     }
 
     /// <summary>Squared error of the products over the kept rows, activations with one scale and weights with one a column.</summary>
-    private static double Error(TokenRows rows, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights, float[] shift, float[] divisor)
+    private static double Error(
+        TokenRows rows,
+        IReadOnlyList<Linear> readers,
+        IReadOnlyList<float[]> weights,
+        float[] shift,
+        float[] divisor
+    )
     {
         var channels = rows.Channels;
         var step = Math.Max(1, rows.Count / Rows);
@@ -136,25 +162,37 @@ internal static class NormCopy
         for (var i = 0; i < scaled.Length; i++)
             scaled[i] = grids[i % columns].Rounded(scaled[i]);
         var total = 0.0;
-        Parallel.For(0, exact.Count, () => 0.0, (index, _, sum) =>
-        {
-            var difference = new float[columns];
-            for (var row = 0; row < rows; row++)
+        Parallel.For(
+            0,
+            exact.Count,
+            () => 0.0,
+            (index, _, sum) =>
             {
-                TensorPrimitives.MultiplyAdd(scaled.AsSpan(row * columns, columns), quantized[index][row], difference, difference);
-                TensorPrimitives.MultiplyAdd(weight.AsSpan(row * columns, columns), -exact[index][row], difference, difference);
+                var difference = new float[columns];
+                for (var row = 0; row < rows; row++)
+                {
+                    TensorPrimitives.MultiplyAdd(scaled.AsSpan(row * columns, columns), quantized[index][row], difference, difference);
+                    TensorPrimitives.MultiplyAdd(weight.AsSpan(row * columns, columns), -exact[index][row], difference, difference);
+                }
+                return sum + TensorPrimitives.SumOfSquares<float>(difference);
+            },
+            sum =>
+            {
+                lock (grids)
+                    total += sum;
             }
-            return sum + TensorPrimitives.SumOfSquares<float>(difference);
-        }, sum =>
-        {
-            lock (grids)
-                total += sum;
-        });
+        );
         return total;
     }
 
     private static void Write(
-        LayerNorm norm, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights, Choice choice, Editing editing, PatternMatches matches)
+        LayerNorm norm,
+        IReadOnlyList<Linear> readers,
+        IReadOnlyList<float[]> weights,
+        Choice choice,
+        Editing editing,
+        PatternMatches matches
+    )
     {
         var copy = Copied(norm, choice, editing, matches);
         var last = norm.Nodes[^1];
@@ -182,15 +220,27 @@ internal static class NormCopy
         var beta = norm.Bias is null ? new float[scale.Length] : matches.Uses.Constant(norm.Bias)!.Span<float>().ToArray();
         float[] bias = [.. beta.Select((b, channel) => (b - choice.Shift[channel]) / choice.Divisor[channel])];
         var gamma = editing.Constant($"{norm.Output}_copied_scale", Tensor.Vector(scale));
-        string? shifted = norm.Bias is not null || choice.IsShifted ? editing.Constant($"{norm.Output}_copied_bias", Tensor.Vector(bias)) : null;
+        string? shifted =
+            norm.Bias is not null || choice.IsShifted ? editing.Constant($"{norm.Output}_copied_bias", Tensor.Vector(bias)) : null;
         var own = norm.Nodes.Select(node => node.Output).ToHashSet();
         string Name(string value) => own.Contains(value) ? value + Suffix : value;
-        var copies = norm.Nodes.Select(node => node with
-        {
-            Name = node.Name + Suffix,
-            Inputs = [.. node.Inputs.Select(input => input == norm.Scale ? gamma : input == norm.Bias ? shifted! : Name(input))],
-            Outputs = [.. node.Outputs.Select(Name)],
-        }).ToList();
+        var copies = norm
+            .Nodes.Select(node =>
+                node with
+                {
+                    Name = node.Name + Suffix,
+                    Inputs =
+                    [
+                        .. node.Inputs.Select(input =>
+                            input == norm.Scale ? gamma
+                            : input == norm.Bias ? shifted!
+                            : Name(input)
+                        ),
+                    ],
+                    Outputs = [.. node.Outputs.Select(Name)],
+                }
+            )
+            .ToList();
         if (norm.Bias is null && shifted is not null && copies is [{ OpType: "LayerNormalization" } only])
             copies[0] = only with { Inputs = [only.Inputs[0], only.Inputs[1], shifted] };
         else if (norm.Bias is null && shifted is not null)

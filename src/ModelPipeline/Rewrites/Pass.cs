@@ -5,10 +5,12 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>A named rewrite of a model that leaves its fp32 scores as they are. Pure and idempotent.</summary>
 /// <param name="Name">As written under <c>rewrites</c> in models.yaml.</param>
-/// <param name="Rewrite">The rewrite, given the model and calibration samples (inputs in the model's order, [1, sequence] each; none if there are none).</param>
+/// <param name="Rewrite">The rewrite, given the model and calibration samples (inputs in the model's order, [1, sequence] each; none if
+/// there are none).</param>
 public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyList<long[]>>, Rewritten> Rewrite)
 {
-    private Pass(string name, Func<OnnxModel, Rewritten> rewrite) : this(name, (model, _) => rewrite(model)) { }
+    private Pass(string name, Func<OnnxModel, Rewritten> rewrite)
+        : this(name, (model, _) => rewrite(model)) { }
 
     /// <summary>What every family of encoders needs before the toolkit, in this order; each does nothing where it does not apply.</summary>
     public static IReadOnlyList<Pass> Families { get; } =
@@ -49,7 +51,10 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
     /// <exception cref="PipelineException">No pass has that name.</exception>
     public static Pass Named(string name) =>
         All.FirstOrDefault(pass => pass.Name == name)
-        ?? throw new PipelineException($"'{name}' is not a rewrite; known are {string.Join(", ", All.Select(pass => pass.Name))}", PipelineException.ConfigurationError);
+        ?? throw new PipelineException(
+            $"'{name}' is not a rewrite; known are {string.Join(", ", All.Select(pass => pass.Name))}",
+            PipelineException.ConfigurationError
+        );
 }
 
 /// <summary>What a pass made.</summary>

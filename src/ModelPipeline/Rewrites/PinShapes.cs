@@ -6,31 +6,50 @@ namespace ModelPipeline.Rewrites;
 /// <summary>Gives every input its static shape.</summary>
 public static class PinShapes
 {
-    /// <summary>Inputs must be int64 [batch, sequence], dynamic or already of the wanted size. Outputs keep their rank; where a symbol of an input stands in them, so does its size.</summary>
+    /// <summary>Inputs must be int64 [batch, sequence], dynamic or already of the wanted size. Outputs keep their rank; where a symbol of
+    /// an input stands in them, so does its size.</summary>
     public static OnnxModel Apply(OnnxModel model, InputShape shape)
     {
         var sizes = new Dictionary<string, long>();
         foreach (var input in model.Graph.Inputs)
         {
             if (input is not { Type: ElementType.Int64, Shape.Length: 2 })
-                throw new PipelineException($"input {input} cannot be fed from a tokenizer; a transformer's int64 [batch, sequence] was expected");
+                throw new PipelineException(
+                    $"input {input} cannot be fed from a tokenizer; a transformer's int64 [batch, sequence] was expected"
+                );
             Bind(input, input.Shape[0], shape.Batch);
             Bind(input, input.Shape[1], shape.Sequence);
         }
-        return model.With(model.Graph with
-        {
-            Inputs = [.. model.Graph.Inputs.Select(input => input with { Shape = [shape.Batch, shape.Sequence] })],
-            Outputs = [.. model.Graph.Outputs.Select(output => output with
+        return model.With(
+            model.Graph with
             {
-                Shape = [.. output.Shape.Select(dimension => dimension.Symbol is { } symbol && sizes.TryGetValue(symbol, out var size) ? size : dimension)],
-            })],
-        });
+                Inputs = [.. model.Graph.Inputs.Select(input => input with { Shape = [shape.Batch, shape.Sequence] })],
+                Outputs =
+                [
+                    .. model.Graph.Outputs.Select(output =>
+                        output with
+                        {
+                            Shape =
+                            [
+                                .. output.Shape.Select(dimension =>
+                                    dimension.Symbol is { } symbol && sizes.TryGetValue(symbol, out var size) ? size : dimension
+                                ),
+                            ],
+                        }
+                    ),
+                ],
+            }
+        );
 
         void Bind(ValueInfo input, Dimension dimension, long wanted)
         {
-            var bound = dimension.Symbol is { Length: > 0 } symbol && !sizes.TryAdd(symbol, wanted) ? sizes[symbol] : dimension.Value ?? wanted;
+            var bound =
+                dimension.Symbol is { Length: > 0 } symbol && !sizes.TryAdd(symbol, wanted) ? sizes[symbol] : dimension.Value ?? wanted;
             if (bound != wanted)
-                throw new PipelineException($"input {input} does not allow the shape {shape} of models.yaml; give it a shape that fits, or export the model with dynamic axes");
+                throw new PipelineException(
+                    $"input {input} does not allow the shape {shape} of models.yaml; give it a shape that fits, or export the model with "
+                        + $"dynamic axes"
+                );
         }
     }
 }

@@ -3,8 +3,10 @@ using ModelPipeline.Onnx;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Replaces positions that are counted at run time (RoBERTa, XLM-R, MPNet: a CumSum over what is no padding) by the constant that they are for text
-/// padded on the right. CumSum runs on the CPU or as a custom operator. Positions of padding differ after, and what stands there: nothing reads it.
+/// Replaces positions that are counted at run time (RoBERTa, XLM-R, MPNet: a CumSum over what is no padding) by the constant that they are
+/// for text
+/// padded on the right. CumSum runs on the CPU or as a custom operator. Positions of padding differ after, and what stands there: nothing
+/// reads it.
 /// </summary>
 internal static class Positions
 {
@@ -26,14 +28,27 @@ internal static class Positions
         if (constants.Count == 0)
             return Rewritten.Nothing(model, "what is counted differs between texts");
         var names = constants.ToDictionary(entry => entry.Key, entry => graph.Unused($"{entry.Key}_constant"));
-        var rewritten = model.With(graph with
-        {
-            Initializers = graph.InitializersWith(constants.Select(entry => KeyValuePair.Create(names[entry.Key], entry.Value))),
-            Nodes = [.. graph.Nodes.Select(node => Readers.Contains(node.OpType) && names.TryGetValue(node.Inputs[1], out var constant)
-                ? node with { Inputs = node.Inputs.SetItem(1, constant) }
-                : node)],
-        });
-        return new Rewritten(FoldShapes.Apply(DeadNodes.Apply(rewritten).Model).Model, [.. constants.Select(entry => $"{entry.Key} -> {entry.Value.Span<long>()[0]}, {entry.Value.Span<long>()[0] + 1}, ..")]);
+        var rewritten = model.With(
+            graph with
+            {
+                Initializers = graph.InitializersWith(constants.Select(entry => KeyValuePair.Create(names[entry.Key], entry.Value))),
+                Nodes =
+                [
+                    .. graph.Nodes.Select(node =>
+                        Readers.Contains(node.OpType) && names.TryGetValue(node.Inputs[1], out var constant)
+                            ? node with
+                            {
+                                Inputs = node.Inputs.SetItem(1, constant),
+                            }
+                            : node
+                    ),
+                ],
+            }
+        );
+        return new Rewritten(
+            FoldShapes.Apply(DeadNodes.Apply(rewritten).Model).Model,
+            [.. constants.Select(entry => $"{entry.Key} -> {entry.Value.Span<long>()[0]}, {entry.Value.Span<long>()[0] + 1}, ..")]
+        );
     }
 
     /// <summary>Indices of tables that are computed from a CumSum by arithmetic.</summary>
@@ -54,7 +69,9 @@ internal static class Positions
     /// <summary>The values of those that are the same for every text, where it has tokens.</summary>
     private static Dictionary<string, Tensor> Constants(OnnxModel model, List<string> indices)
     {
-        var probe = DeadNodes.Apply(model.With(model.Graph with { Outputs = [.. indices.Select(name => new ValueInfo(name, ElementType.Undefined, []))] })).Model;
+        var probe = DeadNodes
+            .Apply(model.With(model.Graph with { Outputs = [.. indices.Select(name => new ValueInfo(name, ElementType.Undefined, []))] }))
+            .Model;
         using var session = InferenceSessions.Open(probe, new RunSettings(Threads: 1, Optimize: false));
         var constants = new Dictionary<string, Tensor>();
         foreach (var text in Probe.Of(probe.Graph, Probes))
@@ -72,7 +89,11 @@ internal static class Positions
                         continue;
                     constants[name] = Tensor.Of([.. info.Shape], numbers);
                 }
-                else if (Enumerable.Range(0, numbers.Length).Any(position => text.IsReal(position) && numbers[position] != full.Span<long>()[position]))
+                else if (
+                    Enumerable
+                        .Range(0, numbers.Length)
+                        .Any(position => text.IsReal(position) && numbers[position] != full.Span<long>()[position])
+                )
                     constants.Remove(name);
             }
         }

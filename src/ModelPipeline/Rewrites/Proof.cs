@@ -2,7 +2,8 @@ using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Rewrites;
 
-/// <summary>How far a rewrite moves a model's fp32 outputs on random inputs with padding and on real text. What stands at padding does not count.</summary>
+/// <summary>How far a rewrite moves a model's fp32 outputs on random inputs with padding and on real text. What stands at padding does not
+/// count.</summary>
 internal sealed class Proof
 {
     /// <summary>Largest shift of a rewrite that counts as exact, relative to the outputs' largest magnitude or 1.</summary>

@@ -7,7 +7,8 @@ namespace ModelPipeline.Rewrites;
 public readonly record struct ClippedRange(float Min, float Max);
 
 /// <summary>
-/// Ranges of the int8 tensors that matter most, narrower than what calibration saw where that loses less: of what norm copies and contexts give to a
+/// Ranges of the int8 tensors that matter most, narrower than what calibration saw where that loses less: of what norm copies and contexts
+/// give to a
 /// projection, by the squared error of its product; of q, k and v, by their own squared error.
 /// </summary>
 internal static class RangeClips
@@ -17,16 +18,35 @@ internal static class RangeClips
     private static readonly float[] Shares = [1, 0.95f, 0.9f, 0.85f, 0.8f, 0.7f, 0.6f, 0.5f, 0.4f];
 
     /// <param name="byProduct">False takes the squared error of the values themselves for all of them.</param>
-    public static IReadOnlyDictionary<string, ClippedRange> Find(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>> samples, bool byProduct)
+    public static IReadOnlyDictionary<string, ClippedRange> Find(
+        OnnxModel model,
+        IReadOnlyList<IReadOnlyList<long[]>> samples,
+        bool byProduct
+    )
     {
         var matches = PatternMatches.Of(model.Graph);
         var float16 = Fp16Plan.OfModel(model).ToHashSet();
-        var read = matches.Linears.Where(linear => !float16.Contains(linear.Output) && matches.Graph.Initializers.ContainsKey(linear.WeightName)).ToLookup(linear => linear.Input);
-        var products = matches.LayerNorms.Select(norm => norm.Output).Concat(matches.Attentions.Select(attention => Laid(attention.Context.Output, matches)))
-            .Where(value => read[value].Any()).Distinct().Select(value => (Name: value, Channels: read[value].First().Inputs)).ToList();
-        var inner = matches.Attentions.SelectMany(attention => new[] { attention.Query, attention.Key, attention.Value })
-            .Select(value => Projection(value, matches)).OfType<Linear>().DistinctBy(linear => linear.Output).Select(linear => (Name: linear.Output, Channels: linear.Outputs)).ToList();
-        var laid = matches.Attentions.ToLookup(attention => Laid(attention.Context.Output, matches), attention => Chain(attention.Context.Output, matches));
+        var read = matches
+            .Linears.Where(linear => !float16.Contains(linear.Output) && matches.Graph.Initializers.ContainsKey(linear.WeightName))
+            .ToLookup(linear => linear.Input);
+        var products = matches
+            .LayerNorms.Select(norm => norm.Output)
+            .Concat(matches.Attentions.Select(attention => Laid(attention.Context.Output, matches)))
+            .Where(value => read[value].Any())
+            .Distinct()
+            .Select(value => (Name: value, Channels: read[value].First().Inputs))
+            .ToList();
+        var inner = matches
+            .Attentions.SelectMany(attention => new[] { attention.Query, attention.Key, attention.Value })
+            .Select(value => Projection(value, matches))
+            .OfType<Linear>()
+            .DistinctBy(linear => linear.Output)
+            .Select(linear => (Name: linear.Output, Channels: linear.Outputs))
+            .ToList();
+        var laid = matches.Attentions.ToLookup(
+            attention => Laid(attention.Context.Output, matches),
+            attention => Chain(attention.Context.Output, matches)
+        );
         var clips = new Dictionary<string, ClippedRange>();
         if (products.Count + inner.Count == 0)
             return clips;
@@ -65,7 +85,8 @@ internal static class RangeClips
     }
 
     /// <summary>
-    /// Squared error of the values, or of the products of their errors with the weights; by the diagonal of W W^T, which takes errors of channels as
+    /// Squared error of the values, or of the products of their errors with the weights; by the diagonal of W W^T, which takes errors of
+    /// channels as
     /// independent of each other.
     /// </summary>
     private static double Error(TokenRows rows, double[] weight, ClippedRange range)

@@ -4,7 +4,8 @@ using ModelPipeline.Onnx.Patterns;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// Attention over [heads, tokens, width] (DeBERTa) as attention over [1, heads, tokens, width], which the toolkit fuses: q, k, v are taken before their
+/// Attention over [heads, tokens, width] (DeBERTa) as attention over [1, heads, tokens, width], which the toolkit fuses: q, k, v are taken
+/// before their
 /// Reshape, k's divisor goes behind the product, what is added to the scores is reshaped and joined with the mask.
 /// </summary>
 internal static class RankFour
@@ -14,7 +15,10 @@ internal static class RankFour
         var matches = PatternMatches.Of(model.Graph);
         var found = matches.Attentions.Select(attention => Flat.Of(attention, matches)).OfType<Flat>().ToList();
         if (found.Count == 0)
-            return Rewritten.Nothing(model, matches.Attentions.Count == 0 ? "no attention was recognised" : "no attention is computed with heads as its first axis");
+            return Rewritten.Nothing(
+                model,
+                matches.Attentions.Count == 0 ? "no attention was recognised" : "no attention is computed with heads as its first axis"
+            );
         var nodes = model.Graph.Nodes.ToList();
         var constants = new Dictionary<string, Tensor>();
         foreach (var flat in found)
@@ -24,7 +28,10 @@ internal static class RankFour
             nodes.InsertRange(at, Written(flat, model.Graph, constants));
         }
         var graph = model.Graph with { Nodes = [.. nodes], Initializers = model.Graph.InitializersWith(constants) };
-        return new Rewritten(DeadNodes.Apply(model.With(graph)).Model, [.. found.Select(flat => $"{flat.Attention.Softmax.Output}: heads as the second axis")]);
+        return new Rewritten(
+            DeadNodes.Apply(model.With(graph)).Model,
+            [.. found.Select(flat => $"{flat.Attention.Softmax.Output}: heads as the second axis")]
+        );
     }
 
     /// <summary>An attention over rank 3.</summary>
@@ -33,14 +40,29 @@ internal static class RankFour
     /// <param name="Flattened">Added to the scores of rank 3.</param>
     /// <param name="Added">Added to the scores of rank 4.</param>
     /// <param name="Last">The Reshape of the context to rank 4.</param>
-    private sealed record Flat(Attention Attention, string Q, string K, string V, IReadOnlyList<Node> Divisors, IReadOnlyList<string> Flattened, IReadOnlyList<string> Added, Node Last)
+    private sealed record Flat(
+        Attention Attention,
+        string Q,
+        string K,
+        string V,
+        IReadOnlyList<Node> Divisors,
+        IReadOnlyList<string> Flattened,
+        IReadOnlyList<string> Added,
+        Node Last
+    )
     {
         public static Flat? Of(Attention attention, PatternMatches matches)
         {
             var uses = matches.Uses;
-            if (attention.Fills.Count > 0 || attention.Scales.Count > 0 || Heads(attention.Query, uses) is not { } q || Heads(attention.Value, uses) is not { } v
-                || attention.Scores.Count(node => node.OpType == "Reshape") != 1 || attention.Probabilities is not [{ OpType: "Reshape" }]
-                || uses.OnlyConsumer(attention.Context.Output) is not { OpType: "Reshape" } last)
+            if (
+                attention.Fills.Count > 0
+                || attention.Scales.Count > 0
+                || Heads(attention.Query, uses) is not { } q
+                || Heads(attention.Value, uses) is not { } v
+                || attention.Scores.Count(node => node.OpType == "Reshape") != 1
+                || attention.Probabilities is not [{ OpType: "Reshape" }]
+                || uses.OnlyConsumer(attention.Context.Output) is not { OpType: "Reshape" } last
+            )
                 return null;
             List<Node> divisors = [];
             var key = attention.Key;
@@ -61,15 +83,23 @@ internal static class RankFour
                 return null;
             var reshaped = attention.Scores.TakeWhile(node => node.OpType != "Reshape").ToHashSet();
             return new Flat(
-                attention, q, k, v, divisors,
+                attention,
+                q,
+                k,
+                v,
+                divisors,
                 [.. attention.Addends.Where(addend => reshaped.Contains(addend.Node)).Select(addend => addend.Value)],
-                [.. attention.Addends.Where(addend => !reshaped.Contains(addend.Node)).Select(addend => addend.Value)], last);
+                [.. attention.Addends.Where(addend => !reshaped.Contains(addend.Node)).Select(addend => addend.Value)],
+                last
+            );
         }
 
         /// <summary>What a Reshape joins batch and heads of.</summary>
         private static string? Heads(string value, UseDef uses) =>
-            uses.Producer(value) is { OpType: "Reshape" } reshape && uses.Constant(reshape.Inputs[1])?.Count == 3
-            && uses.Producer(reshape.Inputs[0]) is { OpType: "Transpose" } transpose && transpose.Ints("perm").SequenceEqual([0L, 2, 1, 3])
+            uses.Producer(value) is { OpType: "Reshape" } reshape
+            && uses.Constant(reshape.Inputs[1])?.Count == 3
+            && uses.Producer(reshape.Inputs[0]) is { OpType: "Transpose" } transpose
+            && transpose.Ints("perm").SequenceEqual([0L, 2, 1, 3])
                 ? reshape.Inputs[0]
                 : null;
     }
@@ -82,16 +112,23 @@ internal static class RankFour
         nodes[^1] = nodes[^1] with { Attributes = [Attributes.Of("perm", 0L, 1, 3, 2)] };
         var scores = Made("MatMul", "product", [flat.Q, keys]);
         foreach (var (index, divisor) in flat.Divisors.Index())
-            scores = Made(divisor.OpType, $"scaled_{index}", [scores, divisor.Inputs.First(input => graph.Initializers.ContainsKey(input))]);
+            scores = Made(
+                divisor.OpType,
+                $"scaled_{index}",
+                [scores, divisor.Inputs.First(input => graph.Initializers.ContainsKey(input))]
+            );
         string? bias = null;
         foreach (var added in flat.Flattened)
             bias = bias is null ? added : Made("Add", "bias", [bias, added]);
         if (bias is not null)
         {
             var shape = graph.Unused("rank_four");
-            constants[shape] = Tensor.Vector(flat.Attention.Scores.First(node => node.OpType == "Reshape") is var reshape && graph.Initializers.TryGetValue(reshape.Inputs[1], out var target)
-                ? target.Span<long>().ToArray()
-                : []);
+            constants[shape] = Tensor.Vector(
+                flat.Attention.Scores.First(node => node.OpType == "Reshape") is var reshape
+                && graph.Initializers.TryGetValue(reshape.Inputs[1], out var target)
+                    ? target.Span<long>().ToArray()
+                    : []
+            );
             bias = Made("Reshape", "bias_heads", [bias, shape]);
         }
         foreach (var (index, added) in flat.Added.Index())

@@ -22,9 +22,17 @@ internal static class ShareInitializers
         var shared = graph with
         {
             Initializers = new OrderedDictionary<string, Tensor>(graph.Initializers.Where(entry => !replaced.ContainsKey(entry.Key))),
-            Nodes = [.. graph.Nodes.Select(node => node.Inputs.Any(replaced.ContainsKey)
-                ? node with { Inputs = [.. node.Inputs.Select(input => replaced.GetValueOrDefault(input, input))] }
-                : node)],
+            Nodes =
+            [
+                .. graph.Nodes.Select(node =>
+                    node.Inputs.Any(replaced.ContainsKey)
+                        ? node with
+                        {
+                            Inputs = [.. node.Inputs.Select(input => replaced.GetValueOrDefault(input, input))],
+                        }
+                        : node
+                ),
+            ],
         };
         return new Rewritten(model.With(shared), [$"{replaced.Count} duplicate initializers shared"]);
     }

@@ -3,8 +3,10 @@ using ModelPipeline.Onnx;
 namespace ModelPipeline.Rewrites;
 
 /// <summary>
-/// DeBERTa's relative attention without GatherElements, which the toolkit cannot build: of X = L C, row a wants columns t(b - a), the same for every
-/// head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in each row, and two
+/// DeBERTa's relative attention without GatherElements, which the toolkit cannot build: of X = L C, row a wants columns t(b - a), the same
+/// for every
+/// head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in each row,
+/// and two
 /// Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019). Exact; for batch 1.
 /// </summary>
 internal static class Skew
@@ -33,16 +35,24 @@ internal static class Skew
         var rewritten = graph with { Nodes = [.. nodes], Initializers = graph.InitializersWith(constants) };
         return new Rewritten(DeadNodes.Apply(model.With(rewritten)).Model, matches)
         {
-            Skipped = matches.Count < gathers.Count ? $"{gathers.Count - matches.Count} of {gathers.Count} GatherElements read something else" : null,
+            Skipped =
+                matches.Count < gathers.Count
+                    ? $"{gathers.Count - matches.Count} of {gathers.Count} GatherElements read something else"
+                    : null,
         };
     }
 
     /// <summary>The product, its table [.., width, K], and the column for each b - a from -(S - 1) to S - 1.</summary>
     private static (Node Product, Tensor Table, long[] Offsets)? Relative(Node gather, UseDef uses)
     {
-        if (uses.Producer(gather.Inputs[0]) is not { OpType: "MatMul" } product || uses.Constant(product.Inputs[1]) is not { Type: ElementType.Float, Rank: >= 3 } table
-            || uses.Constant(gather.Inputs[1]) is not { Type: ElementType.Int64 } index || index.Rank != table.Rank
-            || (gather.Int("axis", 0) != -1 && gather.Int("axis", 0) != index.Rank - 1) || index.Shape[^1] != index.Shape[^2])
+        if (
+            uses.Producer(gather.Inputs[0]) is not { OpType: "MatMul" } product
+            || uses.Constant(product.Inputs[1]) is not { Type: ElementType.Float, Rank: >= 3 } table
+            || uses.Constant(gather.Inputs[1]) is not { Type: ElementType.Int64 } index
+            || index.Rank != table.Rank
+            || (gather.Int("axis", 0) != -1 && gather.Int("axis", 0) != index.Rank - 1)
+            || index.Shape[^1] != index.Shape[^2]
+        )
             return null;
         var (size, columns) = ((int)index.Shape[^1], table.Shape[^1]);
         var numbers = index.Span<long>();
@@ -96,8 +106,13 @@ internal static class Skew
             Slice(null, "shifted", axis + 1, 0, size),
         ];
 
-        Node Slice(string? name, string input, long along, long from, long to) => new(
-            "Slice", name is null ? gather.Name : Value(name), [Value(input), Numbers([from]), Numbers([to]), Numbers([along])], [name is null ? gather.Output : Value(name)]);
+        Node Slice(string? name, string input, long along, long from, long to) =>
+            new(
+                "Slice",
+                name is null ? gather.Name : Value(name),
+                [Value(input), Numbers([from]), Numbers([to]), Numbers([along])],
+                [name is null ? gather.Output : Value(name)]
+            );
 
         string Numbers(long[] numbers)
         {

@@ -36,7 +36,11 @@ internal sealed record TokenRows(int Channels, float[] Values, float[] Smallest,
     /// <param name="values">Names and the number of channels, the last axis of each.</param>
     /// <param name="rows">At most so many rows of each are kept, evenly over the samples.</param>
     public static IReadOnlyList<TokenRows> Collect(
-        OnnxModel model, IReadOnlyList<(string Name, int Channels)> values, IReadOnlyList<IReadOnlyList<long[]>> samples, int rows)
+        OnnxModel model,
+        IReadOnlyList<(string Name, int Channels)> values,
+        IReadOnlyList<IReadOnlyList<long[]>> samples,
+        int rows
+    )
     {
         var mask = model.Graph.Inputs.Select(input => input.Name).ToList().IndexOf(Probe.MaskOf(model.Graph) ?? "");
         var lengths = samples.Select(sample => mask < 0 ? sample[0].Length : sample[mask].Count(token => token != 0)).ToList();
@@ -45,21 +49,26 @@ internal sealed record TokenRows(int Channels, float[] Values, float[] Smallest,
         var (seen, at) = (new long[values.Count], new int[values.Count]);
         var smallest = values.Select(value => Filled(value.Channels, float.PositiveInfinity)).ToArray();
         var largest = values.Select(value => Filled(value.Channels, float.NegativeInfinity)).ToArray();
-        GraphRuns.Observe(model, [.. values.Select(value => value.Name)], samples, (t, all) =>
-        {
-            var channels = values[t].Channels;
-            var sample = samples[at[t]++];
-            for (var token = 0; token < all.Length / channels; token++)
+        GraphRuns.Observe(
+            model,
+            [.. values.Select(value => value.Name)],
+            samples,
+            (t, all) =>
             {
-                if (mask >= 0 && sample[mask][token] == 0)
-                    continue;
-                var row = all.Slice(token * channels, channels);
-                TensorPrimitives.Min(row, smallest[t], smallest[t]);
-                TensorPrimitives.Max(row, largest[t], largest[t]);
-                if (seen[t]++ % stride == 0)
-                    kept[t].AddRange(row);
+                var channels = values[t].Channels;
+                var sample = samples[at[t]++];
+                for (var token = 0; token < all.Length / channels; token++)
+                {
+                    if (mask >= 0 && sample[mask][token] == 0)
+                        continue;
+                    var row = all.Slice(token * channels, channels);
+                    TensorPrimitives.Min(row, smallest[t], smallest[t]);
+                    TensorPrimitives.Max(row, largest[t], largest[t]);
+                    if (seen[t]++ % stride == 0)
+                        kept[t].AddRange(row);
+                }
             }
-        });
+        );
         return [.. values.Select((value, t) => new TokenRows(value.Channels, [.. kept[t]], smallest[t], largest[t]))];
     }
 

@@ -18,7 +18,12 @@ public sealed record FrozenPlan(IReadOnlyList<InputShape> Shapes, Precision Prec
         var plans = ModelsLock.Load(ModelsLock.PathFor(manifest)).Plans;
         return manifest with
         {
-            Models = [.. manifest.Models.Select(model => model.ShapesAreAuto && plans?.GetValueOrDefault(model.Name) is { } plan ? model with { Shapes = plan.Shapes } : model)],
+            Models =
+            [
+                .. manifest.Models.Select(model =>
+                    model.ShapesAreAuto && plans?.GetValueOrDefault(model.Name) is { } plan ? model with { Shapes = plan.Shapes } : model
+                ),
+            ],
         };
     }
 }

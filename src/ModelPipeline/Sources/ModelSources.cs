@@ -12,7 +12,9 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
 {
     /// <summary>The tokenizer's other files, by key of models.yaml: merges, config, special_tokens.</summary>
     public ImmutableDictionary<string, FetchedFile> Companions { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
-    /// <summary>Files of the model's repository, or beside its file, that say what models.yaml leaves open, by name; see <see cref="ModelSpec.FilesBeside"/>.</summary>
+
+    /// <summary>Files of the model's repository, or beside its file, that say what models.yaml leaves open, by name; see
+    /// <see cref="ModelSpec.FilesBeside"/>.</summary>
     public ImmutableDictionary<string, FetchedFile> Beside { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
 }
 
@@ -45,7 +47,11 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         if (locked)
             RequireUnchanged(declared, before);
         var fetched = await FetchAsync(declared, before, progress, cancellation).ConfigureAwait(false);
-        var isOpen = declared.Tokenizer.Companions().Select(companion => companion.Source).Append(declared.Source).Append(declared.Tokenizer.Vocab)
+        var isOpen = declared
+            .Tokenizer.Companions()
+            .Select(companion => companion.Source)
+            .Append(declared.Source)
+            .Append(declared.Tokenizer.Vocab)
             .Any(source => source.HuggingFace is not null);
         if (!locked && isOpen && Locked(declared, fetched) is var now && !now.HasSourcesOf(before))
             Write(model, now);
@@ -58,7 +64,10 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     public async Task<IReadOnlyList<string>> UpdateAsync(string model, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
         if (locked)
-            throw new PipelineException("--locked forbids what --target=Update is for; leave out one of them.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                "--locked forbids what --target=Update is for; leave out one of them.",
+                PipelineException.ConfigurationError
+            );
         var declared = manifest.Models.Single(each => each.Name == model);
         var now = Locked(declared, await FetchAsync(declared, null, progress, cancellation).ConfigureAwait(false));
         var changes = ModelsLock.Changes(model, ModelsLock.Load(_path).Models.GetValueOrDefault(model), now);
@@ -72,22 +81,36 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     public void Freeze(string model, FrozenPlan plan)
     {
         var all = ModelsLock.Load(_path);
-        if (all.Plans?.GetValueOrDefault(model) is { } before && before.Shapes.SequenceEqual(plan.Shapes) && (before.Precision, before.CorePlan) == (plan.Precision, plan.CorePlan))
+        if (
+            all.Plans?.GetValueOrDefault(model) is { } before
+            && before.Shapes.SequenceEqual(plan.Shapes)
+            && (before.Precision, before.CorePlan) == (plan.Precision, plan.CorePlan)
+        )
             return;
         if (locked)
-            throw new PipelineException($"{_path}: --locked forbids another plan of {model}: leave it out, or keep the plan.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"{_path}: --locked forbids another plan of {model}: leave it out, or keep the plan.",
+                PipelineException.ConfigurationError
+            );
         (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
     }
 
     /// <summary>A single file that models.yaml does not name, as it is now.</summary>
-    public Task<FetchedFile> FetchAsync(SourceSpec source, CancellationToken cancellation) => fetcher.FetchAsync(source, null, cancellation);
+    public Task<FetchedFile> FetchAsync(SourceSpec source, CancellationToken cancellation) =>
+        fetcher.FetchAsync(source, null, cancellation);
 
-    private async Task<FetchedModel> FetchAsync(ModelSpec model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
+    private async Task<FetchedModel> FetchAsync(
+        ModelSpec model,
+        LockedModel? pins,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         var (source, vocab) = (model.Source, model.Tokenizer.Vocab);
         var fetched = new FetchedModel(
             await fetcher.FetchAsync(source, Pin(source, pins?.Source), progress, cancellation).ConfigureAwait(false),
-            await fetcher.FetchAsync(vocab, Pin(vocab, pins?.Vocab), progress, cancellation).ConfigureAwait(false));
+            await fetcher.FetchAsync(vocab, Pin(vocab, pins?.Vocab), progress, cancellation).ConfigureAwait(false)
+        );
         foreach (var (key, companion) in model.Tokenizer.Companions())
         {
             var pin = Pin(companion, pins?.Tokenizer?.GetValueOrDefault(key));
@@ -102,9 +125,16 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         return fetched;
     }
 
-    /// <summary>A file of the model's repository, at the model's own commit, or below the folder of its file or, for a file in onnx/, the one above; null if there is none.</summary>
+    /// <summary>A file of the model's repository, at the model's own commit, or below the folder of its file or, for a file in onnx/, the
+    /// one above; null if there is none.</summary>
     private async Task<FetchedFile?> BesideAsync(
-        SourceSpec source, string name, FetchedFile model, LockedModel? pins, IProgress<StageProgress>? progress, CancellationToken cancellation)
+        SourceSpec source,
+        string name,
+        FetchedFile model,
+        LockedModel? pins,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         if (source.File is { } local)
         {
@@ -124,8 +154,18 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             return null;
         try
         {
-            return await fetcher.FetchAsync(
-                new SourceSpec { HuggingFace = hub with { File = name, Revision = model.Commit ?? hub.Revision }, MaxBytes = MaxBytesBeside }, pin, progress, cancellation).ConfigureAwait(false);
+            return await fetcher
+                .FetchAsync(
+                    new SourceSpec
+                    {
+                        HuggingFace = hub with { File = name, Revision = model.Commit ?? hub.Revision },
+                        MaxBytes = MaxBytesBeside,
+                    },
+                    pin,
+                    progress,
+                    cancellation
+                )
+                .ConfigureAwait(false);
         }
         catch (PipelineException e) when (HttpSource.IsMissing(e))
         {
@@ -140,40 +180,69 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
     private void RequireUnchanged(ModelSpec model, LockedModel? before)
     {
         if (before is null)
-            throw new PipelineException($"{_path}: {model.Name} is not in it, and --locked forbids to add it; run --target=Update --model={model.Name} and commit the file.", PipelineException.ConfigurationError);
-        var changes = ModelsLock.Changes(model.Name, before, new LockedModel(
-            Declared(model.Source, before.Source), Declared(model.Tokenizer.Vocab, before.Vocab), ModelsLock.SettingsOf(model))
-        {
-            Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each =>
-                (each.Key, Declared(each.Source, before.Tokenizer?.GetValueOrDefault(each.Key) ?? new LockedSource("", null, "", 0))))),
-            Beside = before.Beside,
-        });
+            throw new PipelineException(
+                $"{_path}: {model.Name} is not in it, and --locked forbids to add it; run --target=Update --model={model.Name} and commit "
+                    + $"the file.",
+                PipelineException.ConfigurationError
+            );
+        var changes = ModelsLock.Changes(
+            model.Name,
+            before,
+            new LockedModel(
+                Declared(model.Source, before.Source),
+                Declared(model.Tokenizer.Vocab, before.Vocab),
+                ModelsLock.SettingsOf(model)
+            )
+            {
+                Tokenizer = LockedModel.ByKey(
+                    model
+                        .Tokenizer.Companions()
+                        .Select(each =>
+                            (
+                                each.Key,
+                                Declared(each.Source, before.Tokenizer?.GetValueOrDefault(each.Key) ?? new LockedSource("", null, "", 0))
+                            )
+                        )
+                ),
+                Beside = before.Beside,
+            }
+        );
         if (changes.Count > 0)
         {
             throw new PipelineException(
-                $"{_path}: --locked forbids these changes:\n  {string.Join("\n  ", changes)}\nUndo them, or run --target=Update --model={model.Name} and commit the file.",
-                PipelineException.ConfigurationError);
+                $"{_path}: --locked forbids these changes:\n  {string.Join("\n  ", changes)}\nUndo them, or run --target=Update "
+                    + $"--model={model.Name} and commit the file.",
+                PipelineException.ConfigurationError
+            );
         }
     }
 
     /// <summary>As far as models.yaml says it; the rest as locked.</summary>
-    private LockedSource Declared(SourceSpec source, LockedSource before) => before with
-    {
-        From = ModelsLock.NameOf(source, manifest),
-        Commit = source.HuggingFace is null ? null : before.Commit,
-        Sha256 = source.Sha256 ?? before.Sha256,
-    };
+    private LockedSource Declared(SourceSpec source, LockedSource before) =>
+        before with
+        {
+            From = ModelsLock.NameOf(source, manifest),
+            Commit = source.HuggingFace is null ? null : before.Commit,
+            Sha256 = source.Sha256 ?? before.Sha256,
+        };
 
-    private LockedModel Locked(ModelSpec model, FetchedModel fetched) => new(
-        Locked(model.Source, fetched.Model), Locked(model.Tokenizer.Vocab, fetched.Vocabulary), ModelsLock.SettingsOf(model))
-    {
-        Tokenizer = LockedModel.ByKey(model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))),
-        Beside = model.Source.HuggingFace is { } hub
-            ? LockedModel.ByKey(fetched.Beside.Select(each => (each.Key, Locked(new SourceSpec { HuggingFace = hub with { File = each.Key } }, each.Value))))
-            : null,
-    };
+    private LockedModel Locked(ModelSpec model, FetchedModel fetched) =>
+        new(Locked(model.Source, fetched.Model), Locked(model.Tokenizer.Vocab, fetched.Vocabulary), ModelsLock.SettingsOf(model))
+        {
+            Tokenizer = LockedModel.ByKey(
+                model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))
+            ),
+            Beside = model.Source.HuggingFace is { } hub
+                ? LockedModel.ByKey(
+                    fetched.Beside.Select(each =>
+                        (each.Key, Locked(new SourceSpec { HuggingFace = hub with { File = each.Key } }, each.Value))
+                    )
+                )
+                : null,
+        };
 
-    private LockedSource Locked(SourceSpec source, FetchedFile file) => new(ModelsLock.NameOf(source, manifest), file.Commit, file.Sha256, file.Bytes);
+    private LockedSource Locked(SourceSpec source, FetchedFile file) =>
+        new(ModelsLock.NameOf(source, manifest), file.Commit, file.Sha256, file.Bytes);
 
     private void Write(string model, LockedModel now)
     {

@@ -21,13 +21,17 @@ public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonOb
     public SortedDictionary<string, LockedSource>? Beside { get; init; }
 
     internal bool HasSourcesOf(LockedModel? other) =>
-        Source == other?.Source && Vocab == other.Vocab && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? []) && (Beside ?? []).SequenceEqual(other.Beside ?? []);
+        Source == other?.Source
+        && Vocab == other.Vocab
+        && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? [])
+        && (Beside ?? []).SequenceEqual(other.Beside ?? []);
 
     internal static SortedDictionary<string, LockedSource>? ByKey(IEnumerable<(string Key, LockedSource Source)> sources) =>
         sources.ToDictionary(each => each.Key, each => each.Source) is { Count: > 0 } found ? new(found, StringComparer.Ordinal) : null;
 }
 
-/// <summary><c>models.lock.json</c> beside models.yaml: what is open there, such as the commit of a branch, written down once and then held to.</summary>
+/// <summary><c>models.lock.json</c> beside models.yaml: what is open there, such as the commit of a branch, written down once and then held
+/// to.</summary>
 /// <param name="Version">Of this format: 1.</param>
 /// <param name="Models">By name.</param>
 public sealed record ModelsLock(int Version, SortedDictionary<string, LockedModel> Models)
@@ -52,8 +56,15 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
             return Empty;
         var read = ReportJson.Read<ModelsLock>(path, $"It holds the pins of all models: restore it, as with 'git checkout -- {FileName}'.");
         return read.Version == CurrentVersion
-            ? read with { Models = new(read.Models, StringComparer.Ordinal) }
-            : throw new PipelineException($"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, whose pins it holds.", PipelineException.ConfigurationError);
+            ? read with
+            {
+                Models = new(read.Models, StringComparer.Ordinal),
+            }
+            : throw new PipelineException(
+                $"{path}: version is {read.Version}, but this program knows {CurrentVersion}; use the program that wrote it, whose pins "
+                    + $"it holds.",
+                PipelineException.ConfigurationError
+            );
     }
 
     /// <summary>Writes the file, atomically; the same bytes for the same content.</summary>
@@ -62,11 +73,13 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     /// <summary>What is locked of a model's settings: all but its sources, and without what only forces work.</summary>
     public static JsonObject SettingsOf(ModelSpec model)
     {
-        var settings = ReportJson.Node(model with
-        {
-            Calibration = model.Calibration with { Regenerate = false },
-            Variants = [.. model.Variants.Select(variant => variant with { Force = false })],
-        });
+        var settings = ReportJson.Node(
+            model with
+            {
+                Calibration = model.Calibration with { Regenerate = false },
+                Variants = [.. model.Variants.Select(variant => variant with { Force = false })],
+            }
+        );
         settings.Remove("source");
         if (model.ShapesAreAuto)
             settings["shapes"] = "auto";
@@ -75,12 +88,13 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     }
 
     /// <summary>How a source is named in the lock.</summary>
-    public static string NameOf(SourceSpec source, ModelsManifest manifest) => source switch
-    {
-        { HuggingFace: { } hub } => $"huggingface:{hub.Repo}@{hub.Revision}:{hub.File}",
-        { Url: { } url } => HttpSource.Shown(url),
-        _ => Path.GetRelativePath(Path.GetDirectoryName(manifest.Path)!, source.File!).Replace('\\', '/'),
-    };
+    public static string NameOf(SourceSpec source, ModelsManifest manifest) =>
+        source switch
+        {
+            { HuggingFace: { } hub } => $"huggingface:{hub.Repo}@{hub.Revision}:{hub.File}",
+            { Url: { } url } => HttpSource.Shown(url),
+            _ => Path.GetRelativePath(Path.GetDirectoryName(manifest.Path)!, source.File!).Replace('\\', '/'),
+        };
 
     /// <summary>One line for each value that differs, such as <c>tiny.settings.calibration.samples: 100 -> 50</c>.</summary>
     public static IReadOnlyList<string> Changes(string model, LockedModel? from, LockedModel to)
@@ -89,17 +103,24 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
             return [$"{model}: new, {to.Source.From} {to.Source.Commit ?? to.Source.Sha256}"];
         var before = Leaves(model, ReportJson.Node(from)).ToDictionary();
         var after = Leaves(model, ReportJson.Node(to)).ToDictionary();
-        return [.. before.Keys.Union(after.Keys)
-            .Where(key => before.GetValueOrDefault(key) != after.GetValueOrDefault(key))
-            .Select(key => $"{key}: {before.GetValueOrDefault(key) ?? "(none)"} -> {after.GetValueOrDefault(key) ?? "(none)"}")];
+        return
+        [
+            .. before
+                .Keys.Union(after.Keys)
+                .Where(key => before.GetValueOrDefault(key) != after.GetValueOrDefault(key))
+                .Select(key => $"{key}: {before.GetValueOrDefault(key) ?? "(none)"} -> {after.GetValueOrDefault(key) ?? "(none)"}"),
+        ];
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> Leaves(string path, JsonNode? node) => node switch
-    {
-        JsonObject map => map.SelectMany(entry => Leaves($"{path}.{entry.Key}", entry.Value)),
-        JsonArray { Count: > 0 } list when list.All(item => KeyOf(item) is not null) => list.SelectMany(item => Leaves($"{path}.{KeyOf(item)}", item)),
-        _ => [new(path, node?.ToJsonString() ?? "null")],
-    };
+    private static IEnumerable<KeyValuePair<string, string>> Leaves(string path, JsonNode? node) =>
+        node switch
+        {
+            JsonObject map => map.SelectMany(entry => Leaves($"{path}.{entry.Key}", entry.Value)),
+            JsonArray { Count: > 0 } list when list.All(item => KeyOf(item) is not null) => list.SelectMany(item =>
+                Leaves($"{path}.{KeyOf(item)}", item)
+            ),
+            _ => [new(path, node?.ToJsonString() ?? "null")],
+        };
 
     /// <summary>What the entry is called in models.yaml, where such lists are maps.</summary>
     private static string? KeyOf(JsonNode? item) => item is JsonObject entry ? (string?)(entry["name"] ?? entry["metric"]) : null;

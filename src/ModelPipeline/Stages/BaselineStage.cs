@@ -13,19 +13,30 @@ internal static class BaselineStage
     /// <summary>fp32's ranking at a shape.</summary>
     /// <returns>Null for a task that ranks nothing.</returns>
     /// <exception cref="PipelineException">Over enough queries, it is not better than random orders.</exception>
-    public static async Task<RankingBaselines?> RunAsync(ModelBuild build, InputShape shape, ScoringOrder order, IReadOnlyList<float[]> reference, StageContext context)
+    public static async Task<RankingBaselines?> RunAsync(
+        ModelBuild build,
+        InputShape shape,
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        StageContext context
+    )
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
-        var queries = build.Task.RanksByQueries && source.Answer.Pooling != "none"
-            ? await QueriesAsync(build, shape, order, source, context).ConfigureAwait(false)
-            : null;
+        var queries =
+            build.Task.RanksByQueries && source.Answer.Pooling != "none"
+                ? await QueriesAsync(build, shape, order, source, context).ConfigureAwait(false)
+                : null;
         var baselines = build.Task.Baselines(build.Corpus(build.Model.Validation.Corpus), order, reference, queries);
         if (baselines?.Verdict == RankingVerdict.DoesNotRank)
         {
             throw new PipelineException(
-                $"{build.Model.Name} at {shape}: {baselines.Statement}. What is built of it cannot rank either. Likely causes: another output or label than the score is read "
-                + $"(it is {source.Answer}; see 'output:'), the vocabulary or 'lowercase' is another model's, the wrong 'pooling' or 'prefixes', an embedder declared as 'task: rerank', "
-                + "or a corpus in another language than the model's.", PipelineException.ConfigurationError);
+                $"{build.Model.Name} at {shape}: {baselines.Statement}. What is built of it cannot rank either. Likely causes: another "
+                    + $"output or label than the score is read "
+                    + $"(it is {source.Answer}; see 'output:'), the vocabulary or 'lowercase' is another model's, the wrong 'pooling' or "
+                    + $"'prefixes', an embedder declared as 'task: rerank', "
+                    + "or a corpus in another language than the model's.",
+                PipelineException.ConfigurationError
+            );
         }
         return baselines;
     }
@@ -39,12 +50,30 @@ internal static class BaselineStage
             context.Info($"{model.Name} at {shape}: {baselines.Statement}");
     }
 
-    private static Task<List<float[]>> QueriesAsync(ModelBuild build, InputShape shape, ScoringOrder order, InspectedSource source, StageContext context) =>
-        ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"queries-{shape}"), "queries", source.Sha256, shape, context, async () =>
-        {
-            var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-            using var scorer = new ReferenceScorer(PinShapes.Apply(OnnxModel.Load(source.Path), shape), source.Answer);
-            return ValidateStage.Scored(
-                "embed queries", [.. order.Queries.Select(query => tokenizer.EncodeQuery(query.Text, shape.Sequence))], context, row => scorer.Score(row, context.Cancellation));
-        });
+    private static Task<List<float[]>> QueriesAsync(
+        ModelBuild build,
+        InputShape shape,
+        ScoringOrder order,
+        InspectedSource source,
+        StageContext context
+    ) =>
+        ValidateStage.KeptAsync(
+            build,
+            Path.Combine(build.Folder, "validation", $"queries-{shape}"),
+            "queries",
+            source.Sha256,
+            shape,
+            context,
+            async () =>
+            {
+                var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+                using var scorer = new ReferenceScorer(PinShapes.Apply(OnnxModel.Load(source.Path), shape), source.Answer);
+                return ValidateStage.Scored(
+                    "embed queries",
+                    [.. order.Queries.Select(query => tokenizer.EncodeQuery(query.Text, shape.Sequence))],
+                    context,
+                    row => scorer.Score(row, context.Cancellation)
+                );
+            }
+        );
 }

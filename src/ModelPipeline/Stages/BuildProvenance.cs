@@ -12,7 +12,8 @@ public sealed partial record BuildProvenance(string Pipeline, string Source, str
     /// <summary>Version of rknn-toolkit2 that made it; null if something else did.</summary>
     public string? Toolkit { get; init; }
 
-    public override string ToString() => $"modelpipeline {Pipeline} source={Source} settings={Settings}{(Toolkit is null ? "" : $" toolkit={Toolkit}")}";
+    public override string ToString() =>
+        $"modelpipeline {Pipeline} source={Source} settings={Settings}{(Toolkit is null ? "" : $" toolkit={Toolkit}")}";
 
     /// <summary>Fails if a loaded artifact was made from something else. Another version of ModelPipeline may have made it.</summary>
     /// <param name="artifact">For the message.</param>
@@ -20,8 +21,15 @@ public sealed partial record BuildProvenance(string Pipeline, string Source, str
     /// <exception cref="PipelineException">It is another build's.</exception>
     public void Require(string artifact, string customString)
     {
-        if (Line().Match(customString) is not { Success: true } found || found.Groups["source"].Value != Source || found.Groups["settings"].Value != Settings)
-            throw new PipelineException($"{artifact}: the loaded file says it is '{customString}'; expected '{this}'. It is another build's: convert it again with --force-convert.");
+        if (
+            Line().Match(customString) is not { Success: true } found
+            || found.Groups["source"].Value != Source
+            || found.Groups["settings"].Value != Settings
+        )
+            throw new PipelineException(
+                $"{artifact}: the loaded file says it is '{customString}'; expected '{this}'. It is another build's: convert it again "
+                    + $"with --force-convert."
+            );
     }
 
     [GeneratedRegex(@"\Amodelpipeline \S+ source=(?<source>\S+) settings=(?<settings>\S+)(?: toolkit=\S+)?\z")]

@@ -16,13 +16,29 @@ public static class CalibrateStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(spec.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("calibrate", StageVersions.Calibrate, new { shape.Sequence, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf(
+            "calibrate",
+            StageVersions.Calibrate,
+            new
+            {
+                shape.Sequence,
+                build.CalibrationSettings,
+                build.TextSettings,
+            },
+            inputs
+        );
         if (build.IsUpToDate(record, key, context, spec.Regenerate))
             return folder;
 
         string[] names = [.. OnnxModel.Load(source.Path).Graph.Inputs.Select(input => input.Name)];
         var set = CalibrationSet.Create(
-            build.Model, build.Corpus(spec.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false), shape.Sequence, names, context.Cancellation);
+            build.Model,
+            build.Corpus(spec.Corpus),
+            await build.TokenizerAsync(context).ConfigureAwait(false),
+            shape.Sequence,
+            names,
+            context.Cancellation
+        );
         set.Write(folder, context.Progress, context.Cancellation);
         build.Finish(record, key, Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories), context);
         return folder;

@@ -31,13 +31,26 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
     /// <summary>Where servers lie, which is on the PATH of administrators alone.</summary>
-    private static readonly string[] ServerFolders = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh"];
+    private static readonly string[] ServerFolders =
+    [
+        "/usr/sbin",
+        "/usr/local/sbin",
+        "/sbin",
+        "/usr/lib/openssh",
+        "/usr/libexec/openssh",
+        "/usr/lib/ssh",
+    ];
 
     /// <summary>All findings, backends first. The machine is well if all of them are.</summary>
     public async Task<IReadOnlyList<Finding>> ExamineAsync(CancellationToken cancellation = default)
     {
         List<Finding> findings = [.. IsSourceTree() ? Building() : [], .. Native()];
-        foreach (var variant in ToolkitEnvironment.VariantsOf(manifest).DistinctBy(variant => (variant.Toolkit, variant.ToolkitPython)).OrderBy(variant => variant.Toolkit, StringComparer.Ordinal))
+        foreach (
+            var variant in ToolkitEnvironment
+                .VariantsOf(manifest)
+                .DistinctBy(variant => (variant.Toolkit, variant.ToolkitPython))
+                .OrderBy(variant => variant.Toolkit, StringComparer.Ordinal)
+        )
             findings.AddRange(await ToolkitAsync(variant, cancellation).ConfigureAwait(false));
         foreach (var device in manifest.Devices.Values)
             findings.AddRange(await DeviceAsync(device, cancellation).ConfigureAwait(false));
@@ -58,20 +71,25 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     }
 
     private IEnumerable<Finding> Building() =>
-    [
-        Program("build", ".NET SDK", "dotnet", "curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --jsonfile global.json"),
-        Program("build", "CMake", "cmake", "apt-get install cmake"),
-        Program("build", "make", "make", "apt-get install make"),
-        Program("build", "C++ compiler", variable("CXX") is { Length: > 0 } named ? named : "c++", "apt-get install g++"),
-    ];
+        [
+            Program("build", ".NET SDK", "dotnet", "curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --jsonfile global.json"),
+            Program("build", "CMake", "cmake", "apt-get install cmake"),
+            Program("build", "make", "make", "apt-get install make"),
+            Program("build", "C++ compiler", variable("CXX") is { Length: > 0 } named ? named : "c++", "apt-get install g++"),
+        ];
 
     private static IEnumerable<Finding> Native()
     {
-        yield return Try("backend simulator", "native shim", () =>
-        {
-            NativeShim.Require();
-            return "librknnshim.so";
-        }, "dotnet build build");
+        yield return Try(
+            "backend simulator",
+            "native shim",
+            () =>
+            {
+                NativeShim.Require();
+                return "librknnshim.so";
+            },
+            "dotnet build build"
+        );
         yield return OnnxRuntimeLibrary.Find() is { } library
             ? new Finding("backend simulator", "ONNX Runtime", Path.GetFileName(library), null)
             : new Finding("backend simulator", "ONNX Runtime", "", "dotnet restore");
@@ -84,18 +102,44 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         if (!ToolkitEnvironment.NamedBy(variant, variable).Any())
         {
             var found = (await PythonInterpreter.FindAsync(variable("PATH") ?? "", cancellation).ConfigureAwait(false)).FirstOrDefault();
-            findings.Add(new Finding(subject, $"Python {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}", found?.Version.ToString() ?? "",
-                found?.IsSupported == true ? null : "apt-get install python3 (Debian 12), or put a python3.11 on the PATH"));
-            findings.Add(new Finding(subject, "Python's venv module", found?.HasVenv == true ? "venv" : "", found?.HasVenv == true ? null : "apt-get install python3-venv"));
+            findings.Add(
+                new Finding(
+                    subject,
+                    $"Python {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}",
+                    found?.Version.ToString() ?? "",
+                    found?.IsSupported == true ? null : "apt-get install python3 (Debian 12), or put a python3.11 on the PATH"
+                )
+            );
+            findings.Add(
+                new Finding(
+                    subject,
+                    "Python's venv module",
+                    found?.HasVenv == true ? "venv" : "",
+                    found?.HasVenv == true ? null : "apt-get install python3-venv"
+                )
+            );
         }
         try
         {
             var environment = await ToolkitEnvironment.FindAsync(variant, cache, variable, cancellation).ConfigureAwait(false);
-            findings.Add(Judge(subject, environment.Python, await InstalledToolkit.OfAsync(environment.Python, import: true, cancellation).ConfigureAwait(false)));
+            findings.Add(
+                Judge(
+                    subject,
+                    environment.Python,
+                    await InstalledToolkit.OfAsync(environment.Python, import: true, cancellation).ConfigureAwait(false)
+                )
+            );
         }
         catch (PipelineException failure)
         {
-            findings.Add(new Finding(subject, "rknn-toolkit2", "", failure.ExitCode == PipelineException.ConfigurationError ? failure.Message : Provisioning));
+            findings.Add(
+                new Finding(
+                    subject,
+                    "rknn-toolkit2",
+                    "",
+                    failure.ExitCode == PipelineException.ConfigurationError ? failure.Message : Provisioning
+                )
+            );
         }
         return findings;
     }
@@ -106,20 +150,32 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         if (installed?.Error is { } error)
         {
             var failure = ToolkitFailure.Of("import", error, "");
-            return new Finding(subject, "rknn-toolkit2", $"{python}: {installed.Versions}; importing it fails: {failure.Reason}", failure.Hint ?? Provisioning);
+            return new Finding(
+                subject,
+                "rknn-toolkit2",
+                $"{python}: {installed.Versions}; importing it fails: {failure.Reason}",
+                failure.Hint ?? Provisioning
+            );
         }
         return installed is null
             ? new Finding(subject, "rknn-toolkit2", $"{python} does not run", Provisioning)
             : new Finding(subject, "rknn-toolkit2", $"{python}: {installed.Versions}", null);
     }
 
-    private async Task<IReadOnlyList<Finding>> DeviceAsync(DeviceSpec device, CancellationToken cancellation) => device.Kind switch
-    {
-        DeviceKind.Local => [Runtime(device), Board(device)],
-        DeviceKind.Ssh => [Agent(device, Arm64), HostKey(device), Identity(device), await ReachableAsync(device, cancellation).ConfigureAwait(false)],
-        DeviceKind.Loopback => Loopback(device, device.Platform ?? SshSettings.ThisPlatform),
-        DeviceKind.Simulator => [],
-    };
+    private async Task<IReadOnlyList<Finding>> DeviceAsync(DeviceSpec device, CancellationToken cancellation) =>
+        device.Kind switch
+        {
+            DeviceKind.Local => [Runtime(device), Board(device)],
+            DeviceKind.Ssh =>
+            [
+                Agent(device, Arm64),
+                HostKey(device),
+                Identity(device),
+                await ReachableAsync(device, cancellation).ConfigureAwait(false),
+            ],
+            DeviceKind.Loopback => Loopback(device, device.Platform ?? SshSettings.ThisPlatform),
+            DeviceKind.Simulator => [],
+        };
 
     /// <summary>An SSH server, what boards run, and an emulator where that is for another kind of processor.</summary>
     private IReadOnlyList<Finding> Loopback(DeviceSpec device, string platform)
@@ -131,26 +187,37 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
             Program(subject, "ssh-keygen", "ssh-keygen", "apt-get install openssh-client"),
             Agent(device, platform),
         ];
-        return platform == SshSettings.ThisPlatform ? findings :
-        [
-            .. findings,
-            Program(subject, "emulator", "qemu-aarch64-static", "apt-get install qemu-user-static"),
-            Present(subject, "libraries for emulated programs", "/usr/aarch64-linux-gnu/lib", "apt-get install g++-aarch64-linux-gnu"),
-            Program(subject, "SFTP server", "sftp-server", "apt-get install openssh-sftp-server", ServerFolders),
-        ];
+        return platform == SshSettings.ThisPlatform
+            ? findings
+            :
+            [
+                .. findings,
+                Program(subject, "emulator", "qemu-aarch64-static", "apt-get install qemu-user-static"),
+                Present(subject, "libraries for emulated programs", "/usr/aarch64-linux-gnu/lib", "apt-get install g++-aarch64-linux-gnu"),
+                Program(subject, "SFTP server", "sftp-server", "apt-get install openssh-sftp-server", ServerFolders),
+            ];
     }
 
     /// <summary>The agent for a platform, which the build makes where it finds the compiler.</summary>
-    private static Finding Agent(DeviceSpec device, string platform) => Present(
-        $"device {device.Name}", $"agent for {platform}", Path.Combine(AppContext.BaseDirectory, "agents", platform, "rknn-agent"),
-        platform == SshSettings.ThisPlatform ? "dotnet build build" : "apt-get install g++-aarch64-linux-gnu");
+    private static Finding Agent(DeviceSpec device, string platform) =>
+        Present(
+            $"device {device.Name}",
+            $"agent for {platform}",
+            Path.Combine(AppContext.BaseDirectory, "agents", platform, "rknn-agent"),
+            platform == SshSettings.ThisPlatform ? "dotnet build build" : "apt-get install g++-aarch64-linux-gnu"
+        );
 
     private static Finding Runtime(DeviceSpec device)
     {
         var (subject, need) = ($"device {device.Name}", "librknnrt.so");
         try
         {
-            return Present(subject, need, InProcessDevice.RuntimeLibraryOf(device), "copy librknnrt.so of the toolkit's version to /usr/lib, or name it in the device's 'runtime_library'");
+            return Present(
+                subject,
+                need,
+                InProcessDevice.RuntimeLibraryOf(device),
+                "copy librknnrt.so of the toolkit's version to /usr/lib, or name it in the device's 'runtime_library'"
+            );
         }
         catch (PipelineException)
         {
@@ -162,8 +229,14 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
     {
         const string Tree = "/proc/device-tree/compatible";
         var compatible = File.Exists(Tree) ? File.ReadAllText(Tree).Replace('\0', ' ').Trim() : "";
-        return new Finding($"device {device.Name}", "Rockchip board", compatible,
-            compatible.Contains("rockchip", StringComparison.Ordinal) ? null : "run on the board itself, or declare the device as 'kind: ssh'");
+        return new Finding(
+            $"device {device.Name}",
+            "Rockchip board",
+            compatible,
+            compatible.Contains("rockchip", StringComparison.Ordinal)
+                ? null
+                : "run on the board itself, or declare the device as 'kind: ssh'"
+        );
     }
 
     private Finding HostKey(DeviceSpec device)
@@ -174,14 +247,26 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         var known = Path.Combine(variable("HOME") ?? "/", ".ssh", "known_hosts");
         return File.Exists(known)
             ? new Finding(subject, "host key", known, null)
-            : new Finding(subject, "host key", "", $"ssh-keyscan -p {device.Port} {device.Host} >> ~/.ssh/known_hosts, after comparing it with the board's own");
+            : new Finding(
+                subject,
+                "host key",
+                "",
+                $"ssh-keyscan -p {device.Port} {device.Host} >> ~/.ssh/known_hosts, after comparing it with the board's own"
+            );
     }
 
     private Finding Identity(DeviceSpec device)
     {
         var subject = $"device {device.Name}";
         if (device.IdentityFile is { } key)
-            return File.Exists(key) ? new Finding(subject, "key", key, null) : new Finding(subject, "key", "", $"ssh-keygen -t ed25519 -f '{key}', then ssh-copy-id -i '{key}' -p {device.Port} {device.User}@{device.Host}");
+            return File.Exists(key)
+                ? new Finding(subject, "key", key, null)
+                : new Finding(
+                    subject,
+                    "key",
+                    "",
+                    $"ssh-keygen -t ed25519 -f '{key}', then ssh-copy-id -i '{key}' -p {device.Port} {device.User}@{device.Host}"
+                );
         return variable("SSH_AUTH_SOCK") is { Length: > 0 } agent
             ? new Finding(subject, "key", "ssh-agent", null)
             : new Finding(subject, "key", "", "ssh-add, or name a key in the device's 'identity_file'");
@@ -204,14 +289,21 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
         }
     }
 
-    private Finding Token() => new[] { "GITHUB_TOKEN", "GH_TOKEN" }.FirstOrDefault(name => variable(name) is { Length: > 0 }) is { } name
-        ? new Finding("release", "GitHub token", name, null)
-        : new Finding("release", "GitHub token", "", "export GITHUB_TOKEN with a fine-grained token: contents, read and write");
+    private Finding Token() =>
+        new[] { "GITHUB_TOKEN", "GH_TOKEN" }.FirstOrDefault(name => variable(name) is { Length: > 0 }) is { } name
+            ? new Finding("release", "GitHub token", name, null)
+            : new Finding("release", "GitHub token", "", "export GITHUB_TOKEN with a fine-grained token: contents, read and write");
 
     private Finding Program(string subject, string need, string program, string fix, params IEnumerable<string> folders)
     {
-        var path = Path.IsPathRooted(program) ? program
-            : (variable("PATH") ?? "").Split(':').Where(folder => folder.Length > 0).Concat(folders).Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
+        var path = Path.IsPathRooted(program)
+            ? program
+            : (variable("PATH") ?? "")
+                .Split(':')
+                .Where(folder => folder.Length > 0)
+                .Concat(folders)
+                .Select(folder => Path.Combine(folder, program))
+                .FirstOrDefault(File.Exists);
         return Present(subject, need, path, fix);
     }
 

@@ -17,40 +17,49 @@ internal static class Estimates
         GraphWork.Of(OnnxModel.Load((await build.SourceAsync(context).ConfigureAwait(false)).Path));
 
     /// <summary>The rates as they are known now.</summary>
-    public static LatencyModel Of(ModelBuild build, ModelWork work) => LatencyModel.Fit(
-    [
-        .. LatencyData.Load(LatencyData.PathFor(build.Manifest)),
-        .. from measured in build.Model.Measured
-           let variant = build.Model.Variants.FirstOrDefault(variant => variant.Backend == Backend.Rknn && variant.Precision == measured.Precision)
-           where variant is not null && RateTable.TryFactor(variant.Target, out _)
-           select Row(build, variant, $"[{measured.Shape.Batch},{measured.Shape.Sequence}] {Word(measured.Precision)}", "models.yaml") with { Ms = measured.Ms, Operators = work.At(measured.Shape) },
-    ]);
-
-    /// <summary>Adds what a board took, so that estimates are refined by it; what was no board's teaches nothing.</summary>
-    public static void Learn(ModelBuild build, LatencyReport report, ModelWork work) => LatencyData.Append(
-        LatencyData.PathFor(build.Manifest),
-        [
-            .. from artifact in report.Artifacts
-               where artifact is { OnDevice: true, Backend: Backend.Rknn, Sequential: not null }
-               let variant = build.Model.Variants.First(variant => variant.Name == artifact.Variant)
-               where RateTable.TryFactor(variant.Target, out _)
-               select Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
-               {
-                   Ms = artifact.Sequential!.Passage.Figures.Mean.Value,
-                   Operators = work.At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
-               },
+    public static LatencyModel Of(ModelBuild build, ModelWork work) =>
+        LatencyModel.Fit([
+            .. LatencyData.Load(LatencyData.PathFor(build.Manifest)),
+            .. from measured in build.Model.Measured
+            let variant = build.Model.Variants.FirstOrDefault(variant =>
+                variant.Backend == Backend.Rknn && variant.Precision == measured.Precision
+            )
+            where variant is not null && RateTable.TryFactor(variant.Target, out _)
+            select Row(build, variant, $"[{measured.Shape.Batch},{measured.Shape.Sequence}] {Word(measured.Precision)}", "models.yaml") with
+            {
+                Ms = measured.Ms,
+                Operators = work.At(measured.Shape),
+            },
         ]);
 
-    private static LatencyRow Row(ModelBuild build, VariantSpec variant, string name, string source) => new()
-    {
-        Name = name,
-        Session = SessionOf(build),
-        Chip = variant.Target,
-        Precision = variant.Precision,
-        Ms = 1,
-        Source = source,
-        Own = true,
-    };
+    /// <summary>Adds what a board took, so that estimates are refined by it; what was no board's teaches nothing.</summary>
+    public static void Learn(ModelBuild build, LatencyReport report, ModelWork work) =>
+        LatencyData.Append(
+            LatencyData.PathFor(build.Manifest),
+            [
+                .. from artifact in report.Artifacts
+                where artifact is { OnDevice: true, Backend: Backend.Rknn, Sequential: not null }
+                let variant = build.Model.Variants.First(variant => variant.Name == artifact.Variant)
+                where RateTable.TryFactor(variant.Target, out _)
+                select Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
+                {
+                    Ms = artifact.Sequential!.Passage.Figures.Mean.Value,
+                    Operators = work.At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
+                },
+            ]
+        );
+
+    private static LatencyRow Row(ModelBuild build, VariantSpec variant, string name, string source) =>
+        new()
+        {
+            Name = name,
+            Session = SessionOf(build),
+            Chip = variant.Target,
+            Precision = variant.Precision,
+            Ms = 1,
+            Source = source,
+            Own = true,
+        };
 
     private static string Word(Precision precision) => precision.ToString().ToLowerInvariant();
 }

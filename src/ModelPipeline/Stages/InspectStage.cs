@@ -24,10 +24,20 @@ internal static class InspectStage
         var (report, formed) = (System.IO.Path.Combine(folder, "prepare.json"), System.IO.Path.Combine(folder, "model.onnx"));
         var record = System.IO.Path.Combine(folder, "inspect" + StageRecord.Extension);
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var settings = new { model.Output, model.Pooling, model.Normalize, Shapes = model.Shapes.Select(shape => shape.ToString()), build.TextSettings, Raised = StageVersions.Raise };
+        var settings = new
+        {
+            model.Output,
+            model.Pooling,
+            model.Normalize,
+            Shapes = model.Shapes.Select(shape => shape.ToString()),
+            build.TextSettings,
+            Raised = StageVersions.Raise,
+        };
         var inputs = new Dictionary<string, string>(
-            fetched.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
-                .Concat(fetched.Beside.Select(file => KeyValuePair.Create($"beside/{file.Key}", file.Value.Sha256))))
+            fetched
+                .Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
+                .Concat(fetched.Beside.Select(file => KeyValuePair.Create($"beside/{file.Key}", file.Value.Sha256)))
+        )
         {
             ["model"] = fetched.Model.Sha256,
             ["vocabulary"] = fetched.Vocabulary.Sha256,
@@ -41,8 +51,13 @@ internal static class InspectStage
             var source = OnnxModel.Load((await RaiseStage.RunAsync(build, context).ConfigureAwait(false)).Path);
             var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
             var files = SentenceTransformersFiles.Read(
-                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path, fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path);
-            var (taken, found) = ModelInspector.Inspect(new InspectionSubject(model, source, tokenizer, files, build.Task.Choose), context.Cancellation);
+                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path,
+                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path
+            );
+            var (taken, found) = ModelInspector.Inspect(
+                new InspectionSubject(model, source, tokenizer, files, build.Task.Choose),
+                context.Cancellation
+            );
             var isFormed = !ReferenceEquals(taken, source);
             Directory.CreateDirectory(folder);
             File.Delete(formed);

@@ -33,25 +33,35 @@ public static class MeasureStage
         inputs["model"] = source.Sha256;
         foreach (var path in artifacts.Select(artifact => artifact.Path).Distinct())
             inputs[Path.GetFileName(path)] = FileDigest.Of(path, context.Cancellation).Sha256;
-        var key = StageRecord.KeyOf("measure", StageVersions.Measure, new
-        {
-            device.Name,
-            device.Kind,
-            device.Host,
-            device.Port,
-            device.Platform,
-            Runtime = Path.GetFileName(device.RuntimeLibrary),
-            Settings = model.Latency with { Again = false },
-            Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
-            model.Validation.Queries,
-            build.TextSettings,
-        }, inputs);
+        var key = StageRecord.KeyOf(
+            "measure",
+            StageVersions.Measure,
+            new
+            {
+                device.Name,
+                device.Kind,
+                device.Host,
+                device.Port,
+                device.Platform,
+                Runtime = Path.GetFileName(device.RuntimeLibrary),
+                Settings = model.Latency with
+                {
+                    Again = false,
+                },
+                Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
+                model.Validation.Queries,
+                build.TextSettings,
+            },
+            inputs
+        );
         if (build.IsUpToDate(record, key, context, model.Latency.Again))
             return ReportJson.Read<LatencyReport>(output);
 
         var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var report = (await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)).Concluded();
+        var report = (
+            await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)
+        ).Concluded();
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         if (report.OnDevice)
@@ -61,22 +71,45 @@ public static class MeasureStage
     }
 
     private static async Task<LatencyReport> MeasureAsync(
-        ModelBuild build, DeviceSpec spec, string source, List<(VariantSpec Variant, InputShape Shape, string Path)> artifacts,
-        ScoringOrder order, PairTokenizer tokenizer, StageContext context)
+        ModelBuild build,
+        DeviceSpec spec,
+        string source,
+        List<(VariantSpec Variant, InputShape Shape, string Path)> artifacts,
+        ScoringOrder order,
+        PairTokenizer tokenizer,
+        StageContext context
+    )
     {
         var model = build.Model;
-        await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
-        string[] notes = (await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false)).Note is { Length: > 0 } note ? [note] : [];
+        await using var device = await Device
+            .OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation)
+            .ConfigureAwait(false);
+        string[] notes = (await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false)).Note is { Length: > 0 } note
+            ? [note]
+            : [];
         foreach (var each in notes)
             context.Warning($"latency on {spec.Name}: {each}");
         var measurement = new LatencyMeasurement(device, model.Latency);
-        var requests = model.Shapes.ToDictionary(shape => shape, shape => Requests(shape, spec.IsBoard ? model.Latency.Requests : Math.Min(RequestsOffBoard, model.Latency.Requests)));
+        var requests = model.Shapes.ToDictionary(
+            shape => shape,
+            shape => Requests(shape, spec.IsBoard ? model.Latency.Requests : Math.Min(RequestsOffBoard, model.Latency.Requests))
+        );
         var reference = new List<ArtifactLatency>();
         foreach (var shape in model.Shapes)
-            reference.Add(await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false));
+            reference.Add(
+                await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false)
+            );
         var measured = new List<ArtifactLatency>();
         foreach (var (variant, shape, path) in artifacts)
-            measured.Add(await RunAsync(Subject(variant.Name, variant.Backend, shape, path), path, variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(Chip.Named(variant.Target)), shape).ConfigureAwait(false));
+            measured.Add(
+                await RunAsync(
+                        Subject(variant.Name, variant.Backend, shape, path),
+                        path,
+                        variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(Chip.Named(variant.Target)),
+                        shape
+                    )
+                    .ConfigureAwait(false)
+            );
         return new LatencyReport
         {
             Model = model.Name,
@@ -91,18 +124,30 @@ public static class MeasureStage
             Artifacts = measured,
         };
 
-        IReadOnlyList<IReadOnlyList<TokenizedInput>> Requests(InputShape shape, int count) => [.. Enumerable.Range(0, count).Select(request =>
-            (IReadOnlyList<TokenizedInput>)[.. Enumerable.Range(request * model.Latency.Passages, model.Latency.Passages).Select(index => order.Encode(tokenizer, order.Texts[index % order.Texts.Count], shape.Sequence))])];
+        IReadOnlyList<IReadOnlyList<TokenizedInput>> Requests(InputShape shape, int count) =>
+            [
+                .. Enumerable
+                    .Range(0, count)
+                    .Select(request =>
+                        (IReadOnlyList<TokenizedInput>)
+                            [
+                                .. Enumerable
+                                    .Range(request * model.Latency.Passages, model.Latency.Passages)
+                                    .Select(index => order.Encode(tokenizer, order.Texts[index % order.Texts.Count], shape.Sequence)),
+                            ]
+                    ),
+            ];
 
-        ArtifactLatency Subject(string name, Backend backend, InputShape shape, string path) => new()
-        {
-            Variant = name,
-            Backend = backend,
-            Shape = shape.ToString(),
-            Tokens = shape.Sequence,
-            Artifact = Path.GetFileName(path),
-            OnDevice = false,
-        };
+        ArtifactLatency Subject(string name, Backend backend, InputShape shape, string path) =>
+            new()
+            {
+                Variant = name,
+                Backend = backend,
+                Shape = shape.ToString(),
+                Tokens = shape.Sequence,
+                Artifact = Path.GetFileName(path),
+                OnDevice = false,
+            };
 
         async Task<ArtifactLatency> RunAsync(ArtifactLatency subject, string path, IReadOnlyList<CorePlan> plans, InputShape shape)
         {
@@ -112,7 +157,9 @@ public static class MeasureStage
                 return subject with { NotMeasured = "not measured: what stands in for an .rknn file runs on no board" };
             try
             {
-                var latency = await measurement.RunAsync(subject, path, plans, requests[shape], context.Progress, context.Cancellation).ConfigureAwait(false);
+                var latency = await measurement
+                    .RunAsync(subject, path, plans, requests[shape], context.Progress, context.Cancellation)
+                    .ConfigureAwait(false);
                 foreach (var doubt in latency.OnDevice ? latency.Doubts : [])
                     context.Warning($"latency of {subject.Variant} at {shape} on {spec.Name}: {doubt}");
                 return latency;

@@ -10,7 +10,8 @@ namespace ModelPipeline.Stages;
 
 /// <summary>
 /// One model on its way from source to package: where each stage's outputs lie, and the inputs that several stages share. Stages are in the
-/// classes beside this one; each skips its work while the hashes of its inputs, settings and outputs are unchanged (<see cref="StageRecord"/>).
+/// classes beside this one; each skips its work while the hashes of its inputs, settings and outputs are unchanged
+/// (<see cref="StageRecord"/>).
 /// </summary>
 /// <param name="manifest">Gives corpora and devices.</param>
 /// <param name="model">With the variants to build.</param>
@@ -37,7 +38,8 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Leave the toolkit's scratch folders beside artifacts, for looking at what it wrote.</summary>
     public bool KeepScratch { get; init; }
 
-    /// <summary>Names of the variants that this run validates: those that only their builder can simulate are scored while they are built.</summary>
+    /// <summary>Names of the variants that this run validates: those that only their builder can simulate are scored while they are
+    /// built.</summary>
     public IReadOnlySet<string> ToValidate { get; set; } = new HashSet<string>();
 
     public string Folder => Path.Combine(artifacts, "models", model.Name);
@@ -49,63 +51,88 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     public string Packages => Path.Combine(artifacts, "packages");
 
     public string PreparedFolder(InputShape shape, VariantSpec variant) =>
-        Path.Combine(Folder, "prepared", variant.DynamicInput ? "dynamic" : shape.ToString(), variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites));
+        Path.Combine(
+            Folder,
+            "prepared",
+            variant.DynamicInput ? "dynamic" : shape.ToString(),
+            variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites)
+        );
 
     /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>
     internal InputShape LargestShape => Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
 
-    private IReadOnlyList<InputShape> Shapes => model.Shapes.Count > 0 ? model.Shapes : throw new PipelineException(
-        $"{model.Name}: 'shapes: auto' has no plan yet: --target=Plan --model={model.Name} makes one and freezes it in {ModelsLock.FileName}.", PipelineException.ConfigurationError);
+    private IReadOnlyList<InputShape> Shapes =>
+        model.Shapes.Count > 0
+            ? model.Shapes
+            : throw new PipelineException(
+                $"{model.Name}: 'shapes: auto' has no plan yet: --target=Plan --model={model.Name} makes one and freezes it in "
+                    + $"{ModelsLock.FileName}.",
+                PipelineException.ConfigurationError
+            );
 
     /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
     internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file, and so is one with dynamic input; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file, and so is one
+    /// with dynamic input; what only a simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";
         var prefix = variant.Platform + "-";
-        var released = variant.Name.StartsWith(prefix, StringComparison.Ordinal) ? name : $"{model.Name}-{model.Version}-{prefix}{variant.Name}";
+        var released = variant.Name.StartsWith(prefix, StringComparison.Ordinal)
+            ? name
+            : $"{model.Name}-{model.Version}-{prefix}{variant.Name}";
         var folder = Path.Combine(Folder, "variants", variant.Name);
         return variant.Backend switch
         {
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
             Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
-            Backend.Rknn => Path.Combine(folder, shape.ToString(), model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"),
+            Backend.Rknn => Path.Combine(
+                folder,
+                shape.ToString(),
+                model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"
+            ),
             Backend.Simulator => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
     }
 
-    /// <summary>Where a variant's scores come from: the validation's device, but what stands in for an .rknn file runs on no board, and is simulated here.</summary>
-    internal DeviceSpec DeviceOf(VariantSpec variant) => manifest.Devices[model.Validation.Device] is var device && device.IsBoard && variant.Backend == Backend.Simulator
-        ? new DeviceSpec { Name = "simulator", Kind = DeviceKind.Simulator }
-        : device;
+    /// <summary>Where a variant's scores come from: the validation's device, but what stands in for an .rknn file runs on no board, and is
+    /// simulated here.</summary>
+    internal DeviceSpec DeviceOf(VariantSpec variant) =>
+        manifest.Devices[model.Validation.Device] is var device && device.IsBoard && variant.Backend == Backend.Simulator
+            ? new DeviceSpec { Name = "simulator", Kind = DeviceKind.Simulator }
+            : device;
 
-    public string ValidationFolder(VariantSpec variant, InputShape shape) => Path.Combine(Folder, "validation", variant.Name, shape.ToString());
+    public string ValidationFolder(VariantSpec variant, InputShape shape) =>
+        Path.Combine(Folder, "validation", variant.Name, shape.ToString());
 
     /// <summary>Every variant at every shape, in the order of models.yaml.</summary>
-    public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts => model.Variants.SelectMany(variant => Shapes.Select(shape => (variant, shape)));
+    public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts =>
+        model.Variants.SelectMany(variant => Shapes.Select(shape => (variant, shape)));
 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
         fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
 
     /// <summary>The source as the inspection found it, once a run: what every stage starts from.</summary>
-    internal async Task<InspectedSource> SourceAsync(StageContext context) => inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
+    internal async Task<InspectedSource> SourceAsync(StageContext context) =>
+        inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
         tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);
 
-    internal static TokenizerFiles TokenizerFilesOf(FetchedModel fetched) => new(fetched.Vocabulary.Path)
-    {
-        Merges = fetched.Companions.GetValueOrDefault("merges")?.Path,
-        Config = fetched.Companions.GetValueOrDefault("config")?.Path,
-        SpecialTokens = fetched.Companions.GetValueOrDefault("special_tokens")?.Path,
-    };
+    internal static TokenizerFiles TokenizerFilesOf(FetchedModel fetched) =>
+        new(fetched.Vocabulary.Path)
+        {
+            Merges = fetched.Companions.GetValueOrDefault("merges")?.Path,
+            Config = fetched.Companions.GetValueOrDefault("config")?.Path,
+            SpecialTokens = fetched.Companions.GetValueOrDefault("special_tokens")?.Path,
+        };
 
-    public Corpus Corpus(string name) => corpora.TryGetValue(name, out var corpus) ? corpus : corpora[name] = Text.Corpus.Load(manifest.Corpora[name]);
+    public Corpus Corpus(string name) =>
+        corpora.TryGetValue(name, out var corpus) ? corpus : corpora[name] = Text.Corpus.Load(manifest.Corpora[name]);
 
     /// <summary>Settings that decide how text becomes token rows.</summary>
     internal object TextSettings => new { model.Task, Tokenizer = model.Tokenizer with { Vocab = new SourceSpec() } };
@@ -113,9 +140,11 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Settings that decide about the calibration rows.</summary>
     internal CalibrationSpec CalibrationSettings => model.Calibration with { Regenerate = false };
 
-    /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run; when forced, only this run's own outputs count.</summary>
+    /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run; when forced, only this run's own
+    /// outputs count.</summary>
     internal bool IsUpToDate(string record, string key, StageContext context, bool force = false) =>
-        verified.Contains((record, key)) || (!force && StageRecord.TryReuse(record, key, context.Cancellation) is not null && verified.Add((record, key)));
+        verified.Contains((record, key))
+        || (!force && StageRecord.TryReuse(record, key, context.Cancellation) is not null && verified.Add((record, key)));
 
     /// <summary>Records a finished stage.</summary>
     internal void Finish(string record, string key, IEnumerable<string> outputs, StageContext context)
@@ -128,12 +157,18 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     internal async Task<Dictionary<string, string>> TextInputsAsync(string corpus, StageContext context)
     {
         var spec = manifest.Corpora[corpus];
-        var missing = spec.Files.Where(file => !File.Exists(file.Path)).Select(file => $"{manifest.Path}: corpora.{corpus}.{file.Key}: there is no file {file.Path}").ToList();
+        var missing = spec
+            .Files.Where(file => !File.Exists(file.Path))
+            .Select(file => $"{manifest.Path}: corpora.{corpus}.{file.Key}: there is no file {file.Path}")
+            .ToList();
         if (missing.Count > 0)
             throw new PipelineException(string.Join('\n', missing), PipelineException.ConfigurationError);
-        string Digest(string path) => textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
+        string Digest(string path) =>
+            textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
         var files = await FetchAsync(context).ConfigureAwait(false);
-        return new Dictionary<string, string>(files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256)))
+        return new Dictionary<string, string>(
+            files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
+        )
         {
             ["vocabulary"] = files.Vocabulary.Sha256,
             [$"{corpus}/passages"] = Digest(spec.Passages),

@@ -10,7 +10,8 @@ using ModelPipeline.Validation;
 namespace ModelPipeline.Stages;
 
 /// <summary>
-/// One model on its way through the stages in one run: what each makes is the input of those after it. Whoever calls gives the order; a stage that is
+/// One model on its way through the stages in one run: what each makes is the input of those after it. Whoever calls gives the order; a
+/// stage that is
 /// asked for too early says what it lacks.
 /// </summary>
 /// <param name="build">Of the model.</param>
@@ -25,7 +26,8 @@ public sealed class ModelRun(ModelBuild build)
     private ModelSpec Model => build.Model;
 
     /// <summary>Those of this run so far, in the order of models.yaml.</summary>
-    public IReadOnlyList<ValidationReport> Reports => [.. Model.Variants.SelectMany(variant => reports.GetValueOrDefault(variant.Name, []))];
+    public IReadOnlyList<ValidationReport> Reports =>
+        [.. Model.Variants.SelectMany(variant => reports.GetValueOrDefault(variant.Name, []))];
 
     /// <summary>Measured or read in this run; null if it was not.</summary>
     public LatencyReport? Latency => latency;
@@ -36,7 +38,9 @@ public sealed class ModelRun(ModelBuild build)
     public async Task PrepareAsync(StageContext context)
     {
         await build.SourceAsync(context).ConfigureAwait(false);
-        var graphs = build.Artifacts.Where(each => each.Variant.Backend != Backend.Onnx).DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));
+        var graphs = build
+            .Artifacts.Where(each => each.Variant.Backend != Backend.Onnx)
+            .DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));
         foreach (var (variant, shape) in graphs)
             await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
     }
@@ -72,7 +76,9 @@ public sealed class ModelRun(ModelBuild build)
     public async Task<string> ValidateAsync(PackageManifest? release, StageContext context)
     {
         var times = latency ?? throw Missing("measured");
-        var judged = await ToolkitStage.CompareAsync(build, ValidateStage.Judge(build, All(), times), release, context).ConfigureAwait(false);
+        var judged = await ToolkitStage
+            .CompareAsync(build, ValidateStage.Judge(build, All(), times), release, context)
+            .ConfigureAwait(false);
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];
@@ -86,7 +92,8 @@ public sealed class ModelRun(ModelBuild build)
     public Task<string?> PackageAsync(StageContext context) => PackageStage.RunAsync(build, All(), routings, context);
 
     /// <summary>Makes the release folder of what was packaged.</summary>
-    /// <returns>The release; null if no variant of this run keeps to its gates, and then no release folder of this version is left.</returns>
+    /// <returns>The release; null if no variant of this run keeps to its gates, and then no release folder of this version is
+    /// left.</returns>
     public Release? Release(StageContext context)
     {
         // Without a validation in this run, what was packaged before is what there is.
@@ -99,13 +106,20 @@ public sealed class ModelRun(ModelBuild build)
     /// <summary>One sentence for every failed gate, with figure and limit; null if none failed.</summary>
     public static string? Failures(IEnumerable<ValidationReport> reports)
     {
-        var failures = reports.SelectMany(report => report.Gates
-            .Where(gate => gate.Result == GateResult.Failed)
-            .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")).ToList();
-        return failures.Count == 0 ? null : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
+        var failures = reports
+            .SelectMany(report =>
+                report
+                    .Gates.Where(gate => gate.Result == GateResult.Failed)
+                    .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")
+            )
+            .ToList();
+        return failures.Count == 0
+            ? null
+            : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
     }
 
-    private IReadOnlyList<ValidationReport> All() => Model.Variants.All(variant => reports.ContainsKey(variant.Name)) ? Reports : throw Missing("validated");
+    private IReadOnlyList<ValidationReport> All() =>
+        Model.Variants.All(variant => reports.ContainsKey(variant.Name)) ? Reports : throw Missing("validated");
 
     private PipelineException Missing(string done) => new($"{Model.Name} was not {done} in this run. Run this target without --exclusive.");
 }

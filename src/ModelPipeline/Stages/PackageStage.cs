@@ -30,21 +30,30 @@ public static class DecideStage
 public static class PackageStage
 {
     /// <summary>
-    /// Packages the variants that break no gate at any shape, with vocabulary, report and decision; the others are named. Unchanged content is not packed again.
+    /// Packages the variants that break no gate at any shape, with vocabulary, report and decision; the others are named. Unchanged content
+    /// is not packed again.
     /// </summary>
     /// <param name="build">Of the model.</param>
     /// <param name="all">Of all its variants.</param>
     /// <param name="routings">Likewise.</param>
     /// <param name="context">Of the run.</param>
-    /// <returns>Path of the package's folder, the archive lies beside it; null if no variant is left, and then no package of this version either.</returns>
+    /// <returns>Path of the package's folder, the archive lies beside it; null if no variant is left, and then no package of this version
+    /// either.</returns>
     public static async Task<string?> RunAsync(
-        ModelBuild build, IReadOnlyList<ValidationReport> all, IReadOnlyList<VariantRouting> routings, StageContext context)
+        ModelBuild build,
+        IReadOnlyList<ValidationReport> all,
+        IReadOnlyList<VariantRouting> routings,
+        StageContext context
+    )
     {
         var model = build.Model;
         var omitted = Failed(all);
         foreach (var variant in omitted)
             context.Warning($"{model.Name}: left out of the package: {variant.Sentence}");
-        IReadOnlyList<ValidationReport> reports = [.. all.Where(report => omitted.All(variant => variant.Variant != report.Subject.Variant))];
+        IReadOnlyList<ValidationReport> reports =
+        [
+            .. all.Where(report => omitted.All(variant => variant.Variant != report.Subject.Variant)),
+        ];
         if (reports.Count == 0)
         {
             context.Warning($"{model.Name}: nothing is packaged: no variant keeps to its gates");
@@ -53,13 +62,26 @@ public static class PackageStage
         }
         routings = [.. routings.Where(routing => omitted.All(variant => variant.Variant != routing.Variant))];
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var artifacts = build.Artifacts.Select(each => build.Artifact(each.Variant, each.Shape)).Distinct().ToDictionary(path => Path.GetFileName(path));
+        var artifacts = build
+            .Artifacts.Select(each => build.Artifact(each.Variant, each.Shape))
+            .Distinct()
+            .ToDictionary(path => Path.GetFileName(path));
         List<PackageSource> files =
         [
-            .. reports.Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
+            .. reports
+                .Select(report => report.Subject)
+                .DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(subject.Artifact, artifacts[subject.Artifact], PackageRole.Model, subject.Variant)),
-            .. reports.Where(report => report.Toolkit is not null).Select(report => report.Subject).DistinctBy(subject => subject.Artifact)
-                .Select(subject => new PackageSource(PackageManifest.CompileName(subject.Artifact), ToolkitStage.CompilePath(artifacts[subject.Artifact]), PackageRole.Compile, subject.Variant)),
+            .. reports
+                .Where(report => report.Toolkit is not null)
+                .Select(report => report.Subject)
+                .DistinctBy(subject => subject.Artifact)
+                .Select(subject => new PackageSource(
+                    PackageManifest.CompileName(subject.Artifact),
+                    ToolkitStage.CompilePath(artifacts[subject.Artifact]),
+                    PackageRole.Compile,
+                    subject.Variant
+                )),
             .. ModelBuild.TokenizerFilesOf(fetched).Named().Select(file => new PackageSource(file.Name, file.Path, PackageRole.Vocabulary)),
             new("report.html", Path.Combine(build.Folder, "validation", "report.html"), PackageRole.Report),
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
@@ -70,7 +92,17 @@ public static class PackageStage
         var record = folder + StageRecord.Extension;
         var inputs = files.ToDictionary(file => file.Name, file => FileDigest.Of(file.Path, context.Cancellation).Sha256);
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf("package", StageVersions.Package, new { Settings = Settings(model), answer, omitted }, inputs);
+        var key = StageRecord.KeyOf(
+            "package",
+            StageVersions.Package,
+            new
+            {
+                Settings = Settings(model),
+                answer,
+                omitted,
+            },
+            inputs
+        );
         if (build.IsUpToDate(record, key, context))
             return folder;
 
@@ -81,7 +113,15 @@ public static class PackageStage
             ["modelpipeline"] = PipelineVersion.Current,
             ["onnxruntime"] = Microsoft.ML.OnnxRuntime.OrtEnv.Instance().GetVersionString(),
         };
-        if (model.Variants.Where(variant => variant.Backend == Backend.Rknn).Select(variant => variant.Toolkit).Distinct().Order(StringComparer.Ordinal).ToList() is { Count: > 0 } toolkits)
+        if (
+            model
+                .Variants.Where(variant => variant.Backend == Backend.Rknn)
+                .Select(variant => variant.Toolkit)
+                .Distinct()
+                .Order(StringComparer.Ordinal)
+                .ToList() is
+            { Count: > 0 } toolkits
+        )
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
         var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
         {
@@ -97,12 +137,19 @@ public static class PackageStage
 
     /// <summary>Variants that break a gate at any shape: a variant is one thing to those who use it.</summary>
     private static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
-    [
-        .. reports.GroupBy(report => report.Subject.Variant).Where(variant => variant.Any(report => !report.Holds)).SelectMany(variant => variant)
-            .Select(report => new OmittedVariant(report.Subject.Variant, report.Subject.Shape, report.Holds
-                ? "it does not pass at another shape"
-                : string.Join("; ", report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement)))),
-    ];
+        [
+            .. reports
+                .GroupBy(report => report.Subject.Variant)
+                .Where(variant => variant.Any(report => !report.Holds))
+                .SelectMany(variant => variant)
+                .Select(report => new OmittedVariant(
+                    report.Subject.Variant,
+                    report.Subject.Shape,
+                    report.Holds
+                        ? "it does not pass at another shape"
+                        : string.Join("; ", report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement))
+                )),
+        ];
 
     private static JsonObject Without(JsonObject node, string key)
     {
@@ -111,13 +158,27 @@ public static class PackageStage
     }
 
     /// <summary>What models.yaml resolved to for this model, without anything of this machine.</summary>
-    private static JsonObject Settings(ModelSpec model) => (JsonObject)JsonNode.Parse(ReportJson.Text(new
-    {
-        model.Shapes,
-        Calibration = model.Calibration with { Regenerate = false },
-        Tokenizer = Without(ReportJson.Node(model.Tokenizer), "vocab"),
-        Validation = new { model.Validation.Corpus, model.Validation.Queries, model.Validation.Device },
-        Variants = model.Variants.Select(variant => variant with { Force = false }),
-        model.Decision,
-    }))!;
+    private static JsonObject Settings(ModelSpec model) =>
+        (JsonObject)
+            JsonNode.Parse(
+                ReportJson.Text(
+                    new
+                    {
+                        model.Shapes,
+                        Calibration = model.Calibration with
+                        {
+                            Regenerate = false,
+                        },
+                        Tokenizer = Without(ReportJson.Node(model.Tokenizer), "vocab"),
+                        Validation = new
+                        {
+                            model.Validation.Corpus,
+                            model.Validation.Queries,
+                            model.Validation.Device,
+                        },
+                        Variants = model.Variants.Select(variant => variant with { Force = false }),
+                        model.Decision,
+                    }
+                )
+            )!;
 }

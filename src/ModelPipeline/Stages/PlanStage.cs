@@ -30,16 +30,22 @@ public static class PlanStage
         var model = build.Model;
         var variants = model.Variants.Where(variant => variant.Backend != Backend.Onnx).ToArray();
         if (variants.Length == 0)
-            throw new PipelineException($"{model.Name}: there is nothing to plan: no variant is for an NPU. Add one with backend rknn.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"{model.Name}: there is nothing to plan: no variant is for an NPU. Add one with backend rknn.",
+                PipelineException.ConfigurationError
+            );
         var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var source = OnnxModel.Load((await build.SourceAsync(context).ConfigureAwait(false)).Path);
         var tokens = order.Texts.Select(text => tokenizer.Count(text.First, text.Second)).ToArray();
         var chip = variants[0].Target;
         var question = new PlanQuestion(
-            tokens, model.Latency.Passages, Candidates(source, tokens),
+            tokens,
+            model.Latency.Passages,
+            Candidates(source, tokens),
             [.. variants.Select(variant => variant.Precision).Distinct().OrderBy(precision => precision)],
-            [.. CorePlan.Of(Chip.Named(chip)).Select(plan => new PlannedCores(plan.Name, plan.Contexts.Count, plan.CoresEach))])
+            [.. CorePlan.Of(Chip.Named(chip)).Select(plan => new PlannedCores(plan.Name, plan.Contexts.Count, plan.CoresEach))]
+        )
         {
             OneFile = variants.All(variant => variant.CanShareFile),
             MostShapes = MostShapes,
@@ -49,11 +55,7 @@ public static class PlanStage
         var work = GraphWork.Of(source);
         var report = Make(model, Estimates.Of(build, work), question, work, chip);
         var costs = await CostsAsync(build, report, order, tokens, context).ConfigureAwait(false);
-        report = report with
-        {
-            Best = report.Best is { } best ? Costed(best) : null,
-            Front = [.. report.Front.Select(Costed)],
-        };
+        report = report with { Best = report.Best is { } best ? Costed(best) : null, Front = [.. report.Front.Select(Costed)] };
         Directory.CreateDirectory(Path.GetDirectoryName(PathOf(build))!);
         ReportJson.Write(PathOf(build), report);
         if (model.ShapesAreAuto && report.Best is { } plan)
@@ -67,9 +69,18 @@ public static class PlanStage
     internal static PlanReport Make(ModelSpec model, LatencyModel estimates, PlanQuestion question, ModelWork work, string chip)
     {
         var typical = question.Tokens.Order().ElementAt(question.Tokens.Count / 2);
-        var estimate = estimates.Estimate(work.At(new InputShape(1, typical)), new RunPlace(chip, question.Precisions[0]), model.Name)
-            ?? throw new PipelineException($"{model.Name}: no latency was ever measured on {chip}, by others or here, so none can be estimated. Measure on a board, or plan for rk3588, rk3576, rk3566 or rk3568.");
-        var plans = PlanSearch.Plans(question, work, (tokens, precision, cores) => estimates.Milliseconds(work.At(new InputShape(1, tokens)), new RunPlace(chip, precision) { Cores = cores }));
+        var estimate =
+            estimates.Estimate(work.At(new InputShape(1, typical)), new RunPlace(chip, question.Precisions[0]), model.Name)
+            ?? throw new PipelineException(
+                $"{model.Name}: no latency was ever measured on {chip}, by others or here, so none can be estimated. Measure on a board, "
+                    + $"or plan for rk3588, rk3576, rk3566 or rk3568."
+            );
+        var plans = PlanSearch.Plans(
+            question,
+            work,
+            (tokens, precision, cores) =>
+                estimates.Milliseconds(work.At(new InputShape(1, tokens)), new RunPlace(chip, precision) { Cores = cores })
+        );
         return new PlanReport
         {
             Model = model.Name,
@@ -79,7 +90,13 @@ public static class PlanStage
             Low = Math.Round(estimate.Low / estimate.Milliseconds, 3),
             High = Math.Round(estimate.High / estimate.Milliseconds, 3),
             Passages = question.Passages,
-            Lengths = [.. question.Tokens.GroupBy(length => (length + Step - 1) / Step * Step).OrderBy(bin => bin.Key).Select(bin => new LengthCount(bin.Key, bin.Count()))],
+            Lengths =
+            [
+                .. question
+                    .Tokens.GroupBy(length => (length + Step - 1) / Step * Step)
+                    .OrderBy(bin => bin.Key)
+                    .Select(bin => new LengthCount(bin.Key, bin.Count())),
+            ],
             OneFile = question.OneFile,
             CpuRequestMs = chip == "rk3588" ? Math.Round(question.Passages * Cpu(estimates, work, question.Tokens, model), 3) : null,
             Best = PlanSearch.Best(plans, question.Precisions),
@@ -92,21 +109,34 @@ public static class PlanStage
     {
         var int8 = model.Variants.Any(variant => variant is { Backend: Backend.Onnx, Precision: Precision.W8A8 });
         var place = new RunPlace("rk3588", int8 ? Precision.W8A8 : Precision.Fp32) { Cpu = true };
-        return tokens.CountBy(length => length).Sum(length => length.Value * estimates.Milliseconds(work.At(new InputShape(1, length.Key)), place)) / tokens.Count;
+        return tokens
+                .CountBy(length => length)
+                .Sum(length => length.Value * estimates.Milliseconds(work.At(new InputShape(1, length.Key)), place)) / tokens.Count;
     }
 
     /// <summary>Multiples of 32 up to the longest passage, or to where the model's positions end.</summary>
     private static IReadOnlyList<int> Candidates(OnnxModel source, IReadOnlyList<int> tokens)
     {
-        var positions = source.Graph.Nodes.Where(node => node.OpType == "Gather")
-            .Select(node => source.Graph.Initializers.TryGetValue(node.Inputs[0], out var table) && table.Rank == 2 ? table.Shape[0] : long.MaxValue)
-            .Where(rows => rows > FewestPositions).DefaultIfEmpty(long.MaxValue).Min();
+        var positions = source
+            .Graph.Nodes.Where(node => node.OpType == "Gather")
+            .Select(node =>
+                source.Graph.Initializers.TryGetValue(node.Inputs[0], out var table) && table.Rank == 2 ? table.Shape[0] : long.MaxValue
+            )
+            .Where(rows => rows > FewestPositions)
+            .DefaultIfEmpty(long.MaxValue)
+            .Min();
         var steps = Math.Min((tokens.Max() + Step - 1) / Step, (int)Math.Min(positions / Step, int.MaxValue));
         return [.. Enumerable.Range(1, Math.Max(1, steps)).Select(step => step * Step)];
     }
 
     /// <summary>What cutting at the largest shape of each plan costs fp32's ranking, by its tokens.</summary>
-    private static async Task<Dictionary<int, CutCost>> CostsAsync(ModelBuild build, PlanReport report, ScoringOrder order, int[] tokens, StageContext context)
+    private static async Task<Dictionary<int, CutCost>> CostsAsync(
+        ModelBuild build,
+        PlanReport report,
+        ScoringOrder order,
+        int[] tokens,
+        StageContext context
+    )
     {
         int[] largest = [.. report.Front.Where(plan => plan.CutShare > 0).Select(plan => plan.Shapes[^1]).Distinct().Order()];
         if (build.Task != ModelTask.Rerank || largest.Length == 0)
@@ -117,34 +147,60 @@ public static class PlanStage
         foreach (var limit in largest)
         {
             var cut = await ScoresAsync(build, order, tokens, limit, context).ConfigureAwait(false);
-            var (before, after) = (order.ByQuery(whole.Select(score => new[] { score })), order.ByQuery(whole.Select((score, index) => new[] { cut.GetValueOrDefault(index, score) })));
+            var (before, after) = (
+                order.ByQuery(whole.Select(score => new[] { score })),
+                order.ByQuery(whole.Select((score, index) => new[] { cut.GetValueOrDefault(index, score) }))
+            );
             var figures = RerankValidation.Measure(order.Queries, before, after).Figures;
             var reference = RerankValidation.Measure(order.Queries, before, before).Figures;
-            costs[limit] = new(Math.Round(reference[Metric.NdcgAt10] - figures[Metric.NdcgAt10], 6), Math.Round(figures.GetValueOrDefault(Metric.KendallTau, 1), 6));
+            costs[limit] = new(
+                Math.Round(reference[Metric.NdcgAt10] - figures[Metric.NdcgAt10], 6),
+                Math.Round(figures.GetValueOrDefault(Metric.KendallTau, 1), 6)
+            );
         }
         return costs;
     }
 
     /// <summary>fp32's score of every pair whole, or of the pairs longer than a limit cut to it, by index; kept for later runs.</summary>
-    private static async Task<Dictionary<int, float>> ScoresAsync(ModelBuild build, ScoringOrder order, int[] tokens, int? limit, StageContext context)
+    private static async Task<Dictionary<int, float>> ScoresAsync(
+        ModelBuild build,
+        ScoringOrder order,
+        int[] tokens,
+        int? limit,
+        StageContext context
+    )
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var longest = Candidates(OnnxModel.Load(source.Path), tokens)[^1];
         var name = limit is { } to ? $"cut-{to}" : "whole";
-        return await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "plan", name), name, source.Sha256, new InputShape(1, limit ?? longest), context, () => Task.Run(() =>
-        {
-            var graph = OnnxModel.Load(source.Path);
-            using var scorer = new ReferenceScorer(graph, source.Answer);
-            var scores = new Dictionary<int, float>();
-            foreach (var (index, length) in tokens.Index().Where(pair => limit is null || pair.Item > limit))
-            {
-                context.Cancellation.ThrowIfCancellationRequested();
-                var row = order.Encode(tokenizer, order.Texts[index], Math.Min(length, limit ?? longest));
-                scores[index] = scorer.Score(row, context.Cancellation)[0];
-                context.Progress.Report(new StageProgress($"score fp32 {name}", index + 1, tokens.Length));
-            }
-            return scores;
-        }, context.Cancellation)).ConfigureAwait(false);
+        return await ValidateStage
+            .KeptAsync(
+                build,
+                Path.Combine(build.Folder, "plan", name),
+                name,
+                source.Sha256,
+                new InputShape(1, limit ?? longest),
+                context,
+                () =>
+                    Task.Run(
+                        () =>
+                        {
+                            var graph = OnnxModel.Load(source.Path);
+                            using var scorer = new ReferenceScorer(graph, source.Answer);
+                            var scores = new Dictionary<int, float>();
+                            foreach (var (index, length) in tokens.Index().Where(pair => limit is null || pair.Item > limit))
+                            {
+                                context.Cancellation.ThrowIfCancellationRequested();
+                                var row = order.Encode(tokenizer, order.Texts[index], Math.Min(length, limit ?? longest));
+                                scores[index] = scorer.Score(row, context.Cancellation)[0];
+                                context.Progress.Report(new StageProgress($"score fp32 {name}", index + 1, tokens.Length));
+                            }
+                            return scores;
+                        },
+                        context.Cancellation
+                    )
+            )
+            .ConfigureAwait(false);
     }
 }

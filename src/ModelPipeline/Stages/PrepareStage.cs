@@ -15,11 +15,18 @@ namespace ModelPipeline.Stages;
 /// <param name="Inputs">After pinning.</param>
 /// <param name="Outputs">After pinning.</param>
 /// <param name="Passes">In the order they ran.</param>
-public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs, IReadOnlyList<PassReport> Passes)
+public sealed record PreparationReport(
+    int Opset,
+    string Producer,
+    IReadOnlyList<string> Inputs,
+    IReadOnlyList<string> Outputs,
+    IReadOnlyList<PassReport> Passes
+)
 {
     /// <summary>What was found out about the source before.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelInspection? Inspection { get; init; }
+
     /// <summary>What was done to the source before.</summary>
     public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
 }
@@ -29,9 +36,17 @@ public sealed record PreparationReport(int Opset, string Producer, IReadOnlyList
 /// <param name="NodesBefore">Nodes it was given.</param>
 /// <param name="NodesAfter">Nodes it left.</param>
 /// <param name="Matches">What it found.</param>
-/// <param name="ScoreShift">Largest change of any fp32 output on random inputs with padding and on real text, relative to the largest output or 1; null if it found nothing.</param>
+/// <param name="ScoreShift">Largest change of any fp32 output on random inputs with padding and on real text, relative to the largest
+/// output or 1; null if it found nothing.</param>
 /// <param name="Applied">False if the shift was too large and the model was left as it was.</param>
-public sealed record PassReport(string Name, int NodesBefore, int NodesAfter, IReadOnlyList<string> Matches, double? ScoreShift, bool Applied)
+public sealed record PassReport(
+    string Name,
+    int NodesBefore,
+    int NodesAfter,
+    IReadOnlyList<string> Matches,
+    double? ScoreShift,
+    bool Applied
+)
 {
     /// <summary>Why nothing, or not all, was rewritten.</summary>
     public string? Skipped { get; init; }
@@ -42,7 +57,8 @@ public static class PrepareStage
 {
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same rewrites share the result.</summary>
+    /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same
+    /// rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
@@ -54,15 +70,39 @@ public static class PrepareStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         inputs["model"] = source.Sha256;
-        var key = StageRecord.KeyOf("prepare", StageVersions.Prepare, new { shape = shape.ToString(), variant.DynamicInput, variant.Rewrites, source.Inspection, build.CalibrationSettings, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf(
+            "prepare",
+            StageVersions.Prepare,
+            new
+            {
+                shape = shape.ToString(),
+                variant.DynamicInput,
+                variant.Rewrites,
+                source.Inspection,
+                build.CalibrationSettings,
+                build.TextSettings,
+            },
+            inputs
+        );
         if (build.IsUpToDate(record, key, context))
             return output;
 
         var model = OnnxModel.Load(source.Path);
         var rows = CalibrationSet.Create(
-            build.Model, build.Corpus(build.Model.Calibration.Corpus), await build.TokenizerAsync(context).ConfigureAwait(false),
-            shape.Sequence, [.. model.Graph.Inputs.Select(input => input.Name)], context.Cancellation);
-        var (prepared, report) = Prepare(variant.DynamicInput ? model : PinShapes.Apply(model, shape), shape, [.. Pass.Sequence(variant.Rewrites)], rows.Samples, context);
+            build.Model,
+            build.Corpus(build.Model.Calibration.Corpus),
+            await build.TokenizerAsync(context).ConfigureAwait(false),
+            shape.Sequence,
+            [.. model.Graph.Inputs.Select(input => input.Name)],
+            context.Cancellation
+        );
+        var (prepared, report) = Prepare(
+            variant.DynamicInput ? model : PinShapes.Apply(model, shape),
+            shape,
+            [.. Pass.Sequence(variant.Rewrites)],
+            rows.Samples,
+            context
+        );
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, "prepare.json");
@@ -73,7 +113,12 @@ public static class PrepareStage
 
     /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every output (<see cref="Proof"/>).</summary>
     internal static (OnnxModel Model, PreparationReport Report) Prepare(
-        OnnxModel model, InputShape shape, IReadOnlyList<Pass> passes, IReadOnlyList<IReadOnlyList<long[]>> samples, StageContext context)
+        OnnxModel model,
+        InputShape shape,
+        IReadOnlyList<Pass> passes,
+        IReadOnlyList<IReadOnlyList<long[]>> samples,
+        StageContext context
+    )
     {
         var before = new Proof(model, samples);
         List<PassReport> reports = [];
@@ -92,14 +137,30 @@ public static class PrepareStage
             }
             var shift = before.Shift(rewritten.Model);
             var isExact = shift <= Proof.Exact;
-            reports.Add(new PassReport(pass.Name, nodes, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift, isExact) { Skipped = rewritten.Skipped });
+            reports.Add(
+                new PassReport(pass.Name, nodes, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift, isExact)
+                {
+                    Skipped = rewritten.Skipped,
+                }
+            );
             if (isExact)
                 model = rewritten.Model;
             else
-                context.Warning($"rewrite {pass.Name} moves fp32 outputs by {shift:0.#######} of their size (allowed: {Proof.Exact}); left out");
+                context.Warning(
+                    $"rewrite {pass.Name} moves fp32 outputs by {shift:0.#######} of their size (allowed: {Proof.Exact}); left out"
+                );
         }
         context.Progress.Report(new StageProgress($"prepare {shape}", passes.Count, passes.Count));
         var graph = model.Graph;
-        return (model, new PreparationReport(model.Opset, model.Producer, [.. graph.Inputs.Select(input => input.ToString())], [.. graph.Outputs.Select(output => output.ToString())], reports));
+        return (
+            model,
+            new PreparationReport(
+                model.Opset,
+                model.Producer,
+                [.. graph.Inputs.Select(input => input.ToString())],
+                [.. graph.Outputs.Select(output => output.ToString())],
+                reports
+            )
+        );
     }
 }

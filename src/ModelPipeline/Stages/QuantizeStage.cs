@@ -39,55 +39,96 @@ public static class QuantizeStage
             inputs["calibration"] = FileDigest.Of(calibration + StageRecord.Extension, context.Cancellation).Sha256;
         }
         var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, new { Variant = SettingsOf(variant), source.Answer }, inputs);
-        return await KeptAsync(build, variant, shape, key, context, artifact =>
-        {
-            if (variant.Precision == Precision.Fp32)
-            {
-                using var file = File.OpenRead(source.Path);
-                AtomicFile.Write(artifact, stream => FileDigest.Copy(file, stream, context.Cancellation));
-                return Task.FromResult<IReadOnlyList<string>>([]);
-            }
-            context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
-            var model = OnnxModel.Load(source.Path);
-            var quantization = variant.FloatBudgetMb > 0
-                ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), source.Answer, context)
-                : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
-            OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
-            Say(variant, quantization.Share, context);
-            quantization.Model.Save(artifact);
-            return Task.FromResult(Report(artifact, new CpuQuantizationReport(quantization.Share, quantization.Weights)));
-        }).ConfigureAwait(false);
+        return await KeptAsync(
+                build,
+                variant,
+                shape,
+                key,
+                context,
+                artifact =>
+                {
+                    if (variant.Precision == Precision.Fp32)
+                    {
+                        using var file = File.OpenRead(source.Path);
+                        AtomicFile.Write(artifact, stream => FileDigest.Copy(file, stream, context.Cancellation));
+                        return Task.FromResult<IReadOnlyList<string>>([]);
+                    }
+                    context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
+                    var model = OnnxModel.Load(source.Path);
+                    var quantization =
+                        variant.FloatBudgetMb > 0
+                            ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), source.Answer, context)
+                            : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
+                    OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
+                    Say(variant, quantization.Share, context);
+                    quantization.Model.Save(artifact);
+                    return Task.FromResult(Report(artifact, new CpuQuantizationReport(quantization.Share, quantization.Weights)));
+                }
+            )
+            .ConfigureAwait(false);
     }
 
-    /// <summary>Quantizes but for the weights that gain most in fp32, within the budget, by the outputs of some calibration samples.</summary>
-    private static CpuQuantization QuantizeWithin(OnnxModel model, VariantSpec variant, CalibrationSet calibration, Answer answer, StageContext context)
+    /// <summary>Quantizes but for the weights that gain most in fp32, within the budget, by the outputs of some calibration
+    /// samples.</summary>
+    private static CpuQuantization QuantizeWithin(
+        OnnxModel model,
+        VariantSpec variant,
+        CalibrationSet calibration,
+        Answer answer,
+        StageContext context
+    )
     {
         var samples = calibration.Samples.Count / 2 is var half && half < SearchSamples ? half : SearchSamples;
         if (samples == 0)
-            throw new PipelineException($"{variant.Name}: 'float_budget_mb' needs calibration samples to choose by and others to judge the choice; raise 'calibration.samples' to 2 or, better, {2 * SearchSamples}.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"{variant.Name}: 'float_budget_mb' needs calibration samples to choose by and others to judge the choice; raise "
+                    + $"'calibration.samples' to 2 or, better, {2 * SearchSamples}.",
+                PipelineException.ConfigurationError
+            );
         var found = CpuQuantizer.Search(
-            model, new CpuQuantizationSettings(), (long)(variant.FloatBudgetMb * 1e6), Outputs(calibration.Samples.Take(samples)), Outputs(calibration.Samples.Skip(samples).Take(samples)),
-            context.Progress, context.Cancellation);
+            model,
+            new CpuQuantizationSettings(),
+            (long)(variant.FloatBudgetMb * 1e6),
+            Outputs(calibration.Samples.Take(samples)),
+            Outputs(calibration.Samples.Skip(samples).Take(samples)),
+            context.Progress,
+            context.Cancellation
+        );
         if (found.Gain > 0)
-            context.Info($"{variant.Name}: weights kept in fp32 remove {found.Gain:0%} of the error variance on text that they were not chosen on");
+            context.Info(
+                $"{variant.Name}: weights kept in fp32 remove {found.Gain:0%} of the error variance on text that they were not chosen on"
+            );
         else
-            context.Warning($"{variant.Name}: no choice of weights within {variant.FloatBudgetMb} MB comes closer to fp32 on text that it was not chosen on; all stay int8, and 'float_budget_mb' can go");
+            context.Warning(
+                $"{variant.Name}: no choice of weights within {variant.FloatBudgetMb} MB comes closer to fp32 on text that it was not "
+                    + $"chosen on; all stay int8, and 'float_budget_mb' can go"
+            );
         return found;
 
-        Func<OnnxModel, float[]> Outputs(IEnumerable<IReadOnlyList<long[]>> inputs) => candidate =>
-        {
-            using var scorer = new ReferenceScorer(candidate, answer);
-            return [.. inputs.SelectMany(sample => scorer.Score(sample, context.Cancellation))];
-        };
+        Func<OnnxModel, float[]> Outputs(IEnumerable<IReadOnlyList<long[]>> inputs) =>
+            candidate =>
+            {
+                using var scorer = new ReferenceScorer(candidate, answer);
+                return [.. inputs.SelectMany(sample => scorer.Score(sample, context.Cancellation))];
+            };
     }
 
     /// <summary>An NPU variant, or what simulates it: from the prepared graph and the calibration set through the shim.</summary>
     private static async Task<string> ForNpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var inputs = await InputsAsync(build, variant, shape, context).ConfigureAwait(false);
-        return await KeptAsync(build, variant, shape, inputs.Provenance.Settings, context, artifact => variant.Backend == Backend.Rknn
-            ? new ToolkitBuild(build, variant, shape, context).ConvertAsync(inputs, artifact)
-            : SimulateAsync(variant, inputs, artifact, context)).ConfigureAwait(false);
+        return await KeptAsync(
+                build,
+                variant,
+                shape,
+                inputs.Provenance.Settings,
+                context,
+                artifact =>
+                    variant.Backend == Backend.Rknn
+                        ? new ToolkitBuild(build, variant, shape, context).ConvertAsync(inputs, artifact)
+                        : SimulateAsync(variant, inputs, artifact, context)
+            )
+            .ConfigureAwait(false);
     }
 
     /// <summary>What an NPU variant is made from.</summary>
@@ -98,7 +139,11 @@ public static class QuantizeStage
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var settings = new { Variant = SettingsOf(variant), Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [] };
+        var settings = new
+        {
+            Variant = SettingsOf(variant),
+            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
+        };
         var digests = new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,
@@ -107,15 +152,36 @@ public static class QuantizeStage
         if (variant.Backend == Backend.Rknn)
             digests["driver"] = FileDigest.Of(ToolkitEnvironment.DriverPath, context.Cancellation).Sha256;
         var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, settings, digests);
-        return new NpuInputs(prepared, calibration, new BuildProvenance(PipelineVersion.Current, origin.Sha256, key) { Toolkit = variant.Backend == Backend.Rknn ? variant.Toolkit : null });
+        return new NpuInputs(
+            prepared,
+            calibration,
+            new BuildProvenance(PipelineVersion.Current, origin.Sha256, key)
+            {
+                Toolkit = variant.Backend == Backend.Rknn ? variant.Toolkit : null,
+            }
+        );
     }
 
     /// <summary>All of a variant that decides about its artifact: everything but what judges the artifact, and when it is built.</summary>
-    internal static VariantSpec SettingsOf(VariantSpec variant) => variant with { Gates = [], Compile = new(), ToolkitSimulator = false, Force = false };
+    internal static VariantSpec SettingsOf(VariantSpec variant) =>
+        variant with
+        {
+            Gates = [],
+            Compile = new(),
+            ToolkitSimulator = false,
+            Force = false,
+        };
 
-    /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its reports.</summary>
+    /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its
+    /// reports.</summary>
     private static async Task<string> KeptAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string key, StageContext context, Func<string, Task<IReadOnlyList<string>>> make)
+        ModelBuild build,
+        VariantSpec variant,
+        InputShape shape,
+        string key,
+        StageContext context,
+        Func<string, Task<IReadOnlyList<string>>> make
+    )
     {
         var artifact = build.Artifact(variant, shape);
         var folder = Path.GetDirectoryName(artifact)!;
@@ -145,7 +211,12 @@ public static class QuantizeStage
 
     /// <summary>Builds the emulated graph and marks it as simulated.</summary>
     /// <returns>Path of the quantization report.</returns>
-    private static async Task<IReadOnlyList<string>> SimulateAsync(VariantSpec variant, NpuInputs inputs, string artifact, StageContext context)
+    private static async Task<IReadOnlyList<string>> SimulateAsync(
+        VariantSpec variant,
+        NpuInputs inputs,
+        string artifact,
+        StageContext context
+    )
     {
         var graph = artifact + AtomicFile.TemporarySuffix;
         try
@@ -156,14 +227,20 @@ public static class QuantizeStage
             if (quantization.Weights is { } share)
                 Say(variant, share, context);
             model.Save(graph);
-            await ConversionJob.RunAsync(new ConversionRequest
-            {
-                Backend = variant.Backend,
-                Source = graph,
-                Artifact = artifact,
-                Target = variant.Target,
-                CustomString = inputs.Provenance.ToString(),
-            }, context.Progress, context.Cancellation).ConfigureAwait(false);
+            await ConversionJob
+                .RunAsync(
+                    new ConversionRequest
+                    {
+                        Backend = variant.Backend,
+                        Source = graph,
+                        Artifact = artifact,
+                        Target = variant.Target,
+                        CustomString = inputs.Provenance.ToString(),
+                    },
+                    context.Progress,
+                    context.Cancellation
+                )
+                .ConfigureAwait(false);
             return Report(artifact, quantization);
         }
         finally
@@ -173,16 +250,37 @@ public static class QuantizeStage
     }
 
     /// <summary>The graph by which the simulator predicts what the toolkit would build.</summary>
-    internal static (OnnxModel Model, QuantizationReport Report) Emulate(OnnxModel prepared, VariantSpec variant, CalibrationSet calibration, StageContext context)
+    internal static (OnnxModel Model, QuantizationReport Report) Emulate(
+        OnnxModel prepared,
+        VariantSpec variant,
+        CalibrationSet calibration,
+        StageContext context
+    )
     {
         var imported = NpuEmulation.Import(prepared);
         var fused = FusedOperators.Of(imported.Graph);
         if (variant.Precision == Precision.Fp16)
-            return (HalfPrecision.Build(imported, fused), QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet()));
-        var ranges = ActivationRanges.Collect(imported, fused.Points, variant.Algorithm, calibration.Samples, context.Progress, context.Cancellation);
+            return (
+                HalfPrecision.Build(imported, fused),
+                QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet())
+            );
+        var ranges = ActivationRanges.Collect(
+            imported,
+            fused.Points,
+            variant.Algorithm,
+            calibration.Samples,
+            context.Progress,
+            context.Cancellation
+        );
         var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
         var emulated = NpuEmulation.Build(imported, fused, activations, fp16, variant.Method);
-        return (emulated, QuantizationReport.Of(fused, ranges, fp16) with { Weights = WeightShare.Of(imported.Graph, emulated.Graph, new HashSet<string>()) });
+        return (
+            emulated,
+            QuantizationReport.Of(fused, ranges, fp16) with
+            {
+                Weights = WeightShare.Of(imported.Graph, emulated.Graph, new HashSet<string>()),
+            }
+        );
     }
 }

@@ -47,12 +47,13 @@ public static class RaiseStage
     /// <summary>Of the finished stage.</summary>
     internal static RaisingReport Report(ModelBuild build) => ReportJson.Read<RaisingReport>(ReportPath(build));
 
-    private static string Moved(RaisingStep step) => step.Shift switch
-    {
-        null => "not compared: the source does not run here as it is",
-        0 => "unmoved",
-        { } shift => $"moved by at most {shift:0.0e+0}",
-    };
+    private static string Moved(RaisingStep step) =>
+        step.Shift switch
+        {
+            null => "not compared: the source does not run here as it is",
+            0 => "unmoved",
+            { } shift => $"moved by at most {shift:0.0e+0}",
+        };
 
     private static string FolderOf(ModelBuild build) => Path.Combine(build.Folder, "source");
 

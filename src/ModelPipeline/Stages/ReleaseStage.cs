@@ -11,14 +11,19 @@ namespace ModelPipeline.Stages;
 /// <summary>A package to a release folder, and from there to its readers.</summary>
 public static class ReleaseStage
 {
-    /// <summary>Writes the release of the model's package below <see cref="ModelBuild.Releases"/>, in the place of an older build of this version.</summary>
+    /// <summary>Writes the release of the model's package below <see cref="ModelBuild.Releases"/>, in the place of an older build of this
+    /// version.</summary>
     /// <returns>The release; if it is refused, nothing of this version is left there.</returns>
     /// <exception cref="PipelineException">There is no package, or it is not what was built.</exception>
     public static Release Run(ModelBuild build, StageContext context)
     {
         var package = Path.Combine(build.Packages, PackageManifest.FolderName(build.Model.Name, build.Model.Version));
         var manifest = PackageCheck.Verify<PackageManifest>(package, context.Cancellation);
-        var release = Release.Of(ReleaseText.Of(build.Model), manifest, ReportJson.Read<ProductionDecision>(Path.Combine(package, DecideStage.DecisionName)));
+        var release = Release.Of(
+            ReleaseText.Of(build.Model),
+            manifest,
+            ReportJson.Read<ProductionDecision>(Path.Combine(package, DecideStage.DecisionName))
+        );
         if (release.Refusal is { } refusal)
         {
             context.Warning(refusal);
@@ -39,10 +44,16 @@ public static class ReleaseStage
     {
         if (release.Refusal is { } refusal)
             throw new PipelineException(refusal);
-        var missing = declared.Variants.Select(variant => variant.Name)
+        var missing = declared
+            .Variants.Select(variant => variant.Name)
             .Except(release.Manifest.Variants.Select(variant => variant.Subject.Variant))
-            .Except(release.Manifest.Omitted.Select(variant => variant.Variant)).ToList();
+            .Except(release.Manifest.Omitted.Select(variant => variant.Variant))
+            .ToList();
         if (missing.Count > 0)
-            throw new PipelineException($"{release.Tag}: {string.Join(", ", missing)} was not built, and a published version never changes. Publish without --variant and QUANTIZE.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"{release.Tag}: {string.Join(", ", missing)} was not built, and a published version never changes. Publish without "
+                    + $"--variant and QUANTIZE.",
+                PipelineException.ConfigurationError
+            );
     }
 }

@@ -18,55 +18,110 @@ public static class RouteStage
     /// <param name="context">Of the run.</param>
     /// <returns>One a variant.</returns>
     public static async Task<IReadOnlyList<VariantRouting>> RunAsync(
-        ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, StageContext context)
+        ModelBuild build,
+        IReadOnlyList<ValidationReport> reports,
+        LatencyReport latency,
+        StageContext context
+    )
     {
         var model = build.Model;
         var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
-        var cost = build.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
-            ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
-            : null;
-        return [.. model.Variants.Select(variant =>
-        {
-            var plan = latency.Buckets.Single(plan => plan.Variant == variant.Name);
-            return VariantRouting.Of(
-                plan with { Truncation = plan.Truncation with { Cost = cost } }, variant.Gates,
-                model.Shapes.DistinctBy(shape => shape.Sequence).ToDictionary(shape => shape.Sequence, shape => reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())),
-                order.Queries, latency.Lengths.Tokens);
-        })];
+        var cost =
+            build.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
+                ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context)
+                    .ConfigureAwait(false)
+                : null;
+        return
+        [
+            .. model.Variants.Select(variant =>
+            {
+                var plan = latency.Buckets.Single(plan => plan.Variant == variant.Name);
+                return VariantRouting.Of(
+                    plan with
+                    {
+                        Truncation = plan.Truncation with { Cost = cost },
+                    },
+                    variant.Gates,
+                    model
+                        .Shapes.DistinctBy(shape => shape.Sequence)
+                        .ToDictionary(
+                            shape => shape.Sequence,
+                            shape =>
+                                reports.Single(report => report.Subject.Variant == variant.Name && report.Subject.Shape == shape.ToString())
+                        ),
+                    order.Queries,
+                    latency.Lengths.Tokens
+                );
+            }),
+        ];
     }
 
     /// <summary>fp32 on the passages that do not fit the largest shape, whole, beside fp32 as it has them cut.</summary>
     private static async Task<TruncationCost> CostAsync(
-        ModelBuild build, InputShape largest, ScoringOrder order, IReadOnlyList<int> tokens, IReadOnlyList<ValidationReport> reports, StageContext context)
+        ModelBuild build,
+        InputShape largest,
+        ScoringOrder order,
+        IReadOnlyList<int> tokens,
+        IReadOnlyList<ValidationReport> reports,
+        StageContext context
+    )
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        float[][] cut = [.. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray())];
-        var uncut = await ValidateStage.KeptAsync(build, Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest, context, () => Task.Run(() =>
-        {
-            var graph = OnnxModel.Load(source.Path);
-            using var scorer = new ReferenceScorer(graph, source.Answer);
-            var longer = tokens.Index().Where(pair => pair.Item > largest.Sequence).ToArray();
-            var longest = longer.MaxBy(pair => pair.Item);
-            var limit = LongestInput(largest.Sequence, longest.Item, length => Score(longest.Index, length));
-            var scores = new Dictionary<int, float>();
-            foreach (var (index, length) in longer)
-            {
-                context.Cancellation.ThrowIfCancellationRequested();
-                scores[index] = Score(index, Math.Min(length, limit));
-                context.Progress.Report(new StageProgress("score fp32 uncut", scores.Count, longer.Length));
-            }
-            return new UncutScores(limit, scores);
+        float[][] cut =
+        [
+            .. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray()),
+        ];
+        var uncut = await ValidateStage
+            .KeptAsync(
+                build,
+                Path.Combine(build.Folder, "validation", $"uncut-{largest}"),
+                "uncut",
+                source.Sha256,
+                largest,
+                context,
+                () =>
+                    Task.Run(
+                        () =>
+                        {
+                            var graph = OnnxModel.Load(source.Path);
+                            using var scorer = new ReferenceScorer(graph, source.Answer);
+                            var longer = tokens.Index().Where(pair => pair.Item > largest.Sequence).ToArray();
+                            var longest = longer.MaxBy(pair => pair.Item);
+                            var limit = LongestInput(largest.Sequence, longest.Item, length => Score(longest.Index, length));
+                            var scores = new Dictionary<int, float>();
+                            foreach (var (index, length) in longer)
+                            {
+                                context.Cancellation.ThrowIfCancellationRequested();
+                                scores[index] = Score(index, Math.Min(length, limit));
+                                context.Progress.Report(new StageProgress("score fp32 uncut", scores.Count, longer.Length));
+                            }
+                            return new UncutScores(limit, scores);
 
-            float Score(int index, int length) => scorer.Score(order.Encode(tokenizer, order.Texts[index], length), context.Cancellation)[0];
-        }, context.Cancellation)).ConfigureAwait(false);
+                            float Score(int index, int length) =>
+                                scorer.Score(order.Encode(tokenizer, order.Texts[index], length), context.Cancellation)[0];
+                        },
+                        context.Cancellation
+                    )
+            )
+            .ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];
-        var (before, after) = (RerankValidation.Measure(order.Queries, whole, whole).Figures, RerankValidation.Measure(order.Queries, whole, cut).Figures);
-        return new TruncationCost(uncut.ModelTokens, before[Metric.NdcgAt10], after[Metric.NdcgAt10], after.GetValueOrDefault(Metric.KendallTau, 1), after[Metric.MaxScoreDifference]);
+        var (before, after) = (
+            RerankValidation.Measure(order.Queries, whole, whole).Figures,
+            RerankValidation.Measure(order.Queries, whole, cut).Figures
+        );
+        return new TruncationCost(
+            uncut.ModelTokens,
+            before[Metric.NdcgAt10],
+            after[Metric.NdcgAt10],
+            after.GetValueOrDefault(Metric.KendallTau, 1),
+            after[Metric.MaxScoreDifference]
+        );
     }
 
-    /// <summary>The longest input up to <paramref name="wanted"/> that the model runs, by bisection: its positions end somewhere, and the file does not say where.</summary>
+    /// <summary>The longest input up to <paramref name="wanted"/> that the model runs, by bisection: its positions end somewhere, and the
+    /// file does not say where.</summary>
     private static int LongestInput(int works, int wanted, Action<int> run)
     {
         for (var attempt = wanted; works < wanted; attempt = (works + wanted + 1) / 2)

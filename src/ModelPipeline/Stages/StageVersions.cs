@@ -1,7 +1,8 @@
 namespace ModelPipeline.Stages;
 
 /// <summary>
-/// Versions of the code of each stage, part of its key: raised whenever it makes other bytes of the same inputs, so that nothing older is reused.
+/// Versions of the code of each stage, part of its key: raised whenever it makes other bytes of the same inputs, so that nothing older is
+/// reused.
 /// StageVersionTests pins what the stages make of the sample model beside these numbers.
 /// </summary>
 internal static class StageVersions

@@ -12,7 +12,8 @@ using ModelPipeline.Toolkit;
 namespace ModelPipeline.Stages;
 
 /// <summary>
-/// One .rknn file of a variant, and what the toolkit's simulator says of the validation's texts. The simulator runs only what was built in the same
+/// One .rknn file of a variant, and what the toolkit's simulator says of the validation's texts. The simulator runs only what was built in
+/// the same
 /// process: where a run validates what it builds, both are done at once.
 /// </summary>
 /// <param name="build">Of the model.</param>
@@ -27,16 +28,22 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     public static bool IsScored(ModelBuild build, VariantSpec variant) =>
         variant.Backend == Backend.Rknn && (variant.ToolkitSimulator || build.DeviceOf(variant).Kind == DeviceKind.Simulator);
 
-    /// <summary>Builds the file, and beside it compile.json and toolkit.json; scores the validation's texts too if this run will ask for them.</summary>
+    /// <summary>Builds the file, and beside it compile.json and toolkit.json; scores the validation's texts too if this run will ask for
+    /// them.</summary>
     /// <returns>Paths of the two.</returns>
     public async Task<IReadOnlyList<string>> ConvertAsync(NpuInputs inputs, string artifact)
     {
-        IReadOnlyList<InputShape> scored = !build.ToValidate.Contains(variant.Name) || !IsScored(build, variant) ? []
-            : variant.DynamicInput ? build.Model.Shapes : [shape];
+        IReadOnlyList<InputShape> scored =
+            !build.ToValidate.Contains(variant.Name) || !IsScored(build, variant) ? []
+            : variant.DynamicInput ? build.Model.Shapes
+            : [shape];
         var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", scored).ConfigureAwait(false);
         var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
         foreach (var output in int8)
-            context.Warning($"{Path.GetFileName(artifact)}: {output} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it finer");
+            context.Warning(
+                $"{Path.GetFileName(artifact)}: {output} is int8 and has at most 256 values, so passages may tie; 'fp16: [head]' keeps it "
+                    + $"finer"
+            );
         var suggested = made.Analysis is null ? [] : HybridPlan.Suggest(made.Analysis, OnnxModel.Load(inputs.Prepared).Graph);
         var (compile, notes) = (ToolkitStage.CompilePath(artifact), ToolkitStage.NotesPath(artifact));
         ReportJson.Write(compile, made.Compile);
@@ -46,32 +53,54 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         return [compile, notes];
     }
 
-    /// <summary>Outputs of the toolkit's simulator for the validation's texts, in their order: those of the build, or of another one that made the same bytes.</summary>
+    /// <summary>Outputs of the toolkit's simulator for the validation's texts, in their order: those of the build, or of another one that
+    /// made the same bytes.</summary>
     /// <param name="artifact">That was built.</param>
     /// <exception cref="PipelineException">The toolkit does not make that file again.</exception>
-    public Task<List<float[]>> ScoresAsync(string artifact) => KeptAsync(artifact, shape, async () =>
-    {
-        var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
-        var folder = Scratch(artifact);
-        try
-        {
-            var again = Path.Combine(folder, Path.GetFileName(artifact));
-            var (_, scores) = await RunAsync(inputs, again, artifact + ".simulator.log", [shape]).ConfigureAwait(false);
-            if (FileDigest.Of(again, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
-                throw new PipelineException($"{artifact}: the toolkit's simulator runs only what it has just built, and it made other bytes from the same inputs, as another environment does: --force-convert builds and scores in one go.");
-            return scores[0];
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    });
+    public Task<List<float[]>> ScoresAsync(string artifact) =>
+        KeptAsync(
+            artifact,
+            shape,
+            async () =>
+            {
+                var inputs = await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false);
+                var folder = Scratch(artifact);
+                try
+                {
+                    var again = Path.Combine(folder, Path.GetFileName(artifact));
+                    var (_, scores) = await RunAsync(inputs, again, artifact + ".simulator.log", [shape]).ConfigureAwait(false);
+                    if (FileDigest.Of(again, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
+                        throw new PipelineException(
+                            $"{artifact}: the toolkit's simulator runs only what it has just built, and it made other bytes from the same "
+                                + $"inputs, as another environment does: --force-convert builds and scores in one go."
+                        );
+                    return scores[0];
+                }
+                finally
+                {
+                    Directory.Delete(folder, recursive: true);
+                }
+            }
+        );
 
-    private Task<List<float[]>> KeptAsync(string artifact, InputShape of, Func<Task<List<float[]>>> score) => ValidateStage.KeptAsync(
-        build, Path.Combine(build.ValidationFolder(variant, of), "toolkit-scores"), "score-toolkit", FileDigest.Of(artifact, context.Cancellation).Sha256, of, context, score);
+    private Task<List<float[]>> KeptAsync(string artifact, InputShape of, Func<Task<List<float[]>>> score) =>
+        ValidateStage.KeptAsync(
+            build,
+            Path.Combine(build.ValidationFolder(variant, of), "toolkit-scores"),
+            "score-toolkit",
+            FileDigest.Of(artifact, context.Cancellation).Sha256,
+            of,
+            context,
+            score
+        );
 
     /// <summary>Builds, and scores the texts at each of the shapes.</summary>
-    private async Task<(ToolkitArtifact Made, IReadOnlyList<List<float[]>> Scores)> RunAsync(NpuInputs inputs, string artifact, string log, IReadOnlyList<InputShape> scored)
+    private async Task<(ToolkitArtifact Made, IReadOnlyList<List<float[]>> Scores)> RunAsync(
+        NpuInputs inputs,
+        string artifact,
+        string log,
+        IReadOnlyList<InputShape> scored
+    )
     {
         var folder = Scratch(artifact);
         try
@@ -81,7 +110,9 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 runs.Add(await SamplesAsync(inputs, each, Path.Combine(folder, each.ToString())).ConfigureAwait(false));
             var request = new ToolkitRequest
             {
-                Environment = await ToolkitEnvironment.FindAsync(variant, build.Cache, Environment.GetEnvironmentVariable, context.Cancellation).ConfigureAwait(false),
+                Environment = await ToolkitEnvironment
+                    .FindAsync(variant, build.Cache, Environment.GetEnvironmentVariable, context.Cancellation)
+                    .ConfigureAwait(false),
                 Source = inputs.Prepared,
                 Artifact = artifact,
                 Log = log,
@@ -92,13 +123,19 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Simulate = [.. runs.Select(run => run.Run)],
                 Analyse = variant.AccuracyAnalysis,
                 Ranges = Clips(inputs),
-                Limits = new() { Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))), KeepScratch = build.KeepScratch },
+                Limits = new()
+                {
+                    Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))),
+                    KeepScratch = build.KeepScratch,
+                },
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
             var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
             IReadOnlyList<List<float[]>> scores = [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))];
             foreach (var (of, each) in scored.Zip(scores))
-                ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus)).RequireFinite($"{variant.Name} at {of} in the toolkit's simulator", each);
+                ScoringOrder
+                    .Of(build.Model, build.Corpus(build.Model.Validation.Corpus))
+                    .RequireFinite($"{variant.Name} at {of} in the toolkit's simulator", each);
             return (made, scores);
         }
         finally
@@ -109,8 +146,13 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
 
     /// <summary>Ranges of a w8a8 variant that asks for them, from its calibration samples.</summary>
     private IReadOnlyDictionary<string, ClippedRange> Clips(NpuInputs inputs) =>
-        variant.Precision != Precision.W8A8 || variant.Clip == RangeClip.None ? new Dictionary<string, ClippedRange>()
-        : RangeClips.Find(OnnxModel.Load(inputs.Prepared), CalibrationSet.Read(inputs.Calibration).Samples, byProduct: variant.Clip == RangeClip.OutputError);
+        variant.Precision != Precision.W8A8 || variant.Clip == RangeClip.None
+            ? new Dictionary<string, ClippedRange>()
+            : RangeClips.Find(
+                OnnxModel.Load(inputs.Prepared),
+                CalibrationSet.Read(inputs.Calibration).Samples,
+                byProduct: variant.Clip == RangeClip.OutputError
+            );
 
     private static string Scratch(string artifact) =>
         Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}").FullName;
@@ -122,7 +164,11 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
-        new CalibrationSet(names, [.. rows.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])]).Write(folder, context.Progress, context.Cancellation);
+        new CalibrationSet(names, [.. rows.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])]).Write(
+            folder,
+            context.Progress,
+            context.Cancellation
+        );
         return (new SimulatorRun(Path.Combine(folder, CalibrationSet.DatasetFile), Path.Combine(folder, "outputs")), rows);
     }
 
@@ -131,13 +177,15 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         if (variant.ToolkitMinutes is { } minutes)
             return TimeSpan.FromMinutes(minutes);
         var longest = variant.DynamicInput ? build.LargestShape : shape;
-        return BuildTime.Limit(new BuildWork(new FileInfo(prepared).Length / 1e6, variant.Precision, variant.Algorithm)
-        {
-            Shapes = variant.DynamicInput ? build.Model.Shapes.Count : 1,
-            CalibrationTokens = (long)build.Model.Calibration.Samples * longest.Sequence,
-            SimulatedTokens = simulatedTokens,
-            Analyse = variant.AccuracyAnalysis,
-        });
+        return BuildTime.Limit(
+            new BuildWork(new FileInfo(prepared).Length / 1e6, variant.Precision, variant.Algorithm)
+            {
+                Shapes = variant.DynamicInput ? build.Model.Shapes.Count : 1,
+                CalibrationTokens = (long)build.Model.Calibration.Samples * longest.Sequence,
+                SimulatedTokens = simulatedTokens,
+                Analyse = variant.AccuracyAnalysis,
+            }
+        );
     }
 
     /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
@@ -145,7 +193,10 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     {
         using var file = File.OpenRead(path);
         if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
-            throw new PipelineException($"The toolkit's simulator wrote {file.Length} bytes of outputs for {rows.Count} samples: they do not belong together. Look at its log.");
+            throw new PipelineException(
+                $"The toolkit's simulator wrote {file.Length} bytes of outputs for {rows.Count} samples: they do not belong together. "
+                    + $"Look at its log."
+            );
         var output = new float[file.Length / sizeof(float) / rows.Count];
         var scores = new List<float[]>(rows.Count);
         foreach (var row in rows)

@@ -11,7 +11,8 @@ namespace ModelPipeline.Stages;
 /// <summary>What rknn-toolkit2 told of artifacts, for validation.</summary>
 public static class ToolkitStage
 {
-    /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit did not make.</summary>
+    /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit
+    /// did not make.</summary>
     internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
     {
         if (variant.Backend != Backend.Rknn)
@@ -19,7 +20,9 @@ public static class ToolkitStage
         var summary = CompileSummary.Of(Compile(artifact));
         return report with
         {
-            Figures = Figure.Set(report.Figures.Concat(summary.Figures).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
+            Figures = Figure.Set(
+                report.Figures.Concat(summary.Figures).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))
+            ),
             Gates = [.. report.Gates, .. summary.Judge(variant.Compile)],
             Toolkit = new ToolkitFindings(summary, ReportJson.Read<ToolkitNotes>(NotesPath(artifact))),
         };
@@ -28,16 +31,24 @@ public static class ToolkitStage
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
     internal static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>
         report.Toolkit is { } findings
-            ? report with { Toolkit = findings with { Opinions = [.. findings.Opinions, report.OpinionOf(source, other)] } }
+            ? report with
+            {
+                Toolkit = findings with { Opinions = [.. findings.Opinions, report.OpinionOf(source, other)] },
+            }
             : report;
 
-    /// <summary>Reports with what they only tell together: estimated latencies, what our emulation says of the same build, and what the last release had.</summary>
+    /// <summary>Reports with what they only tell together: estimated latencies, what our emulation says of the same build, and what the
+    /// last release had.</summary>
     /// <param name="build">Of the model.</param>
     /// <param name="reports">Of its variants.</param>
     /// <param name="release">Manifest of the last release's package; null if none is known.</param>
     /// <param name="context">Of the run.</param>
     public static async Task<IReadOnlyList<ValidationReport>> CompareAsync(
-        ModelBuild build, IReadOnlyList<ValidationReport> reports, PackageManifest? release, StageContext context)
+        ModelBuild build,
+        IReadOnlyList<ValidationReport> reports,
+        PackageManifest? release,
+        StageContext context
+    )
     {
         if (reports.All(report => report.Toolkit is null))
             return reports;
@@ -47,22 +58,35 @@ public static class ToolkitStage
 
         LatencyEstimate? Estimated(ValidationSubject subject)
         {
-            var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == subject.Variant && each.Shape.ToString() == subject.Shape);
+            var (variant, shape) = build.Artifacts.First(each =>
+                each.Variant.Name == subject.Variant && each.Shape.ToString() == subject.Shape
+            );
             return estimates.Estimate(work.At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build));
         }
 
         ValidationReport Compared(ValidationReport report)
         {
             var estimate = report.Subject.OnDevice && report.Figures.ContainsKey(Metric.LatencyP50Ms) ? null : Estimated(report.Subject);
-            var before = release?.Variants.FirstOrDefault(variant => variant.Subject.Variant == report.Subject.Variant && variant.Subject.Shape == report.Subject.Shape)?.Toolkit;
-            report = reports.Where(other => other.Subject.Backend == Backend.Simulator && other.Subject.Precision == report.Subject.Precision && other.Subject.Shape == report.Subject.Shape)
+            var before = release
+                ?.Variants.FirstOrDefault(variant =>
+                    variant.Subject.Variant == report.Subject.Variant && variant.Subject.Shape == report.Subject.Shape
+                )
+                ?.Toolkit;
+            report = reports
+                .Where(other =>
+                    other.Subject.Backend == Backend.Simulator
+                    && other.Subject.Precision == report.Subject.Precision
+                    && other.Subject.Shape == report.Subject.Shape
+                )
                 .Aggregate(report, (own, other) => WithOpinion(own, $"our emulation ({other.Subject.Variant})", other));
             return report with
             {
                 Toolkit = report.Toolkit! with
                 {
                     Estimate = estimate,
-                    Release = before is null ? null : new ReleaseComparison(release!.Version, CompileChange.Between(before.Compile, report.Toolkit.Compile)),
+                    Release = before is null
+                        ? null
+                        : new ReleaseComparison(release!.Version, CompileChange.Between(before.Compile, report.Toolkit.Compile)),
                 },
             };
         }

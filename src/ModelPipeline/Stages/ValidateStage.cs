@@ -15,7 +15,8 @@ namespace ModelPipeline.Stages;
 /// <summary>Scores of every candidate pair against fp32, figures, gates and reports.</summary>
 public static class ValidateStage
 {
-    /// <summary>Validates one variant at one shape and writes validation.json, whatever the gates say. Scores are kept: another limit needs no new run.</summary>
+    /// <summary>Validates one variant at one shape and writes validation.json, whatever the gates say. Scores are kept: another limit needs
+    /// no new run.</summary>
     public static async Task<ValidationReport> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var (model, spec) = (build.Model, build.Model.Validation);
@@ -29,7 +30,9 @@ public static class ValidateStage
         if (variant == model.Variants[0])
             BaselineStage.Tell(model, shape, baselines, context);
         var device = build.DeviceOf(variant);
-        var simulated = ToolkitBuild.IsScored(build, variant) ? await new ToolkitBuild(build, variant, shape, context).ScoresAsync(artifact).ConfigureAwait(false) : null;
+        var simulated = ToolkitBuild.IsScored(build, variant)
+            ? await new ToolkitBuild(build, variant, shape, context).ScoresAsync(artifact).ConfigureAwait(false)
+            : null;
         var subject = new ValidationSubject
         {
             Model = model.Name,
@@ -47,75 +50,165 @@ public static class ValidateStage
             Corpus = spec.Corpus,
         };
         // Without a board the toolkit's own simulator stands in for it.
-        var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, artifact, texts, context).ConfigureAwait(false);
+        var scores = subject.InToolkit
+            ? simulated!
+            : await ScoresAsync(build, variant, shape, artifact, texts, context).ConfigureAwait(false);
         var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
         if (simulated is not null && !subject.InToolkit)
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
         ReportJson.Write(ReportPath(build, variant, shape), report);
         return report;
 
-        ValidationReport Validated(IReadOnlyList<float[]> outputs) => ValidationReport.Of(subject, variant.Gates, order, reference, outputs) with { Baselines = baselines };
+        ValidationReport Validated(IReadOnlyList<float[]> outputs) =>
+            ValidationReport.Of(subject, variant.Gates, order, reference, outputs) with
+            {
+                Baselines = baselines,
+            };
     }
 
-    /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again with them.</summary>
-    public static IReadOnlyList<ValidationReport> Judge(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency) => [.. reports.Select(report =>
-    {
-        var (variant, shape) = build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
-        if (latency.Of(variant.Name, report.Subject.Shape) is not { Measured.Count: > 0 } measured)
-            return report;
-        var timed = report.Timed(variant.Gates, measured.Measured, latency.ReferenceAt(report.Subject.Shape)?.Measured ?? new Dictionary<string, double>());
-        ReportJson.Write(ReportPath(build, variant, shape), timed);
-        return timed;
-    })];
+    /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again
+    /// with them.</summary>
+    public static IReadOnlyList<ValidationReport> Judge(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency) =>
+        [
+            .. reports.Select(report =>
+            {
+                var (variant, shape) = build.Artifacts.First(each =>
+                    each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape
+                );
+                if (latency.Of(variant.Name, report.Subject.Shape) is not { Measured.Count: > 0 } measured)
+                    return report;
+                var timed = report.Timed(
+                    variant.Gates,
+                    measured.Measured,
+                    latency.ReferenceAt(report.Subject.Shape)?.Measured ?? new Dictionary<string, double>()
+                );
+                ReportJson.Write(ReportPath(build, variant, shape), timed);
+                return timed;
+            }),
+        ];
 
     /// <summary>One page for all validated variants of a model.</summary>
     /// <returns>Path of report.html.</returns>
-    public static string WriteReport(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency, IReadOnlyList<VariantRouting> routings)
+    public static string WriteReport(
+        ModelBuild build,
+        IReadOnlyList<ValidationReport> reports,
+        LatencyReport latency,
+        IReadOnlyList<VariantRouting> routings
+    )
     {
         var path = Path.Combine(build.Folder, "validation", "report.html");
         AtomicFile.WriteText(path, HtmlReport.Render(reports, new LatencySection(latency, routings)));
         return path;
     }
 
-    private static string ReportPath(ModelBuild build, VariantSpec variant, InputShape shape) => Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
+    private static string ReportPath(ModelBuild build, VariantSpec variant, InputShape shape) =>
+        Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
     private static Task<List<float[]>> ReferenceAsync(
-        ModelBuild build, InputShape shape, InspectedSource source, ScoredTexts texts, StageContext context) =>
-        KeptAsync(build, Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape, context, () => Task.Run(() =>
-        {
-            var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
-            using var scorer = new ReferenceScorer(model, source.Answer);
-            return texts.Finite("fp32", Scored("score fp32", texts.Rows.Value, context, row => scorer.Score(row, context.Cancellation)));
-        }, context.Cancellation));
+        ModelBuild build,
+        InputShape shape,
+        InspectedSource source,
+        ScoredTexts texts,
+        StageContext context
+    ) =>
+        KeptAsync(
+            build,
+            Path.Combine(build.Folder, "validation", $"reference-{shape}"),
+            "reference",
+            source.Sha256,
+            shape,
+            context,
+            () =>
+                Task.Run(
+                    () =>
+                    {
+                        var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
+                        using var scorer = new ReferenceScorer(model, source.Answer);
+                        return texts.Finite(
+                            "fp32",
+                            Scored("score fp32", texts.Rows.Value, context, row => scorer.Score(row, context.Cancellation))
+                        );
+                    },
+                    context.Cancellation
+                )
+        );
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
     private static async Task<List<float[]>> ScoresAsync(
-        ModelBuild build, VariantSpec variant, InputShape shape, string artifact, ScoredTexts texts, StageContext context)
+        ModelBuild build,
+        VariantSpec variant,
+        InputShape shape,
+        string artifact,
+        ScoredTexts texts,
+        StageContext context
+    )
     {
         var spec = build.DeviceOf(variant);
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var provenance = variant.Backend == Backend.Onnx ? null : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
+        var provenance =
+            variant.Backend == Backend.Onnx
+                ? null
+                : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
         return await KeptAsync<List<float[]>>(
-            build, Path.Combine(build.ValidationFolder(variant, shape), "scores"), $"score on {spec.Name}", FileDigest.Of(artifact, context.Cancellation).Sha256, shape, context, async () =>
-        {
-            await using var device = await Device.OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation).ConfigureAwait(false);
-            var loaded = await device.LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation).ConfigureAwait(false);
-            provenance?.Require(artifact, loaded.CustomString);
-            var run = await device.RunAsync(
-                texts.Rows.Value, CorePlan.Sequence, done => Report(context, $"validate {variant.Name}", done, texts.Rows.Value.Count), context.Cancellation).ConfigureAwait(false);
-            return texts.Finite(
-                $"{variant.Name} at {shape}", [.. run.Passages.Zip(texts.Rows.Value, (passage, row) => answer.Read(passage.Outputs[0], row.AttentionMask))]);
-        }).ConfigureAwait(false);
+                build,
+                Path.Combine(build.ValidationFolder(variant, shape), "scores"),
+                $"score on {spec.Name}",
+                FileDigest.Of(artifact, context.Cancellation).Sha256,
+                shape,
+                context,
+                async () =>
+                {
+                    await using var device = await Device
+                        .OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation)
+                        .ConfigureAwait(false);
+                    var loaded = await device
+                        .LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation)
+                        .ConfigureAwait(false);
+                    provenance?.Require(artifact, loaded.CustomString);
+                    var run = await device
+                        .RunAsync(
+                            texts.Rows.Value,
+                            CorePlan.Sequence,
+                            done => Report(context, $"validate {variant.Name}", done, texts.Rows.Value.Count),
+                            context.Cancellation
+                        )
+                        .ConfigureAwait(false);
+                    return texts.Finite(
+                        $"{variant.Name} at {shape}",
+                        [.. run.Passages.Zip(texts.Rows.Value, (passage, row) => answer.Read(passage.Outputs[0], row.AttentionMask))]
+                    );
+                }
+            )
+            .ConfigureAwait(false);
     }
 
     /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>
-    internal static async Task<T> KeptAsync<T>(ModelBuild build, string path, string stage, string modelSha256, InputShape shape, StageContext context, Func<Task<T>> score)
+    internal static async Task<T> KeptAsync<T>(
+        ModelBuild build,
+        string path,
+        string stage,
+        string modelSha256,
+        InputShape shape,
+        StageContext context,
+        Func<Task<T>> score
+    )
     {
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
         inputs["model"] = modelSha256;
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-        var key = StageRecord.KeyOf(stage, StageVersions.Score, new { shape = shape.ToString(), answer, build.Model.Validation.Queries, build.TextSettings }, inputs);
+        var key = StageRecord.KeyOf(
+            stage,
+            StageVersions.Score,
+            new
+            {
+                shape = shape.ToString(),
+                answer,
+                build.Model.Validation.Queries,
+                build.TextSettings,
+            },
+            inputs
+        );
         if (build.IsUpToDate(path + StageRecord.Extension, key, context))
             return ReportJson.Read<T>(path + ".json");
         var scores = await score().ConfigureAwait(false);
@@ -135,7 +228,12 @@ public static class ValidateStage
         }
     }
 
-    internal static List<float[]> Scored(string activity, IReadOnlyList<TokenizedInput> rows, StageContext context, Func<TokenizedInput, float[]> score)
+    internal static List<float[]> Scored(
+        string activity,
+        IReadOnlyList<TokenizedInput> rows,
+        StageContext context,
+        Func<TokenizedInput, float[]> score
+    )
     {
         var scores = new List<float[]>(rows.Count);
         foreach (var row in rows)

@@ -16,7 +16,8 @@ public sealed record ClassFigures(int Label, int Judged, int Given, int Right)
     public double F1 => Right == 0 ? 0 : 2.0 * Right / (Judged + Given);
 }
 
-/// <summary>A classifier of pairs: a logit a label. The label of a pair is its grade in the corpus' qrels; what is not judged counts for agreement alone.</summary>
+/// <summary>A classifier of pairs: a logit a label. The label of a pair is its grade in the corpus' qrels; what is not judged counts for
+/// agreement alone.</summary>
 internal sealed class ClassifyTask : ModelTask
 {
     public override string Name => "classify";
@@ -45,23 +46,46 @@ internal sealed class ClassifyTask : ModelTask
         Require(order, reference, "fp32");
         Require(order, outputs, "the variant");
         int[] given = [.. outputs.Select(Label)];
-        var judged = order.Pairs.Index().Where(pair => pair.Item.Grade is not null).Select(pair => (Truth: pair.Item.Grade!.Value, Given: given[pair.Index])).ToList();
-        var classes = Enumerable.Range(0, outputs[0].Length).Select(label => new ClassFigures(
-            label, judged.Count(pair => pair.Truth == label), judged.Count(pair => pair.Given == label), judged.Count(pair => pair == (label, label)))).ToList();
-        var differences = outputs.Zip(reference).SelectMany(pair => pair.First.Zip(pair.Second, (own, fp32) => Math.Abs((double)own - fp32))).ToList();
-        return new(Figure.Set(
-            KeyValuePair.Create(Metric.Accuracy, judged.Count == 0 ? null : (double?)judged.Average(pair => pair.Truth == pair.Given ? 1 : 0)),
-            KeyValuePair.Create(Metric.MacroF1, classes.Where(each => each.Judged > 0).Average(each => (double?)each.F1)),
-            KeyValuePair.Create(Metric.LabelAgreement, (double?)reference.Select(Label).Zip(given, (fp32, own) => fp32 == own ? 1 : 0).Average()),
-            KeyValuePair.Create(Metric.MaxScoreDifference, (double?)differences.Max()),
-            KeyValuePair.Create(Metric.MeanScoreDifference, (double?)differences.Average())))
+        var judged = order
+            .Pairs.Index()
+            .Where(pair => pair.Item.Grade is not null)
+            .Select(pair => (Truth: pair.Item.Grade!.Value, Given: given[pair.Index]))
+            .ToList();
+        var classes = Enumerable
+            .Range(0, outputs[0].Length)
+            .Select(label => new ClassFigures(
+                label,
+                judged.Count(pair => pair.Truth == label),
+                judged.Count(pair => pair.Given == label),
+                judged.Count(pair => pair == (label, label))
+            ))
+            .ToList();
+        var differences = outputs
+            .Zip(reference)
+            .SelectMany(pair => pair.First.Zip(pair.Second, (own, fp32) => Math.Abs((double)own - fp32)))
+            .ToList();
+        return new(
+            Figure.Set(
+                KeyValuePair.Create(
+                    Metric.Accuracy,
+                    judged.Count == 0 ? null : (double?)judged.Average(pair => pair.Truth == pair.Given ? 1 : 0)
+                ),
+                KeyValuePair.Create(Metric.MacroF1, classes.Where(each => each.Judged > 0).Average(each => (double?)each.F1)),
+                KeyValuePair.Create(
+                    Metric.LabelAgreement,
+                    (double?)reference.Select(Label).Zip(given, (fp32, own) => fp32 == own ? 1 : 0).Average()
+                ),
+                KeyValuePair.Create(Metric.MaxScoreDifference, (double?)differences.Max()),
+                KeyValuePair.Create(Metric.MeanScoreDifference, (double?)differences.Average())
+            )
+        )
         {
             Classes = classes,
         };
     }
 
-    public override string Counted(TaskFigures figures) => FormattableString.Invariant(
-        $"{figures.Classes.Sum(each => each.Judged):N0} judged pairs with {figures.Classes.Count} labels");
+    public override string Counted(TaskFigures figures) =>
+        FormattableString.Invariant($"{figures.Classes.Sum(each => each.Judged):N0} judged pairs with {figures.Classes.Count} labels");
 
     /// <summary>The first of the largest logits.</summary>
     private static int Label(float[] logits) => Array.IndexOf(logits, logits.Max());
@@ -73,11 +97,19 @@ internal sealed class ClassifyTask : ModelTask
         foreach (var (i, (query, passage, grade)) in order.Pairs.Index())
         {
             if (outputs[i].Length < 2)
-                throw new PipelineException($"The output of {whose} has {outputs[i].Length} number a pair: a classifier has a logit a label, at least two.");
+                throw new PipelineException(
+                    $"The output of {whose} has {outputs[i].Length} number a pair: a classifier has a logit a label, at least two."
+                );
             if (!outputs[i].All(float.IsFinite))
-                throw new PipelineException($"The output of {whose} for query {query}, passage {passage} is not finite. The model overflows on this pair: check its attention mask constant and precision.");
+                throw new PipelineException(
+                    $"The output of {whose} for query {query}, passage {passage} is not finite. The model overflows on this pair: check "
+                        + $"its attention mask constant and precision."
+                );
             if (grade >= outputs[i].Length || grade < 0)
-                throw new PipelineException($"The qrels give query {query}, passage {passage} the label {grade}, but the model has {outputs[i].Length}, from 0.", PipelineException.ConfigurationError);
+                throw new PipelineException(
+                    $"The qrels give query {query}, passage {passage} the label {grade}, but the model has {outputs[i].Length}, from 0.",
+                    PipelineException.ConfigurationError
+                );
         }
     }
 }

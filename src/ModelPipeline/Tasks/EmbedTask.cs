@@ -33,13 +33,31 @@ internal sealed class EmbedTask : ModelTask
     internal override bool RanksByQueries => true;
 
     /// <summary>Candidates by the cosine of their vectors to the query's.</summary>
-    internal override RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]>? queries)
+    internal override RankingBaselines? Baselines(
+        Corpus corpus,
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]>? queries
+    )
     {
         if (queries is null)
-            return RankingBaselines.Measure(corpus, order.Queries, null, "without pooling, a query and a passage are not compared by one vector each");
+            return RankingBaselines.Measure(
+                corpus,
+                order.Queries,
+                null,
+                "without pooling, a query and a passage are not compared by one vector each"
+            );
         var vectors = order.PassageIds.Zip(reference).ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal);
-        return RankingBaselines.Measure(corpus, order.Queries, [.. order.Queries.Zip(queries, (query, vector) =>
-            query.Candidates.Select(id => (float)EmbeddingValidation.Cosine(vector, vectors[id])).ToArray())]);
+        return RankingBaselines.Measure(
+            corpus,
+            order.Queries,
+            [
+                .. order.Queries.Zip(
+                    queries,
+                    (query, vector) => query.Candidates.Select(id => (float)EmbeddingValidation.Cosine(vector, vectors[id])).ToArray()
+                ),
+            ]
+        );
     }
 
     public override string Counted(TaskFigures figures) => FormattableString.Invariant($"{figures.Texts.Count:N0} texts");

@@ -16,7 +16,8 @@ public static class EmbeddingValidation
     /// <param name="ids">Ids of the texts, at least one.</param>
     /// <param name="reference">[text][dimension], in the order of <paramref name="ids"/>.</param>
     /// <param name="embeddings">[text][dimension], likewise.</param>
-    /// <exception cref="PipelineException">An embedding is all zeros or not finite, or the numbers of texts or dimensions differ.</exception>
+    /// <exception cref="PipelineException">An embedding is all zeros or not finite, or the numbers of texts or dimensions
+    /// differ.</exception>
     public static TaskFigures Measure(IReadOnlyList<string> ids, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> embeddings)
     {
         if (ids.Count == 0)
@@ -29,7 +30,8 @@ public static class EmbeddingValidation
         var figures = Figure.Set(
             KeyValuePair.Create(Metric.CosineMean, (double?)texts.Average(text => text.Cosine)),
             KeyValuePair.Create(Metric.CosineMin, (double?)texts.Min(text => text.Cosine)),
-            KeyValuePair.Create(Metric.SimilaritySpearman, (double?)RankCorrelation.Spearman<double>(expected, actual)));
+            KeyValuePair.Create(Metric.SimilaritySpearman, (double?)RankCorrelation.Spearman<double>(expected, actual))
+        );
         return new(figures) { Texts = [.. texts.Select(text => text with { Cosine = Math.Round(text.Cosine, 6) })] };
     }
 
@@ -38,7 +40,9 @@ public static class EmbeddingValidation
 
     internal static double Cosine(float[] x, float[] y)
     {
-        double product = 0, normX = 0, normY = 0;
+        double product = 0,
+            normX = 0,
+            normY = 0;
         for (var i = 0; i < x.Length; i++)
         {
             product += (double)x[i] * y[i];
@@ -48,16 +52,25 @@ public static class EmbeddingValidation
         return product / Math.Sqrt(normX * normY);
     }
 
-    private static void RequireEmbeddings(IReadOnlyList<string> ids, IReadOnlyList<float[]> embeddings, IReadOnlyList<float[]> reference, string whose)
+    private static void RequireEmbeddings(
+        IReadOnlyList<string> ids,
+        IReadOnlyList<float[]> embeddings,
+        IReadOnlyList<float[]> reference,
+        string whose
+    )
     {
         if (embeddings.Count != ids.Count)
             throw new PipelineException($"Embeddings of {whose} cover {embeddings.Count} texts of {ids.Count}. Embed every text.");
         for (var i = 0; i < ids.Count; i++)
         {
             if (embeddings[i].Length != reference[i].Length)
-                throw new PipelineException($"The embedding of text {ids[i]} by {whose} has {embeddings[i].Length} dimensions, fp32's has {reference[i].Length}.");
+                throw new PipelineException(
+                    $"The embedding of text {ids[i]} by {whose} has {embeddings[i].Length} dimensions, fp32's has {reference[i].Length}."
+                );
             if (!embeddings[i].All(float.IsFinite) || embeddings[i].All(value => value == 0))
-                throw new PipelineException($"The embedding of text {ids[i]} by {whose} is all zeros or not finite, so it has no direction to compare.");
+                throw new PipelineException(
+                    $"The embedding of text {ids[i]} by {whose} is all zeros or not finite, so it has no direction to compare."
+                );
         }
     }
 }

@@ -62,8 +62,14 @@ public abstract class ModelTask
     /// <param name="corpus">Of the queries.</param>
     /// <param name="order">The texts.</param>
     /// <param name="reference">fp32's outputs, one an element of <see cref="ScoringOrder.Texts"/>.</param>
-    /// <param name="queries">fp32's outputs for the queries alone, where <see cref="RanksByQueries"/>; null where they are not comparable.</param>
-    internal virtual RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]>? queries) => null;
+    /// <param name="queries">fp32's outputs for the queries alone, where <see cref="RanksByQueries"/>; null where they are not
+    /// comparable.</param>
+    internal virtual RankingBaselines? Baselines(
+        Corpus corpus,
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]>? queries
+    ) => null;
 
     /// <summary>Ranking takes the outputs for queries alone, too.</summary>
     internal virtual bool RanksByQueries => false;
@@ -73,8 +79,12 @@ public abstract class ModelTask
 
     /// <summary>The task of that name.</summary>
     /// <exception cref="PipelineException">There is none; the message lists what there is.</exception>
-    public static ModelTask Named(string name) => All.FirstOrDefault(task => task.Name == name) ?? throw new PipelineException(
-        $"Unknown task '{name}'. Use one of {string.Join(", ", All.Select(task => task.Name))}.", PipelineException.ConfigurationError);
+    public static ModelTask Named(string name) =>
+        All.FirstOrDefault(task => task.Name == name)
+        ?? throw new PipelineException(
+            $"Unknown task '{name}'. Use one of {string.Join(", ", All.Select(task => task.Name))}.",
+            PipelineException.ConfigurationError
+        );
 
     public static implicit operator string(ModelTask task) => task.Name;
 
@@ -88,7 +98,8 @@ public abstract class ModelTask
             return All.FirstOrDefault(task => task.Name == name) ?? throw new JsonException($"no task is called '{name}'");
         }
 
-        public override void Write(Utf8JsonWriter writer, ModelTask value, JsonSerializerOptions options) => writer.WriteStringValue(value.Name);
+        public override void Write(Utf8JsonWriter writer, ModelTask value, JsonSerializerOptions options) =>
+            writer.WriteStringValue(value.Name);
     }
 }
 

@@ -11,7 +11,8 @@ internal sealed class RerankTask : ModelTask
 
     public override string Noun => "Reranker";
 
-    public override string Description => "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.";
+    public override string Description =>
+        "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.";
 
     public override string Row => "`[CLS] query [SEP] passage [SEP]`";
 
@@ -22,10 +23,18 @@ internal sealed class RerankTask : ModelTask
     public override bool TakesPairs => true;
 
     public override IReadOnlyList<string> Metrics =>
-    [
-        Metric.NdcgAt10, Metric.NdcgAt10TieAveraged, Metric.MrrAt10, Metric.KendallTau, Metric.Spearman, Metric.Top1Agreement,
-        Metric.TiedPairs, Metric.DistinctScores, Metric.MaxScoreDifference, Metric.MeanScoreDifference,
-    ];
+        [
+            Metric.NdcgAt10,
+            Metric.NdcgAt10TieAveraged,
+            Metric.MrrAt10,
+            Metric.KendallTau,
+            Metric.Spearman,
+            Metric.Top1Agreement,
+            Metric.TiedPairs,
+            Metric.DistinctScores,
+            Metric.MaxScoreDifference,
+            Metric.MeanScoreDifference,
+        ];
 
     public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];
 
@@ -34,9 +43,15 @@ internal sealed class RerankTask : ModelTask
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
 
-    internal override RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]>? queries) =>
-        RankingBaselines.Measure(corpus, order.Queries, order.ByQuery(reference));
+    internal override RankingBaselines? Baselines(
+        Corpus corpus,
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]>? queries
+    ) => RankingBaselines.Measure(corpus, order.Queries, order.ByQuery(reference));
 
-    public override string Counted(TaskFigures figures) => FormattableString.Invariant(
-        $"{figures.Queries.Count:N0} queries with {figures.Queries.Sum(query => query.Scores.Count):N0} candidates");
+    public override string Counted(TaskFigures figures) =>
+        FormattableString.Invariant(
+            $"{figures.Queries.Count:N0} queries with {figures.Queries.Sum(query => query.Scores.Count):N0} candidates"
+        );
 }

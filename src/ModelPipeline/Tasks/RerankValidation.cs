@@ -1,3 +1,4 @@
+using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 using ModelPipeline.Text;
@@ -26,16 +27,18 @@ public sealed record QueryFigures(
     double MaxDifference,
     double MeanDifference,
     IReadOnlyList<float> ReferenceScores,
-    IReadOnlyList<float> Scores)
+    IReadOnlyList<float> Scores
+)
 {
-    internal QueryFigures Rounded() => this with
-    {
-        ReferenceNdcg = Figure.Round(ReferenceNdcg),
-        Ndcg = Figure.Round(Ndcg),
-        KendallTau = Figure.Round(KendallTau),
-        MaxDifference = Math.Round(MaxDifference, 6),
-        MeanDifference = Math.Round(MeanDifference, 6),
-    };
+    internal QueryFigures Rounded() =>
+        this with
+        {
+            ReferenceNdcg = Figure.Round(ReferenceNdcg),
+            Ndcg = Figure.Round(Ndcg),
+            KendallTau = Figure.Round(KendallTau),
+            MaxDifference = Math.Round(MaxDifference, 6),
+            MeanDifference = Math.Round(MeanDifference, 6),
+        };
 }
 
 /// <summary>Figures of a reranker's scores, by metric name, and their origin query by query.</summary>
@@ -54,8 +57,7 @@ public static class RerankValidation
     /// Figures that no query can give are absent.
     /// </remarks>
     /// <exception cref="PipelineException">A score is NaN or infinite, or scores and candidates differ in number.</exception>
-    public static TaskFigures Measure(
-        IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
+    public static TaskFigures Measure(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> scores)
     {
         if (queries.Count == 0)
             throw new PipelineException("The validation corpus has no queries. Give it at least one query with candidates.");
@@ -67,15 +69,22 @@ public static class RerankValidation
         float[] all = [.. scores.SelectMany(row => row)];
         var figures = Figure.Set(
             KeyValuePair.Create(Metric.NdcgAt10, Mean(perQuery.Select(query => query.Ndcg))),
-            KeyValuePair.Create(Metric.NdcgAt10TieAveraged, Mean(queries.Select((query, i) => Defined(RankingQuality.NdcgTieAveraged(query, scores[i]))))),
-            KeyValuePair.Create(Metric.MrrAt10, Mean(queries.Select((query, i) => Defined(RankingQuality.ReciprocalRank(query, scores[i]))))),
+            KeyValuePair.Create(
+                Metric.NdcgAt10TieAveraged,
+                Mean(queries.Select((query, i) => Defined(RankingQuality.NdcgTieAveraged(query, scores[i]))))
+            ),
+            KeyValuePair.Create(
+                Metric.MrrAt10,
+                Mean(queries.Select((query, i) => Defined(RankingQuality.ReciprocalRank(query, scores[i]))))
+            ),
             KeyValuePair.Create(Metric.KendallTau, Mean(perQuery.Select(query => query.KendallTau))),
             KeyValuePair.Create(Metric.Spearman, Agreement(allReference, all, RankCorrelation.Spearman)),
             KeyValuePair.Create(Metric.Top1Agreement, Mean(perQuery.Select(query => (double?)(query.Top1Agrees ? 1 : 0)))),
             KeyValuePair.Create(Metric.TiedPairs, (double?)perQuery.Sum(query => query.TiedPairs)),
             KeyValuePair.Create(Metric.DistinctScores, (double?)all.Distinct().Count()),
             KeyValuePair.Create(Metric.MaxScoreDifference, (double?)perQuery.Max(query => query.MaxDifference)),
-            KeyValuePair.Create(Metric.MeanScoreDifference, Mean(all.Zip(allReference, Difference))));
+            KeyValuePair.Create(Metric.MeanScoreDifference, Mean(all.Zip(allReference, Difference)))
+        );
         return new(figures) { Queries = [.. perQuery.Select(query => query.Rounded())] };
     }
 
@@ -92,7 +101,8 @@ public static class RerankValidation
             differences.Max()!.Value,
             Mean(differences)!.Value,
             reference,
-            scores);
+            scores
+        );
     }
 
     private delegate double Correlation(ReadOnlySpan<float> x, ReadOnlySpan<float> y);
@@ -112,19 +122,28 @@ public static class RerankValidation
     private static void RequireScores(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores, string whose)
     {
         if (scores.Count != queries.Count)
-            throw new PipelineException($"Scores of {whose} cover {scores.Count} queries, the corpus has {queries.Count}. Score every query of the corpus.");
+            throw new PipelineException(
+                $"Scores of {whose} cover {scores.Count} queries, the corpus has {queries.Count}. Score every query of the corpus."
+            );
         for (var q = 0; q < queries.Count; q++)
         {
             var (id, _, passages, _) = queries[q];
             if (passages.Count == 0)
                 throw new PipelineException($"Query {id} has no candidate passages. Give it at least one in the candidates file.");
             if (scores[q].Length != passages.Count)
-                throw new PipelineException($"Query {id} has {passages.Count} candidates but {scores[q].Length} scores of {whose}. Score every candidate.");
+                throw new PipelineException(
+                    $"Query {id} has {passages.Count} candidates but {scores[q].Length} scores of {whose}. Score every candidate."
+                );
             var bad = Array.FindIndex(scores[q], score => !float.IsFinite(score));
             if (bad >= 0)
             {
-                throw new PipelineException(FormattableString.Invariant(
-                    $"Score of {whose} for query {id}, passage {passages[bad]} is {scores[q][bad]}, not a finite number. The model overflows on this pair: check its attention mask constant and precision."));
+                throw new PipelineException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Score of {whose} for query {id}, passage {passages[bad]} is {scores[q][bad]}, not a finite number. The model "
+                            + $"overflows on this pair: check its attention mask constant and precision."
+                    )
+                );
             }
         }
     }

@@ -14,6 +14,7 @@ internal sealed class CorpusReader(CorpusSpec spec)
     private static readonly JsonDocumentOptions Json = new() { MaxDepth = 8, AllowDuplicateProperties = false };
 
     private readonly List<string> errors = [];
+
     /// <summary>Files of which something is missing, so that what refers to them cannot be judged.</summary>
     private readonly HashSet<string> broken = [];
 
@@ -29,72 +30,103 @@ internal sealed class CorpusReader(CorpusSpec spec)
             if (!candidates.ContainsKey(query) && !broken.Contains(spec.Candidates))
                 errors.Add($"{spec.Candidates}: query '{query}' has no candidates; add a line for it.");
             if (!grades.GetValueOrDefault(query, []).Values.Any(grade => grade > 0) && !broken.Contains(spec.Qrels))
-                errors.Add($"{spec.Qrels}: query '{query}' has no passage graded above 0, so its NDCG is undefined; judge one or drop the query.");
+                errors.Add(
+                    $"{spec.Qrels}: query '{query}' has no passage graded above 0, so its NDCG is undefined; judge one or drop the query."
+                );
         }
         IEnumerable<string> more = errors.Count > MaxShown ? [$"corpus '{spec.Name}': and {errors.Count - MaxShown} more errors."] : [];
         if (errors.Count > 0)
             throw new PipelineException(string.Join('\n', errors.Take(MaxShown).Concat(more)), PipelineException.ConfigurationError);
-        return new Corpus(spec.Name, [.. queries.Select(query => new CorpusQuery(query.Key, query.Value, candidates[query.Key], grades[query.Key]))], passages);
+        return new Corpus(
+            spec.Name,
+            [.. queries.Select(query => new CorpusQuery(query.Key, query.Value, candidates[query.Key], grades[query.Key]))],
+            passages
+        );
     }
 
     /// <summary>Text by id. A passage's title, as BEIR's files have it, comes before its text, as BEIR's loaders put it there.</summary>
     private OrderedDictionary<string, string> Texts(string key, string path, bool withTitles)
     {
         var texts = new OrderedDictionary<string, string>(StringComparer.Ordinal);
-        Each(key, path, (where, line) =>
-        {
-            using var document = Parse(where, line);
-            var record = document.RootElement;
-            var id = Text(where, record, record.TryGetProperty("id", out _) || !record.TryGetProperty("_id", out _) ? "id" : "_id");
-            var title = withTitles && record.TryGetProperty("title", out var value) && value.ValueKind != JsonValueKind.Null ? Text(where, "title", value, mayBeEmpty: true) : "";
-            var text = Text(where, record, "text", mayBeEmpty: title.Trim().Length > 0);
-            if (!texts.TryAdd(id, title.Length == 0 ? text : $"{title} {text}".Trim()))
-                throw new PipelineException($"{where}: id '{id}' is used before; ids are unique.");
-        });
+        Each(
+            key,
+            path,
+            (where, line) =>
+            {
+                using var document = Parse(where, line);
+                var record = document.RootElement;
+                var id = Text(where, record, record.TryGetProperty("id", out _) || !record.TryGetProperty("_id", out _) ? "id" : "_id");
+                var title =
+                    withTitles && record.TryGetProperty("title", out var value) && value.ValueKind != JsonValueKind.Null
+                        ? Text(where, "title", value, mayBeEmpty: true)
+                        : "";
+                var text = Text(where, record, "text", mayBeEmpty: title.Trim().Length > 0);
+                if (!texts.TryAdd(id, title.Length == 0 ? text : $"{title} {text}".Trim()))
+                    throw new PipelineException($"{where}: id '{id}' is used before; ids are unique.");
+            }
+        );
         if (texts.Count == 0 && broken.Add(path))
             errors.Add($"{path}: empty; expected one JSON object {{\"id\", \"text\"}} a line.");
         return texts;
     }
 
-    private Dictionary<string, IReadOnlyList<string>> Candidates(IReadOnlyDictionary<string, string> queries, IReadOnlyDictionary<string, string> passages)
+    private Dictionary<string, IReadOnlyList<string>> Candidates(
+        IReadOnlyDictionary<string, string> queries,
+        IReadOnlyDictionary<string, string> passages
+    )
     {
         var candidates = new Dictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
-        Each("candidates", spec.Candidates, (where, line) =>
-        {
-            using var document = Parse(where, line);
-            var record = document.RootElement;
-            var query = Known(where, "query", Text(where, record, "query_id"), spec.Queries, queries);
-            // What follows may be wrong; the query still has its line.
-            if (!candidates.TryAdd(query, []))
-                throw new PipelineException($"{where}: query '{query}' has candidates before; one line a query.");
-            if (!record.TryGetProperty("passage_ids", out var list) || list.ValueKind != JsonValueKind.Array || list.GetArrayLength() == 0)
-                throw new PipelineException($"{where}: \"passage_ids\" must be a non-empty array of strings.");
-            var ids = new List<string>();
-            foreach (var item in list.EnumerateArray())
-                ids.Add(Known(where, "passage", Text(where, "passage_ids", item), spec.Passages, passages));
-            if (ids.GroupBy(id => id).FirstOrDefault(group => group.Count() > 1) is { } twice)
-                throw new PipelineException($"{where}: passage '{twice.Key}' is listed twice.");
-            candidates[query] = ids;
-        });
+        Each(
+            "candidates",
+            spec.Candidates,
+            (where, line) =>
+            {
+                using var document = Parse(where, line);
+                var record = document.RootElement;
+                var query = Known(where, "query", Text(where, record, "query_id"), spec.Queries, queries);
+                // What follows may be wrong; the query still has its line.
+                if (!candidates.TryAdd(query, []))
+                    throw new PipelineException($"{where}: query '{query}' has candidates before; one line a query.");
+                if (
+                    !record.TryGetProperty("passage_ids", out var list)
+                    || list.ValueKind != JsonValueKind.Array
+                    || list.GetArrayLength() == 0
+                )
+                    throw new PipelineException($"{where}: \"passage_ids\" must be a non-empty array of strings.");
+                var ids = new List<string>();
+                foreach (var item in list.EnumerateArray())
+                    ids.Add(Known(where, "passage", Text(where, "passage_ids", item), spec.Passages, passages));
+                if (ids.GroupBy(id => id).FirstOrDefault(group => group.Count() > 1) is { } twice)
+                    throw new PipelineException($"{where}: passage '{twice.Key}' is listed twice.");
+                candidates[query] = ids;
+            }
+        );
         return candidates;
     }
 
-    private Dictionary<string, Dictionary<string, int>> Grades(IReadOnlyDictionary<string, string> queries, IReadOnlyDictionary<string, string> passages)
+    private Dictionary<string, Dictionary<string, int>> Grades(
+        IReadOnlyDictionary<string, string> queries,
+        IReadOnlyDictionary<string, string> passages
+    )
     {
         var grades = new Dictionary<string, Dictionary<string, int>>(StringComparer.Ordinal);
-        Each("qrels", spec.Qrels, (where, line) =>
-        {
-            if (line.Split('\t') is not [var query, var passage, var text])
-                throw new PipelineException($"{where}: expected query, passage and grade separated by tabs.");
-            Known(where, "query", query, spec.Queries, queries);
-            Known(where, "passage", passage, spec.Passages, passages);
-            if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var grade) || grade > Corpus.MaxGrade)
-                throw new PipelineException($"{where}: grade '{text}' is not a whole number from 0 to {Corpus.MaxGrade}.");
-            if (!grades.TryGetValue(query, out var judged))
-                grades.Add(query, judged = new Dictionary<string, int>(StringComparer.Ordinal));
-            if (!judged.TryAdd(passage, grade))
-                throw new PipelineException($"{where}: query '{query}' and passage '{passage}' are graded before.");
-        });
+        Each(
+            "qrels",
+            spec.Qrels,
+            (where, line) =>
+            {
+                if (line.Split('\t') is not [var query, var passage, var text])
+                    throw new PipelineException($"{where}: expected query, passage and grade separated by tabs.");
+                Known(where, "query", query, spec.Queries, queries);
+                Known(where, "passage", passage, spec.Passages, passages);
+                if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var grade) || grade > Corpus.MaxGrade)
+                    throw new PipelineException($"{where}: grade '{text}' is not a whole number from 0 to {Corpus.MaxGrade}.");
+                if (!grades.TryGetValue(query, out var judged))
+                    grades.Add(query, judged = new Dictionary<string, int>(StringComparer.Ordinal));
+                if (!judged.TryAdd(passage, grade))
+                    throw new PipelineException($"{where}: query '{query}' and passage '{passage}' are graded before.");
+            }
+        );
         return grades;
     }
 
@@ -141,7 +173,9 @@ internal sealed class CorpusReader(CorpusSpec spec)
     }
 
     private static string Text(string where, JsonElement record, string key, bool mayBeEmpty = false) =>
-        record.TryGetProperty(key, out var value) ? Text(where, key, value, mayBeEmpty) : throw new PipelineException($"{where}: \"{key}\" is missing.");
+        record.TryGetProperty(key, out var value)
+            ? Text(where, key, value, mayBeEmpty)
+            : throw new PipelineException($"{where}: \"{key}\" is missing.");
 
     private static string Text(string where, string key, JsonElement value, bool mayBeEmpty = false)
     {
@@ -160,5 +194,7 @@ internal sealed class CorpusReader(CorpusSpec spec)
 
     /// <summary>The id, if its file has it, or lacks lines so that nobody can tell.</summary>
     private string Known(string where, string what, string id, string path, IReadOnlyDictionary<string, string> all) =>
-        all.ContainsKey(id) || broken.Contains(path) ? id : throw new PipelineException($"{where}: {what} '{id}' is not in the {(what == "query" ? "queries" : "passages")} file.");
+        all.ContainsKey(id) || broken.Contains(path)
+            ? id
+            : throw new PipelineException($"{where}: {what} '{id}' is not in the {(what == "query" ? "queries" : "passages")} file.");
 }

@@ -5,7 +5,8 @@ using ModelPipeline.Text.Tokenization;
 namespace ModelPipeline.Text;
 
 /// <summary>
-/// Turns single texts and (query, passage) pairs into model inputs; ids, types and mask equal the reference tokenizer's. Immutable, safe to share between threads.
+/// Turns single texts and (query, passage) pairs into model inputs; ids, types and mask equal the reference tokenizer's. Immutable, safe to
+/// share between threads.
 /// </summary>
 public sealed class PairTokenizer
 {
@@ -19,7 +20,10 @@ public sealed class PairTokenizer
         (_parts, _prefixes) = (parts, prefixes ?? new TextPrefixes());
         var spellings = parts.Added.Where(token => token.Normalized).Select(token => (token, Normalize(token.Content))).ToList();
         if (spellings.FirstOrDefault(token => token.Item2.Length == 0).token is { } nothing)
-            throw new PipelineException($"The added token '{nothing.Content}' is nothing once it is normalized, which is not supported; declare it with normalized false.");
+            throw new PipelineException(
+                $"The added token '{nothing.Content}' is nothing once it is normalized, which is not supported; declare it with "
+                    + $"normalized false."
+            );
         _normalized = spellings.Count > 0 ? new AddedTokens(spellings) : null;
         var exact = parts.Added.Where(token => !token.Normalized).Select(token => (token, token.Content)).ToList();
         _exact = exact.Count > 0 ? new AddedTokens(exact) : null;
@@ -38,10 +42,12 @@ public sealed class PairTokenizer
     /// <param name="vocabularyPath">UTF-8 text that holds [PAD], [UNK], [CLS], [SEP] and [MASK].</param>
     /// <param name="lowercase">Lower-case texts and strip their accents, as uncased models expect.</param>
     /// <exception cref="PipelineException">The file is not a vocabulary; the message names the line.</exception>
-    public static PairTokenizer Load(string vocabularyPath, bool lowercase) => Load(new TokenizerFiles(vocabularyPath), new TokenizerOptions(lowercase));
+    public static PairTokenizer Load(string vocabularyPath, bool lowercase) =>
+        Load(new TokenizerFiles(vocabularyPath), new TokenizerOptions(lowercase));
 
     /// <summary>Reads the files of a tokenizer: tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece model.</summary>
-    /// <exception cref="PipelineException">A file is broken or asks for what cannot be reproduced; the message names file and key.</exception>
+    /// <exception cref="PipelineException">A file is broken or asks for what cannot be reproduced; the message names file and
+    /// key.</exception>
     public static PairTokenizer Load(TokenizerFiles files, TokenizerOptions? options = null, TextPrefixes? prefixes = null) =>
         new(TokenizerParts.Read(files, options ?? new TokenizerOptions()), prefixes);
 
@@ -51,7 +57,8 @@ public sealed class PairTokenizer
         Load(files, new TokenizerOptions(declared.Lowercase, declared.StripAccents, declared.TokenizeChineseChars), declared.Prefixes);
 
     /// <summary>The pair's row with its special tokens, truncated and padded to <paramref name="maxLength"/> tokens.</summary>
-    /// <exception cref="PipelineException">Under <see cref="TruncationStrategy.OnlySecond"/> the query leaves no room for any of the passage.</exception>
+    /// <exception cref="PipelineException">Under <see cref="TruncationStrategy.OnlySecond"/> the query leaves no room for any of the
+    /// passage.</exception>
     public TokenizedInput Encode(string query, string passage, int maxLength, TruncationStrategy strategy) =>
         Row(Ids(_prefixes.Query + query), Ids(_prefixes.Passage + passage), maxLength, strategy);
 
@@ -62,9 +69,10 @@ public sealed class PairTokenizer
     public TokenizedInput EncodeQuery(string text, int maxLength) => Row(Ids(_prefixes.Query + text), maxLength);
 
     /// <summary>Tokens of the whole pair, or of a single text, with special tokens and without truncation.</summary>
-    public int Count(string text, string? passage = null) => passage is null
-        ? Ids(_prefixes.Passage + text).Count + RowTemplate.Added(_parts.Template.Single)
-        : Ids(_prefixes.Query + text).Count + Ids(_prefixes.Passage + passage).Count + RowTemplate.Added(_parts.Template.Pair);
+    public int Count(string text, string? passage = null) =>
+        passage is null
+            ? Ids(_prefixes.Passage + text).Count + RowTemplate.Added(_parts.Template.Single)
+            : Ids(_prefixes.Query + text).Count + Ids(_prefixes.Passage + passage).Count + RowTemplate.Added(_parts.Template.Pair);
 
     /// <summary>The row of ids that stand for a query and a passage.</summary>
     /// <exception cref="PipelineException">As of <see cref="Encode(string, string, int, TruncationStrategy)"/>.</exception>
@@ -126,7 +134,8 @@ public sealed class PairTokenizer
 
     private string Normalize(string text) => _parts.Normalizer?.Apply(text) ?? text;
 
-    /// <summary>Token counts that fit in <paramref name="room"/>. Longest first shortens the longer text down to the shorter, then both; an odd token goes to the longer, or to the second.</summary>
+    /// <summary>Token counts that fit in <paramref name="room"/>. Longest first shortens the longer text down to the shorter, then both; an
+    /// odd token goes to the longer, or to the second.</summary>
     private static (int First, int Second) Truncate(int first, int second, int room, TruncationStrategy strategy)
     {
         if (first + second <= room)
@@ -137,7 +146,8 @@ public sealed class PairTokenizer
                 ? (first, room - first)
                 : throw new PipelineException(
                     $"A query of {first} tokens leaves no room for its passage in {room} beside the special tokens; "
-                    + "use truncation longest_first, a longer sequence or shorter queries.");
+                        + "use truncation longest_first, a longer sequence or shorter queries."
+                );
         }
         var shorter = Math.Min(Math.Min(first, second), room / 2);
         return first > second ? (room - shorter, shorter) : (shorter, room - shorter);

@@ -11,8 +11,10 @@ internal static class TextLines
 
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Lines without their '\n' or "\r\n", numbered from 1. A byte order mark is skipped; nothing follows the last line's end.</summary>
-    /// <exception cref="PipelineException">The file cannot be read, is not UTF-8, or has a line over <see cref="MaxLineBytes"/>.</exception>
+    /// <summary>Lines without their '\n' or "\r\n", numbered from 1. A byte order mark is skipped; nothing follows the last line's
+    /// end.</summary>
+    /// <exception cref="PipelineException">The file cannot be read, is not UTF-8, or has a line over
+    /// <see cref="MaxLineBytes"/>.</exception>
     public static IEnumerable<(int Number, string Line)> Read(string path)
     {
         using var stream = Open(path);
@@ -28,7 +30,10 @@ internal static class TextLines
                 continue;
             }
             if (end - start > MaxLineBytes)
-                throw new PipelineException($"{path}:{number + 1}: the line is longer than {MaxLineBytes} bytes; split the text or check that this is the right file.");
+                throw new PipelineException(
+                    $"{path}:{number + 1}: the line is longer than {MaxLineBytes} bytes; split the text or check that this is the right "
+                        + $"file."
+                );
             buffer.AsSpan(start, end - start).CopyTo(buffer);
             (start, end) = (0, end - start);
             if (end == buffer.Length)
@@ -66,7 +71,10 @@ internal static class TextLines
         }
         catch (DecoderFallbackException e)
         {
-            throw new PipelineException($"{path}:{number}: not valid UTF-8 at byte {e.Index + 1} of the line; save the file as UTF-8.", inner: e);
+            throw new PipelineException(
+                $"{path}:{number}: not valid UTF-8 at byte {e.Index + 1} of the line; save the file as UTF-8.",
+                inner: e
+            );
         }
     }
 }

@@ -11,12 +11,15 @@ public sealed record TokenizedInput(long[] InputIds, long[] AttentionMask, long[
 {
     /// <summary>The array for a model input of this name.</summary>
     /// <exception cref="PipelineException">The name is none of input_ids, attention_mask, token_type_ids.</exception>
-    public long[] this[string input] => input switch
-    {
-        "input_ids" => InputIds,
-        "attention_mask" => AttentionMask,
-        "token_type_ids" => TokenTypeIds,
-        _ => throw new PipelineException(
-            $"The model has an input '{input}', but only input_ids, attention_mask and token_type_ids can be filled; export the model with these names."),
-    };
+    public long[] this[string input] =>
+        input switch
+        {
+            "input_ids" => InputIds,
+            "attention_mask" => AttentionMask,
+            "token_type_ids" => TokenTypeIds,
+            _ => throw new PipelineException(
+                $"The model has an input '{input}', but only input_ids, attention_mask and token_type_ids can be filled; export the model "
+                    + $"with these names."
+            ),
+        };
 }

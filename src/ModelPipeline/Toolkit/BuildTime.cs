@@ -3,7 +3,8 @@ using ModelPipeline.Manifest;
 namespace ModelPipeline.Toolkit;
 
 /// <summary>
-/// How long rknn-toolkit2 takes, and when to stop waiting. Coefficients fit builds of a 12-layer model of 134 MB (fp16 22 s, int8 43 s, kl_divergence
+/// How long rknn-toolkit2 takes, and when to stop waiting. Coefficients fit builds of a 12-layer model of 134 MB (fp16 22 s, int8 43 s,
+/// kl_divergence
 /// 86 s, each further shape in one file 7 s, its simulator 0.45 s a passage of 128 tokens) and of the sample's, on two cores.
 /// </summary>
 internal static class BuildTime
@@ -22,23 +23,29 @@ internal static class BuildTime
     private static readonly TimeSpan Least = TimeSpan.FromMinutes(10);
 
     /// <summary>Ten times the estimate, at least ten minutes.</summary>
-    public static TimeSpan Limit(BuildWork work) => TimeSpan.FromSeconds(Math.Max(Least.TotalSeconds, Patience * Estimate(work).TotalSeconds));
+    public static TimeSpan Limit(BuildWork work) =>
+        TimeSpan.FromSeconds(Math.Max(Least.TotalSeconds, Patience * Estimate(work).TotalSeconds));
 
     /// <summary>What it should take.</summary>
     public static TimeSpan Estimate(BuildWork work)
     {
-        var quantization = work.Precision == Precision.Fp16 ? 0 : QuantizationPerMb + (CalibrationPerMbToken * work.CalibrationTokens * Passes(work.Algorithm));
-        var perMb = (ShapePerMb * work.Shapes) + quantization + (work.Analyse ? AnalysisPerMb : 0) + (SimulationPerMbToken * work.SimulatedTokens);
+        var quantization =
+            work.Precision == Precision.Fp16
+                ? 0
+                : QuantizationPerMb + (CalibrationPerMbToken * work.CalibrationTokens * Passes(work.Algorithm));
+        var perMb =
+            (ShapePerMb * work.Shapes) + quantization + (work.Analyse ? AnalysisPerMb : 0) + (SimulationPerMbToken * work.SimulatedTokens);
         return TimeSpan.FromSeconds(Start + (work.ModelMb * perMb));
     }
 
     /// <summary>How much more than ranges an algorithm computes from each sample.</summary>
-    private static double Passes(QuantizationAlgorithm algorithm) => algorithm switch
-    {
-        QuantizationAlgorithm.Normal => 1,
-        QuantizationAlgorithm.KlDivergence => 7,
-        QuantizationAlgorithm.Mmse => 20,
-    };
+    private static double Passes(QuantizationAlgorithm algorithm) =>
+        algorithm switch
+        {
+            QuantizationAlgorithm.Normal => 1,
+            QuantizationAlgorithm.KlDivergence => 7,
+            QuantizationAlgorithm.Mmse => 20,
+        };
 }
 
 /// <summary>What a build has to do.</summary>

@@ -5,7 +5,8 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Toolkit;
 
-/// <summary>What the toolkit's compiler says about a model in its verbose log. Cycles are 0 for operators that it does not model: attention, norms, layout.</summary>
+/// <summary>What the toolkit's compiler says about a model in its verbose log. Cycles are 0 for operators that it does not model:
+/// attention, norms, layout.</summary>
 /// <param name="Compiler">Version of the compiler; null if the log ends before it.</param>
 /// <param name="Complete">False if the log was cut before the end of the report.</param>
 /// <param name="Layers">In order of execution.</param>
@@ -14,8 +15,14 @@ namespace ModelPipeline.Toolkit;
 /// <param name="InternalKb">Internal memory in KiB; null if the log ends before it.</param>
 /// <param name="WeightKb">Weight memory in KiB; null if the log ends before it.</param>
 public sealed partial record CompileReport(
-    string? Compiler, bool Complete, IReadOnlyList<CompiledLayer> Layers, IReadOnlyList<PlacedTensor> Features, IReadOnlyList<PlacedTensor> Constants,
-    double? InternalKb, double? WeightKb)
+    string? Compiler,
+    bool Complete,
+    IReadOnlyList<CompiledLayer> Layers,
+    IReadOnlyList<PlacedTensor> Features,
+    IReadOnlyList<PlacedTensor> Constants,
+    double? InternalKb,
+    double? WeightKb
+)
 {
     /// <summary>Cycles of all layers: at least one inference.</summary>
     public long Cycles => Layers.Sum(layer => layer.Cycles);
@@ -29,26 +36,35 @@ public sealed partial record CompileReport(
 
     /// <summary>What a log that was cut lacks, for people.</summary>
     [JsonIgnore]
-    public string Missing => string.Join(" and ", [
-        .. Layers.Count == 0 ? ["no table of layers"] : Array.Empty<string>(),
-        .. InternalKb is null ? ["no internal memory size"] : Array.Empty<string>(),
-        .. WeightKb is null ? ["no weight memory size"] : Array.Empty<string>()]);
+    public string Missing =>
+        string.Join(
+            " and ",
+            [
+                .. Layers.Count == 0 ? ["no table of layers"] : Array.Empty<string>(),
+                .. InternalKb is null ? ["no internal memory size"] : Array.Empty<string>(),
+                .. WeightKb is null ? ["no weight memory size"] : Array.Empty<string>(),
+            ]
+        );
 
     /// <summary>Reads a log as far as it goes. Of several reports in one log, as a hybrid build may print, the last counts.</summary>
     public static CompileReport Parse(string log)
     {
         string? compiler = null;
-        double? internalKb = null, weightKb = null;
+        double? internalKb = null,
+            weightKb = null;
         List<CompiledLayer> layers = [];
-        List<PlacedTensor> features = [], constants = [];
+        List<PlacedTensor> features = [],
+            constants = [];
         var table = Table.None;
         foreach (var line in ToolkitLog.Lines(log))
         {
             if (line.Contains("Information Table", StringComparison.Ordinal))
             {
-                table = line.Contains("Network Layer", StringComparison.Ordinal) ? Table.Layers
+                table =
+                    line.Contains("Network Layer", StringComparison.Ordinal) ? Table.Layers
                     : line.Contains("Feature Tensor", StringComparison.Ordinal) ? Table.Features
-                    : line.Contains("Const Tensor", StringComparison.Ordinal) ? Table.Constants : Table.None;
+                    : line.Contains("Const Tensor", StringComparison.Ordinal) ? Table.Constants
+                    : Table.None;
                 if (table == Table.Layers)
                     (layers, features, constants, internalKb, weightKb) = ([], [], [], null, null);
             }
@@ -67,15 +83,33 @@ public sealed partial record CompileReport(
             else if (Version().Match(line) is { Success: true } version)
                 compiler = version.Groups[1].Value;
         }
-        return new CompileReport(compiler, layers.Count > 0 && internalKb is not null && weightKb is not null, layers, features, constants, internalKb, weightKb);
+        return new CompileReport(
+            compiler,
+            layers.Count > 0 && internalKb is not null && weightKb is not null,
+            layers,
+            features,
+            constants,
+            internalKb,
+            weightKb
+        );
     }
 
-    private enum Table { None, Layers, Features, Constants }
+    private enum Table
+    {
+        None,
+        Layers,
+        Features,
+        Constants,
+    }
 
-    [GeneratedRegex(@"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$")]
+    [GeneratedRegex(
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$"
+    )]
     private static partial Regex LayerRow();
 
-    [GeneratedRegex(@"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b")]
+    [GeneratedRegex(
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b"
+    )]
     private static partial Regex TensorRow();
 
     [GeneratedRegex(@"Total (?<what>Internal|Weight) Memory Size: (?<kb>\d{1,15}(?:\.\d{1,9})?(?:e[+]?\d{1,2})?)KB")]
@@ -99,13 +133,36 @@ public sealed partial record CompileReport(
 /// <param name="Name">Operator and node name.</param>
 [OneLine]
 public sealed record CompiledLayer(
-    int Id, string Operator, string Type, string Target, string Inputs, string Output, long DdrCycles, long NpuCycles, long Cycles, long TrafficKb, string Name)
+    int Id,
+    string Operator,
+    string Type,
+    string Target,
+    string Inputs,
+    string Output,
+    long DdrCycles,
+    long NpuCycles,
+    long Cycles,
+    long TrafficKb,
+    string Name
+)
 {
     internal static CompiledLayer Of(Match row)
     {
         long Number(string group) => long.Parse(row.Groups[group].ValueSpan, CultureInfo.InvariantCulture);
         string Text(string group) => row.Groups[group].Value.TrimEnd();
-        return new((int)Number("id"), Text("op"), Text("type"), Text("target"), Text("in"), Text("out"), Number("ddr"), Number("npu"), Number("total"), Number("rw"), Text("name"));
+        return new(
+            (int)Number("id"),
+            Text("op"),
+            Text("type"),
+            Text("target"),
+            Text("in"),
+            Text("out"),
+            Number("ddr"),
+            Number("npu"),
+            Number("total"),
+            Number("rw"),
+            Text("name")
+        );
     }
 }
 
@@ -125,7 +182,14 @@ public sealed record PlacedTensor(int Layer, string Operator, string Name, strin
     {
         long Hex(string group) => long.Parse(row.Groups[group].ValueSpan, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
         return new(
-            int.Parse(row.Groups["id"].ValueSpan, CultureInfo.InvariantCulture), row.Groups["op"].Value, row.Groups["tensor"].Value, row.Groups["type"].Value,
-            row.Groups["format"] is { Success: true } format ? format.Value : null, row.Groups["shape"].Value, Hex("start"), Hex("size"));
+            int.Parse(row.Groups["id"].ValueSpan, CultureInfo.InvariantCulture),
+            row.Groups["op"].Value,
+            row.Groups["tensor"].Value,
+            row.Groups["type"].Value,
+            row.Groups["format"] is { Success: true } format ? format.Value : null,
+            row.Groups["shape"].Value,
+            Hex("start"),
+            Hex("size")
+        );
     }
 }

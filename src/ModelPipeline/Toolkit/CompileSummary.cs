@@ -14,7 +14,14 @@ namespace ModelPipeline.Toolkit;
 /// <param name="WeightKb">Weight memory, KiB; null if the log was cut before it.</param>
 /// <param name="CpuOperators">Kinds of operators that fell back to the CPU, sorted.</param>
 public sealed record CompileSummary(
-    string? Compiler, int Layers, long Cycles, long TrafficKb, double? InternalKb, double? WeightKb, IReadOnlyList<string> CpuOperators)
+    string? Compiler,
+    int Layers,
+    long Cycles,
+    long TrafficKb,
+    double? InternalKb,
+    double? WeightKb,
+    IReadOnlyList<string> CpuOperators
+)
 {
     private const double KbPerMb = 1000;
 
@@ -23,17 +30,28 @@ public sealed record CompileSummary(
 
     /// <summary>By metric name; those that a cut log lacks are left out.</summary>
     [JsonIgnore]
-    public IReadOnlyDictionary<string, double> Figures => Figure.Set(
-        new(Metric.CompileCpuOps, CpuOperators.Count), new(Metric.CompileWeightMb, WeightKb / KbPerMb), new(Metric.CompileInternalMb, InternalKb / KbPerMb));
+    public IReadOnlyDictionary<string, double> Figures =>
+        Figure.Set(
+            new(Metric.CompileCpuOps, CpuOperators.Count),
+            new(Metric.CompileWeightMb, WeightKb / KbPerMb),
+            new(Metric.CompileInternalMb, InternalKb / KbPerMb)
+        );
 
     /// <summary>One outcome for each limit that is set.</summary>
     public IReadOnlyList<GateOutcome> Judge(CompileLimits limits)
     {
         var figures = Figures;
-        return [.. CpuGate(limits.CpuOps), .. Limit(Metric.CompileWeightMb, limits.WeightMb), .. Limit(Metric.CompileInternalMb, limits.InternalMb)];
+        return
+        [
+            .. CpuGate(limits.CpuOps),
+            .. Limit(Metric.CompileWeightMb, limits.WeightMb),
+            .. Limit(Metric.CompileInternalMb, limits.InternalMb),
+        ];
 
         IEnumerable<GateOutcome> Limit(string metric, double? limit) =>
-            limit is null ? [] : [Gate.Judge(new GateSpec(metric, null, limit, null), figures, new Dictionary<string, double>(), onDevice: false)];
+            limit is null
+                ? []
+                : [Gate.Judge(new GateSpec(metric, null, limit, null), figures, new Dictionary<string, double>(), onDevice: false)];
     }
 
     private IEnumerable<GateOutcome> CpuGate(IReadOnlyList<string>? allowed)
@@ -41,11 +59,31 @@ public sealed record CompileSummary(
         if (allowed is null)
             return [];
         if (Layers == 0)
-            return [new(Metric.CompileCpuOps, GateResult.NotMeasured, null, 0, null, $"{Metric.CompileCpuOps} not measured: the toolkit's log has no table of layers")];
+            return
+            [
+                new(
+                    Metric.CompileCpuOps,
+                    GateResult.NotMeasured,
+                    null,
+                    0,
+                    null,
+                    $"{Metric.CompileCpuOps} not measured: the toolkit's log has no table of layers"
+                ),
+            ];
         string[] others = [.. CpuOperators.Except(allowed)];
         return others.Length == 0
             ? [new(Metric.CompileCpuOps, GateResult.Passed, 0, 0, 0, $"{Metric.CompileCpuOps}: only {List(CpuOperators)} run on the CPU")]
-            : [new(Metric.CompileCpuOps, GateResult.Failed, others.Length, 0, -others.Length, $"{Metric.CompileCpuOps}: {List(others)} fell back to the CPU; allowed are {List(allowed)}")];
+            :
+            [
+                new(
+                    Metric.CompileCpuOps,
+                    GateResult.Failed,
+                    others.Length,
+                    0,
+                    -others.Length,
+                    $"{Metric.CompileCpuOps}: {List(others)} fell back to the CPU; allowed are {List(allowed)}"
+                ),
+            ];
 
         static string List(IReadOnlyList<string> names) => names.Count == 0 ? "no operators" : string.Join(", ", names);
     }
@@ -70,7 +108,12 @@ public sealed record CompileChange(string Name, string Before, string After)
             ("weight_kb", report => Text(report.WeightKb)),
             ("cpu_operators", report => string.Join(", ", report.CpuOperators)),
         ];
-        return [.. figures.Select(figure => new CompileChange(figure.Name, figure.Figure(before), figure.Figure(after))).Where(change => change.Before != change.After)];
+        return
+        [
+            .. figures
+                .Select(figure => new CompileChange(figure.Name, figure.Figure(before), figure.Figure(after)))
+                .Where(change => change.Before != change.After),
+        ];
     }
 
     private static string Text(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "?";

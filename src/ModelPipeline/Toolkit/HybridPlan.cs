@@ -4,10 +4,12 @@ using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Toolkit;
 
-/// <summary>An fp16 plan (<see cref="Fp16Plan"/>) and ranges in names of the toolkit's optimised graph, as its <c>quantization.cfg</c> takes them.</summary>
+/// <summary>An fp16 plan (<see cref="Fp16Plan"/>) and ranges in names of the toolkit's optimised graph, as its <c>quantization.cfg</c>
+/// takes them.</summary>
 public static class HybridPlan
 {
-    /// <summary>Tensors that stay in fp16, in the order of entries and of the graph, each once, in every layout that the toolkit has of them.</summary>
+    /// <summary>Tensors that stay in fp16, in the order of entries and of the graph, each once, in every layout that the toolkit has of
+    /// them.</summary>
     /// <param name="entries">As in models.yaml.</param>
     /// <param name="graph">The prepared graph.</param>
     /// <param name="tensors">Names in the toolkit's <c>.quantization.cfg</c>.</param>
@@ -25,14 +27,22 @@ public static class HybridPlan
             var ends = isClass ? [] : Fp16Plan.Spans(entry, graph, fused).Select(span => span.To);
             var values = Fp16Plan.Resolve([entry], graph, fused).Union(ends).ToList();
             List<string> found = [.. values.SelectMany(names.All)];
-            return found.Count > 0 ? found : throw new PipelineException(
-                $"fp16: '{entry}': the toolkit fused '{values[^1]}' into an operation around it, so it is no tensor of its own there: name the value behind it.",
-                PipelineException.ConfigurationError);
+            return found.Count > 0
+                ? found
+                : throw new PipelineException(
+                    $"fp16: '{entry}': the toolkit fused '{values[^1]}' into an operation around it, so it is no tensor of its own there: "
+                        + $"name the value behind it.",
+                    PipelineException.ConfigurationError
+                );
         }
     }
 
     /// <summary>The ranges of all of the toolkit's tensors that hold the values; those of values that it fused away are left out.</summary>
-    public static IReadOnlyDictionary<string, float[]> Resolve(IReadOnlyDictionary<string, ClippedRange> ranges, Graph graph, IReadOnlyList<string> tensors)
+    public static IReadOnlyDictionary<string, float[]> Resolve(
+        IReadOnlyDictionary<string, ClippedRange> ranges,
+        Graph graph,
+        IReadOnlyList<string> tensors
+    )
     {
         var names = new OptimisedNames(graph, tensors);
         var resolved = new Dictionary<string, float[]>();
@@ -44,7 +54,8 @@ public static class HybridPlan
         return resolved;
     }
 
-    /// <summary>Entries that keep the worst tensors of an analysis in fp16; those without a name in the prepared graph are left out.</summary>
+    /// <summary>Entries that keep the worst tensors of an analysis in fp16; those without a name in the prepared graph are left
+    /// out.</summary>
     /// <param name="analysis">Of the quantized model.</param>
     /// <param name="graph">The prepared graph.</param>
     /// <param name="minCosine">A tensor whose own layer stays at or above this needs no fp16.</param>
@@ -52,7 +63,12 @@ public static class HybridPlan
     public static IReadOnlyList<string> Suggest(ErrorAnalysis analysis, Graph graph, double minCosine = 0.999, int count = 16)
     {
         var names = new OptimisedNames(graph, [.. analysis.Layers.Select(layer => layer.Name)]);
-        var worst = analysis.Worst(count).Where(layer => !(layer.SingleCosine >= minCosine)).Select(layer => names.ValueOf(layer.Name)).OfType<string>().ToHashSet();
+        var worst = analysis
+            .Worst(count)
+            .Where(layer => !(layer.SingleCosine >= minCosine))
+            .Select(layer => names.ValueOf(layer.Name))
+            .OfType<string>()
+            .ToHashSet();
         return [.. graph.Nodes.SelectMany(node => node.Outputs).Where(worst.Contains)];
     }
 }

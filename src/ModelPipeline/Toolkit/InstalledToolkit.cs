@@ -17,9 +17,15 @@ public sealed record InstalledToolkit(string Python, IReadOnlyDictionary<string,
 
     /// <summary>For people: the toolkit, Python, then what decides about files.</summary>
     [JsonIgnore]
-    public string Versions => string.Join(", ", [
-        $"{Name} {Version ?? "missing"}", $"Python {Python}",
-        .. Packages.Where(package => package.Key != Name).Select(package => $"{package.Key} {package.Value}")]);
+    public string Versions =>
+        string.Join(
+            ", ",
+            [
+                $"{Name} {Version ?? "missing"}",
+                $"Python {Python}",
+                .. Packages.Where(package => package.Key != Name).Select(package => $"{package.Key} {package.Value}"),
+            ]
+        );
 
     /// <summary>Asks an interpreter.</summary>
     /// <param name="python">Its path.</param>
@@ -28,8 +34,9 @@ public sealed record InstalledToolkit(string Python, IReadOnlyDictionary<string,
     /// <returns>Null if it is no Python that works.</returns>
     public static async Task<InstalledToolkit?> OfAsync(string python, bool import, CancellationToken cancellation = default)
     {
-        var answer = await ToolkitProcess.RunAsync(
-            python, ["-I", "-B", ToolkitEnvironment.DriverPath, import ? "check" : "versions"], cancellation: cancellation).ConfigureAwait(false);
+        var answer = await ToolkitProcess
+            .RunAsync(python, ["-I", "-B", ToolkitEnvironment.DriverPath, import ? "check" : "versions"], cancellation: cancellation)
+            .ConfigureAwait(false);
         // An import may print other things before.
         if (answer is not (0, var output) || output.Split('\n').LastOrDefault(line => line.StartsWith('{')) is not { } json)
             return null;

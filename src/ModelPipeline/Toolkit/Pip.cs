@@ -20,10 +20,15 @@ internal sealed partial class Pip(string python, string temporary, Action<string
     /// <exception cref="PipelineException">It failed.</exception>
     public async Task CallAsync(IReadOnlyList<string> arguments)
     {
-        var (code, output) = await ToolkitProcess.RunAsync(
-            python, arguments, line => Tell(line), new Dictionary<string, string> { ["TMPDIR"] = temporary }, cancellation).ConfigureAwait(false) ?? (-1, "it cannot be started");
+        var (code, output) =
+            await ToolkitProcess
+                .RunAsync(python, arguments, line => Tell(line), new Dictionary<string, string> { ["TMPDIR"] = temporary }, cancellation)
+                .ConfigureAwait(false)
+            ?? (-1, "it cannot be started");
         if (code != 0)
-            throw new PipelineException($"Provision: {Path.GetFileName(python)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {Reason(output)}");
+            throw new PipelineException(
+                $"Provision: {Path.GetFileName(python)} {string.Join(' ', arguments.Skip(1).Take(3))} failed: {Reason(output)}"
+            );
     }
 
     /// <summary>Why pip failed, and what to do. Of a conflict the two lines that disagree, which stand before pip's last words.</summary>
@@ -32,10 +37,15 @@ internal sealed partial class Pip(string python, string temporary, Action<string
         if (Conflict().Match(output) is { Success: true } conflict)
         {
             string[] lines = [.. conflict.Groups["line"].Captures.Select(line => $"'{line.Value.Trim()}'")];
-            return $"{string.Join(" and ", lines.Take(lines.Length - 1))}, but {lines[^1]}. Set other pins in the requirements, or give a folder of wheels that agree.";
+            return $"{string.Join(" and ", lines.Take(lines.Length - 1))}, but {lines[^1]}. Set other pins in the requirements, or give a "
+                + $"folder of wheels that agree.";
         }
-        var last = output.Split('\n').LastOrDefault(line => line.StartsWith("ERROR:", StringComparison.Ordinal)) ?? output.Split('\n').LastOrDefault(line => line.Length > 0) ?? "it gave no reason";
-        return $"{last.Replace("ERROR: ", "", StringComparison.Ordinal).TrimEnd('.')}. Check pip's index and find-links (pip config list), or give a folder of wheels.";
+        var last =
+            output.Split('\n').LastOrDefault(line => line.StartsWith("ERROR:", StringComparison.Ordinal))
+            ?? output.Split('\n').LastOrDefault(line => line.Length > 0)
+            ?? "it gave no reason";
+        return $"{last.Replace("ERROR: ", "", StringComparison.Ordinal).TrimEnd('.')}. Check pip's index and find-links (pip config "
+            + $"list), or give a folder of wheels.";
     }
 
     /// <summary>'Downloading URL (1.2 MB)' of an index, 'Processing PATH' of a folder.</summary>
@@ -44,8 +54,10 @@ internal sealed partial class Pip(string python, string temporary, Action<string
         if (Coming().Match(line) is not { Success: true } coming)
             return;
         var path = coming.Groups["path"].Value;
-        var size = coming.Groups["size"] is { Success: true } said ? said.Value
-            : File.Exists(path) ? string.Create(CultureInfo.InvariantCulture, $"{new FileInfo(path).Length / 1e6:0.#} MB") : null;
+        var size =
+            coming.Groups["size"] is { Success: true } said ? said.Value
+            : File.Exists(path) ? string.Create(CultureInfo.InvariantCulture, $"{new FileInfo(path).Length / 1e6:0.#} MB")
+            : null;
         if (size is not null && Path.GetFileName(path).Split('-') is [var name, var version, ..])
             tell?.Invoke($"{name.Replace('_', '-')} {version}, {size}");
     }

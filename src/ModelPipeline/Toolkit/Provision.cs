@@ -10,9 +10,10 @@ namespace ModelPipeline.Toolkit;
 public sealed record LockedPackage(string Name, string Version, string Sha256)
 {
     /// <summary>By the name of the file: distribution-version-tags.whl.</summary>
-    internal static LockedPackage OfWheel(string path, CancellationToken cancellation) => Path.GetFileName(path).Split('-') is [var name, var version, ..]
-        ? new(name.Replace('_', '-'), version, FileDigest.Of(path, cancellation).Sha256)
-        : throw new PipelineException($"'{path}' is not named as wheels are: expected distribution-version-tags.whl.");
+    internal static LockedPackage OfWheel(string path, CancellationToken cancellation) =>
+        Path.GetFileName(path).Split('-') is [var name, var version, ..]
+            ? new(name.Replace('_', '-'), version, FileDigest.Of(path, cancellation).Sha256)
+            : throw new PipelineException($"'{path}' is not named as wheels are: expected distribution-version-tags.whl.");
 }
 
 /// <summary>What is to be made.</summary>
@@ -42,12 +43,17 @@ public static class Provision
     private const string Toolkit = "rknn-toolkit2";
     private const string Torch = "torch";
 
-    /// <summary>Uses the environment of these requirements, or makes it. It counts as made when its lock is written, at the end; one process at a time makes it.</summary>
+    /// <summary>Uses the environment of these requirements, or makes it. It counts as made when its lock is written, at the end; one
+    /// process at a time makes it.</summary>
     /// <param name="request">What is to be there.</param>
     /// <param name="progress">Steps of the work.</param>
     /// <param name="cancellation">Ends pip; the next run goes on.</param>
     /// <exception cref="PipelineException">No Python serves, or pip failed; says what to do.</exception>
-    public static async Task<ProvisionedToolkit> RunAsync(ProvisionRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    public static async Task<ProvisionedToolkit> RunAsync(
+        ProvisionRequest request,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var folder = ToolkitEnvironment.FolderOf(request.Cache, request.Requirements);
         var environment = new ToolkitEnvironment(Path.Combine(folder, "bin", "python"), ToolkitEnvironment.DriverPath);
@@ -55,7 +61,10 @@ public static class Provision
         if (Made() is { } there && Serves(there))
             return new ProvisionedToolkit(environment, there, Reused: true);
         if (request.Wheels is { } wheels && !Directory.Exists(wheels))
-            throw new PipelineException($"--wheels: there is no folder '{wheels}'. Name a folder that pip download has filled.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"--wheels: there is no folder '{wheels}'. Name a folder that pip download has filled.",
+                PipelineException.ConfigurationError
+            );
         var python = await PythonAsync(cancellation).ConfigureAwait(false);
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         // Environments hold their own path, so it is made in place; by one at a time, also among processes.
@@ -72,14 +81,19 @@ public static class Provision
         ReportJson.Write<IReadOnlyList<LockedPackage>>(locked, packages);
         return new ProvisionedToolkit(environment, packages, Reused: false);
 
-        IReadOnlyList<LockedPackage>? Made() => File.Exists(locked) && File.Exists(environment.Python) ? ReportJson.Read<IReadOnlyList<LockedPackage>>(locked) : null;
+        IReadOnlyList<LockedPackage>? Made() =>
+            File.Exists(locked) && File.Exists(environment.Python) ? ReportJson.Read<IReadOnlyList<LockedPackage>>(locked) : null;
 
         bool Serves(IReadOnlyList<LockedPackage> made) => !request.WithTorch || made.Any(package => package.Name == Torch);
     }
 
     /// <summary>By way of wheels in a folder: an older Python's pip tells no hashes of what it installs.</summary>
     private static async Task<IReadOnlyList<LockedPackage>> InstallAsync(
-        ProvisionRequest request, ToolkitEnvironment environment, IProgress<StageProgress>? progress, CancellationToken cancellation)
+        ProvisionRequest request,
+        ToolkitEnvironment environment,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
     {
         var folder = Path.GetFullPath(Path.Combine(environment.Python, "..", ".."));
         var wheelhouse = Path.Combine(folder, "wheels");
@@ -97,10 +111,18 @@ public static class Provision
             }
             progress?.Report(new StageProgress("provision packages", installs.Count, installs.Count + 1));
             var files = Directory.GetFiles(wheelhouse, "*.whl");
-            request.Tell?.Invoke(string.Create(CultureInfo.InvariantCulture, $"installing {files.Length} packages, {files.Sum(file => new FileInfo(file).Length) / 1e6:0.#} MB packed"));
+            request.Tell?.Invoke(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"installing {files.Length} packages, {files.Sum(file => new FileInfo(file).Length) / 1e6:0.#} MB packed"
+                )
+            );
             await pip.RunAsync("install", ["--no-index", "--no-deps", "--force-reinstall", .. files]).ConfigureAwait(false);
             progress?.Report(new StageProgress("provision packages", installs.Count + 1, installs.Count + 1));
-            return [.. files.Select(file => LockedPackage.OfWheel(file, cancellation)).OrderBy(package => package.Name, StringComparer.Ordinal)];
+            return
+            [
+                .. files.Select(file => LockedPackage.OfWheel(file, cancellation)).OrderBy(package => package.Name, StringComparer.Ordinal),
+            ];
         }
         finally
         {
@@ -113,7 +135,11 @@ public static class Provision
     {
         string[] source = request.Wheels is null ? [] : ["--no-index", "--find-links", Path.GetFullPath(request.Wheels)];
         string[] files = request.WithTorch ? [request.Requirements, ToolkitEnvironment.TorchRequirements] : [request.Requirements];
-        var lines = files.SelectMany(File.ReadLines).Select(line => line.Split('#')[0].Trim()).Where(line => line.Length > 0).ToLookup(line => line.StartsWith(Toolkit, StringComparison.Ordinal));
+        var lines = files
+            .SelectMany(File.ReadLines)
+            .Select(line => line.Split('#')[0].Trim())
+            .Where(line => line.Length > 0)
+            .ToLookup(line => line.StartsWith(Toolkit, StringComparison.Ordinal));
         if (lines[false].Any())
             yield return [.. source, .. lines[false]];
         yield return [.. source, "--no-deps", .. lines[true]];
@@ -121,10 +147,17 @@ public static class Provision
 
     private static async Task<PythonInterpreter> PythonAsync(CancellationToken cancellation)
     {
-        var found = await PythonInterpreter.FindAsync(System.Environment.GetEnvironmentVariable("PATH") ?? "", cancellation).ConfigureAwait(false);
+        var found = await PythonInterpreter
+            .FindAsync(System.Environment.GetEnvironmentVariable("PATH") ?? "", cancellation)
+            .ConfigureAwait(false);
         return found.FirstOrDefault(python => python is { IsSupported: true, HasVenv: true })
-            ?? throw new PipelineException(found is [{ IsSupported: true } python, ..]
-                ? $"{python.Path} makes no virtual environments: install its venv module, on Debian and Ubuntu with 'apt-get install python3-venv'."
-                : $"rknn-toolkit2 needs a Python from {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}; found {(found.Count == 0 ? "none" : string.Join(", ", found.Select(other => other.Version)))} on the PATH. Install one, on Debian 12 with 'apt-get install python3 python3-venv'.");
+            ?? throw new PipelineException(
+                found is [{ IsSupported: true } python, ..]
+                    ? $"{python.Path} makes no virtual environments: install its venv module, on Debian and Ubuntu with 'apt-get install "
+                        + $"python3-venv'."
+                    : $"rknn-toolkit2 needs a Python from {PythonInterpreter.Oldest} to {PythonInterpreter.Newest}; found "
+                        + $"{(found.Count == 0 ? "none" : string.Join(", ", found.Select(other => other.Version)))} on the PATH. Install "
+                        + $"one, on Debian 12 with 'apt-get install python3 python3-venv'."
+            );
     }
 }

@@ -66,21 +66,30 @@ public static partial class ToolkitConversion
 
     /// <summary>Builds and checks one file. Cancelling ends the toolkit within a second and leaves no artifact.</summary>
     /// <exception cref="PipelineException">
-    /// The toolkit is missing or failed, a name of the hybrid plan is not in its graph, its file is not what was asked, or its compile report has no end.
+    /// The toolkit is missing or failed, a name of the hybrid plan is not in its graph, its file is not what was asked, or its compile
+    /// report has no end.
     /// </exception>
-    public static async Task<ToolkitArtifact> RunAsync(ToolkitRequest request, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default)
+    public static async Task<ToolkitArtifact> RunAsync(
+        ToolkitRequest request,
+        IProgress<StageProgress>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var model = OnnxModel.Load(request.Source);
         var graph = model.Graph;
         var settings = SettingsOf(request, graph);
         var log = request.Log ?? request.Artifact + ".log";
-        var temporary = $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        var temporary =
+            $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
         try
         {
             IReadOnlyList<string> float16 = [];
             IReadOnlyDictionary<string, float[]> ranges = new Dictionary<string, float[]>();
-            if (request.Variant.Precision == Precision.W8A8 && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is var plan
-                && plan.Count + request.Ranges.Count > 0)
+            if (
+                request.Variant.Precision == Precision.W8A8
+                && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is var plan
+                && plan.Count + request.Ranges.Count > 0
+            )
             {
                 var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
                 float16 = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
@@ -88,10 +97,19 @@ public static partial class ToolkitConversion
             }
             var said = await ConvertAsync(settings with { Float16 = float16, Ranges = ranges }).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
-            file.Require(request.Artifact, request.Variant.Target, request.Variant.Toolkit, TensorsOf(request, graph.Inputs), TensorsOf(request, graph.Outputs));
+            file.Require(
+                request.Artifact,
+                request.Variant.Target,
+                request.Variant.Toolkit,
+                TensorsOf(request, graph.Inputs),
+                TensorsOf(request, graph.Outputs)
+            );
             var compile = CompileReport.Parse(ReadLog(log));
             if (!compile.Complete)
-                throw new PipelineException($"{request.Artifact}: rknn-toolkit2 built it, and its compile report has {compile.Missing}. Nothing can be judged by such a report; build again, and see the log {log}.");
+                throw new PipelineException(
+                    $"{request.Artifact}: rknn-toolkit2 built it, and its compile report has {compile.Missing}. Nothing can be judged by "
+                        + $"such a report; build again, and see the log {log}."
+                );
             File.Move(temporary, request.Artifact, overwrite: true);
             return new ToolkitArtifact(file, compile, float16, said.ErrorAnalysis is { } table ? ErrorAnalysis.Parse(table) : null);
         }
@@ -104,23 +122,29 @@ public static partial class ToolkitConversion
         {
             try
             {
-                var result = await ConversionJob.RunAsync(new ConversionRequest
-                {
-                    Backend = Backend.Rknn,
-                    Source = request.Source,
-                    Artifact = temporary,
-                    Target = request.Variant.Target,
-                    CustomString = request.CustomString,
-                    Activity = $"quantize {request.Variant.Name}",
-                    Toolkit = new ToolkitRun
-                    {
-                        Python = request.Environment.Python,
-                        Driver = request.Environment.Driver,
-                        Settings = JsonSerializer.SerializeToElement(ask, ToolkitJson.Default.ToolkitSettings),
-                        Log = log,
-                        Limits = request.Limits,
-                    },
-                }, progress, cancellation).ConfigureAwait(false);
+                var result = await ConversionJob
+                    .RunAsync(
+                        new ConversionRequest
+                        {
+                            Backend = Backend.Rknn,
+                            Source = request.Source,
+                            Artifact = temporary,
+                            Target = request.Variant.Target,
+                            CustomString = request.CustomString,
+                            Activity = $"quantize {request.Variant.Name}",
+                            Toolkit = new ToolkitRun
+                            {
+                                Python = request.Environment.Python,
+                                Driver = request.Environment.Driver,
+                                Settings = JsonSerializer.SerializeToElement(ask, ToolkitJson.Default.ToolkitSettings),
+                                Log = log,
+                                Limits = request.Limits,
+                            },
+                        },
+                        progress,
+                        cancellation
+                    )
+                    .ConfigureAwait(false);
                 return result.Toolkit?.Deserialize(ToolkitJson.Default.ToolkitOutcome) ?? new ToolkitOutcome();
             }
             catch (PipelineException failure) when (Reported().Match(failure.Message) is { Success: true } report)
@@ -137,7 +161,10 @@ public static partial class ToolkitConversion
         if (variant.Precision == Precision.W8A8 && request.Dataset is null)
             throw new PipelineException($"variant '{variant.Name}': w8a8 needs a calibration set.", PipelineException.ConfigurationError);
         if (variant.Precision == Precision.Fp16 && (variant.Fp16.Count > 0 || variant.AutoHybrid is not null))
-            throw new PipelineException($"variant '{variant.Name}': 'fp16' and auto_hybrid choose what a w8a8 variant keeps in fp16; the precision fp16 keeps all.", PipelineException.ConfigurationError);
+            throw new PipelineException(
+                $"variant '{variant.Name}': 'fp16' and auto_hybrid choose what a w8a8 variant keeps in fp16; the precision fp16 keeps all.",
+                PipelineException.ConfigurationError
+            );
         return new ToolkitSettings
         {
             Toolkit = variant.Toolkit,
@@ -151,9 +178,18 @@ public static partial class ToolkitConversion
             Method = variant.Method == QuantizationMethod.Layer ? "layer" : "channel",
             OptimizationLevel = variant.OptimizationLevel,
             SingleCore = variant.SingleCore,
-            Inputs = [.. graph.Inputs.Select(input => new ToolkitInput(input.Name, request.Shapes.Count > 0
-                ? [.. request.Shapes.Select(shape => new long[] { shape.Batch, shape.Sequence })]
-                : [[.. Fixed(input)]]))],
+            Inputs =
+            [
+                .. graph.Inputs.Select(input => new ToolkitInput(
+                    input.Name,
+                    request.Shapes.Count > 0
+                        ? [.. request.Shapes.Select(shape => new long[] { shape.Batch, shape.Sequence })]
+                        :
+                        [
+                            [.. Fixed(input)],
+                        ]
+                )),
+            ],
             Dataset = request.Dataset is { } dataset ? Path.GetFullPath(dataset) : null,
             AutoHybrid = variant.AutoHybrid is { } auto ? new ToolkitThresholds(auto.Cosine, auto.Distance) : null,
             Simulate = [.. request.Simulate.Select(run => new SimulatorRun(Path.GetFullPath(run.Dataset), Path.GetFullPath(run.Outputs)))],
@@ -165,8 +201,13 @@ public static partial class ToolkitConversion
     private static IReadOnlyList<TensorShape> TensorsOf(ToolkitRequest request, IEnumerable<ValueInfo> values) =>
         [.. values.Select(value => new TensorShape(value.Name, request.Shapes.Count > 0 ? [] : [.. Fixed(value)]))];
 
-    private static IEnumerable<long> Fixed(ValueInfo value) => value.Shape.Select(dimension => dimension.Value
-        ?? throw new PipelineException($"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."));
+    private static IEnumerable<long> Fixed(ValueInfo value) =>
+        value.Shape.Select(dimension =>
+            dimension.Value
+            ?? throw new PipelineException(
+                $"{value}: the toolkit needs fixed shapes: declare 'shapes' for the model in models.yaml, so that prepare pins them."
+            )
+        );
 
     /// <summary>The end of the log, which has the report and the reasons for failures.</summary>
     private static string ReadLog(string path)

@@ -3,7 +3,8 @@ using System.Text.RegularExpressions;
 namespace ModelPipeline.Toolkit;
 
 /// <summary>
-/// Why a conversion failed, in one sentence. The toolkit tells it in three ways: a return code with the reason in its log, an exception whose text
+/// Why a conversion failed, in one sentence. The toolkit tells it in three ways: a return code with the reason in its log, an exception
+/// whose text
 /// holds a whole traceback, or the death of its process.
 /// </summary>
 /// <param name="Stage">The step it failed in, such as load_onnx or build.</param>
@@ -20,17 +21,34 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
     [
         ("DynamicQuantizeLinear", "Start from the fp32 ONNX file: the toolkit quantizes by itself and refuses a quantized source."),
         ("'input_size_list' parameters", "The model has dynamic axes: declare 'shapes' for it in models.yaml, so that prepare pins them."),
-        ("Invalid target_platform", "Set 'target' of the variant to a platform that the toolkit knows, such as rk3588, rk3576, rk3568, rk3566 or rk3562."),
+        (
+            "Invalid target_platform",
+            "Set 'target' of the variant to a platform that the toolkit knows, such as rk3588, rk3576, rk3568, rk3566 or rk3562."
+        ),
         ("Dataset file", "Calibrate again: the calibration set is missing; delete its folder if only a part of it is there."),
         (".npy'", "Calibrate again: a sample of the calibration set is missing; delete its folder."),
-        ("pkg_resources", "The environment has setuptools 80 or later, which dropped it: run the target Provision, which pins setuptools<80."),
+        (
+            "pkg_resources",
+            "The environment has setuptools 80 or later, which dropped it: run the target Provision, which pins setuptools<80."
+        ),
         ("No module named", "The toolkit's environment is not complete: run the target Provision, or Doctor to see what is missing."),
         ("not exists", "Run Prepare again: the file went away between two stages."),
         ("Error parsing message", "The file is no ONNX model or it was cut: fetch it again and run Prepare."),
-        ("MemoryError", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
-        ("Cannot allocate memory", "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is enough."),
+        (
+            "MemoryError",
+            "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is "
+                + "enough."
+        ),
+        (
+            "Cannot allocate memory",
+            "It needs more memory: close other programs or convert on a larger machine; about ten times the size of the fp32 model is "
+                + "enough."
+        ),
         ("signal 9", "The system killed it, most likely for want of memory: close other programs or convert on a larger machine."),
-        ("No space left on device", "Free some disk space: the toolkit writes several times the model's size into its scratch folder beside the artifact."),
+        (
+            "No space left on device",
+            "Free some disk space: the toolkit writes several times the model's size into its scratch folder beside the artifact."
+        ),
         (TimeLimit, "It hangs, or the machine is too slow for the limit: look at the log; 'toolkit_minutes' of the variant sets another."),
     ];
 
@@ -49,7 +67,9 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
     /// <summary>As shown to the user.</summary>
     /// <param name="model">What was converted.</param>
     /// <param name="log">Path of the whole log.</param>
-    public string Text(string model, string log) => $"{model}: rknn-toolkit2 failed in {Stage}: {Reason}{(Reason[^1] is '.' or '!' ? "" : ".")} {(Hint is null ? "" : Hint + " ")}Its whole log is {log}";
+    public string Text(string model, string log) =>
+        $"{model}: rknn-toolkit2 failed in {Stage}: {Reason}{(Reason[^1] is '.' or '!' ? "" : ".")} {(Hint is null ? "" : Hint + " ")}Its "
+        + $"whole log is {log}";
 
     /// <summary>The exception's own words, of an exception's text that may hold a traceback.</summary>
     private static string Sentence(string message)
@@ -60,11 +80,19 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
             return OneLine(plain);
         // Behind the indented frames comes 'SomeError: its words', which may go on over further lines.
         var raised = Raised().Match(plain, traceback);
-        return OneLine(raised.Success ? plain[raised.Groups["words"].Index..] is { Length: > 0 } words ? words : raised.Groups["type"].Value : plain[..traceback]);
+        return OneLine(
+            raised.Success
+                ? plain[raised.Groups["words"].Index..] is { Length: > 0 } words
+                    ? words
+                    : raised.Groups["type"].Value
+                : plain[..traceback]
+        );
     }
 
     private static string? LastError(string log) =>
-        ToolkitLog.Lines(log).Select(line => ErrorLine().Match(line)).LastOrDefault(line => line.Success) is { } last ? OneLine(last.Groups["words"].Value) : null;
+        ToolkitLog.Lines(log).Select(line => ErrorLine().Match(line)).LastOrDefault(line => line.Success) is { } last
+            ? OneLine(last.Groups["words"].Value)
+            : null;
 
     private static string OneLine(string text) => Space().Replace(text.Trim(), " ") is { Length: > 0 } line ? line : "it gave no reason";
 

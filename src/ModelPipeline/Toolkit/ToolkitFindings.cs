@@ -8,7 +8,11 @@ namespace ModelPipeline.Toolkit;
 /// <param name="Worst">Tensors that lose most, the worst first; empty unless an accuracy analysis was asked for.</param>
 /// <param name="SuggestedFp16">An <c>fp16</c> list against them, in names of the prepared graph.</param>
 public sealed record ToolkitNotes(
-    IReadOnlyList<string> Fp16, IReadOnlyList<string> Int8Outputs, IReadOnlyList<LayerError> Worst, IReadOnlyList<string> SuggestedFp16);
+    IReadOnlyList<string> Fp16,
+    IReadOnlyList<string> Int8Outputs,
+    IReadOnlyList<LayerError> Worst,
+    IReadOnlyList<string> SuggestedFp16
+);
 
 /// <summary>All that the toolkit says of one validated artifact.</summary>
 /// <param name="Compile">From its compile report.</param>

@@ -3,7 +3,10 @@ using System.Text.Json.Serialization;
 namespace ModelPipeline.Toolkit;
 
 /// <summary>What goes to driver.py and comes from it.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull
+)]
 [JsonSerializable(typeof(ToolkitSettings))]
 [JsonSerializable(typeof(ToolkitOutcome))]
 [JsonSerializable(typeof(InstalledToolkit))]

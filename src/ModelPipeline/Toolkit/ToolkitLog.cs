@@ -2,10 +2,12 @@ using System.Text.RegularExpressions;
 
 namespace ModelPipeline.Toolkit;
 
-/// <summary>The text that rknn-toolkit2 prints: colours, progress bars drawn over themselves, and sentences in several severities.</summary>
+/// <summary>The text that rknn-toolkit2 prints: colours, progress bars drawn over themselves, and sentences in several
+/// severities.</summary>
 public static partial class ToolkitLog
 {
-    /// <summary>Finished lines without colours; of a line drawn over itself the last drawing. A last line without '\n' was cut and is left out.</summary>
+    /// <summary>Finished lines without colours; of a line drawn over itself the last drawing. A last line without '\n' was cut and is left
+    /// out.</summary>
     public static IEnumerable<string> Lines(string text)
     {
         for (int start = 0, end; (end = text.IndexOf('\n', start)) >= 0; start = end + 1)

@@ -16,7 +16,12 @@ internal static class ToolkitProcess
     /// <param name="variables">Set on top of this process' own.</param>
     /// <param name="cancellation">Interrupts the program as Ctrl-C does; after five seconds it and its children are killed.</param>
     public static async Task<(int ExitCode, string Output)?> RunAsync(
-        string program, IReadOnlyList<string> arguments, Action<string>? line = null, IReadOnlyDictionary<string, string>? variables = null, CancellationToken cancellation = default)
+        string program,
+        IReadOnlyList<string> arguments,
+        Action<string>? line = null,
+        IReadOnlyDictionary<string, string>? variables = null,
+        CancellationToken cancellation = default
+    )
     {
         var output = new List<string>();
         var lines = PipeTarget.ToDelegate(text =>
@@ -25,9 +30,14 @@ internal static class ToolkitProcess
                 output.Add(text);
             line?.Invoke(text);
         });
-        var command = Cli.Wrap(program).WithArguments(arguments).WithValidation(CommandResultValidation.None)
-            .WithEnvironmentVariables(set => set.Set((variables ?? new Dictionary<string, string>()).ToDictionary(pair => pair.Key, pair => (string?)pair.Value)))
-            .WithStandardOutputPipe(lines).WithStandardErrorPipe(lines);
+        var command = Cli.Wrap(program)
+            .WithArguments(arguments)
+            .WithValidation(CommandResultValidation.None)
+            .WithEnvironmentVariables(set =>
+                set.Set((variables ?? new Dictionary<string, string>()).ToDictionary(pair => pair.Key, pair => (string?)pair.Value))
+            )
+            .WithStandardOutputPipe(lines)
+            .WithStandardErrorPipe(lines);
         using var kill = new CancellationTokenSource();
         using var interrupted = cancellation.Register(() => kill.CancelAfter(Grace));
         try

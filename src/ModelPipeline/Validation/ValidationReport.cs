@@ -16,16 +16,21 @@ public sealed record ValidationSubject
     public required string Variant { get; init; }
     public required Backend Backend { get; init; }
     public required Precision Precision { get; init; }
+
     /// <summary>As in file names: 1x128.</summary>
     public required string Shape { get; init; }
+
     /// <summary>File name of the variant's artifact, without folders.</summary>
     public required string Artifact { get; init; }
     public required FileDigest ArtifactDigest { get; init; }
+
     /// <summary>The fp32 ONNX file that gave the reference figures.</summary>
     public required FileDigest ReferenceDigest { get; init; }
+
     /// <summary>Key of the device in models.yaml.</summary>
     public required string Device { get; init; }
     public required DeviceKind DeviceKind { get; init; }
+
     /// <summary>Key of the corpus in models.yaml.</summary>
     public required string Corpus { get; init; }
 
@@ -45,7 +50,8 @@ public sealed record ValidationSubject
     public bool OnDevice => !IsStandIn && DeviceKind is DeviceKind.Local or DeviceKind.Ssh;
 }
 
-/// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages are made from.</summary>
+/// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages
+/// are made from.</summary>
 /// <param name="Subject">What was validated.</param>
 /// <param name="Reference">fp32's figures by metric name.</param>
 /// <param name="Figures">The variant's figures by metric name; of latency only what a device measured.</param>
@@ -58,7 +64,8 @@ public sealed record ValidationReport(
     IReadOnlyDictionary<string, double> Figures,
     IReadOnlyList<GateOutcome> Gates,
     IReadOnlyList<QueryFigures> Queries,
-    IReadOnlyList<TextFigures> Texts)
+    IReadOnlyList<TextFigures> Texts
+)
 {
     /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -78,7 +85,13 @@ public sealed record ValidationReport(
 
     /// <summary>What the task's figures came from.</summary>
     [JsonIgnore]
-    public TaskFigures Measured => new(Figures) { Queries = Queries, Texts = Texts, Classes = Classes ?? [] };
+    public TaskFigures Measured =>
+        new(Figures)
+        {
+            Queries = Queries,
+            Texts = Texts,
+            Classes = Classes ?? [],
+        };
 
     /// <summary>Validates outputs against fp32's by the task of the subject.</summary>
     /// <param name="subject">What gave the outputs.</param>
@@ -88,11 +101,22 @@ public sealed record ValidationReport(
     /// <param name="outputs">The variant's, likewise.</param>
     /// <exception cref="PipelineException">Outputs are not finite or do not fit the texts, or a gate is malformed.</exception>
     public static ValidationReport Of(
-        ValidationSubject subject, IReadOnlyList<GateSpec> gates, ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs)
+        ValidationSubject subject,
+        IReadOnlyList<GateSpec> gates,
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]> outputs
+    )
     {
         var (whole, own) = (subject.Task.Measure(order, reference, reference), subject.Task.Measure(order, reference, outputs));
         var report = new ValidationReport(
-            subject, WithSize(whole.Figures, subject.ReferenceDigest), WithSize(own.Figures, subject.ArtifactDigest), [], own.Queries, own.Texts)
+            subject,
+            WithSize(whole.Figures, subject.ReferenceDigest),
+            WithSize(own.Figures, subject.ArtifactDigest),
+            [],
+            own.Queries,
+            own.Texts
+        )
         {
             Classes = own.Classes.Count == 0 ? null : own.Classes,
         };
@@ -101,24 +125,39 @@ public sealed record ValidationReport(
 
     /// <summary>The report with latency figures, and with the gates judged by all figures.</summary>
     /// <param name="gates">In the order of models.yaml.</param>
-    /// <param name="latency">The variant's figures by metric name (latency_p95_ms ...), measured on a device; empty if not measured.</param>
+    /// <param name="latency">The variant's figures by metric name (latency_p95_ms ...), measured on a device; empty if not
+    /// measured.</param>
     /// <param name="reference">fp32's, likewise.</param>
-    public ValidationReport Timed(IReadOnlyList<GateSpec> gates, IReadOnlyDictionary<string, double> latency, IReadOnlyDictionary<string, double> reference)
+    public ValidationReport Timed(
+        IReadOnlyList<GateSpec> gates,
+        IReadOnlyDictionary<string, double> latency,
+        IReadOnlyDictionary<string, double> reference
+    )
     {
         var (figures, whole) = (Joined(Figures, latency), Joined(Reference, reference));
         // Those on the compile report do not depend on any figure here.
         var compiled = Gates.Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Compile);
-        return this with { Figures = figures, Reference = whole, Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled] };
+        return this with
+        {
+            Figures = figures,
+            Reference = whole,
+            Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled],
+        };
     }
 
     /// <summary>How another report scored the same texts, told beside this one.</summary>
     /// <param name="source">Who gave the other's scores.</param>
     /// <param name="other">Of the same corpus.</param>
-    public Opinion OpinionOf(string source, ValidationReport other) => new(
-        source,
-        Figure.Set(other.Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy)
-            .Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))),
-        Figure.Round(Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average()));
+    public Opinion OpinionOf(string source, ValidationReport other) =>
+        new(
+            source,
+            Figure.Set(
+                other
+                    .Figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy)
+                    .Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))
+            ),
+            Figure.Round(Queries.Zip(other.Queries, (own, others) => Tau(own.Scores, others.Scores)).Average())
+        );
 
     private static double? Tau(IReadOnlyList<float> a, IReadOnlyList<float> b) =>
         RankCorrelation.KendallTauB<float>([.. a], [.. b]) is var tau && double.IsNaN(tau) ? null : tau;

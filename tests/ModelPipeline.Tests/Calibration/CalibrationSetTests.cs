@@ -14,16 +14,21 @@ public sealed class CalibrationSetTests : IDisposable
 {
     private static readonly string[] AllInputs = ["input_ids", "attention_mask", "token_type_ids"];
 
-    private static readonly PairTokenizer Tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
+    private static readonly PairTokenizer Tokenizer = PairTokenizer.Load(
+        RepositoryFiles.Sample("tiny-reranker/vocab.txt"),
+        lowercase: true
+    );
 
-    private static readonly Corpus Sample = Corpus.Load(new CorpusSpec
-    {
-        Name = "sample",
-        Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-        Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-        Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-        Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-    });
+    private static readonly Corpus Sample = Corpus.Load(
+        new CorpusSpec
+        {
+            Name = "sample",
+            Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
+            Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
+            Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
+            Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
+        }
+    );
 
     private readonly TemporaryFolder _folder = new();
 
@@ -35,17 +40,21 @@ public sealed class CalibrationSetTests : IDisposable
         var random = new SplitMix64(1234567);
         Assert.Equal(
             [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821],
-            Enumerable.Range(0, 5).Select(_ => random.Next()));
+            Enumerable.Range(0, 5).Select(_ => random.Next())
+        );
     }
 
     [Fact]
     public void Bounded_numbers_reach_both_ends_and_nothing_beyond() =>
-        Gen.Select(Gen.ULong, Gen.Int[-5, 5], Gen.Int[0, 3]).Sample((seed, low, span) =>
-        {
-            var random = new SplitMix64(seed);
-            var seen = Enumerable.Range(0, 200).Select(_ => random.Between(low, low + span)).ToHashSet();
-            Assert.Equal(Enumerable.Range(low, span + 1), seen.Order());
-        });
+        Gen.Select(Gen.ULong, Gen.Int[-5, 5], Gen.Int[0, 3])
+            .Sample(
+                (seed, low, span) =>
+                {
+                    var random = new SplitMix64(seed);
+                    var seen = Enumerable.Range(0, 200).Select(_ => random.Between(low, low + span)).ToHashSet();
+                    Assert.Equal(Enumerable.Range(low, span + 1), seen.Order());
+                }
+            );
 
     [Fact]
     public void The_choice_of_pairs_is_stable()
@@ -61,7 +70,10 @@ public sealed class CalibrationSetTests : IDisposable
     {
         var pairs = CalibrationRows.ChoosePairs(Sample, samples: 2 * 107 + 5, seed: 7);
         Assert.Equal(pairs.Count, pairs.Distinct().Count());
-        Assert.Equal([(2, 102), (3, 5)], pairs.CountBy(pair => pair.Query).CountBy(query => query.Value).Select(count => (count.Key, count.Value)).Order());
+        Assert.Equal(
+            [(2, 102), (3, 5)],
+            pairs.CountBy(pair => pair.Query).CountBy(query => query.Value).Select(count => (count.Key, count.Value)).Order()
+        );
         Assert.All(pairs, pair => Assert.Contains(pair.Passage, Sample.Queries.Single(query => query.Id == pair.Query).Candidates));
         Assert.Equal(pairs.Take(50), CalibrationRows.ChoosePairs(Sample, samples: 50, seed: 7));
     }
@@ -80,7 +92,12 @@ public sealed class CalibrationSetTests : IDisposable
     {
         var set = Create(Model(samples: 3), 64, AllInputs);
         var pair = CalibrationRows.ChoosePairs(Sample, 3, 42)[2];
-        var expected = Tokenizer.Encode(Sample.Queries.Single(query => query.Id == pair.Query).Text, Sample.Passages[pair.Passage], 64, TruncationStrategy.LongestFirst);
+        var expected = Tokenizer.Encode(
+            Sample.Queries.Single(query => query.Id == pair.Query).Text,
+            Sample.Passages[pair.Passage],
+            64,
+            TruncationStrategy.LongestFirst
+        );
         Assert.Equal([expected.InputIds, expected.AttentionMask, expected.TokenTypeIds], set.Samples[2]);
     }
 
@@ -96,20 +113,23 @@ public sealed class CalibrationSetTests : IDisposable
     public void Random_samples_follow_the_recipe_within_vocabulary_and_sequence()
     {
         var set = Create(Model(samples: 300, strategy: CalibrationStrategy.Random), 200, AllInputs);
-        Assert.All(set.Samples, rows =>
-        {
-            var (ids, mask, types) = (rows[0], rows[1], rows[2]);
-            var length = (int)mask.Sum();
-            var query = Array.IndexOf(types, 1) - 1;
-            Assert.InRange(query, 5, 25);
-            Assert.InRange(length, Math.Min(query + 51, 200), 200);
-            Assert.All(ids[..query], id => Assert.InRange(id, 100, 5_000));
-            Assert.Equal(Tokenizer.SeparatorId, ids[query]);
-            Assert.All(ids[(query + 1)..length], id => Assert.InRange(id, 100, Tokenizer.VocabularySize - 1));
-            Assert.Equal(Enumerable.Repeat(1L, length), mask[..length]);
-            Assert.All(types[..(query + 1)].Concat(types[length..]), type => Assert.Equal(0, type));
-            Assert.All(ids[length..], id => Assert.Equal(Tokenizer.PaddingId, id));
-        });
+        Assert.All(
+            set.Samples,
+            rows =>
+            {
+                var (ids, mask, types) = (rows[0], rows[1], rows[2]);
+                var length = (int)mask.Sum();
+                var query = Array.IndexOf(types, 1) - 1;
+                Assert.InRange(query, 5, 25);
+                Assert.InRange(length, Math.Min(query + 51, 200), 200);
+                Assert.All(ids[..query], id => Assert.InRange(id, 100, 5_000));
+                Assert.Equal(Tokenizer.SeparatorId, ids[query]);
+                Assert.All(ids[(query + 1)..length], id => Assert.InRange(id, 100, Tokenizer.VocabularySize - 1));
+                Assert.Equal(Enumerable.Repeat(1L, length), mask[..length]);
+                Assert.All(types[..(query + 1)].Concat(types[length..]), type => Assert.Equal(0, type));
+                Assert.All(ids[length..], id => Assert.Equal(Tokenizer.PaddingId, id));
+            }
+        );
         Assert.Contains(set.Samples, rows => rows[1][^1] == 0);
         Assert.Contains(set.Samples, rows => rows[0].Max() > 7_900);
     }
@@ -122,11 +142,15 @@ public sealed class CalibrationSetTests : IDisposable
 
         Assert.Equal(
             "sample_0000/attention_mask.npy sample_0000/input_ids.npy\nsample_0001/attention_mask.npy sample_0001/input_ids.npy\n",
-            File.ReadAllText(_folder.File("set/calibration_dataset.txt")));
+            File.ReadAllText(_folder.File("set/calibration_dataset.txt"))
+        );
         var bytes = File.ReadAllBytes(_folder.File("set/sample_0001/input_ids.npy"));
         var header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 5), }".PadRight(117) + '\n';
         Assert.Equal([0x93, .. "NUMPY"u8, 1, 0, 118, 0, .. Encoding.ASCII.GetBytes(header)], bytes[..128]);
-        Assert.Equal(set.Samples[1][1], Enumerable.Range(0, 5).Select(i => BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(128 + 8 * i))));
+        Assert.Equal(
+            set.Samples[1][1],
+            Enumerable.Range(0, 5).Select(i => BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(128 + 8 * i)))
+        );
         Assert.Equal(128 + 8 * 5, bytes.Length);
     }
 
@@ -165,7 +189,14 @@ public sealed class CalibrationSetTests : IDisposable
         Write(set, "set");
         var before = Contents("set");
         using var cancellation = new CancellationTokenSource();
-        var progress = new Recorder([], report => { if (report.Done == 2) cancellation.Cancel(); });
+        var progress = new Recorder(
+            [],
+            report =>
+            {
+                if (report.Done == 2)
+                    cancellation.Cancel();
+            }
+        );
         Assert.Throws<OperationCanceledException>(() => set.Write(_folder.File("set"), progress, cancellation.Token));
         Assert.Equal(before, Contents("set"));
         Assert.Equal(["set"], Directory.GetFileSystemEntries(_folder.Path).Select(Path.GetFileName));
@@ -190,7 +221,10 @@ public sealed class CalibrationSetTests : IDisposable
     {
         Write(Create(Model(samples: 2), 16, AllInputs), "set");
         NpyFile.Write(_folder.File("set/sample_0001/attention_mask.npy"), new long[17]);
-        Assert.Contains(":2: a row of 17 values among rows of 16", Assert.Throws<PipelineException>(() => CalibrationSet.Read(_folder.File("set"))).Message);
+        Assert.Contains(
+            ":2: a row of 17 values among rows of 16",
+            Assert.Throws<PipelineException>(() => CalibrationSet.Read(_folder.File("set"))).Message
+        );
     }
 
     private static CalibrationSet Create(ModelSpec model, int sequence, string[] inputs) =>
@@ -210,7 +244,12 @@ public sealed class CalibrationSetTests : IDisposable
             Source = nowhere,
             Tokenizer = new TokenizerSpec { Vocab = nowhere },
             Shapes = [new InputShape(1, 128)],
-            Calibration = new CalibrationSpec { Corpus = "sample", Samples = samples, Strategy = strategy },
+            Calibration = new CalibrationSpec
+            {
+                Corpus = "sample",
+                Samples = samples,
+                Strategy = strategy,
+            },
             Validation = new ValidationSpec { Corpus = "sample", Device = "simulator" },
             Variants = [],
             Decision = new DecisionSpec { Npu = new Dictionary<string, string>(), Cpu = new Dictionary<string, string>() },
@@ -218,8 +257,15 @@ public sealed class CalibrationSetTests : IDisposable
     }
 
     private SortedDictionary<string, string> Contents(string folder) =>
-        new(Directory.EnumerateFiles(_folder.File(folder), "*", SearchOption.AllDirectories)
-            .ToDictionary(path => Path.GetRelativePath(_folder.File(folder), path), path => Convert.ToHexString(File.ReadAllBytes(path))), StringComparer.Ordinal);
+        new(
+            Directory
+                .EnumerateFiles(_folder.File(folder), "*", SearchOption.AllDirectories)
+                .ToDictionary(
+                    path => Path.GetRelativePath(_folder.File(folder), path),
+                    path => Convert.ToHexString(File.ReadAllBytes(path))
+                ),
+            StringComparer.Ordinal
+        );
 
     private sealed class Recorder(List<StageProgress> reports, Action<StageProgress>? then = null) : IProgress<StageProgress>
     {

@@ -16,12 +16,17 @@ public sealed class NpyFileTests : IDisposable
 
     [Fact]
     public void Rows_of_any_values_come_back() =>
-        Gen.Long.Array[1, 300].Sample(row =>
-        {
-            var path = Path.Combine(_folder.Path, Guid.NewGuid().ToString("N"));
-            NpyFile.Write(path, row);
-            Assert.Equal(row, NpyFile.Read(path));
-        }, iter: 50);
+        Gen
+            .Long.Array[1, 300]
+            .Sample(
+                row =>
+                {
+                    var path = Path.Combine(_folder.Path, Guid.NewGuid().ToString("N"));
+                    NpyFile.Write(path, row);
+                    Assert.Equal(row, NpyFile.Read(path));
+                },
+                iter: 50
+            );
 
     [Fact]
     public void Version_2_is_read_too() => Assert.Equal([0x0807060504030201, -1], NpyFile.Read(File(Good, version: 2)));
@@ -34,16 +39,19 @@ public sealed class NpyFileTests : IDisposable
     [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 0), }", 0)]
     [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 999999999999999999), }", 16)]
     [InlineData("{'descr': '|O', 'fortran_order': False, 'shape': (1, 2), }", 16)]
-    public void An_array_of_another_kind_is_refused_with_its_header(string header, int data) => Refused(File(header, data: data), $"has the header {header}; expected '<i8'");
+    public void An_array_of_another_kind_is_refused_with_its_header(string header, int data) =>
+        Refused(File(header, data: data), $"has the header {header}; expected '<i8'");
 
     [Theory]
     [InlineData(15)]
     [InlineData(17)]
     [InlineData(0)]
-    public void Data_of_another_length_is_refused(int data) => Refused(File(Good, data: data), $"has {data} bytes of data; its header says 2 x 8");
+    public void Data_of_another_length_is_refused(int data) =>
+        Refused(File(Good, data: data), $"has {data} bytes of data; its header says 2 x 8");
 
     [Fact]
-    public void A_huge_header_is_refused_before_it_is_read() => Refused(File(Good, version: 2, headerBytes: uint.MaxValue), "has a header of 4294967295 bytes in a file of");
+    public void A_huge_header_is_refused_before_it_is_read() =>
+        Refused(File(Good, version: 2, headerBytes: uint.MaxValue), "has a header of 4294967295 bytes in a file of");
 
     [Fact]
     public void Another_version_is_refused() => Refused(File(Good, version: 9), "has .npy version 9.0");

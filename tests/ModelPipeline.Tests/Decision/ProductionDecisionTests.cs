@@ -23,7 +23,12 @@ public class ProductionDecisionTests
         Variants = [],
         Decision = new()
         {
-            Npu = new Dictionary<string, string> { ["RERANK_MODEL"] = "", ["NPU_RERANK_MODEL"] = "{file}", ["NPU_RERANK_ENABLED"] = "1" },
+            Npu = new Dictionary<string, string>
+            {
+                ["RERANK_MODEL"] = "",
+                ["NPU_RERANK_MODEL"] = "{file}",
+                ["NPU_RERANK_ENABLED"] = "1",
+            },
             Cpu = new Dictionary<string, string> { ["RERANK_MODEL"] = "ms-marco-MiniLM-L-12-v2", ["NPU_RERANK_ENABLED"] = "0" },
         },
     };
@@ -31,12 +36,20 @@ public class ProductionDecisionTests
     [Fact]
     public void Nothing_measured_on_a_device_decides_for_the_cpu_and_says_why_for_each_variant()
     {
-        var decision = Make([SampleReports.Of("int8_normal", 2_732_811), SampleReports.Of("int8_unmasked_normal", 2_732_811), SampleReports.Of("fp16", 1, Backend.Onnx)]);
+        var decision = Make([
+            SampleReports.Of("int8_normal", 2_732_811),
+            SampleReports.Of("int8_unmasked_normal", 2_732_811),
+            SampleReports.Of("fp16", 1, Backend.Onnx),
+        ]);
         Assert.Null(decision.Winner);
         Assert.Equal("NPU_RERANK_ENABLED=0\nRERANK_MODEL=ms-marco-MiniLM-L-12-v2\n", EnvironmentFile.Text(decision.Environment));
         Assert.Equal(
-            ["its figures come from a simulator, and nothing simulated goes into production", "latency_p95_ms not measured: needs a device"],
-            decision.Variants[0].Reasons);
+            [
+                "its figures come from a simulator, and nothing simulated goes into production",
+                "latency_p95_ms not measured: needs a device",
+            ],
+            decision.Variants[0].Reasons
+        );
         Assert.Contains("kendall_tau -0.078 is below its minimum 0.900 by 0.978", decision.Variants[1].Reasons);
         Assert.Equal(["runs on the CPU: it is what production falls back to"], decision.Variants[2].Reasons);
         Assert.DoesNotContain(decision.Variants, verdict => verdict.Chosen);
@@ -49,7 +62,10 @@ public class ProductionDecisionTests
         var model = Model with { Decision = new() };
         var cpu = SampleReports.Of("fp16", 1, Backend.Onnx);
         Assert.Equal("RERANK_BACKEND=cpu\nRERANK_MODEL=tiny-reranker-fp16-1x128.onnx\n", Variables(cpu));
-        Assert.Equal("RERANK_BACKEND=npu\nRERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\n", Variables(cpu, Board("int8_normal", p95: 1)));
+        Assert.Equal(
+            "RERANK_BACKEND=npu\nRERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\n",
+            Variables(cpu, Board("int8_normal", p95: 1))
+        );
         // What ranks badly is served by nobody.
         Assert.Equal("RERANK_BACKEND=cpu\nRERANK_MODEL=\n", Variables(SampleReports.Of("int8_unmasked_normal", 1, Backend.Onnx)));
 
@@ -60,18 +76,23 @@ public class ProductionDecisionTests
     [Fact]
     public void The_first_variant_in_file_order_that_passes_on_a_device_wins()
     {
-        var decision = Make(
-        [
+        var decision = Make([
             Board("int8_unmasked_normal", p95: 40),
             Board("fp16", p95: 100.1),
             Board("int8_normal", p95: 100),
             Board("int8_kl_divergence", p95: 1, gates: [new(Metric.NdcgAt10, 0.7, null, null)]),
         ]);
         Assert.Equal("tiny-reranker-int8_normal-1x128.rknn", decision.Winner);
-        Assert.Equal("NPU_RERANK_ENABLED=1\nNPU_RERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\nRERANK_MODEL=\n", EnvironmentFile.Text(decision.Environment));
+        Assert.Equal(
+            "NPU_RERANK_ENABLED=1\nNPU_RERANK_MODEL=tiny-reranker-int8_normal-1x128.rknn\nRERANK_MODEL=\n",
+            EnvironmentFile.Text(decision.Environment)
+        );
         Assert.Equal([false, false, true, false], decision.Variants.Select(verdict => verdict.Chosen));
         Assert.Equal(["latency_p95_ms 100.1 is above its maximum 100.0 by 0.1"], decision.Variants[1].Reasons);
-        Assert.Equal(["passes its accuracy gates and its p95 of 100.0 ms a passage, measured on board, is within 100 ms"], decision.Variants[2].Reasons);
+        Assert.Equal(
+            ["passes its accuracy gates and its p95 of 100.0 ms a passage, measured on board, is within 100 ms"],
+            decision.Variants[2].Reasons
+        );
         Assert.EndsWith("but tiny-reranker-int8_normal-1x128.rknn comes first in models.yaml", decision.Variants[3].Reasons.Single());
     }
 
@@ -86,7 +107,12 @@ public class ProductionDecisionTests
     [Fact]
     public void A_variant_without_an_accuracy_gate_or_with_one_not_measured_never_wins()
     {
-        GateSpec[][] weak = [[], [new(Metric.SizeMb, null, 100, null)], [new(Metric.CosineMin, 0.9, null, null)]];
+        GateSpec[][] weak =
+        [
+            [],
+            [new(Metric.SizeMb, null, 100, null)],
+            [new(Metric.CosineMin, 0.9, null, null)],
+        ];
         Assert.All(weak, gates => Assert.Null(Make([Board("fp16", 1, gates)]).Winner));
     }
 
@@ -100,10 +126,16 @@ public class ProductionDecisionTests
     {
         var decision = ProductionDecision.Make(Model, Shapes(64, 128, 256), [Served(p95: 90)]);
         Assert.Equal("fp16-256.rknn", decision.Winner);
-        Assert.Equal([(64, "fp16-64.rknn"), (256, "fp16-256.rknn")], decision.Buckets.Select(bucket => (bucket.MaxTokens, bucket.Artifact)));
+        Assert.Equal(
+            [(64, "fp16-64.rknn"), (256, "fp16-256.rknn")],
+            decision.Buckets.Select(bucket => (bucket.MaxTokens, bucket.Artifact))
+        );
         Assert.Equal("three_contexts", decision.CorePlan);
         Assert.Equal([true, false, true], decision.Variants.Select(verdict => verdict.Chosen));
-        Assert.Equal(["passes its accuracy gates and its p95 of 90.0 ms a passage, measured on board, is within 100 ms"], decision.Variants[0].Reasons);
+        Assert.Equal(
+            ["passes its accuracy gates and its p95 of 90.0 ms a passage, measured on board, is within 100 ms"],
+            decision.Variants[0].Reasons
+        );
         Assert.Equal(["a longer shape of this variant is as fast"], decision.Variants[1].Reasons);
     }
 
@@ -124,7 +156,12 @@ public class ProductionDecisionTests
         var slow = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 101)]);
         Assert.Null(slow.Winner);
         Assert.Contains("served by length, latency_p95_ms 101.0 is above its maximum 100.0 by 1.0", slow.Variants[0].Reasons);
-        var gate = Gate.Judge(new(Metric.KendallTau, 0.9, null, null), new Dictionary<string, double> { [Metric.KendallTau] = 0.8 }, new Dictionary<string, double>(), true);
+        var gate = Gate.Judge(
+            new(Metric.KendallTau, 0.9, null, null),
+            new Dictionary<string, double> { [Metric.KendallTau] = 0.8 },
+            new Dictionary<string, double>(),
+            true
+        );
         var muddled = ProductionDecision.Make(Model, Shapes(64, 256), [Served(p95: 90) with { Gates = [gate] }]);
         Assert.Null(muddled.Winner);
         Assert.Contains("served by length, kendall_tau 0.800 is below its minimum 0.900 by 0.100", muddled.Variants[1].Reasons);
@@ -133,10 +170,22 @@ public class ProductionDecisionTests
     [Fact]
     public void The_environment_may_name_all_files_and_the_core_plan()
     {
-        var model = Model with { Decision = Model.Decision with { Npu = new Dictionary<string, string> { ["MODELS"] = "{buckets}", ["PLAN"] = "{core_plan}", ["MODEL"] = "{file}" } } };
+        var model = Model with
+        {
+            Decision = Model.Decision with
+            {
+                Npu = new Dictionary<string, string>
+                {
+                    ["MODELS"] = "{buckets}",
+                    ["PLAN"] = "{core_plan}",
+                    ["MODEL"] = "{file}",
+                },
+            },
+        };
         Assert.Equal(
             "MODEL=fp16-256.rknn\nMODELS=64:fp16-64.rknn,256:fp16-256.rknn\nPLAN=three_contexts\n",
-            EnvironmentFile.Text(ProductionDecision.Make(model, Shapes(64, 256), [Served(p95: 90)]).Environment));
+            EnvironmentFile.Text(ProductionDecision.Make(model, Shapes(64, 256), [Served(p95: 90)]).Environment)
+        );
     }
 
     private static ValidationReport[] Shapes(params int[] tokens) => [.. tokens.Select(length => Shape(length))];
@@ -147,9 +196,15 @@ public class ProductionDecisionTests
         return report with { Subject = report.Subject with { Variant = "fp16", Shape = $"1x{tokens}", Artifact = $"fp16-{tokens}.rknn" } };
     }
 
-    private static VariantRouting Served(double p95) => new(
-        "fp16", [new(64, "fp16-64.rknn", 90, 0.9), new(256, "fp16-256.rknn", 10, 0.1)], new(0, 0, 0, 0),
-        [new("sequence", 70, p95, 350, 256, 1280), new("three_contexts", 80, 95, 160, 280, 560)], new Dictionary<string, double> { [Metric.LatencyP95Ms] = p95 }, []);
+    private static VariantRouting Served(double p95) =>
+        new(
+            "fp16",
+            [new(64, "fp16-64.rknn", 90, 0.9), new(256, "fp16-256.rknn", 10, 0.1)],
+            new(0, 0, 0, 0),
+            [new("sequence", 70, p95, 350, 256, 1280), new("three_contexts", 80, 95, 160, 280, 560)],
+            new Dictionary<string, double> { [Metric.LatencyP95Ms] = p95 },
+            []
+        );
 
     [Theory]
     [InlineData("KEY", "two words")]
@@ -170,7 +225,9 @@ public class ProductionDecisionTests
     [InlineData("KEY\n", "a")]
     public void What_would_need_quotes_is_refused_by_name(string key, string value)
     {
-        var error = Assert.Throws<PipelineException>(() => EnvironmentFile.Resolve(new Dictionary<string, string> { [key] = value }, null, null));
+        var error = Assert.Throws<PipelineException>(() =>
+            EnvironmentFile.Resolve(new Dictionary<string, string> { [key] = value }, null, null)
+        );
         Assert.Contains(key, error.Message);
         Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
     }
@@ -179,7 +236,15 @@ public class ProductionDecisionTests
     public async Task A_shell_that_sources_the_file_sees_the_very_values()
     {
         var environment = EnvironmentFile.Resolve(
-            new Dictionary<string, string> { ["A"] = "", ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g", ["C"] = "{file}" }, "tiny-int8.rknn", SampleReports.Whole("int8", "tiny-int8.rknn"));
+            new Dictionary<string, string>
+            {
+                ["A"] = "",
+                ["B"] = "/opt/models/x_1.2-rc.1+b@c:d=e,f%g",
+                ["C"] = "{file}",
+            },
+            "tiny-int8.rknn",
+            SampleReports.Whole("int8", "tiny-int8.rknn")
+        );
         var path = Path.GetTempFileName();
         try
         {
@@ -193,7 +258,8 @@ public class ProductionDecisionTests
         }
     }
 
-    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) => ProductionDecision.Make(Model, reports, SampleReports.Routings(reports));
+    private static ProductionDecision Make(IReadOnlyList<ValidationReport> reports) =>
+        ProductionDecision.Make(Model, reports, SampleReports.Routings(reports));
 
     private static ValidationReport Board(string build, double p95, IReadOnlyList<GateSpec>? gates = null) =>
         SampleReports.Of(build, 2_732_811, Backend.Rknn, DeviceKind.Ssh, p95, gates);

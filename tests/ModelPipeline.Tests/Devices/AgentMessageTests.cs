@@ -13,11 +13,16 @@ public class AgentMessageTests
 
     [Fact]
     public void Any_bytes_are_a_result_or_none() =>
-        Gen.Byte.Array[0, 80].Sample(bytes =>
-        {
-            if (RunMessages.Result(bytes, 4) is var (index, run))
-                Assert.Equal(bytes.Length, 20 + run.Outputs.Sum(output => 4 + (output.Length * 4)) + (index >= 4 ? -1 : 0));
-        }, iter: 20_000);
+        Gen
+            .Byte.Array[0, 80]
+            .Sample(
+                bytes =>
+                {
+                    if (RunMessages.Result(bytes, 4) is var (index, run))
+                        Assert.Equal(bytes.Length, 20 + run.Outputs.Sum(output => 4 + (output.Length * 4)) + (index >= 4 ? -1 : 0));
+                },
+                iter: 20_000
+            );
 
     [Fact]
     public void A_result_of_huge_counts_is_none()
@@ -37,21 +42,31 @@ public class AgentMessageTests
 
     [Fact]
     public void Any_stream_ends_in_messages_an_error_or_a_lost_link() =>
-        Gen.Byte[0, 12].Array[0, 64].Sample(bytes =>
-        {
-            using var channel = new AgentChannel("board", new MemoryStream(bytes), Stream.Null);
-            Assert.True(Received(channel) is PipelineException or LinkLostException);
-        }, iter: 500);
+        Gen.Byte[0, 12]
+            .Array[0, 64]
+            .Sample(
+                bytes =>
+                {
+                    using var channel = new AgentChannel("board", new MemoryStream(bytes), Stream.Null);
+                    Assert.True(Received(channel) is PipelineException or LinkLostException);
+                },
+                iter: 500
+            );
 
     [Fact]
     public void No_text_of_a_device_moves_the_terminal() =>
-        Gen.String.Sample(text =>
-        {
-            var reply = JsonSerializer.Deserialize(
-                $$"""{"status":6,"message":{{JsonSerializer.Serialize("\u001b[2J\u009b\u202e" + text)}}}""", AgentJson.Default.AgentFailure)!;
-            Assert.DoesNotContain(reply.Message, c => char.IsControl(c) && c is not ('\n' or '\t'));
-            Assert.StartsWith("\uFFFD[2J\uFFFD\uFFFD", reply.Message);
-        }, iter: 500);
+        Gen.String.Sample(
+            text =>
+            {
+                var reply = JsonSerializer.Deserialize(
+                    $$"""{"status":6,"message":{{JsonSerializer.Serialize("\u001b[2J\u009b\u202e" + text)}}}""",
+                    AgentJson.Default.AgentFailure
+                )!;
+                Assert.DoesNotContain(reply.Message, c => char.IsControl(c) && c is not ('\n' or '\t'));
+                Assert.StartsWith("\uFFFD[2J\uFFFD\uFFFD", reply.Message);
+            },
+            iter: 500
+        );
 
     /// <summary>How a stream ends.</summary>
     private static Exception Received(AgentChannel channel)

@@ -28,7 +28,13 @@ public sealed class BoardArtifact : IAsyncLifetime
     {
         var source = folder.File("prepared.onnx");
         PinShapes.Apply(OnnxModel.Load(Onnx), new InputShape(1, tokens)).Save(source);
-        var request = new ConversionRequest { Backend = Backend.Simulator, Source = source, Artifact = folder.File($"{target}-{tokens}.sim.onnx"), Target = target };
+        var request = new ConversionRequest
+        {
+            Backend = Backend.Simulator,
+            Source = source,
+            Artifact = folder.File($"{target}-{tokens}.sim.onnx"),
+            Target = target,
+        };
         return (await ConversionJob.RunAsync(request, cancellation: TestContext.Current.CancellationToken)).Artifact;
     }
 
@@ -36,26 +42,47 @@ public sealed class BoardArtifact : IAsyncLifetime
     public string ForLengths(params IEnumerable<int> tokens)
     {
         var path = folder.File($"{Guid.NewGuid():N}.sim.onnx");
-        OnnxModel.Load(Onnx).WithMetadata(("modelpipeline.simulated", "true"), ("modelpipeline.target", "rk3588"), ("rknnrt_sim.sequences", string.Join(' ', tokens))).Save(path);
+        OnnxModel
+            .Load(Onnx)
+            .WithMetadata(
+                ("modelpipeline.simulated", "true"),
+                ("modelpipeline.target", "rk3588"),
+                ("rknnrt_sim.sequences", string.Join(' ', tokens))
+            )
+            .Save(path);
         return path;
     }
 
-    /// <summary>A copy that fails: its run of this number, over all contexts, takes so long and then returns this code of the vendor's.</summary>
+    /// <summary>A copy that fails: its run of this number, over all contexts, takes so long and then returns this code of the
+    /// vendor's.</summary>
     public string WithFault(int run, TimeSpan takes, int status)
     {
-        var fault = new ModelProto { MetadataProps = { new StringStringEntryProto { Key = "rknnrt_sim.fault", Value = $"{run} {takes.TotalMilliseconds:0} {status}" } } };
+        var fault = new ModelProto
+        {
+            MetadataProps =
+            {
+                new StringStringEntryProto { Key = "rknnrt_sim.fault", Value = $"{run} {takes.TotalMilliseconds:0} {status}" },
+            },
+        };
         return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. fault.ToByteArray()]); // protobuf messages merge
     }
 
     /// <summary>Rows of different token ids and lengths.</summary>
-    public static IReadOnlyList<TokenizedInput> Rows(int count, int tokens = Tokens) => [.. Enumerable.Range(0, count).Select(row =>
-    {
-        var length = 4 + (row * 7 % (tokens - 4));
-        return new TokenizedInput(
-            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 5 + (((row * 131L) + (i * 37)) % 7900) : 0)],
-            [.. Enumerable.Range(0, tokens).Select(i => i < length ? 1L : 0)],
-            new long[tokens], length);
-    })];
+    public static IReadOnlyList<TokenizedInput> Rows(int count, int tokens = Tokens) =>
+        [
+            .. Enumerable
+                .Range(0, count)
+                .Select(row =>
+                {
+                    var length = 4 + (row * 7 % (tokens - 4));
+                    return new TokenizedInput(
+                        [.. Enumerable.Range(0, tokens).Select(i => i < length ? 5 + (((row * 131L) + (i * 37)) % 7900) : 0)],
+                        [.. Enumerable.Range(0, tokens).Select(i => i < length ? 1L : 0)],
+                        new long[tokens],
+                        length
+                    );
+                }),
+        ];
 
     /// <summary>Scores by the simulator in this process.</summary>
     public static float[] Expected(string artifact, Backend backend, IReadOnlyList<TokenizedInput> rows)
@@ -64,9 +91,14 @@ public sealed class BoardArtifact : IAsyncLifetime
         return [.. rows.Select(row => model.Run([.. model.Inputs.Select(input => (ReadOnlyMemory<long>)row[input.Name])])[0][0])];
     }
 
-    /// <summary>Outputs of one file for several shapes and those of files for one. ONNX Runtime fuses a graph of fixed shapes otherwise: the last digits differ.</summary>
+    /// <summary>Outputs of one file for several shapes and those of files for one. ONNX Runtime fuses a graph of fixed shapes otherwise:
+    /// the last digits differ.</summary>
     public static void Same(IEnumerable<float> expected, DeviceRun run) =>
-        Assert.Equal(expected, run.Passages.Select(passage => passage.Outputs[0][0]), (one, other) => Math.Abs(one - other) < 1e-5 * Math.Max(1, Math.Abs(one)));
+        Assert.Equal(
+            expected,
+            run.Passages.Select(passage => passage.Outputs[0][0]),
+            (one, other) => Math.Abs(one - other) < 1e-5 * Math.Max(1, Math.Abs(one))
+        );
 
     public ValueTask DisposeAsync()
     {

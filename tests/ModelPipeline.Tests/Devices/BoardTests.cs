@@ -23,9 +23,14 @@ public abstract class BoardTests(BoardArtifact artifact) : IClassFixture<BoardAr
     private protected string RemoteFolder => Board.Settings.RemoteFolder;
 
     /// <summary>Process number of the one agent that runs there.</summary>
-    private protected int Agent => ProcessTable.Running().Single(process => process.CommandLine.StartsWith($"{RemoteFolder}/rknn-agent-", StringComparison.Ordinal)).Id;
+    private protected int Agent =>
+        ProcessTable
+            .Running()
+            .Single(process => process.CommandLine.StartsWith($"{RemoteFolder}/rknn-agent-", StringComparison.Ordinal))
+            .Id;
 
-    public async ValueTask InitializeAsync() => Board = await LoopbackBoard.StartAsync(new DeviceSpec { Name = "board", Kind = DeviceKind.Loopback }, Cancellation);
+    public async ValueTask InitializeAsync() =>
+        Board = await LoopbackBoard.StartAsync(new DeviceSpec { Name = "board", Kind = DeviceKind.Loopback }, Cancellation);
 
     public async ValueTask DisposeAsync()
     {
@@ -34,8 +39,18 @@ public abstract class BoardTests(BoardArtifact artifact) : IClassFixture<BoardAr
         GC.SuppressFinalize(this);
     }
 
-    private protected Task<SshDevice> ConnectAsync(DeviceLimits? limits = null, Func<DeviceSpec, DeviceSpec>? spec = null, Func<SshSettings, SshSettings>? settings = null) =>
-        SshDevice.ConnectAsync((spec ?? (same => same))(Board.Spec), (settings ?? (same => same))(Board.Settings), limits ?? Limits, Warnings.Add, Cancellation);
+    private protected Task<SshDevice> ConnectAsync(
+        DeviceLimits? limits = null,
+        Func<DeviceSpec, DeviceSpec>? spec = null,
+        Func<SshSettings, SshSettings>? settings = null
+    ) =>
+        SshDevice.ConnectAsync(
+            (spec ?? (same => same))(Board.Spec),
+            (settings ?? (same => same))(Board.Settings),
+            limits ?? Limits,
+            Warnings.Add,
+            Cancellation
+        );
 
     private protected static void Signal(string name, int process) => Programs.Run("kill", $"-{name}", $"{process}");
 }

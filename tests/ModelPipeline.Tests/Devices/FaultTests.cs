@@ -20,12 +20,17 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using var device = await LoadedAsync();
         var agent = Agent;
 
-        var run = await device.RunAsync(Rows, CorePlan.Sequence, count =>
-        {
-            done.Add(count);
-            if (count == 70)
-                Signal("KILL", ProcessTable.Parent(agent));
-        }, Cancellation);
+        var run = await device.RunAsync(
+            Rows,
+            CorePlan.Sequence,
+            count =>
+            {
+                done.Add(count);
+                if (count == 70)
+                    Signal("KILL", ProcessTable.Parent(agent));
+            },
+            Cancellation
+        );
 
         Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, Rows), run.Passages.Select(passage => passage.Outputs[0][0]));
         Assert.Equal(Enumerable.Range(1, Rows.Count), done);
@@ -42,11 +47,18 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using var device = await LoadedAsync();
         var agent = Agent;
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
-        {
-            if (count == 70)
-                Signal(signal, agent);
-        }, Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(
+                Rows,
+                CorePlan.Sequence,
+                count =>
+                {
+                    if (count == 70)
+                        Signal(signal, agent);
+                },
+                Cancellation
+            )
+        );
 
         Assert.Contains($"died of SIG{signal} when running '{Path.GetFileName(Artifact.Path)}'; the link is well", error.Message);
         Assert.Empty(Warnings);
@@ -61,13 +73,18 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var connection = ProcessTable.Parent(Agent);
         var cut = false;
 
-        await device.LoadAsync(Backend.Simulator, Artifact.Path, new Reports(_ =>
-        {
-            if (cut)
-                return;
-            cut = true;
-            Signal("KILL", connection);
-        }), Cancellation);
+        await device.LoadAsync(
+            Backend.Simulator,
+            Artifact.Path,
+            new Reports(_ =>
+            {
+                if (cut)
+                    return;
+                cut = true;
+                Signal("KILL", connection);
+            }),
+            Cancellation
+        );
 
         Assert.True(cut);
         Assert.Single(Warnings);
@@ -80,13 +97,20 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using var device = await LoadedAsync();
         var agent = Agent;
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
-        {
-            if (count != 20)
-                return;
-            Board.StopAsync().Wait(Cancellation);
-            Signal("KILL", ProcessTable.Parent(agent));
-        }, Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(
+                Rows,
+                CorePlan.Sequence,
+                count =>
+                {
+                    if (count != 20)
+                        return;
+                    Board.StopAsync().Wait(Cancellation);
+                    Signal("KILL", ProcessTable.Parent(agent));
+                },
+                Cancellation
+            )
+        );
 
         Assert.Contains("cannot be reached", error.Message);
         Assert.Contains($"127.0.0.1:{Board.Spec.Port}", error.Message);
@@ -99,11 +123,18 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using var device = await LoadedAsync(Limits with { Answer = TimeSpan.FromSeconds(5) });
         var agent = Agent;
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.Sequence, count =>
-        {
-            if (count == 20)
-                Signal("STOP", agent);
-        }, Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(
+                Rows,
+                CorePlan.Sequence,
+                count =>
+                {
+                    if (count == 20)
+                        Signal("STOP", agent);
+                },
+                Cancellation
+            )
+        );
 
         Assert.Contains("no answer within 5 s", error.Message);
         await ProcessTable.EndsAsync(agent);
@@ -116,7 +147,9 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await using var device = await ConnectAsync();
         await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, TimeSpan.Zero, -3), cancellation: Cancellation);
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(Rows, CorePlan.ThreeContexts, cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(Rows, CorePlan.ThreeContexts, cancellation: Cancellation)
+        );
 
         Assert.StartsWith("device 'board': ", error.Message);
         Assert.Contains("RKNN_ERR_DEVICE_UNAVAILABLE", error.Message);
@@ -130,7 +163,10 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var governor = FakeNpu.In(Board.Root);
         await using (var device = await LoadedAsync())
         {
-            Assert.Equal(("performance", ""), (await device.FixFrequencyAsync(Cancellation)) is var status ? (status.NpuGovernor, status.Note) : default);
+            Assert.Equal(
+                ("performance", ""),
+                (await device.FixFrequencyAsync(Cancellation)) is var status ? (status.NpuGovernor, status.Note) : default
+            );
             Signal("KILL", ProcessTable.Parent(Agent));
 
             await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation);
@@ -169,8 +205,15 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         using var mute = new TcpListener(IPAddress.Loopback, 0);
         mute.Start();
 
-        var error = await Assert.ThrowsAsync<PipelineException>(
-            () => ConnectAsync(Limits with { Connect = TimeSpan.FromSeconds(1) }, spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            ConnectAsync(
+                Limits with
+                {
+                    Connect = TimeSpan.FromSeconds(1),
+                },
+                spec => spec with { Port = ((IPEndPoint)mute.LocalEndpoint).Port }
+            )
+        );
 
         Assert.Contains("does not answer within 1 s", error.Message);
     }
@@ -181,7 +224,10 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task A_full_disk_is_named_and_nothing_unfinished_stays(string size, string expected)
     {
         var small = Directory.CreateDirectory(Path.Combine(RemoteFolder, "small")).FullName;
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && Programs.EndsWell("mount", "-t", "tmpfs", "-o", $"size={size}", "none", small), "only root can mount a small disk");
+        Assert.SkipUnless(
+            Environment.IsPrivilegedProcess && Programs.EndsWell("mount", "-t", "tmpfs", "-o", $"size={size}", "none", small),
+            "only root can mount a small disk"
+        );
         try
         {
             var error = await Assert.ThrowsAsync<PipelineException>(async () =>
@@ -202,9 +248,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     [Fact]
     public async Task A_model_that_was_damaged_on_the_board_is_sent_again()
     {
-        await using (await LoadedAsync())
-        {
-        }
+        await using (await LoadedAsync()) { }
         var stored = Assert.Single(Directory.GetFiles(RemoteFolder, "*.sim.onnx"));
         var bytes = await File.ReadAllBytesAsync(stored, Cancellation);
         bytes[^100] ^= 1;
@@ -221,9 +265,7 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     [Fact]
     public async Task An_agent_that_was_damaged_on_the_board_is_sent_again()
     {
-        await using (await ConnectAsync())
-        {
-        }
+        await using (await ConnectAsync()) { }
         var agent = Assert.Single(Directory.GetFiles(RemoteFolder, "rknn-agent-*"));
         await File.WriteAllTextAsync(agent, "#!/bin/sh\necho damaged\n", Cancellation);
 
@@ -239,12 +281,19 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var path = folder.Write("changing.sim.onnx", await File.ReadAllBytesAsync(Artifact.Path, Cancellation));
         await using var device = await ConnectAsync();
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Simulator, path, new Reports(report =>
-        {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
-            file.Seek(-8, SeekOrigin.End);
-            file.Write(new byte[8]);
-        }), Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.LoadAsync(
+                Backend.Simulator,
+                path,
+                new Reports(report =>
+                {
+                    using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+                    file.Seek(-8, SeekOrigin.End);
+                    file.Write(new byte[8]);
+                }),
+                Cancellation
+            )
+        );
 
         Assert.Contains("the upload was damaged: its sha256 is", error.Message);
         Assert.Empty(Directory.GetFiles(RemoteFolder, "*.onnx*"));
@@ -255,7 +304,9 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task An_agent_of_another_version_is_refused()
     {
         using var folder = new TemporaryFolder();
-        var reply = Encoding.UTF8.GetBytes("""{"protocol":2,"version":"9","busy":"","platform":"linux-arm64","soc":[],"driver":"","runtime":"","cores":8}""");
+        var reply = Encoding.UTF8.GetBytes(
+            """{"protocol":2,"version":"9","busy":"","platform":"linux-arm64","soc":[],"driver":"","runtime":"","cores":8}"""
+        );
         var message = folder.Write("reply", [.. BitConverter.GetBytes(reply.Length + 1), (byte)AgentMessageKind.HelloReply, .. reply]);
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => ConnectToAsync(folder, $"cat '{message}'; sleep 9"));
@@ -283,7 +334,9 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
     {
         await using var device = await ConnectAsync(spec: spec => spec with { RuntimeLibrary = Path.Combine(RemoteFolder, library) });
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation)
+        );
 
         Assert.StartsWith("device 'board': ", error.Message);
         Assert.Contains(expected, error.Message);
@@ -296,7 +349,9 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var foreign = await Artifact.BuildAsync("rk3576");
         await using var device = await ConnectAsync();
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Simulator, foreign, cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.LoadAsync(Backend.Simulator, foreign, cancellation: Cancellation)
+        );
 
         Assert.Contains("another platform", error.Message);
     }
@@ -307,7 +362,13 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         using var folder = new TemporaryFolder();
         await using var device = await ConnectAsync();
 
-        foreach (var path in new[] { folder.Write("a.sim.onnx", "no model"), Path.Combine(RepositoryFiles.Root, "tests/ModelPipeline.Tests/Fixtures/rknn/tiny-fp16.rknn") })
+        foreach (
+            var path in new[]
+            {
+                folder.Write("a.sim.onnx", "no model"),
+                Path.Combine(RepositoryFiles.Root, "tests/ModelPipeline.Tests/Fixtures/rknn/tiny-fp16.rknn"),
+            }
+        )
             await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Rknn, path, cancellation: Cancellation));
 
         Assert.Empty(Warnings); // the agent lives on

@@ -5,7 +5,8 @@ using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Tests.Devices;
 
-/// <summary>The shim in this process as on the board itself, over the library that stands in for the vendor's; and what goes wrong there.</summary>
+/// <summary>The shim in this process as on the board itself, over the library that stands in for the vendor's; and what goes wrong
+/// there.</summary>
 public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifact)
 {
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(2);
@@ -29,7 +30,10 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         foreach (var plan in CorePlan.All)
         {
             var run = await device.RunAsync(rows, plan, cancellation: Cancellation);
-            Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows), run.Passages.Select(passage => passage.Outputs[0][0]));
+            Assert.Equal(
+                BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows),
+                run.Passages.Select(passage => passage.Outputs[0][0])
+            );
         }
         Assert.True(model.Simulated);
         Assert.Contains("simulator, no NPU", device.Facts.Runtime);
@@ -45,7 +49,10 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         foreach (var (plan, tokens) in CorePlan.All.SelectMany(plan => new[] { (plan, 48), (plan, 32) }))
         {
             var rows = BoardArtifact.Rows(10, tokens);
-            BoardArtifact.Same(BoardArtifact.Expected(await Artifact.BuildAsync("rk3588", tokens), Backend.Simulator, rows), await device.RunAsync(rows, plan, cancellation: Cancellation));
+            BoardArtifact.Same(
+                BoardArtifact.Expected(await Artifact.BuildAsync("rk3588", tokens), Backend.Simulator, rows),
+                await device.RunAsync(rows, plan, cancellation: Cancellation)
+            );
         }
     }
 
@@ -55,7 +62,10 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         var governor = FakeNpu.In(Folder.Path);
         await using (var device = await OpenAsync())
         {
-            Assert.Contains($"the NPU's governor is '{FakeNpu.Governor}'", Assert.Single(DeviceStatus.Doubts(DeviceStatus.Unknown, await device.StatusAsync(Cancellation))));
+            Assert.Contains(
+                $"the NPU's governor is '{FakeNpu.Governor}'",
+                Assert.Single(DeviceStatus.Doubts(DeviceStatus.Unknown, await device.StatusAsync(Cancellation)))
+            );
 
             var before = await device.FixFrequencyAsync(Cancellation);
 
@@ -90,8 +100,12 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         await device.RunAsync(BoardArtifact.Rows(3), CorePlan.Sequence, done => FakeNpu.Warm(Folder.Path, 80 + (3 * done)), Cancellation);
 
         Assert.Equal(
-            ["the NPU is throttled: 500 of 1000 MHz", "npu-thermal is at 89.0 degrees (before: 50.0), where boards slow down: cool the board and measure again"],
-            DeviceStatus.Doubts(before, await device.StatusAsync(Cancellation)));
+            [
+                "the NPU is throttled: 500 of 1000 MHz",
+                "npu-thermal is at 89.0 degrees (before: 50.0), where boards slow down: cool the board and measure again",
+            ],
+            DeviceStatus.Doubts(before, await device.StatusAsync(Cancellation))
+        );
     }
 
     [Fact]
@@ -119,7 +133,10 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
     [Fact]
     public async Task A_lock_that_cannot_be_made_is_an_error_and_waiting_for_one_can_be_cancelled()
     {
-        Assert.Contains("cannot be opened", (await Assert.ThrowsAsync<PipelineException>(() => OpenAsync(Settings with { Lock = Folder.File("no/such/lock") }))).Message);
+        Assert.Contains(
+            "cannot be opened",
+            (await Assert.ThrowsAsync<PipelineException>(() => OpenAsync(Settings with { Lock = Folder.File("no/such/lock") }))).Message
+        );
 
         await using var first = await OpenAsync();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
@@ -134,8 +151,12 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         await using var device = await OpenAsync(limits: Limits with { Answer = TimeSpan.FromSeconds(5), Load = TimeSpan.FromSeconds(5) });
         await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, Long, 0), cancellation: Cancellation);
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(BoardArtifact.Rows(50), CorePlan.Sequence, cancellation: Cancellation));
-        var next = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(BoardArtifact.Rows(50), CorePlan.ThreeContexts, cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(BoardArtifact.Rows(50), CorePlan.Sequence, cancellation: Cancellation)
+        );
+        var next = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(BoardArtifact.Rows(50), CorePlan.ThreeContexts, cancellation: Cancellation)
+        );
 
         Assert.StartsWith("device 'here': no passage ended within 5 s: the run hangs", error.Message);
         Assert.StartsWith("device 'here': making a context did not end within 5 s", next.Message);
@@ -151,13 +172,18 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
         await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, TimeSpan.Zero, status), cancellation: Cancellation);
         var done = 0;
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(rows, CorePlan.ThreeContexts, count => done = count, Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(rows, CorePlan.ThreeContexts, count => done = count, Cancellation)
+        );
 
         Assert.StartsWith("device 'here': ", error.Message);
         Assert.Contains(expected, error.Message);
         Assert.InRange(done, 1, rows.Count - 1);
         var again = await device.RunAsync(rows, CorePlan.ThreeContexts, cancellation: Cancellation);
-        Assert.Equal(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows), again.Passages.Select(passage => passage.Outputs[0][0]));
+        Assert.Equal(
+            BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows),
+            again.Passages.Select(passage => passage.Outputs[0][0])
+        );
     }
 
     [Fact]
@@ -171,13 +197,20 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
             await device.FixFrequencyAsync(Cancellation);
             await device.LoadAsync(Backend.Simulator, Artifact.WithFault(20, Long, 0), cancellation: Cancellation);
 
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => device.RunAsync(BoardArtifact.Rows(50), CorePlan.Sequence, done =>
-            {
-                if (done != 19)
-                    return;
-                stopped.Start();
-                stop.CancelAfter(100);
-            }, stop.Token));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+                device.RunAsync(
+                    BoardArtifact.Rows(50),
+                    CorePlan.Sequence,
+                    done =>
+                    {
+                        if (done != 19)
+                            return;
+                        stopped.Start();
+                        stop.CancelAfter(100);
+                    },
+                    stop.Token
+                )
+            );
         }
         Assert.True(stopped.IsRunning && stopped.Elapsed < TimeSpan.FromSeconds(20), $"{stopped.Elapsed}");
         Assert.Equal(FakeNpu.Governor, await File.ReadAllTextAsync(governor, Cancellation));
@@ -189,10 +222,14 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
     {
         await using var device = await OpenAsync();
 
-        var foreign = await Assert.ThrowsAsync<PipelineException>(async () => await device.LoadAsync(Backend.Simulator, await Artifact.BuildAsync("rk3576"), cancellation: Cancellation));
+        var foreign = await Assert.ThrowsAsync<PipelineException>(async () =>
+            await device.LoadAsync(Backend.Simulator, await Artifact.BuildAsync("rk3576"), cancellation: Cancellation)
+        );
         Assert.StartsWith("device 'here': ", foreign.Message);
         Assert.Contains("another platform", foreign.Message);
-        await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Rknn, Folder.Write("a.rknn", "no model"), cancellation: Cancellation));
+        await Assert.ThrowsAsync<PipelineException>(() =>
+            device.LoadAsync(Backend.Rknn, Folder.Write("a.rknn", "no model"), cancellation: Cancellation)
+        );
 
         await device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation);
         Assert.Single((await device.RunAsync(BoardArtifact.Rows(1), CorePlan.Sequence, cancellation: Cancellation)).Passages);

@@ -19,7 +19,10 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         if (hashed)
             Programs.Run("ssh-keygen", "-q", "-H", "-f", known);
 
-        await using var device = await ConnectAsync(spec: spec => spec with { HostKey = null }, settings: settings => settings with { KnownHosts = [known] });
+        await using var device = await ConnectAsync(
+            spec: spec => spec with { HostKey = null },
+            settings: settings => settings with { KnownHosts = [known] }
+        );
 
         Assert.Equal(hashed, (await File.ReadAllTextAsync(known, Cancellation)).Contains("|1|"));
     }
@@ -37,8 +40,10 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         Assert.Contains("the host key of 127.0.0.1 is not known: log in once with ssh", (await RefusedAsync(empty)).Message);
         Assert.Contains("is not known", (await RefusedAsync(Folder.File("absent"))).Message);
 
-        Task<PipelineException> RefusedAsync(string known) => Assert.ThrowsAsync<PipelineException>(
-            () => ConnectAsync(spec: spec => spec with { HostKey = null }, settings: settings => settings with { KnownHosts = [known] }));
+        Task<PipelineException> RefusedAsync(string known) =>
+            Assert.ThrowsAsync<PipelineException>(() =>
+                ConnectAsync(spec: spec => spec with { HostKey = null }, settings: settings => settings with { KnownHosts = [known] })
+            );
     }
 
     [Fact]
@@ -54,7 +59,10 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
             await using var device = await WithAgentAsync();
 
             Assert.Contains("holds no key: add one with ssh-add", empty.Message);
-            Assert.Contains("SSH_AUTH_SOCK is not set", (await Assert.ThrowsAsync<PipelineException>(() => ConnectAsync(spec: spec => spec with { IdentityFile = null }))).Message);
+            Assert.Contains(
+                "SSH_AUTH_SOCK is not set",
+                (await Assert.ThrowsAsync<PipelineException>(() => ConnectAsync(spec: spec => spec with { IdentityFile = null }))).Message
+            );
         }
         finally
         {
@@ -76,7 +84,8 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
             }
         }
 
-        Task<SshDevice> WithAgentAsync() => ConnectAsync(spec: spec => spec with { IdentityFile = null }, settings: settings => settings with { AgentSocket = socket });
+        Task<SshDevice> WithAgentAsync() =>
+            ConnectAsync(spec: spec => spec with { IdentityFile = null }, settings: settings => settings with { AgentSocket = socket });
     }
 
     [Fact]
@@ -89,6 +98,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
         Assert.Contains("cannot be read", (await FailsAsync(Folder.Write("garbage", "no key"))).Message);
         Assert.Contains("cannot be read", (await FailsAsync(Folder.File("absent"))).Message);
 
-        Task<PipelineException> FailsAsync(string key) => Assert.ThrowsAsync<PipelineException>(() => ConnectAsync(spec: spec => spec with { IdentityFile = key }));
+        Task<PipelineException> FailsAsync(string key) =>
+            Assert.ThrowsAsync<PipelineException>(() => ConnectAsync(spec: spec => spec with { IdentityFile = key }));
     }
 }

@@ -56,7 +56,9 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         foreach (var plan in CorePlan.All)
             BoardArtifact.Same(expected, await device.RunAsync(rows, plan, cancellation: Cancellation));
 
-        var none = await Assert.ThrowsAsync<PipelineException>(() => device.RunAsync(BoardArtifact.Rows(1, 40), CorePlan.Sequence, cancellation: Cancellation));
+        var none = await Assert.ThrowsAsync<PipelineException>(() =>
+            device.RunAsync(BoardArtifact.Rows(1, 40), CorePlan.Sequence, cancellation: Cancellation)
+        );
         Assert.Contains("was built for inputs of [1,32] or [1,48] and got 40 elements; pad to one of these shapes", none.Message);
     }
 
@@ -70,7 +72,10 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         {
             var rows = BoardArtifact.Rows(3, tokens);
             var run = await device.RunAsync(rows, CorePlan.Sequence, cancellation: Cancellation);
-            Assert.Equal(BoardArtifact.Expected(BoardArtifact.Onnx, Backend.Onnx, rows), run.Passages.Select(passage => passage.Outputs[0][0]));
+            Assert.Equal(
+                BoardArtifact.Expected(BoardArtifact.Onnx, Backend.Onnx, rows),
+                run.Passages.Select(passage => passage.Outputs[0][0])
+            );
         }
         Assert.False(model.Simulated);
         Assert.StartsWith("ONNX Runtime", model.SdkVersion);
@@ -158,13 +163,20 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         var agent = Agent;
         var stopped = new Stopwatch();
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => device.RunAsync(BoardArtifact.Rows(100_000), CorePlan.ThreeContexts, done =>
-        {
-            if (done != 50)
-                return;
-            stopped.Start();
-            stop.Cancel();
-        }, stop.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            device.RunAsync(
+                BoardArtifact.Rows(100_000),
+                CorePlan.ThreeContexts,
+                done =>
+                {
+                    if (done != 50)
+                        return;
+                    stopped.Start();
+                    stop.Cancel();
+                },
+                stop.Token
+            )
+        );
 
         Assert.True(stopped.IsRunning && stopped.Elapsed < TimeSpan.FromSeconds(10), $"{stopped.Elapsed}");
         await device.DisposeAsync();
@@ -177,17 +189,27 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
     {
         using var stop = new CancellationTokenSource();
         await using (var device = await ConnectAsync())
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => device.LoadAsync(Backend.Simulator, Artifact.Path, new Uploads(_ => stop.Cancel()), stop.Token));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+                device.LoadAsync(Backend.Simulator, Artifact.Path, new Uploads(_ => stop.Cancel()), stop.Token)
+            );
 
         await using var next = await ConnectAsync();
-        Assert.DoesNotContain(Directory.GetFiles(RemoteFolder), file => file.EndsWith(".partial", StringComparison.Ordinal) || file.EndsWith(".onnx", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            Directory.GetFiles(RemoteFolder),
+            file => file.EndsWith(".partial", StringComparison.Ordinal) || file.EndsWith(".onnx", StringComparison.Ordinal)
+        );
     }
 
     [Fact]
     public async Task The_agent_for_boards_runs_under_emulation()
     {
         var rows = BoardArtifact.Rows(5);
-        var spec = new DeviceSpec { Name = "arm", Kind = DeviceKind.Loopback, Platform = "linux-arm64" };
+        var spec = new DeviceSpec
+        {
+            Name = "arm",
+            Kind = DeviceKind.Loopback,
+            Platform = "linux-arm64",
+        };
         await using var device = await Device.OpenAsync(spec, warning: Warnings.Add, cancellation: Cancellation);
 
         var model = await device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation);
@@ -196,14 +218,18 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         Assert.Equal("linux-arm64", device.Facts.Platform);
         Assert.True(model.Simulated);
         // Another instruction set adds in another order.
-        Assert.All(run.Passages.Zip(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows)), pair => Assert.Equal(pair.Second, pair.First.Outputs[0][0], 1e-4f));
+        Assert.All(
+            run.Passages.Zip(BoardArtifact.Expected(Artifact.Path, Backend.Simulator, rows)),
+            pair => Assert.Equal(pair.Second, pair.First.Outputs[0][0], 1e-4f)
+        );
         Assert.Empty(Warnings);
     }
 
     /// <summary>Takes reports of an upload at once, on the uploading thread.</summary>
     private sealed class Uploads(Action<string> report) : IProgress<StageProgress>
     {
-        public Uploads(List<string> reports) : this(reports.Add) { }
+        public Uploads(List<string> reports)
+            : this(reports.Add) { }
 
         public void Report(StageProgress value) => report(value.Activity);
     }

@@ -8,7 +8,8 @@ using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Devices;
 
-/// <summary>The way to a board with the vendor's own runtime at its end. What an NPU would compute is zeros there, so it is the way that is tested, not the scores.</summary>
+/// <summary>The way to a board with the vendor's own runtime at its end. What an NPU would compute is zeros there, so it is the way that is
+/// tested, not the scores.</summary>
 public sealed class VendorRuntimeTests
 {
     private static readonly string Model = RepositoryFiles.Fixture("rknn/tiny-fp16.rknn");
@@ -46,7 +47,10 @@ public sealed class VendorRuntimeTests
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Rknn, Model, cancellation: Cancellation));
 
-        Assert.Contains("'tiny-fp16.rknn' is of rknn-toolkit2 2.3.2, which wants librknnrt 2.3.2 or later, and the device has 1.5.2", error.Message);
+        Assert.Contains(
+            "'tiny-fp16.rknn' is of rknn-toolkit2 2.3.2, which wants librknnrt 2.3.2 or later, and the device has 1.5.2",
+            error.Message
+        );
         Assert.Contains("allow_old_runtime: true", error.Message);
         Assert.Equal(1, error.ExitCode);
         Assert.Empty(board.Jobs);
@@ -72,27 +76,46 @@ public sealed class VendorRuntimeTests
         var toolkit = await RealToolkit.OfAsync("2.5.0");
         await using var board = await VendorBoard.StartAsync();
         using var workspace = new Workspace(Workspace.TenQueries, ("[[1, 128]] ", "[[1, 64], [1, 128]] "));
-        var variants = ToolkitOnBoardRun.SampleVariants().Replace(
-            File.ReadAllText(workspace.Manifest), "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true }\n\n", count: 1);
+        var variants = ToolkitOnBoardRun
+            .SampleVariants()
+            .Replace(
+                File.ReadAllText(workspace.Manifest),
+                "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true }\n\n",
+                count: 1
+            );
         await File.WriteAllTextAsync(workspace.Manifest, variants, Cancellation);
         var spec = board.Spec;
-        workspace.Edit(("  rk3588: { kind: local }", $$"""
-              board: { kind: ssh, host: {{spec.Host}}, port: {{spec.Port}}, user: {{spec.User}}, host_key: "{{spec.HostKey}}", identity_file: {{spec.IdentityFile}}, runtime_library: {{spec.RuntimeLibrary}}, allow_old_runtime: true }
-            """));
+        workspace.Edit(
+            (
+                "  rk3588: { kind: local }",
+                $$"""
+                  board: { kind: ssh, host: {{spec.Host}}, port: {{spec.Port}}, user: {{spec.User}}, host_key: "{{spec.HostKey}}", identity_file: {{spec.IdentityFile}}, runtime_library: {{spec.RuntimeLibrary}}, allow_old_runtime: true }
+                """
+            )
+        );
         var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python };
 
-        (await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)).Succeeded();
+        (
+            await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)
+        ).Succeeded();
 
         foreach (var shape in new[] { "1x64", "1x128" })
         {
             var report = ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json"));
-            Assert.Equal(("board", DeviceKind.Ssh, true, false), (report.Subject.Device, report.Subject.DeviceKind, report.Subject.OnDevice, report.Subject.Simulated));
+            Assert.Equal(
+                ("board", DeviceKind.Ssh, true, false),
+                (report.Subject.Device, report.Subject.DeviceKind, report.Subject.OnDevice, report.Subject.Simulated)
+            );
             Assert.Single(report.Queries.SelectMany(query => query.Scores).Distinct());
         }
         Assert.NotEmpty(board.Jobs);
 
         workspace.Edit((", allow_old_runtime: true", ""), ("queries: 10", "queries: 11"));
-        var refused = await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables);
+        var refused = await HostProcess.RunAsync(
+            workspace.Folder,
+            ["--target=Validate", "--model=tiny-reranker", "--device=board"],
+            variables
+        );
 
         Assert.Equal(1, refused.ExitCode);
         Assert.Contains("wants librknnrt 2.5.0 or later, and the device has 1.5.2", refused.Error + refused.Output);

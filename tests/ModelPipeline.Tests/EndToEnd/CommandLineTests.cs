@@ -17,9 +17,21 @@ public sealed partial class CommandLineTests : IDisposable
     {
         var lines = (await workspace.RunAsync("--tree")).Succeeded().Output.Split('\n');
         Assert.Equal(
-            ["Default", "Release", "Release:tiny-reranker", "Package:tiny-reranker", "Decide:tiny-reranker", "Validate:tiny-reranker", "Validate:tiny-reranker:fp16", "Quantize:tiny-reranker:fp16",
-                "Calibrate:tiny-reranker", "Prepare:tiny-reranker", "Fetch:tiny-reranker"],
-            lines.SkipWhile(line => line != "Default").Take(11).Select(line => line.TrimStart('└', '├', '─', '│', ' ')));
+            [
+                "Default",
+                "Release",
+                "Release:tiny-reranker",
+                "Package:tiny-reranker",
+                "Decide:tiny-reranker",
+                "Validate:tiny-reranker",
+                "Validate:tiny-reranker:fp16",
+                "Quantize:tiny-reranker:fp16",
+                "Calibrate:tiny-reranker",
+                "Prepare:tiny-reranker",
+                "Fetch:tiny-reranker",
+            ],
+            lines.SkipWhile(line => line != "Default").Take(11).Select(line => line.TrimStart('└', '├', '─', '│', ' '))
+        );
         Assert.Contains(lines, line => line.EndsWith("─Quantize:ms-marco-MiniLM-L-12-v2:cpu-int8", StringComparison.Ordinal));
     }
 
@@ -75,7 +87,11 @@ public sealed partial class CommandLineTests : IDisposable
     [InlineData("--manifest", 2, "--manifest needs a value: --manifest=PATH")]
     [InlineData("--artifacts=models.yaml", 2, "models.yaml is a file, where a folder is expected")]
     [InlineData("--artifacts=models.yaml/out", 2, "models.yaml is a file, where a folder is expected")]
-    [InlineData("--dry-run", 2, "--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run")]
+    [InlineData(
+        "--dry-run",
+        2,
+        "--dry-run tells what --target=Publish would do, and is for nothing else; --dryrun lists the targets that would run"
+    )]
     [InlineData("Validate", 2, "'Validate' is not an option; what to make is named with --target=Validate")]
     public async Task A_mistake_gets_one_sentence(string argument, int exitCode, string sentence)
     {
@@ -106,7 +122,10 @@ public sealed partial class CommandLineTests : IDisposable
         var help = (await workspace.RunAsync("--help")).Succeeded().Output;
         Assert.StartsWith("Usage: ./build.sh [OPTIONS]\n", help);
         Assert.All(help.Split('\n'), line => Assert.InRange(line.Length, 0, 140));
-        Assert.Matches(@"\AModelPipeline \d+\.\d+\.\d+ \(Cake \d+\.\d+\.\d+\)\n\z", (await workspace.RunAsync("--version")).Succeeded().Output);
+        Assert.Matches(
+            @"\AModelPipeline \d+\.\d+\.\d+ \(Cake \d+\.\d+\.\d+\)\n\z",
+            (await workspace.RunAsync("--version")).Succeeded().Output
+        );
     }
 
     [Fact]

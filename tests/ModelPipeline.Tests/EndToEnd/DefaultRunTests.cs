@@ -64,8 +64,19 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     {
         using var cache = new TemporaryFolder();
         var consumer = await DotNet.RunAsync(
-            RepositoryFiles.Root, "run", "-c", DotNet.Configuration, "--project", "tests/SampleConsumer", "-p:BuildProjectReferences=false", $"-p:RestoreSources={cache.Path}",
-            $"-p:ModelArtifactSource={workspace.Folder}/artifacts/release", $"-p:ModelArtifactCache={cache.Path}", "--", "how do I know the dough has been kneaded enough");
+            RepositoryFiles.Root,
+            "run",
+            "-c",
+            DotNet.Configuration,
+            "--project",
+            "tests/SampleConsumer",
+            "-p:BuildProjectReferences=false",
+            $"-p:RestoreSources={cache.Path}",
+            $"-p:ModelArtifactSource={workspace.Folder}/artifacts/release",
+            $"-p:ModelArtifactCache={cache.Path}",
+            "--",
+            "how do I know the dough has been kneaded enough"
+        );
         var ranked = consumer.Succeeded().Output.TrimEnd().Split('\n');
         Assert.Equal(5, ranked.Length);
         Assert.StartsWith("1. ", ranked[0]);
@@ -76,8 +87,18 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public async Task The_script_engine_makes_the_same_variants()
     {
         using var folder = new TemporaryFolder();
-        (await DotNet.CakeAsync(folder.File("cache"), "--target=Quantize", "--model=tiny-reranker", $"--manifest={workspace.Manifest}", $"--artifacts={folder.Path}")).Succeeded();
-        var made = Directory.EnumerateFiles(folder.File("models/tiny-reranker/variants"), "*.onnx", SearchOption.AllDirectories).ToDictionary(path => Path.GetRelativePath(folder.Path, path), path => FileDigest.Of(path));
+        (
+            await DotNet.CakeAsync(
+                folder.File("cache"),
+                "--target=Quantize",
+                "--model=tiny-reranker",
+                $"--manifest={workspace.Manifest}",
+                $"--artifacts={folder.Path}"
+            )
+        ).Succeeded();
+        var made = Directory
+            .EnumerateFiles(folder.File("models/tiny-reranker/variants"), "*.onnx", SearchOption.AllDirectories)
+            .ToDictionary(path => Path.GetRelativePath(folder.Path, path), path => FileDigest.Of(path));
         Assert.Equal(3, made.Count);
         Assert.All(made, file => Assert.Equal(workspace.Files()[file.Key].Digest, file.Value));
     }
@@ -89,7 +110,12 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         Assert.Equal(["tiny-reranker fp32", "BM25", "random orders", .. Variants().Select(variant => $"{variant} 1x128")], rows.Keys);
         foreach (var report in Reports())
         {
-            string[] figures = [.. new[] { Metric.SizeMb, Metric.NdcgAt10, Metric.KendallTau }.Select(metric => Metric.Named(metric).Format(report.Figures[metric]))];
+            string[] figures =
+            [
+                .. new[] { Metric.SizeMb, Metric.NdcgAt10, Metric.KendallTau }.Select(metric =>
+                    Metric.Named(metric).Format(report.Figures[metric])
+                ),
+            ];
             var ratio = (report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
             var row = rows[$"{report.Subject.Variant} 1x128"];
             Assert.Equal([figures[0], ratio, figures[1], figures[2]], row[..4]);
@@ -98,7 +124,8 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         }
     }
 
-    /// <summary>A README whose example shows other figures than the software makes is out of date. Rounding may differ between processors.</summary>
+    /// <summary>A README whose example shows other figures than the software makes is out of date. Rounding may differ between
+    /// processors.</summary>
     [Fact]
     public void The_summary_in_the_readme_is_what_comes_out()
     {
@@ -119,8 +146,23 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     [Fact]
     public void The_printed_paths_are_there()
     {
-        string[] printed = [.. run.Output.Split('\n').Where(line => line.StartsWith("  artifacts/", StringComparison.Ordinal)).Select(line => Path.Combine(workspace.Folder, line.Trim()))];
-        Assert.Equal([workspace.Built("validation/report.html"), workspace.Built("production.env"), workspace.Package, workspace.Package + ".tar.gz", workspace.Release], printed);
+        string[] printed =
+        [
+            .. run
+                .Output.Split('\n')
+                .Where(line => line.StartsWith("  artifacts/", StringComparison.Ordinal))
+                .Select(line => Path.Combine(workspace.Folder, line.Trim())),
+        ];
+        Assert.Equal(
+            [
+                workspace.Built("validation/report.html"),
+                workspace.Built("production.env"),
+                workspace.Package,
+                workspace.Package + ".tar.gz",
+                workspace.Release,
+            ],
+            printed
+        );
         Assert.All(printed, path => Assert.True(Path.Exists(path), path));
     }
 
@@ -139,7 +181,9 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public async Task The_package_passes_sha256sum()
     {
         // It throws unless the program ends with 0.
-        var check = await Cli.Wrap("sha256sum").WithArguments(["--check", "--strict", "SHA256SUMS"]).WithWorkingDirectory(workspace.Package)
+        var check = await Cli.Wrap("sha256sum")
+            .WithArguments(["--check", "--strict", "SHA256SUMS"])
+            .WithWorkingDirectory(workspace.Package)
             .ExecuteBufferedAsync(TestContext.Current.CancellationToken);
         var lines = check.StandardOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(Directory.GetFiles(workspace.Package).Length - 1, lines.Length);
@@ -155,7 +199,8 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         PackageCheck.Verify<PackageManifest>(unpacked, TestContext.Current.CancellationToken);
         Assert.Equal(
             await File.ReadAllTextAsync(Path.Combine(workspace.Package, "SHA256SUMS"), TestContext.Current.CancellationToken),
-            await File.ReadAllTextAsync(Path.Combine(unpacked, "SHA256SUMS"), TestContext.Current.CancellationToken));
+            await File.ReadAllTextAsync(Path.Combine(unpacked, "SHA256SUMS"), TestContext.Current.CancellationToken)
+        );
     }
 
     [Fact]
@@ -163,10 +208,14 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     {
         Assert.Equal(
             ["NPU_EMBEDDER_ENABLED=1", "NPU_RERANK_ENABLED=0", "RERANK_MODEL=ms-marco-MiniLM-L-12-v2"],
-            File.ReadLines(workspace.Built("production.env")).Where(line => !line.StartsWith('#')).Order());
+            File.ReadLines(workspace.Built("production.env")).Where(line => !line.StartsWith('#')).Order()
+        );
         var decision = JsonNode.Parse(File.ReadAllText(workspace.Built("decision.json")))!;
         Assert.Null(decision["winner"]);
-        var simulated = decision["variants"]!.AsArray().Where(variant => variant!["artifact"]!.GetValue<string>().EndsWith(".sim.onnx", StringComparison.Ordinal)).ToList();
+        var simulated = decision["variants"]!
+            .AsArray()
+            .Where(variant => variant!["artifact"]!.GetValue<string>().EndsWith(".sim.onnx", StringComparison.Ordinal))
+            .ToList();
         Assert.Equal(2, simulated.Count);
         Assert.All(simulated, variant => Assert.Contains("not measured: needs a device", variant!.ToJsonString()));
     }
@@ -175,7 +224,10 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public void What_may_be_published_is_released_and_nothing_else()
     {
         var manifest = PackageCheck.Verify<PackageManifest>(workspace.Release, TestContext.Current.CancellationToken);
-        Assert.Equal(["tiny-reranker-0.1.0-cpu-int8.onnx"], manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => file.Name));
+        Assert.Equal(
+            ["tiny-reranker-0.1.0-cpu-int8.onnx"],
+            manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => file.Name)
+        );
         Assert.Equal(["fp16", "int8"], manifest.Omitted.Select(variant => variant.Variant));
         Assert.DoesNotContain(Directory.EnumerateFiles(workspace.Release), file => file.Contains(".sim.", StringComparison.Ordinal));
     }
@@ -196,7 +248,10 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         var samples = workspace.Spec().Calibration.Samples;
         var lines = File.ReadAllLines(workspace.Built("calibration/1x128/calibration_dataset.txt"));
         Assert.Equal(samples, lines.Length);
-        Assert.All(lines, line => Assert.All(line.Split(' '), file => Assert.True(File.Exists(workspace.Built("calibration/1x128/" + file)), file)));
+        Assert.All(
+            lines,
+            line => Assert.All(line.Split(' '), file => Assert.True(File.Exists(workspace.Built("calibration/1x128/" + file)), file))
+        );
     }
 
     [Fact]
@@ -210,7 +265,11 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public void No_output_names_a_place_on_this_machine()
     {
         string[] texts = [".json", ".html", ".md", ".env", ".txt", ""];
-        foreach (var file in Directory.EnumerateFiles(workspace.Folder, "*", SearchOption.AllDirectories).Where(file => file != workspace.Manifest && texts.Contains(Path.GetExtension(file))))
+        foreach (
+            var file in Directory
+                .EnumerateFiles(workspace.Folder, "*", SearchOption.AllDirectories)
+                .Where(file => file != workspace.Manifest && texts.Contains(Path.GetExtension(file)))
+        )
         {
             var text = File.ReadAllText(file);
             Assert.DoesNotContain(workspace.Folder, text);
@@ -222,12 +281,17 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
 
     private IEnumerable<ValidationReport> Reports() => Variants().Select(Report);
 
-    private ValidationReport Report(string variant) => ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/1x128/validation.json"));
+    private ValidationReport Report(string variant) =>
+        ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/1x128/validation.json"));
 
     /// <summary>Cells of a summary table by what stands in the first: size, ratio, NDCG@10, tau, p50, gates.</summary>
-    private static OrderedDictionary<string, string[]> Rows(string text) => new(text.Split('\n')
-        .Where(line => line.StartsWith('│'))
-        .Select(line => line.Split('│', StringSplitOptions.TrimEntries)[1..^1])
-        .SkipWhile(cells => cells[0] != "Variant").Skip(1)
-        .Select(cells => KeyValuePair.Create(cells[0], cells[1..])));
+    private static OrderedDictionary<string, string[]> Rows(string text) =>
+        new(
+            text.Split('\n')
+                .Where(line => line.StartsWith('│'))
+                .Select(line => line.Split('│', StringSplitOptions.TrimEntries)[1..^1])
+                .SkipWhile(cells => cells[0] != "Variant")
+                .Skip(1)
+                .Select(cells => KeyValuePair.Create(cells[0], cells[1..]))
+        );
 }

@@ -23,7 +23,10 @@ public sealed class DeviceTests(QuickRun finished)
         var run = (await workspace.RunAsync("--target=Validate:tiny-reranker:fp16", $"--device={device}")).Succeeded();
 
         var report = Report(workspace);
-        Assert.Equal((device, DeviceKind.Loopback, true, false), (report.Subject.Device, report.Subject.DeviceKind, report.Subject.Simulated, report.Subject.OnDevice));
+        Assert.Equal(
+            (device, DeviceKind.Loopback, true, false),
+            (report.Subject.Device, report.Subject.DeviceKind, report.Subject.Simulated, report.Subject.OnDevice)
+        );
         Assert.DoesNotContain("ssh", run.Error, StringComparison.OrdinalIgnoreCase);
         foreach (var metric in new[] { Metric.NdcgAt10, Metric.KendallTau })
             Assert.Equal(expected.Figures[metric], report.Figures[metric], tolerance);
@@ -35,7 +38,10 @@ public sealed class DeviceTests(QuickRun finished)
         using var workspace = new Workspace();
         var run = await workspace.RunAsync("--target=Validate", "--device=loopbak");
         Assert.Equal(2, run.ExitCode);
-        Assert.Contains("--device: 'loopbak' is not one of simulator, rk3588, ssh, loopback, loopback-arm64 (did you mean 'loopback'?)", run.Error);
+        Assert.Contains(
+            "--device: 'loopbak' is not one of simulator, rk3588, ssh, loopback, loopback-arm64 (did you mean 'loopback'?)",
+            run.Error
+        );
     }
 
     [Fact]
@@ -44,7 +50,11 @@ public sealed class DeviceTests(QuickRun finished)
         using var workspace = finished.Copy();
         workspace.Edit(("queries: 10", "queries: 100"));
         var temporary = Directory.CreateDirectory(Path.Combine(workspace.Folder, "tmp")).FullName;
-        using var host = new HostProcess(workspace.Folder, ["--target=Validate:tiny-reranker:cpu-int8", "--device=loopback"], new Dictionary<string, string> { ["TMPDIR"] = temporary });
+        using var host = new HostProcess(
+            workspace.Folder,
+            ["--target=Validate:tiny-reranker:cpu-int8", "--device=loopback"],
+            new Dictionary<string, string> { ["TMPDIR"] = temporary }
+        );
         await host.UntilAsync(() => Processes(temporary).Any(line => line.Contains("rknn-agent-")), "starting an agent");
 
         var stopping = Stopwatch.StartNew();
@@ -87,7 +97,8 @@ public sealed class DeviceTests(QuickRun finished)
         Assert.Equal([foreign], Directory.GetDirectories(temporary, "modelpipeline-loopback-*"));
     }
 
-    private static ValidationReport Report(Workspace workspace) => ReportJson.Read<ValidationReport>(workspace.Built("validation/fp16/1x128/validation.json"));
+    private static ValidationReport Report(Workspace workspace) =>
+        ReportJson.Read<ValidationReport>(workspace.Built("validation/fp16/1x128/validation.json"));
 
     /// <summary>Command lines of processes that name this folder.</summary>
     private static IEnumerable<string> Processes(string folder) =>

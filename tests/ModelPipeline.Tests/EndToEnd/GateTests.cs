@@ -19,9 +19,16 @@ public sealed partial class GateTests(QuickRun finished)
         Assert.Equal(1, run.ExitCode);
         Assert.DoesNotMatch(StackFrame(), run.Error);
         var tau = Figures(workspace)[Metric.KendallTau];
-        Assert.Contains(FormattableString.Invariant($"tiny-reranker:int8 at 1x128: kendall_tau {tau:F3} is below its minimum 0.990 by {0.99 - tau:F3}"), run.Error);
+        Assert.Contains(
+            FormattableString.Invariant($"tiny-reranker:int8 at 1x128: kendall_tau {tau:F3} is below its minimum 0.990 by {0.99 - tau:F3}"),
+            run.Error
+        );
         Assert.Contains("FAILED kendall_tau", run.Output);
-        Assert.Contains("FAILED", await File.ReadAllTextAsync(workspace.Built("validation/report.html"), TestContext.Current.CancellationToken), StringComparison.OrdinalIgnoreCase);
+        Assert.Contains(
+            "FAILED",
+            await File.ReadAllTextAsync(workspace.Built("validation/report.html"), TestContext.Current.CancellationToken),
+            StringComparison.OrdinalIgnoreCase
+        );
         var package = workspace.VerifiedPackage();
         Assert.DoesNotContain(package.Variants, variant => variant.Subject.Variant == "int8");
         Assert.NotEmpty(package.Variants);
@@ -38,7 +45,10 @@ public sealed partial class GateTests(QuickRun finished)
         var before = workspace.Files();
         (await workspace.RunAsync()).Succeeded();
         var after = workspace.Files();
-        Assert.All(before.Where(file => Path.GetFileName(file.Key) is "scores.json" or "latency.json"), file => Assert.Equal(file.Value, after[file.Key]));
+        Assert.All(
+            before.Where(file => Path.GetFileName(file.Key) is "scores.json" or "latency.json"),
+            file => Assert.Equal(file.Value, after[file.Key])
+        );
         Assert.Equal(0.8, workspace.VerifiedPackage().Variants[1].Gates[1].Limit);
     }
 

@@ -22,19 +22,37 @@ internal sealed class HostProcess : IDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     private static readonly string Assembly = Path.Combine(
-        RepositoryFiles.Root, typeof(HostProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(entry => entry.Key == "Host").Value!);
+        RepositoryFiles.Root,
+        typeof(HostProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(entry => entry.Key == "Host").Value!
+    );
 
     /// <summary>Variables that change what the host does.</summary>
     private static readonly string[] Variables =
-        ["QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT", "MODELPIPELINE_CACHE", "MODELPIPELINE_CACHE_LIMIT", "HF_ENDPOINT", "HF_TOKEN", "NO_COLOR", "MODELPIPELINE_TOOLKIT_PYTHON",
-            "GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITHUB_SHA"];
+    [
+        "QUANTIZE",
+        "CALIBRATION_SAMPLES",
+        "REGENERATE_DATASET",
+        "FORCE_CONVERT",
+        "MODELPIPELINE_CACHE",
+        "MODELPIPELINE_CACHE_LIMIT",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+        "NO_COLOR",
+        "MODELPIPELINE_TOOLKIT_PYTHON",
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "GITHUB_REPOSITORY",
+        "GITHUB_API_URL",
+        "GITHUB_SHA",
+    ];
 
     // Not CliWrap: tests send it signals of their choice and look whether it runs.
     private readonly Process process;
     private readonly StringBuilder output = new();
     private readonly StringBuilder error = new();
 
-    /// <summary>Starts <c>Build.dll</c> in <paramref name="folder"/> with the arguments and, on top of a clean environment, the variables given.</summary>
+    /// <summary>Starts <c>Build.dll</c> in <paramref name="folder"/> with the arguments and, on top of a clean environment, the variables
+    /// given.</summary>
     public HostProcess(string folder, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         // A shell's background job ignores SIGINT, and so would its children: env puts back the default, then becomes the host.
@@ -58,7 +76,11 @@ internal sealed class HostProcess : IDisposable
     }
 
     /// <summary>Runs the host to its end.</summary>
-    public static async Task<HostRun> RunAsync(string folder, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    public static async Task<HostRun> RunAsync(
+        string folder,
+        IEnumerable<string> arguments,
+        IReadOnlyDictionary<string, string>? environment = null
+    )
     {
         using var host = new HostProcess(folder, arguments, environment);
         return await host.EndAsync();

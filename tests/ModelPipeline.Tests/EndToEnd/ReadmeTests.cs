@@ -11,7 +11,10 @@ public sealed partial class ReadmeTests
     public void Its_first_two_commands_run_the_main_job_and_the_tests()
     {
         Assert.Equal("./build.sh\n./build.sh --target=Test\n", Blocks("sh")[0]);
-        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(Path.Combine(RepositoryFiles.Root, "build.sh")).HasFlag(UnixFileMode.UserExecute));
+        Assert.True(
+            OperatingSystem.IsWindows()
+                || File.GetUnixFileMode(Path.Combine(RepositoryFiles.Root, "build.sh")).HasFlag(UnixFileMode.UserExecute)
+        );
     }
 
     [Fact]
@@ -20,7 +23,11 @@ public sealed partial class ReadmeTests
         using var workspace = new Workspace();
         var tree = (await workspace.RunAsync("--tree")).Succeeded().Output;
         var targets = TreeName().Matches(tree).Select(match => match.Value).ToHashSet();
-        var table = Readme.Split('\n').Where(line => TargetRow().IsMatch(line)).SelectMany(line => Code().Matches(line.Split('|')[1]).Select(match => match.Groups[1].Value)).ToList();
+        var table = Readme
+            .Split('\n')
+            .Where(line => TargetRow().IsMatch(line))
+            .SelectMany(line => Code().Matches(line.Split('|')[1]).Select(match => match.Groups[1].Value))
+            .ToList();
         Assert.Equal(targets.Where(target => !target.Contains(':')).Order(), table.Order());
         Assert.All(TargetOption().Matches(Readme).Select(match => match.Groups[1].Value), target => Assert.Contains(target, targets));
     }
@@ -31,9 +38,18 @@ public sealed partial class ReadmeTests
         using var workspace = new Workspace();
         var help = (await workspace.RunAsync("--help")).Succeeded().Output;
         string[] ofDotnet = ["--project"];
-        Assert.All(Option().Matches(Readme).Select(match => match.Value).Distinct().Except(ofDotnet), option => Assert.Contains(option, help));
-        Assert.All(Readme.Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal) && line.Contains("--")), line =>
-            Assert.Matches(Regex.Escape(Code().Matches(line)[1].Groups[1].Value) + $".*\\({Code().Match(line).Groups[1].Value}\\)", help));
+        Assert.All(
+            Option().Matches(Readme).Select(match => match.Value).Distinct().Except(ofDotnet),
+            option => Assert.Contains(option, help)
+        );
+        Assert.All(
+            Readme.Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal) && line.Contains("--")),
+            line =>
+                Assert.Matches(
+                    Regex.Escape(Code().Matches(line)[1].Groups[1].Value) + $".*\\({Code().Match(line).Groups[1].Value}\\)",
+                    help
+                )
+        );
     }
 
     [Fact]
@@ -48,13 +64,19 @@ public sealed partial class ReadmeTests
     [Fact]
     public void Its_links_lead_somewhere()
     {
-        Assert.All(Link().Matches(Readme).Select(match => match.Groups[1].Value), link =>
-        {
-            if (link.StartsWith('#'))
-                Assert.Contains(link[1..], Heading().Matches(Readme).Select(match => match.Groups[1].Value.ToLowerInvariant().Replace(' ', '-')));
-            else
-                Assert.True(File.Exists(Path.Combine(RepositoryFiles.Root, link)), link);
-        });
+        Assert.All(
+            Link().Matches(Readme).Select(match => match.Groups[1].Value),
+            link =>
+            {
+                if (link.StartsWith('#'))
+                    Assert.Contains(
+                        link[1..],
+                        Heading().Matches(Readme).Select(match => match.Groups[1].Value.ToLowerInvariant().Replace(' ', '-'))
+                    );
+                else
+                    Assert.True(File.Exists(Path.Combine(RepositoryFiles.Root, link)), link);
+            }
+        );
     }
 
     [Fact]
@@ -68,7 +90,11 @@ public sealed partial class ReadmeTests
 
     /// <summary>Contents of the fenced blocks of one language.</summary>
     private static List<string> Blocks(string language) =>
-        [.. Regex.Matches(Readme, $"^```{language}\n(.*?)^```$", RegexOptions.Multiline | RegexOptions.Singleline).Select(match => match.Groups[1].Value)];
+        [
+            .. Regex
+                .Matches(Readme, $"^```{language}\n(.*?)^```$", RegexOptions.Multiline | RegexOptions.Singleline)
+                .Select(match => match.Groups[1].Value),
+        ];
 
     [GeneratedRegex(@"(?<=^[└├─│ ]*)[A-Z]\S+", RegexOptions.Multiline)]
     private static partial Regex TreeName();

@@ -70,7 +70,8 @@ public sealed class RepeatedRunTests(QuickRun finished)
         Assert.Equal(Digests(before), Digests(after));
         Assert.Equal(
             after.Keys.Where(name => name.StartsWith("models/tiny-reranker/variants/", StringComparison.Ordinal)),
-            Changed(before, after).Where(name => !Retold.Contains(Path.GetFileName(name))));
+            Changed(before, after).Where(name => !Retold.Contains(Path.GetFileName(name)))
+        );
     }
 
     [Fact]
@@ -113,8 +114,11 @@ public sealed class RepeatedRunTests(QuickRun finished)
         Assert.True(File.Exists(workspace.Manifest));
     }
 
-    private static Dictionary<string, FileDigest> Digests(IReadOnlyDictionary<string, BuiltFile> files) => files.ToDictionary(file => file.Key, file => file.Value.Digest);
+    private static Dictionary<string, FileDigest> Digests(IReadOnlyDictionary<string, BuiltFile> files) =>
+        files.ToDictionary(file => file.Key, file => file.Value.Digest);
 
-    private static IEnumerable<string> Changed(IReadOnlyDictionary<string, BuiltFile> before, IReadOnlyDictionary<string, BuiltFile> after) =>
-        after.Where(file => before.GetValueOrDefault(file.Key)?.Changed != file.Value.Changed).Select(file => file.Key);
+    private static IEnumerable<string> Changed(
+        IReadOnlyDictionary<string, BuiltFile> before,
+        IReadOnlyDictionary<string, BuiltFile> after
+    ) => after.Where(file => before.GetValueOrDefault(file.Key)?.Changed != file.Value.Changed).Select(file => file.Key);
 }

@@ -75,9 +75,17 @@ internal sealed class Workspace : IDisposable
     {
         var artifacts = folder.File("artifacts");
         return new(
-            !Directory.Exists(artifacts) ? [] : Directory.EnumerateFiles(artifacts, "*", SearchOption.AllDirectories).Where(path => Path.GetFileName(path) != WorkFolder.LockName).ToDictionary(
-                path => Path.GetRelativePath(artifacts, path), path => new BuiltFile(FileDigest.Of(path), File.GetLastWriteTimeUtc(path))),
-            StringComparer.Ordinal);
+            !Directory.Exists(artifacts)
+                ? []
+                : Directory
+                    .EnumerateFiles(artifacts, "*", SearchOption.AllDirectories)
+                    .Where(path => Path.GetFileName(path) != WorkFolder.LockName)
+                    .ToDictionary(
+                        path => Path.GetRelativePath(artifacts, path),
+                        path => new BuiltFile(FileDigest.Of(path), File.GetLastWriteTimeUtc(path))
+                    ),
+            StringComparer.Ordinal
+        );
     }
 
     public PackageManifest VerifiedPackage() => PackageCheck.Verify<PackageManifest>(Package);

@@ -2,7 +2,8 @@ using System.Text.RegularExpressions;
 
 namespace ModelPipeline.Tests.House;
 
-/// <summary>Folders of the libraries know each other in one direction: the picture in CONTRIBUTING.md, read here, is what is allowed.</summary>
+/// <summary>Folders of the libraries know each other in one direction: the picture in CONTRIBUTING.md, read here, is what is
+/// allowed.</summary>
 public sealed partial class EdgeTests
 {
     private static readonly string[] Libraries = ["src/ModelPipeline", "src/ModelPipeline.Artifacts"];
@@ -11,8 +12,11 @@ public sealed partial class EdgeTests
     public void NoFolderKnowsOneThatThePictureDoesNotGiveIt()
     {
         var allowed = Picture();
-        var wrong = Uses().Where(use => !Reachable(use.From, allowed).Contains(use.To))
-            .Select(use => $"{use.File}: {use.From} must not know {use.To}").Distinct().Order(StringComparer.Ordinal);
+        var wrong = Uses()
+            .Where(use => !Reachable(use.From, allowed).Contains(use.To))
+            .Select(use => $"{use.File}: {use.From} must not know {use.To}")
+            .Distinct()
+            .Order(StringComparer.Ordinal);
         Assert.Empty(wrong);
     }
 
@@ -24,20 +28,32 @@ public sealed partial class EdgeTests
     public void ThePictureHasNoCycle()
     {
         var allowed = Picture();
-        Assert.DoesNotContain(allowed.Keys, folder => allowed[folder].Any(next => next == folder || Reachable(next, allowed).Contains(folder)));
+        Assert.DoesNotContain(
+            allowed.Keys,
+            folder => allowed[folder].Any(next => next == folder || Reachable(next, allowed).Contains(folder))
+        );
     }
 
     [Fact]
-    public void AFolderIsANamespace() => Assert.All(Sources(), file =>
-    {
-        var folder = Path.GetRelativePath(RepositoryFiles.Root, file).Split('/')[2..^1];
-        var space = Namespace().Match(File.ReadAllText(file)).Groups["name"].Value;
-        Assert.EndsWith(string.Join('.', folder), space, StringComparison.Ordinal);
-    });
+    public void AFolderIsANamespace() =>
+        Assert.All(
+            Sources(),
+            file =>
+            {
+                var folder = Path.GetRelativePath(RepositoryFiles.Root, file).Split('/')[2..^1];
+                var space = Namespace().Match(File.ReadAllText(file)).Groups["name"].Value;
+                Assert.EndsWith(string.Join('.', folder), space, StringComparison.Ordinal);
+            }
+        );
 
     /// <summary>Lines such as <c>Sources -> Manifest</c> of the one code block that has them.</summary>
-    private static Dictionary<string, string[]> Picture() => Edge().Matches(File.ReadAllText(Path.Combine(RepositoryFiles.Root, "CONTRIBUTING.md")))
-        .ToDictionary(edge => edge.Groups["from"].Value, edge => edge.Groups["to"].Value.Split([' ', ','], StringSplitOptions.RemoveEmptyEntries));
+    private static Dictionary<string, string[]> Picture() =>
+        Edge()
+            .Matches(File.ReadAllText(Path.Combine(RepositoryFiles.Root, "CONTRIBUTING.md")))
+            .ToDictionary(
+                edge => edge.Groups["from"].Value,
+                edge => edge.Groups["to"].Value.Split([' ', ','], StringSplitOptions.RemoveEmptyEntries)
+            );
 
     private static HashSet<string> Reachable(string folder, Dictionary<string, string[]> edges)
     {
@@ -53,7 +69,9 @@ public sealed partial class EdgeTests
 
     /// <summary>What the sources themselves call a folder: other names behind "ModelPipeline." are packages.</summary>
     private static readonly HashSet<string> Folders =
-        [.. Sources().Select(path => Namespace().Match(File.ReadAllText(path)).Groups["folder"].Value).Where(folder => folder.Length > 0)];
+    [
+        .. Sources().Select(path => Namespace().Match(File.ReadAllText(path)).Groups["folder"].Value).Where(folder => folder.Length > 0),
+    ];
 
     private static IEnumerable<(string File, string From, string To)> Uses() =>
         from path in Sources()
@@ -63,9 +81,12 @@ public sealed partial class EdgeTests
         from use in Use().Matches(text).Select(use => use.Groups["folder"].Value).Where(Folders.Contains).Append(own)
         select (Path.GetRelativePath(RepositoryFiles.Root, path), own, use);
 
-    private static IEnumerable<string> Sources() => Libraries
-        .SelectMany(library => Directory.EnumerateFiles(Path.Combine(RepositoryFiles.Root, library), "*.cs", SearchOption.AllDirectories))
-        .Where(path => !path.Contains("/bin/", StringComparison.Ordinal) && !path.Contains("/obj/", StringComparison.Ordinal));
+    private static IEnumerable<string> Sources() =>
+        Libraries
+            .SelectMany(library =>
+                Directory.EnumerateFiles(Path.Combine(RepositoryFiles.Root, library), "*.cs", SearchOption.AllDirectories)
+            )
+            .Where(path => !path.Contains("/bin/", StringComparison.Ordinal) && !path.Contains("/obj/", StringComparison.Ordinal));
 
     [GeneratedRegex(@"^(?<from>[A-Z]\w+) +->(?<to>[ \w,]*)$", RegexOptions.Multiline)]
     private static partial Regex Edge();

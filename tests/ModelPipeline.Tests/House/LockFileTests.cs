@@ -6,9 +6,20 @@ public sealed class LockFileTests
     [Fact]
     public void Every_project_has_a_lock_file()
     {
-        var projects = new[] { "build", "src", "tests" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(RepositoryFiles.Root, folder), "*.csproj", SearchOption.AllDirectories))
-            .Where(path => !path.Contains("/bin/", StringComparison.Ordinal)).ToList();
+        var projects = new[] { "build", "src", "tests" }
+            .SelectMany(folder =>
+                Directory.EnumerateFiles(Path.Combine(RepositoryFiles.Root, folder), "*.csproj", SearchOption.AllDirectories)
+            )
+            .Where(path => !path.Contains("/bin/", StringComparison.Ordinal))
+            .ToList();
         Assert.Contains(projects, path => path.EndsWith("SampleConsumer.csproj", StringComparison.Ordinal));
-        Assert.All(projects, path => Assert.True(File.Exists(Path.Combine(Path.GetDirectoryName(path)!, "packages.lock.json")), $"{path}: dotnet restore writes its packages.lock.json"));
+        Assert.All(
+            projects,
+            path =>
+                Assert.True(
+                    File.Exists(Path.Combine(Path.GetDirectoryName(path)!, "packages.lock.json")),
+                    $"{path}: dotnet restore writes its packages.lock.json"
+                )
+        );
     }
 }

@@ -27,8 +27,14 @@ public sealed class InspectionTests : IDisposable
 
         Assert.Equal(1, (await AnswerAsync("rerank", model, Shape + "    output: { label: 1 }\n")).Label);
         Assert.Equal([1, 0], (await AnswerAsync("rerank", model, Shape + "    output: { name: logits, difference: [1, 0] }\n")).Difference);
-        Assert.Contains("output.label: 2 is no label of logits [1,2], which has 2, counted from 0", await RefusedAsync("rerank", model, Shape + "    output: { label: 2 }\n"));
-        Assert.Contains("output.name: the model has no output 'logit'", await RefusedAsync("rerank", model, Shape + "    output: { name: logit, label: 1 }\n"));
+        Assert.Contains(
+            "output.label: 2 is no label of logits [1,2], which has 2, counted from 0",
+            await RefusedAsync("rerank", model, Shape + "    output: { label: 2 }\n")
+        );
+        Assert.Contains(
+            "output.name: the model has no output 'logit'",
+            await RefusedAsync("rerank", model, Shape + "    output: { name: logit, label: 1 }\n")
+        );
     }
 
     [Theory]
@@ -51,7 +57,10 @@ public sealed class InspectionTests : IDisposable
         var error = await RefusedAsync("rerank", new TinyModels().WithStates(), Shape);
         Assert.Contains("output last_hidden_state [1,32,4] is no score", error);
         Assert.Contains("'task: embed'", error);
-        Assert.Contains("the other outputs are sentence_embedding [1,4]", await RefusedAsync("rerank", new TinyModels().WithStates().WithPooled(), Shape + "    output: { name: last_hidden_state }\n"));
+        Assert.Contains(
+            "the other outputs are sentence_embedding [1,4]",
+            await RefusedAsync("rerank", new TinyModels().WithStates().WithPooled(), Shape + "    output: { name: last_hidden_state }\n")
+        );
     }
 
     [Fact]
@@ -60,8 +69,14 @@ public sealed class InspectionTests : IDisposable
         var answer = await AnswerAsync("embed", new TinyModels().WithPooled(), Shape);
         Assert.Equal(new Answer("sentence_embedding"), answer);
         Assert.Equal([1f, 2f, 3f, 4f], answer.Read([1, 2, 3, 4], [1, 0]));
-        Assert.Equal("sentence_embedding", (await AnswerAsync("embed", new TinyModels().WithStates("token_embeddings").WithPooled(), Shape)).Output);
-        Assert.Contains("sentence_embedding [1,4] is pooled by the model already", await RefusedAsync("embed", new TinyModels().WithPooled(), Shape + "    pooling: cls\n"));
+        Assert.Equal(
+            "sentence_embedding",
+            (await AnswerAsync("embed", new TinyModels().WithStates("token_embeddings").WithPooled(), Shape)).Output
+        );
+        Assert.Contains(
+            "sentence_embedding [1,4] is pooled by the model already",
+            await RefusedAsync("embed", new TinyModels().WithPooled(), Shape + "    pooling: cls\n")
+        );
         Assert.Contains("output logits [1,2] is a classifier's", await RefusedAsync("embed", new TinyModels().WithLogits(2), Shape));
     }
 
@@ -72,7 +87,11 @@ public sealed class InspectionTests : IDisposable
     [InlineData("none", new[] { 1f, 2f, 3f, 4f, 0f, 0f })]
     public async Task States_are_pooled_as_declared(string pooling, float[] expected)
     {
-        var answer = await AnswerAsync("embed", new TinyModels().WithStates().WithPooled("pooler_output"), Shape + $"    pooling: {pooling}\n");
+        var answer = await AnswerAsync(
+            "embed",
+            new TinyModels().WithStates().WithPooled("pooler_output"),
+            Shape + $"    pooling: {pooling}\n"
+        );
         Assert.Equal(("last_hidden_state", pooling), (answer.Output, answer.Pooling));
         Assert.Equal(expected, answer.Read([1, 2, 3, 4, 5, 6], [1, 1, 0]));
     }
@@ -82,7 +101,10 @@ public sealed class InspectionTests : IDisposable
     {
         using var sample = Sample("embed", new TinyModels().WithStates(), Shape);
         Assert.Equal("mean", (await sample.Build.SourceAsync(sample.Stage)).Answer.Pooling);
-        Assert.Contains("nothing says how the states of last_hidden_state [1,32,4] are pooled: 'mean' is taken", Assert.Single(sample.Warnings));
+        Assert.Contains(
+            "nothing says how the states of last_hidden_state [1,32,4] are pooled: 'mean' is taken",
+            Assert.Single(sample.Warnings)
+        );
     }
 
     [Theory]
@@ -92,8 +114,14 @@ public sealed class InspectionTests : IDisposable
     {
         Directory.CreateDirectory(folder.File(below));
         Directory.CreateDirectory(folder.File("1_Pooling"));
-        folder.Write("modules.json", """[{"idx": 0, "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "type": "sentence_transformers.models.Pooling"}, {"idx": 2, "type": "sentence_transformers.models.Normalize"}]""");
-        folder.Write("1_Pooling/config.json", """{"word_embedding_dimension": 4, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}""");
+        folder.Write(
+            "modules.json",
+            """[{"idx": 0, "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "type": "sentence_transformers.models.Pooling"}, {"idx": 2, "type": "sentence_transformers.models.Normalize"}]"""
+        );
+        folder.Write(
+            "1_Pooling/config.json",
+            """{"word_embedding_dimension": 4, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"""
+        );
         using var sample = new SampleBuild("embed", new TinyModels().WithStates().Save(folder.File(file)), Shape + Variants);
 
         var answer = (await sample.Build.SourceAsync(sample.Stage)).Answer;
@@ -109,10 +137,16 @@ public sealed class InspectionTests : IDisposable
     {
         Directory.CreateDirectory(folder.File("1_Pooling"));
         folder.Write("1_Pooling/config.json", """{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}""");
-        Assert.Contains("asks for pooling by max_tokens and mean_tokens, which is not supported; say 'pooling:'", await RefusedAsync("embed", new TinyModels().WithStates(), Shape));
+        Assert.Contains(
+            "asks for pooling by max_tokens and mean_tokens, which is not supported; say 'pooling:'",
+            await RefusedAsync("embed", new TinyModels().WithStates(), Shape)
+        );
 
         folder.Write("1_Pooling/config.json", """{"pooling_mode_lasttoken": true}""");
-        folder.Write("modules.json", """[{"type": "sentence_transformers.models.Pooling"}, {"type": "sentence_transformers.models.Dense"}]""");
+        folder.Write(
+            "modules.json",
+            """[{"type": "sentence_transformers.models.Pooling"}, {"type": "sentence_transformers.models.Dense"}]"""
+        );
         using var sample = Sample("embed", new TinyModels().WithStates(), Shape);
         Assert.Equal("last", (await sample.Build.SourceAsync(sample.Stage)).Answer.Pooling);
         Assert.Contains("modules.json goes on with Dense", Assert.Single(sample.Warnings));
@@ -121,8 +155,11 @@ public sealed class InspectionTests : IDisposable
     [Fact]
     public async Task Of_several_outputs_the_one_by_name_is_taken_and_the_others_are_left_out()
     {
-        Assert.Contains("the model has 2 outputs and none is called logits or scores or score: a [1,1], b [1,1]; say which is the score by 'output: {name: a}'",
-            await RefusedAsync("rerank", new TinyModels().WithLogits(1, "a").WithLogits(1, "b"), Shape));
+        Assert.Contains(
+            "the model has 2 outputs and none is called logits or scores or score: a [1,1], b [1,1]; say which is the score by 'output: "
+                + "{name: a}'",
+            await RefusedAsync("rerank", new TinyModels().WithLogits(1, "a").WithLogits(1, "b"), Shape)
+        );
         using var sample = Sample("rerank", new TinyModels().WithLogits(1, "a").WithLogits(1, "b"), Shape + "    output: { name: b }\n");
 
         var source = await sample.Build.SourceAsync(sample.Stage);
@@ -144,8 +181,11 @@ public sealed class InspectionTests : IDisposable
 
     [Fact]
     public async Task An_input_that_no_tokenizer_fills_is_named() =>
-        Assert.Contains("the model has the input position_ids int64 [batch,sequence], and a tokenizer gives input_ids, attention_mask and token_type_ids alone",
-            await RefusedAsync("rerank", new TinyModels().WithLogits(1).WithInput("position_ids"), Shape));
+        Assert.Contains(
+            "the model has the input position_ids int64 [batch,sequence], and a tokenizer gives input_ids, attention_mask and "
+                + "token_type_ids alone",
+            await RefusedAsync("rerank", new TinyModels().WithLogits(1).WithInput("position_ids"), Shape)
+        );
 
     [Fact]
     public async Task Int32_inputs_give_the_same_scores()
@@ -163,31 +203,47 @@ public sealed class InspectionTests : IDisposable
     public async Task A_shape_beyond_the_position_table_names_both(string shapes, int tokens)
     {
         var error = await RefusedAsync("rerank", new TinyModels(positions: 32).WithLogits(1), $"    shapes: {shapes}\n");
-        Assert.Contains($"does not run at shape [1, {tokens}]: it has {tokens} tokens, and the position table 'embeddings.position_embeddings.weight' 32 rows", error);
+        Assert.Contains(
+            $"does not run at shape [1, {tokens}]: it has {tokens} tokens, and the position table 'embeddings.position_embeddings.weight' "
+                + $"32 rows",
+            error
+        );
         await AnswerAsync("rerank", new TinyModels(positions: 32).WithLogits(1), Shape);
     }
 
     [Fact]
     public async Task A_vocabulary_larger_than_the_table_is_refused_and_a_smaller_one_warned_of()
     {
-        Assert.Contains("the vocabulary has 8000 tokens, and the embedding table 'embeddings.word.weight' 7999 rows",
-            await RefusedAsync("rerank", new TinyModels(words: 7999).WithLogits(1), Shape));
+        Assert.Contains(
+            "the vocabulary has 8000 tokens, and the embedding table 'embeddings.word.weight' 7999 rows",
+            await RefusedAsync("rerank", new TinyModels(words: 7999).WithLogits(1), Shape)
+        );
         using var sample = Sample("rerank", new TinyModels(words: 8700).WithLogits(1), Shape);
         await sample.Build.SourceAsync(sample.Stage);
-        Assert.Contains("the vocabulary has 8000 tokens, and the embedding table 'embeddings.word.weight' 8700 rows: check", Assert.Single(sample.Warnings));
+        Assert.Contains(
+            "the vocabulary has 8000 tokens, and the embedding table 'embeddings.word.weight' 8700 rows: check",
+            Assert.Single(sample.Warnings)
+        );
     }
 
     [Theory]
     [InlineData(float.NaN, "has 1 NaN among its 32,000 values, the first at index 5")]
     [InlineData(float.PositiveInfinity, "has 1 infinite among its 32,000 values, the first at index 5")]
     public async Task A_weight_that_is_no_number_is_named_with_its_initializer(float weight, string expected) =>
-        Assert.Contains("initializer 'embeddings.word.weight' [8000,4] " + expected, await RefusedAsync("rerank", new TinyModels(weight: weight).WithLogits(1), Shape));
+        Assert.Contains(
+            "initializer 'embeddings.word.weight' [8000,4] " + expected,
+            await RefusedAsync("rerank", new TinyModels(weight: weight).WithLogits(1), Shape)
+        );
 
     [Fact]
     public async Task Minus_infinity_in_a_mask_is_no_fault()
     {
         var causal = Tensor.Of<float>([2, 2], [0, float.NegativeInfinity, 0, 0]);
-        await AnswerAsync("rerank", new TinyModels().WithLogits(1).WithConstant("causal", causal).WithConstant("lowest", Tensor.Scalar(float.NegativeInfinity)), Shape);
+        await AnswerAsync(
+            "rerank",
+            new TinyModels().WithLogits(1).WithConstant("causal", causal).WithConstant("lowest", Tensor.Scalar(float.NegativeInfinity)),
+            Shape
+        );
     }
 
     [Fact]
@@ -214,9 +270,11 @@ public sealed class InspectionTests : IDisposable
         Assert.Equal(DateTime.UnixEpoch, File.GetLastWriteTimeUtc(path));
     }
 
-    private const string Variants = "    variants: { fp16: { backend: simulator, precision: fp16 }, cpu: { backend: onnx, precision: w8a8 } }\n";
+    private const string Variants =
+        "    variants: { fp16: { backend: simulator, precision: fp16 }, cpu: { backend: onnx, precision: w8a8 } }\n";
 
-    private SampleBuild Sample(string task, TinyModels model, string settings, string file = "model.onnx") => new(task, model.Save(folder.File(file)), settings + Variants);
+    private SampleBuild Sample(string task, TinyModels model, string settings, string file = "model.onnx") =>
+        new(task, model.Save(folder.File(file)), settings + Variants);
 
     private async Task<Answer> AnswerAsync(string task, TinyModels model, string settings, string file = "model.onnx")
     {

@@ -10,20 +10,33 @@ public sealed class LatencyFiguresTests
 
     [Fact]
     public void A_percentile_is_the_least_time_that_so_many_percent_of_the_runs_did_not_exceed() =>
-        Gen.Select(Times, Gen.Int[1, 100]).Sample((times, percent) =>
-            LatencyFigures.Percentile([.. times.Order()], percent) == times.Where(time => 100 * times.Count(other => other <= time) >= percent * times.Length).Min());
+        Gen.Select(Times, Gen.Int[1, 100])
+            .Sample(
+                (times, percent) =>
+                    LatencyFigures.Percentile([.. times.Order()], percent)
+                    == times.Where(time => 100 * times.Count(other => other <= time) >= percent * times.Length).Min()
+            );
 
     [Fact]
     public void The_order_of_the_runs_does_not_matter_and_the_same_runs_give_the_same_intervals() =>
         Times.Sample(times => LatencyFigures.Of(times) == LatencyFigures.Of([.. times.Reverse()]), iter: 30);
 
     [Fact]
-    public void An_interval_holds_its_figure_and_lies_within_the_runs() => Times.Sample(times =>
-    {
-        var figures = LatencyFigures.Of(times);
-        return figures.Runs == times.Length && new[] { figures.Mean, figures.P50, figures.P95, figures.P99 }.All(estimate =>
-            times.Min() - 1e-9 <= estimate.Low && estimate.Low <= estimate.Value && estimate.Value <= estimate.High && estimate.High <= times.Max() + 1e-9);
-    }, iter: 30);
+    public void An_interval_holds_its_figure_and_lies_within_the_runs() =>
+        Times.Sample(
+            times =>
+            {
+                var figures = LatencyFigures.Of(times);
+                return figures.Runs == times.Length
+                    && new[] { figures.Mean, figures.P50, figures.P95, figures.P99 }.All(estimate =>
+                        times.Min() - 1e-9 <= estimate.Low
+                        && estimate.Low <= estimate.Value
+                        && estimate.Value <= estimate.High
+                        && estimate.High <= times.Max() + 1e-9
+                    );
+            },
+            iter: 30
+        );
 
     [Fact]
     public void Runs_that_all_took_the_same_leave_no_doubt()
@@ -38,7 +51,8 @@ public sealed class LatencyFiguresTests
     [InlineData("exponential", 1.0, 2.9957322736)]
     public void Intervals_hold_the_true_figure_about_as_often_as_they_say(string distribution, double mean, double p95)
     {
-        const int Trials = 400, Runs = 200;
+        const int Trials = 400,
+            Runs = 200;
         var random = new Random(7);
         var (means, medians, tails) = (0, 0, 0);
         for (var trial = 0; trial < Trials; trial++)
@@ -58,7 +72,8 @@ public sealed class LatencyFiguresTests
     }
 
     /// <summary>
-    /// The bootstrap of a nearest-rank percentile can be computed: the resampled one is at most the i-th of n runs if at least k of n draws fall
+    /// The bootstrap of a nearest-rank percentile can be computed: the resampled one is at most the i-th of n runs if at least k of n draws
+    /// fall
     /// on the first i, a binomial probability.
     /// </summary>
     [Theory]
@@ -79,7 +94,10 @@ public sealed class LatencyFiguresTests
         {
             var (p, sum) = ((double)value / Runs, 0.0);
             for (var hits = percent * Runs / 100; hits <= Runs; hits++)
-                sum += Math.Exp(LogFactorial(Runs) - LogFactorial(hits) - LogFactorial(Runs - hits)) * Math.Pow(p, hits) * Math.Pow(1 - p, Runs - hits);
+                sum +=
+                    Math.Exp(LogFactorial(Runs) - LogFactorial(hits) - LogFactorial(Runs - hits))
+                    * Math.Pow(p, hits)
+                    * Math.Pow(1 - p, Runs - hits);
             return sum;
         }
 

@@ -14,11 +14,11 @@ namespace ModelPipeline.Tests.Latency;
 public sealed partial class MeasureTests
 {
     private const string Settings = """
-                shapes: [[1, 32], [1, 64]]
-                latency: { passages: 3, requests: 4, warm_up: 1 }
-                variants:
-                  cpu: { backend: onnx, precision: w8a8, gates: { kendall_tau: { min: 0.5 }, latency_p95_ms: { max: 100000 }, request_p50_ms: { max: 0.000001 } } }
-            """;
+            shapes: [[1, 32], [1, 64]]
+            latency: { passages: 3, requests: 4, warm_up: 1 }
+            variants:
+              cpu: { backend: onnx, precision: w8a8, gates: { kendall_tau: { min: 0.5 }, latency_p95_ms: { max: 100000 }, request_p50_ms: { max: 0.000001 } } }
+        """;
 
     private static readonly string Model = RepositoryFiles.Sample("tiny-reranker/model.onnx");
 
@@ -28,28 +28,53 @@ public sealed partial class MeasureTests
         using var sample = new SampleBuild("rerank", Model, Settings, device: "here");
         var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
 
-        Assert.Equal([("fp32", "1x32"), ("fp32", "1x64"), ("cpu", "1x32"), ("cpu", "1x64")], latency.Reference.Concat(latency.Artifacts).Select(artifact => (artifact.Variant, artifact.Shape)));
-        Assert.All(latency.Reference.Concat(latency.Artifacts), artifact =>
-        {
-            Assert.True(artifact.OnDevice);
-            var plan = Assert.Single(artifact.Plans);
-            Assert.Equal(("sequence", 12, 4), (plan.Plan, plan.Passage.Figures.Runs, plan.Request.Figures.Runs));
-            // A request holds its passages' runs, and the harness besides.
-            Assert.All(plan.Request.Microseconds.Zip(plan.Passage.Microseconds.Chunk(3)), request => Assert.True(request.First >= request.Second.Sum() - 3));
-        });
-        Assert.Equal(latency.Artifacts[1].Sequential!.Passage.Figures.P50.Value / latency.Reference[1].Sequential!.Passage.Figures.P50.Value, latency.Artifacts[1].RatioToFp32!.Value, 1e-6);
+        Assert.Equal(
+            [("fp32", "1x32"), ("fp32", "1x64"), ("cpu", "1x32"), ("cpu", "1x64")],
+            latency.Reference.Concat(latency.Artifacts).Select(artifact => (artifact.Variant, artifact.Shape))
+        );
+        Assert.All(
+            latency.Reference.Concat(latency.Artifacts),
+            artifact =>
+            {
+                Assert.True(artifact.OnDevice);
+                var plan = Assert.Single(artifact.Plans);
+                Assert.Equal(("sequence", 12, 4), (plan.Plan, plan.Passage.Figures.Runs, plan.Request.Figures.Runs));
+                // A request holds its passages' runs, and the harness besides.
+                Assert.All(
+                    plan.Request.Microseconds.Zip(plan.Passage.Microseconds.Chunk(3)),
+                    request => Assert.True(request.First >= request.Second.Sum() - 3)
+                );
+            }
+        );
+        Assert.Equal(
+            latency.Artifacts[1].Sequential!.Passage.Figures.P50.Value / latency.Reference[1].Sequential!.Passage.Figures.P50.Value,
+            latency.Artifacts[1].RatioToFp32!.Value,
+            1e-6
+        );
 
         var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
-        Assert.All(judged, report =>
-        {
-            Assert.Equal([GateResult.Passed, GateResult.Passed, GateResult.Failed], report.Gates.Select(gate => gate.Result));
-            var artifact = latency.Of("cpu", report.Subject.Shape)!;
-            Assert.Equal(artifact.Sequential!.Passage.Figures.P95.Value, report.Figures[Metric.LatencyP95Ms], 1e-6);
-            Assert.Equal(artifact.Fastest!.Request.Figures.P50.Value, report.Figures[Metric.RequestP50Ms], 1e-6);
-            Assert.Equal(latency.ReferenceAt(report.Subject.Shape)!.Figures[Metric.LatencyP95Ms], report.Reference[Metric.LatencyP95Ms]);
-            var path = Path.Combine(sample.Build.ValidationFolder(sample.Build.Model.Variants[0], sample.Build.Model.Shapes.Single(shape => shape.ToString() == report.Subject.Shape)), "validation.json");
-            Assert.Equal(report.Gates, ReportJson.Read<ValidationReport>(path).Gates);
-        });
+        Assert.All(
+            judged,
+            report =>
+            {
+                Assert.Equal([GateResult.Passed, GateResult.Passed, GateResult.Failed], report.Gates.Select(gate => gate.Result));
+                var artifact = latency.Of("cpu", report.Subject.Shape)!;
+                Assert.Equal(artifact.Sequential!.Passage.Figures.P95.Value, report.Figures[Metric.LatencyP95Ms], 1e-6);
+                Assert.Equal(artifact.Fastest!.Request.Figures.P50.Value, report.Figures[Metric.RequestP50Ms], 1e-6);
+                Assert.Equal(
+                    latency.ReferenceAt(report.Subject.Shape)!.Figures[Metric.LatencyP95Ms],
+                    report.Reference[Metric.LatencyP95Ms]
+                );
+                var path = Path.Combine(
+                    sample.Build.ValidationFolder(
+                        sample.Build.Model.Variants[0],
+                        sample.Build.Model.Shapes.Single(shape => shape.ToString() == report.Subject.Shape)
+                    ),
+                    "validation.json"
+                );
+                Assert.Equal(report.Gates, ReportJson.Read<ValidationReport>(path).Gates);
+            }
+        );
     }
 
     [Fact]
@@ -84,7 +109,15 @@ public sealed partial class MeasureTests
         Assert.Contains("cpu 1x32: the NPU is &lt;hot&gt;", page);
         Assert.Contains("Served by length", page);
         var charts = Figures().Matches(page).Select(match => XElement.Parse(match.Value)).ToArray();
-        foreach (var caption in new[] { "Passage latency in sequence", "Latency of 3 passages", "Lengths of 50 passages", "cpu: 3 passages expected" })
+        foreach (
+            var caption in new[]
+            {
+                "Passage latency in sequence",
+                "Latency of 3 passages",
+                "Lengths of 50 passages",
+                "cpu: 3 passages expected",
+            }
+        )
             Assert.Contains(charts, chart => ((string)chart.Element("figcaption")!).StartsWith(caption, StringComparison.Ordinal));
         foreach (var rectangle in charts.Descendants("rect"))
         {

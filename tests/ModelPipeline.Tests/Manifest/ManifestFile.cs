@@ -62,12 +62,18 @@ internal static class ManifestFile
         InFile(text, path => ModelsYaml.Load(path, overrides ?? new ManifestOverrides(), environment ?? (_ => null)));
 
     /// <summary>The message's lines with the folder of the file taken off.</summary>
-    public static string[] Errors(string text, Func<string, string?>? environment = null) => InFile(text, path =>
-    {
-        var error = Assert.Throws<PipelineException>(() => ModelsYaml.Load(path, new ManifestOverrides(), environment ?? (_ => null)));
-        Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
-        return error.Message.Replace(Path.GetDirectoryName(path) + Path.DirectorySeparatorChar, "").Split('\n');
-    });
+    public static string[] Errors(string text, Func<string, string?>? environment = null) =>
+        InFile(
+            text,
+            path =>
+            {
+                var error = Assert.Throws<PipelineException>(() =>
+                    ModelsYaml.Load(path, new ManifestOverrides(), environment ?? (_ => null))
+                );
+                Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
+                return error.Message.Replace(Path.GetDirectoryName(path) + Path.DirectorySeparatorChar, "").Split('\n');
+            }
+        );
 
     private static T InFile<T>(string text, Func<string, T> use)
     {

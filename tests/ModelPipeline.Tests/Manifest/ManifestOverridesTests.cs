@@ -12,7 +12,14 @@ public sealed class ManifestOverridesTests
     public void The_environment_overrides_the_file()
     {
         var overrides = ManifestOverrides.FromEnvironment(
-            Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("REGENERATE_DATASET", "true"), ("FORCE_CONVERT", "1"), ("MEASURE_AGAIN", "1")));
+            Values(
+                ("QUANTIZE", "1"),
+                ("CALIBRATION_SAMPLES", "7"),
+                ("REGENERATE_DATASET", "true"),
+                ("FORCE_CONVERT", "1"),
+                ("MEASURE_AGAIN", "1")
+            )
+        );
         Assert.Equal(new ManifestOverrides(true, 7, true, true, true), overrides);
         var model = ManifestFile.Load(ManifestFile.Text, overrides: overrides).Models[0];
         Assert.Equal(7, model.Calibration.Samples);
@@ -35,7 +42,9 @@ public sealed class ManifestOverridesTests
     [Fact]
     public void The_command_line_overrides_the_environment_where_it_speaks()
     {
-        var environment = ManifestOverrides.FromEnvironment(Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("FORCE_CONVERT", "1"), ("MEASURE_AGAIN", "1")));
+        var environment = ManifestOverrides.FromEnvironment(
+            Values(("QUANTIZE", "1"), ("CALIBRATION_SAMPLES", "7"), ("FORCE_CONVERT", "1"), ("MEASURE_AGAIN", "1"))
+        );
         var arguments = ManifestOverrides.FromArguments(Values(("quantize", "0"), ("regenerate-dataset", ""), ("force-convert", "false")));
         Assert.Equal(new ManifestOverrides(false, 7, true, false, true), arguments.Over(environment));
     }
@@ -56,7 +65,9 @@ public sealed class ManifestOverridesTests
     }
 
     [Fact]
-    public void A_bad_argument_is_an_error_that_names_the_argument() => Assert.Equal(
-        "--calibration-samples: 'many' is not a whole number from 1 to 100000",
-        Assert.Throws<PipelineException>(() => ManifestOverrides.FromArguments(Values(("calibration-samples", "many")))).Message);
+    public void A_bad_argument_is_an_error_that_names_the_argument() =>
+        Assert.Equal(
+            "--calibration-samples: 'many' is not a whole number from 1 to 100000",
+            Assert.Throws<PipelineException>(() => ManifestOverrides.FromArguments(Values(("calibration-samples", "many")))).Message
+        );
 }

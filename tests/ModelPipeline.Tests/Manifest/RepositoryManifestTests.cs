@@ -8,8 +8,11 @@ namespace ModelPipeline.Tests.Manifest;
 /// <summary>models.yaml at the root of the repository.</summary>
 public sealed class RepositoryManifestTests
 {
-    private static readonly ModelsManifest Manifest =
-        ModelsYaml.Load(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), new ManifestOverrides(), _ => null);
+    private static readonly ModelsManifest Manifest = ModelsYaml.Load(
+        Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"),
+        new ManifestOverrides(),
+        _ => null
+    );
 
     [Fact]
     public void Editors_find_the_schema_from_its_first_line()
@@ -28,7 +31,10 @@ public sealed class RepositoryManifestTests
         var flagship = Assert.Single(Manifest.Select("ms-marco-MiniLM-L-12-v2"));
         Assert.Equal(["fp16", "int8", "cpu-int8"], flagship.Variants.Select(variant => variant.Name));
         Assert.Equal([Backend.Rknn, Backend.Rknn, Backend.Onnx], flagship.Variants.Select(variant => variant.Backend));
-        Assert.Equal(new HuggingFaceSource("cross-encoder/ms-marco-MiniLM-L-12-v2", "main", "onnx/model.onnx"), flagship.Source.HuggingFace);
+        Assert.Equal(
+            new HuggingFaceSource("cross-encoder/ms-marco-MiniLM-L-12-v2", "main", "onnx/model.onnx"),
+            flagship.Source.HuggingFace
+        );
         Assert.Equal([new InputShape(1, 512)], flagship.Shapes);
         Assert.NotNull(flagship.Release);
         Assert.Contains(new GateSpec("latency_p95_ms", null, 100, null), flagship.Variants[1].Gates);
@@ -42,7 +48,9 @@ public sealed class RepositoryManifestTests
         Assert.All(sample.Variants, variant => Assert.Equal(["families"], variant.Rewrites));
         Assert.Equal([new GateSpec("kendall_tau", 0.999, null, null)], sample.Variants[0].Gates);
         Assert.Equal(
-            [new GateSpec("ndcg_at_10", null, null, 0.01), new GateSpec("kendall_tau", 0.9, null, null)], sample.Variants[1].Gates);
+            [new GateSpec("ndcg_at_10", null, null, 0.01), new GateSpec("kendall_tau", 0.9, null, null)],
+            sample.Variants[1].Gates
+        );
     }
 
     [Fact]

@@ -13,7 +13,9 @@ namespace ModelPipeline.Tests.Manifest;
 /// <summary>The schema file says what the code says, and says it for editors too.</summary>
 public sealed class SchemaTests
 {
-    private static readonly JsonNode Schema = JsonNode.Parse(File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json")))!;
+    private static readonly JsonNode Schema = JsonNode.Parse(
+        File.ReadAllText(Path.Combine(ManifestFile.RepositoryRoot, "pipeline", "schema", "models.schema.json"))
+    )!;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -26,9 +28,11 @@ public sealed class SchemaTests
     [InlineData(typeof(QuantizationAlgorithm), "/definitions/algorithm")]
     [InlineData(typeof(QuantizationMethod), "/definitions/method")]
     [InlineData(typeof(RangeClip), "/definitions/variant/properties/ranges/properties/clip")]
-    public void An_enum_has_the_values_of_its_type(Type type, string path) => Assert.Equal(
-        Enum.GetNames(type).Select(name => name.ToLowerInvariant()),
-        At(path)!["enum"]!.AsArray().Select(value => ((string)value!).Replace("_", "").Replace("-", "")));
+    public void An_enum_has_the_values_of_its_type(Type type, string path) =>
+        Assert.Equal(
+            Enum.GetNames(type).Select(name => name.ToLowerInvariant()),
+            At(path)!["enum"]!.AsArray().Select(value => ((string)value!).Replace("_", "").Replace("-", ""))
+        );
 
     /// <summary>Each list of the code's is the file's: whoever adds a kind is told here what the file lacks.</summary>
     [Fact]
@@ -50,7 +54,8 @@ public sealed class SchemaTests
             Assert.Equal((metric.Low, metric.High), ((double?)gate["x-range"]![0], (double?)gate["x-range"]![1]));
             Assert.Equal(
                 ModelTask.All.Where(task => task.Metrics.Contains(metric.Name)).Select(task => task.Name),
-                Values(gate["x-tasks"]));
+                Values(gate["x-tasks"])
+            );
             Assert.Equal(metric.Kind == MetricKind.Accuracy, gate["x-tasks"] is not null);
         }
         Assert.All(ModelTask.All, task => Assert.Empty(task.Headline.Except(task.Metrics)));
@@ -63,30 +68,59 @@ public sealed class SchemaTests
     {
         Assert.Equal(
             [
-                "ndcg_at_10", "ndcg_at_10_tie_averaged", "mrr_at_10", "kendall_tau", "spearman", "top1_agreement", "tied_pairs", "distinct_scores",
-                "max_score_difference", "mean_score_difference", "cosine_mean", "cosine_min", "similarity_spearman", "accuracy", "macro_f1", "label_agreement", "size_mb",
-                "latency_mean_ms", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "request_p50_ms", "request_p95_ms", "compile",
+                "ndcg_at_10",
+                "ndcg_at_10_tie_averaged",
+                "mrr_at_10",
+                "kendall_tau",
+                "spearman",
+                "top1_agreement",
+                "tied_pairs",
+                "distinct_scores",
+                "max_score_difference",
+                "mean_score_difference",
+                "cosine_mean",
+                "cosine_min",
+                "similarity_spearman",
+                "accuracy",
+                "macro_f1",
+                "label_agreement",
+                "size_mb",
+                "latency_mean_ms",
+                "latency_p50_ms",
+                "latency_p95_ms",
+                "latency_p99_ms",
+                "request_p50_ms",
+                "request_p95_ms",
+                "compile",
             ],
-            At("/definitions/gates/properties")!.AsObject().Select(gate => gate.Key));
+            At("/definitions/gates/properties")!.AsObject().Select(gate => gate.Key)
+        );
     }
 
     [Fact]
-    public void Poolings_are_those_that_the_inspection_knows() => Assert.Equal(
-        ModelPipeline.Inspection.TokenPooling.All.Select(pooling => pooling.Name),
-        At("/definitions/model/properties/pooling/enum")!.AsArray().Select(name => (string?)name));
+    public void Poolings_are_those_that_the_inspection_knows() =>
+        Assert.Equal(
+            ModelPipeline.Inspection.TokenPooling.All.Select(pooling => pooling.Name),
+            At("/definitions/model/properties/pooling/enum")!.AsArray().Select(name => (string?)name)
+        );
 
     [Fact]
-    public void The_calibration_override_has_the_range_of_the_file() => Assert.Equal(
-        (1, ManifestOverrides.MaxSamples),
-        ((int)At("/definitions/calibration/properties/samples/minimum")!, (int)At("/definitions/calibration/properties/samples/maximum")!));
+    public void The_calibration_override_has_the_range_of_the_file() =>
+        Assert.Equal(
+            (1, ManifestOverrides.MaxSamples),
+            (
+                (int)At("/definitions/calibration/properties/samples/minimum")!,
+                (int)At("/definitions/calibration/properties/samples/maximum")!
+            )
+        );
 
     [Fact]
     public void Defaults_stated_at_a_property_are_those_stated_for_the_whole()
     {
         foreach (var whole in new[] { "calibration", "validation", "latency", "decide" })
-            foreach (var property in At($"/definitions/{whole}/properties")!.AsObject())
-                if (property.Value!["default"] is { } stated)
-                    Assert.True(JsonNode.DeepEquals(stated, At($"/definitions/{whole}/default/{property.Key}")), property.Key);
+        foreach (var property in At($"/definitions/{whole}/properties")!.AsObject())
+            if (property.Value!["default"] is { } stated)
+                Assert.True(JsonNode.DeepEquals(stated, At($"/definitions/{whole}/default/{property.Key}")), property.Key);
     }
 
     [Fact]
@@ -101,7 +135,10 @@ public sealed class SchemaTests
     [Fact]
     public async Task An_editor_finds_no_fault_in_models_yaml_as_it_is_written()
     {
-        var written = YamlDocument.Read(await File.ReadAllTextAsync(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), Cancellation), new Diagnostics("models.yaml"))!;
+        var written = YamlDocument.Read(
+            await File.ReadAllTextAsync(Path.Combine(ManifestFile.RepositoryRoot, "models.yaml"), Cancellation),
+            new Diagnostics("models.yaml")
+        )!;
         Assert.Contains("${", written.ToString());
         Assert.True(JsonSchema.FromText(Schema.ToString()).Evaluate(JsonSerializer.SerializeToElement(written)).IsValid);
     }
@@ -111,8 +148,15 @@ public sealed class SchemaTests
     {
         // What describes a value says its type; "properties" and "default" hold names.
         foreach (var definition in Objects(Schema).Where(each => each["type"] is JsonValue type && (string?)type == "object"))
-            Assert.False((bool)(definition["additionalProperties"] ?? throw new Xunit.Sdk.XunitException($"{definition.GetPath()} is open")), definition.GetPath());
-        foreach (var (_, property) in Objects(Schema).Where(each => each.Parent is JsonObject && each.GetPropertyName() == "properties").SelectMany(each => each))
+            Assert.False(
+                (bool)(definition["additionalProperties"] ?? throw new Xunit.Sdk.XunitException($"{definition.GetPath()} is open")),
+                definition.GetPath()
+            );
+        foreach (
+            var (_, property) in Objects(Schema)
+                .Where(each => each.Parent is JsonObject && each.GetPropertyName() == "properties")
+                .SelectMany(each => each)
+        )
         {
             var explained = property!["description"] ?? At(((string)property["$ref"]!)[1..])!["description"];
             Assert.False(string.IsNullOrWhiteSpace((string?)explained), property.GetPath());
@@ -122,8 +166,16 @@ public sealed class SchemaTests
     [Fact]
     public void Stated_defaults_satisfy_their_own_schema_as_a_whole()
     {
-        var manifest = ManifestFile.Load(ManifestFile.Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
-            .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }") + "\n" + Flow("defaults") + "\n" + Flow("devices") + "\n");
+        var manifest = ManifestFile.Load(
+            ManifestFile
+                .Text[ManifestFile.Text.IndexOf("corpora:", StringComparison.Ordinal)..]
+                .Replace("task: rerank", "task: rerank\n    calibration: { corpus: sample }")
+                + "\n"
+                + Flow("defaults")
+                + "\n"
+                + Flow("devices")
+                + "\n"
+        );
         Assert.Equal(["families"], manifest.Models[0].Variants[0].Rewrites);
 
         string Flow(string key) => $"{key}: {ManifestSchema.BuiltIn[key]!.ToJsonString()}";
@@ -131,10 +183,11 @@ public sealed class SchemaTests
 
     private static JsonNode? At(string pointer) => JsonPointer.Parse(pointer).TryEvaluate(Schema, out var found) ? found : null;
 
-    private static IEnumerable<JsonObject> Objects(JsonNode? node) => node switch
-    {
-        JsonObject mapping => mapping.SelectMany(entry => Objects(entry.Value)).Prepend(mapping),
-        JsonArray list => list.SelectMany(Objects),
-        _ => [],
-    };
+    private static IEnumerable<JsonObject> Objects(JsonNode? node) =>
+        node switch
+        {
+            JsonObject mapping => mapping.SelectMany(entry => Objects(entry.Value)).Prepend(mapping),
+            JsonArray list => list.SelectMany(Objects),
+            _ => [],
+        };
 }

@@ -25,13 +25,24 @@ public sealed class ToolkitSettingsTests
     [Fact]
     public void Hybrid_plans_thresholds_and_limits_on_the_compile_report_are_a_few_lines()
     {
-        var model = Assert.Single(ManifestFile.Load(ManifestFile.With(
-            ("variants:", OfTheToolkit), ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70 }"))).Models);
+        var model = Assert.Single(
+            ManifestFile
+                .Load(
+                    ManifestFile.With(
+                        ("variants:", OfTheToolkit),
+                        ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70 }")
+                    )
+                )
+                .Models
+        );
 
         var (npu, plain) = (model.Variants[0], model.Variants[1]);
         Assert.Equal(["head", "*/output/Add*"], npu.Fp16);
         Assert.Equal((new AutoHybrid(0.97, 12), new AutoHybrid(0.98, null)), (npu.AutoHybrid, plain.AutoHybrid));
-        Assert.Equal((true, true, false, false), (npu.AccuracyAnalysis, npu.ToolkitSimulator, plain.AccuracyAnalysis, plain.ToolkitSimulator));
+        Assert.Equal(
+            (true, true, false, false),
+            (npu.AccuracyAnalysis, npu.ToolkitSimulator, plain.AccuracyAnalysis, plain.ToolkitSimulator)
+        );
         Assert.Equal(["Gather"], npu.Compile.CpuOps!);
         Assert.Equal((8, null), (npu.Compile.InternalMb, npu.Compile.WeightMb));
         Assert.Equal((null, 70), (plain.Compile.CpuOps, plain.Compile.WeightMb));
@@ -41,14 +52,29 @@ public sealed class ToolkitSettingsTests
     [Fact]
     public void A_Python_of_ones_own_and_the_minutes_of_a_build_are_set_for_all_variants_or_for_one()
     {
-        var model = Assert.Single(ManifestFile.Load(ManifestFile.With(
-            ("variants:", "toolkit_python: /opt/rknn/bin/python\n    toolkit_minutes: 30\n    variants:\n      npu: { backend: rknn, precision: fp16, toolkit_minutes: 0.5, toolkit_python: venv/bin/python }\n      plain: { backend: rknn, precision: fp16 }"))).Models);
+        var model = Assert.Single(
+            ManifestFile
+                .Load(
+                    ManifestFile.With(
+                        (
+                            "variants:",
+                            "toolkit_python: /opt/rknn/bin/python\n    toolkit_minutes: 30\n    variants:\n      npu: { backend: rknn, "
+                                + "precision: fp16, toolkit_minutes: 0.5, toolkit_python: venv/bin/python }\n      plain: { backend: "
+                                + "rknn, precision: fp16 }"
+                        )
+                    )
+                )
+                .Models
+        );
 
         Assert.Equal(("/opt/rknn/bin/python", 30), (model.Variants[1].ToolkitPython, model.Variants[1].ToolkitMinutes));
         Assert.Equal(0.5, model.Variants[0].ToolkitMinutes);
         Assert.EndsWith("/venv/bin/python", model.Variants[0].ToolkitPython);
         Assert.True(Path.IsPathRooted(model.Variants[0].ToolkitPython));
-        Assert.Contains("toolkit_minutes", Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", "toolkit_minutes: 0\n    variants:")))));
+        Assert.Contains(
+            "toolkit_minutes",
+            Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", "toolkit_minutes: 0\n    variants:"))))
+        );
     }
 
     [Theory]
@@ -59,10 +85,22 @@ public sealed class ToolkitSettingsTests
         const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, dynamic_input: true }";
 
         var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", setting + Dynamic))));
-        Assert.EndsWith($"models.tiny.variants.npu.dynamic_input: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', or leave dynamic_input out for one file a shape", error);
+        Assert.EndsWith(
+            $"models.tiny.variants.npu.dynamic_input: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', "
+                + $"or leave dynamic_input out for one file a shape",
+            error
+        );
 
-        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].DynamicInput);
-        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]"))).Models[0].Variants[0].DynamicInput);
+        Assert.True(
+            ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].DynamicInput
+        );
+        Assert.True(
+            ManifestFile
+                .Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]")))
+                .Models[0]
+                .Variants[0]
+                .DynamicInput
+        );
     }
 
     [Fact]
@@ -74,6 +112,10 @@ public sealed class ToolkitSettingsTests
         Assert.Equal(new MeasuredSpec(new InputShape(1, 256), Precision.W8A8, 90.5), Assert.Single(model.Measured));
 
         var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", Measured + "variants:"))));
-        Assert.EndsWith("measured[0]: no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or take the pair out", error);
+        Assert.EndsWith(
+            "measured[0]: no variant with backend rknn builds this shape and precision, so nothing can be estimated by it: add one, or "
+                + "take the pair out",
+            error
+        );
     }
 }

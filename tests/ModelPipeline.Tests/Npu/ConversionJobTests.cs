@@ -32,8 +32,11 @@ public sealed class ConversionJobTests : IDisposable
     [Fact]
     public async Task Quantization_is_computed_exactly_as_the_graph_says()
     {
-        // With these scales, 9 * 0.25 / 0.3 lies so close to 7.5 that integer kernels, which multiply by 0.25 / 0.3, round it the other way.
-        const float inputScale = 1, weightScale = 0.25f, outputScale = 0.3f;
+        // With these scales, 9 * 0.25 / 0.3 lies so close to 7.5 that integer kernels, which multiply by 0.25 / 0.3, round it the other
+        // way.
+        const float inputScale = 1,
+            weightScale = 0.25f,
+            outputScale = 0.3f;
         var weight = new sbyte[1, 255];
         for (var i = 0; i < 255; i++)
             weight[0, i] = (sbyte)(i - 127);
@@ -43,7 +46,9 @@ public sealed class ConversionJobTests : IDisposable
 
         using var simulated = NpuModel.Load(Backend.Simulator, result.Artifact);
         using var fused = NpuModel.Load(Backend.Onnx, result.Artifact);
-        var expected = weight.Cast<sbyte>().Select(w => Math.Clamp(MathF.Round(w * weightScale / outputScale, MidpointRounding.ToEven), -128, 127) * outputScale);
+        var expected = weight
+            .Cast<sbyte>()
+            .Select(w => Math.Clamp(MathF.Round(w * weightScale / outputScale, MidpointRounding.ToEven), -128, 127) * outputScale);
         Assert.Equal(expected, simulated.Run([new long[] { 1 }], Cancellation)[0]);
         Assert.NotEqual(expected, fused.Run([new long[] { 1 }], Cancellation)[0]);
     }
@@ -66,7 +71,9 @@ public sealed class ConversionJobTests : IDisposable
     {
         folder.Write("garbage.onnx", [1, 2, 3]);
 
-        var error = await Assert.ThrowsAsync<PipelineException>(() => ConversionJob.RunAsync(Request(folder[name]), cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            ConversionJob.RunAsync(Request(folder[name]), cancellation: Cancellation)
+        );
 
         Assert.Contains(reason, error.Message);
         Assert.Equal(["garbage.onnx"], folder.Names());
@@ -75,7 +82,9 @@ public sealed class ConversionJobTests : IDisposable
     [Fact]
     public async Task Dynamic_axes_are_refused_with_what_to_do()
     {
-        var error = await Assert.ThrowsAsync<PipelineException>(() => ConversionJob.RunAsync(Request(Repository.TinyReranker), cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            ConversionJob.RunAsync(Request(Repository.TinyReranker), cancellation: Cancellation)
+        );
 
         Assert.Contains("input 'input_ids' is [?,?]", error.Message);
         Assert.Contains("pin the model's shapes first", error.Message);
@@ -106,7 +115,15 @@ public sealed class ConversionJobTests : IDisposable
     {
         var request = Request(folder.Write("slow.onnx", OnnxBytes.Slow(2000)));
         using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        var running = ConversionJob.RunAsync(request, new OnReport(report => { if (report.Done == 1) cancellation.CancelAfter(200); }), cancellation.Token);
+        var running = ConversionJob.RunAsync(
+            request,
+            new OnReport(report =>
+            {
+                if (report.Done == 1)
+                    cancellation.CancelAfter(200);
+            }),
+            cancellation.Token
+        );
         var clock = new Stopwatch();
         cancellation.Token.Register(clock.Start);
 
@@ -117,7 +134,14 @@ public sealed class ConversionJobTests : IDisposable
     }
 
     private ConversionRequest Request(string source) =>
-        new() { Backend = Backend.Simulator, Source = source, Artifact = folder["a.sim.onnx"], Target = "rk3588", CustomString = "sha256:12ab, ünïcode" };
+        new()
+        {
+            Backend = Backend.Simulator,
+            Source = source,
+            Artifact = folder["a.sim.onnx"],
+            Target = "rk3588",
+            CustomString = "sha256:12ab, ünïcode",
+        };
 
     private sealed class Recorder : IProgress<StageProgress>
     {

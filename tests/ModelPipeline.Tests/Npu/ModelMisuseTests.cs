@@ -35,7 +35,9 @@ public sealed class ModelMisuseTests : IDisposable
     {
         var whole = File.ReadAllBytes(Repository.TinyReranker);
 
-        var error = Assert.Throws<PipelineException>(() => NpuModel.Load(Backend.Onnx, folder.Write("cut.onnx", whole[..(whole.Length / 2)])));
+        var error = Assert.Throws<PipelineException>(() =>
+            NpuModel.Load(Backend.Onnx, folder.Write("cut.onnx", whole[..(whole.Length / 2)]))
+        );
 
         Assert.Contains("cut.onnx' is not an ONNX model", error.Message);
     }
@@ -43,8 +45,9 @@ public sealed class ModelMisuseTests : IDisposable
     [Fact]
     public void A_missing_ONNX_Runtime_library_is_named()
     {
-        var error = Assert.Throws<PipelineException>(
-            () => NpuModel.Load(Backend.Onnx, Repository.TinyReranker, new NpuOptions { OnnxRuntimeLibrary = folder["libonnxruntime.so"] }));
+        var error = Assert.Throws<PipelineException>(() =>
+            NpuModel.Load(Backend.Onnx, Repository.TinyReranker, new NpuOptions { OnnxRuntimeLibrary = folder["libonnxruntime.so"] })
+        );
 
         Assert.Contains(folder["libonnxruntime.so"], error.Message);
     }

@@ -12,7 +12,10 @@ public class OnnxRunTests
         using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
 
         Assert.Equal(["input_ids", "attention_mask", "token_type_ids"], model.Inputs.Select(input => input.Name));
-        Assert.All(model.Inputs, input => Assert.Equal(("int64", 2, -1L, -1L), (input.Type, input.Dims.Count, input.Dims[0], input.Dims[1])));
+        Assert.All(
+            model.Inputs,
+            input => Assert.Equal(("int64", 2, -1L, -1L), (input.Type, input.Dims.Count, input.Dims[0], input.Dims[1]))
+        );
         Assert.Equal("logits", Assert.Single(model.Outputs).Name);
         Assert.False(model.Simulated);
         Assert.StartsWith("ONNX Runtime 1.", model.SdkVersion);
@@ -24,15 +27,22 @@ public class OnnxRunTests
     [InlineData(128)]
     public void Scores_equal_those_of_managed_ONNX_Runtime_at_the_length_of_the_input(int length)
     {
-        long[] ids = [.. Enumerable.Range(0, length).Select(i => (long)(i * 37 % 8000))], mask = [.. Enumerable.Repeat(1L, length)], types = new long[length];
+        long[] ids = [.. Enumerable.Range(0, length).Select(i => (long)(i * 37 % 8000))],
+            mask = [.. Enumerable.Repeat(1L, length)],
+            types = new long[length];
         using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
         using var reference = new InferenceSession(Repository.TinyReranker);
 
         var scores = model.Run([ids, mask, types], TestContext.Current.CancellationToken);
 
-        using var expected = reference.Run(
-            [.. new[] { ("input_ids", ids), ("attention_mask", mask), ("token_type_ids", types) }
-                .Select(input => NamedOnnxValue.CreateFromTensor(input.Item1, new Microsoft.ML.OnnxRuntime.Tensors.DenseTensor<long>(input.Item2, [1, length])))]);
+        using var expected = reference.Run([
+            .. new[] { ("input_ids", ids), ("attention_mask", mask), ("token_type_ids", types) }.Select(input =>
+                NamedOnnxValue.CreateFromTensor(
+                    input.Item1,
+                    new Microsoft.ML.OnnxRuntime.Tensors.DenseTensor<long>(input.Item2, [1, length])
+                )
+            ),
+        ]);
         Assert.Equal(expected.Single().AsEnumerable<float>(), Assert.Single(scores));
         Assert.True(model.LastRun > TimeSpan.Zero);
     }
@@ -43,7 +53,10 @@ public class OnnxRunTests
         using var reference = new InferenceSession(Repository.TinyReranker);
         using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
 
-        var loaded = File.ReadLines("/proc/self/maps").Where(line => line.Contains("libonnxruntime.so")).Select(line => line[line.IndexOf('/')..]).Distinct();
+        var loaded = File.ReadLines("/proc/self/maps")
+            .Where(line => line.Contains("libonnxruntime.so"))
+            .Select(line => line[line.IndexOf('/')..])
+            .Distinct();
 
         Assert.Single(loaded);
     }

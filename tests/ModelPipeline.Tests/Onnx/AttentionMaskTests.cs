@@ -22,44 +22,106 @@ public sealed class AttentionMaskTests
         ["(1 - mask) * lowest float"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Scalar(float.MinValue)])),
         ["(1 - mask) * -10000"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Scalar(-10000)])),
         ["-1e9 * (1 - mask), constant first"] = g => Masked(g, g.Node("Mul", [g.Scalar(-1e9f), Inverted(g)])),
-        ["constant node"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Node("Constant", [], Attributes.Of("value", Tensor.Scalar(-10000f)))])),
-        ["constant node of one float"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Node("Constant", [], Attributes.Of("value_float", -10000f))])),
+        ["constant node"] = g =>
+            Masked(g, g.Node("Mul", [Inverted(g), g.Node("Constant", [], Attributes.Of("value", Tensor.Scalar(-10000f)))])),
+        ["constant node of one float"] = g =>
+            Masked(g, g.Node("Mul", [Inverted(g), g.Node("Constant", [], Attributes.Of("value_float", -10000f))])),
         ["Where(mask, 0, -inf)"] = g => Masked(g, g.Node("Where", [Kept(g), g.Scalar(0), g.Scalar(float.NegativeInfinity)])),
-        ["And with a causal mask of ones, Not, Where(not, -inf, 0)"] = g => Masked(g, g.Node("Where",
-            [g.Node("Not", [g.Node("And", [Kept(g), g.Constant(Tensor.Of<bool>([1, 1, 4, 4], [.. Enumerable.Repeat(true, 16)]))])]), g.Scalar(float.NegativeInfinity), g.Scalar(0)])),
+        ["And with a causal mask of ones, Not, Where(not, -inf, 0)"] = g =>
+            Masked(
+                g,
+                g.Node(
+                    "Where",
+                    [
+                        g.Node(
+                            "Not",
+                            [g.Node("And", [Kept(g), g.Constant(Tensor.Of<bool>([1, 1, 4, 4], [.. Enumerable.Repeat(true, 16)]))])]
+                        ),
+                        g.Scalar(float.NegativeInfinity),
+                        g.Scalar(0),
+                    ]
+                )
+            ),
         ["Where(mask, scores, -1e9)"] = g => Softmax(g, g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e9f)])),
-        ["masked_fill over an expanded constant"] = g => Masked(g, g.Node("Where",
-            [Kept(g), g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(1L, 1, 4, 4))], Attributes.Of("value", Tensor.Vector(0f))), g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(1L, 1, 4, 4))], Attributes.Of("value", Tensor.Vector(float.MinValue)))])),
+        ["masked_fill over an expanded constant"] = g =>
+            Masked(
+                g,
+                g.Node(
+                    "Where",
+                    [
+                        Kept(g),
+                        g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(1L, 1, 4, 4))], Attributes.Of("value", Tensor.Vector(0f))),
+                        g.Node(
+                            "ConstantOfShape",
+                            [g.Constant(Tensor.Vector(1L, 1, 4, 4))],
+                            Attributes.Of("value", Tensor.Vector(float.MinValue))
+                        ),
+                    ]
+                )
+            ),
         ["a mask folded into a constant"] = g => Masked(g, g.Constant(Tensor.Of<float>([1, 1, 1, 4], [0, 0, 0, float.MinValue]))),
-        ["the larger of sum and bound"] = g => Softmax(g, g.Node("Max", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-10000)])]), g.Scalar(float.MinValue)])),
-        ["(mask - 1) * 1e12"] = g => Masked(g, g.Node("Mul", [g.Node("Sub", [g.Node("Cast", [MaskInput(g)], To(ElementType.Float)), g.Scalar(1)]), g.Scalar(1e12f)])),
+        ["the larger of sum and bound"] = g =>
+            Softmax(
+                g,
+                g.Node("Max", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-10000)])]), g.Scalar(float.MinValue)])
+            ),
+        ["(mask - 1) * 1e12"] = g =>
+            Masked(
+                g,
+                g.Node("Mul", [g.Node("Sub", [g.Node("Cast", [MaskInput(g)], To(ElementType.Float)), g.Scalar(1)]), g.Scalar(1e12f)])
+            ),
         ["(1 - mask) * -9999"] = g => Masked(g, g.Node("Mul", [Inverted(g), g.Scalar(-9999)])),
         ["scores - (1 - mask) * 1e4"] = g => Softmax(g, g.Node("Sub", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(1e4f)])])),
         ["Neg of a huge number"] = g => Masked(g, g.Node("Neg", [g.Node("Mul", [Inverted(g), g.Scalar(1e9f)])])),
         ["log of the mask"] = g => Masked(g, g.Node("Log", [g.Node("Cast", [MaskInput(g)], To(ElementType.Float))])),
         ["(1 - mask) / -1e-8"] = g => Masked(g, g.Node("Div", [Inverted(g), g.Scalar(-1e-8f)])),
-        ["a mask before the scale"] = g => Softmax(g, g.Node("Div", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-1e9f)])]), g.Scalar(8)])),
-        ["a mask before the scale, by choice"] = g => Softmax(g, g.Node("Mul", [g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e9f)]), g.Scalar(0.125f)])),
-        ["a window, and what is no padding"] = g => Masked(g, g.Node("Where",
-            [g.Node("And", [Kept(g), g.Constant(Tensor.Of<bool>([1, 1, 4, 4], [.. Enumerable.Range(0, 16).Select(i => Math.Abs((i / 4) - (i % 4)) < 2)]))]), g.Scalar(0), g.Scalar(float.MinValue)])),
+        ["a mask before the scale"] = g =>
+            Softmax(g, g.Node("Div", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-1e9f)])]), g.Scalar(8)])),
+        ["a mask before the scale, by choice"] = g =>
+            Softmax(g, g.Node("Mul", [g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e9f)]), g.Scalar(0.125f)])),
+        ["a window, and what is no padding"] = g =>
+            Masked(
+                g,
+                g.Node(
+                    "Where",
+                    [
+                        g.Node(
+                            "And",
+                            [
+                                Kept(g),
+                                g.Constant(
+                                    Tensor.Of<bool>([1, 1, 4, 4], [.. Enumerable.Range(0, 16).Select(i => Math.Abs((i / 4) - (i % 4)) < 2)])
+                                ),
+                            ]
+                        ),
+                        g.Scalar(0),
+                        g.Scalar(float.MinValue),
+                    ]
+                )
+            ),
         ["scores from q and k scaled before their product"] = g =>
         {
             var root = g.Scalar(MathF.Sqrt(MathF.Sqrt(1 / 8f)));
             var q = g.Node("Mul", [g.Constant(Tensor.Of<float>([1, 1, 4, 2], [1, 2, 3, 4, -1, 0, 2, 2])), root]);
             var k = g.Node("Mul", [g.Constant(Tensor.Of<float>([1, 1, 2, 4], [1, 0, 2, -3, 1, 1, 0, 2])), root]);
-            return Softmax(g, g.Node("Add", [g.Node("MatMul", [q, k]), g.Node("Where", [Kept(g), g.Scalar(0), g.Scalar(float.NegativeInfinity)])]));
+            return Softmax(
+                g,
+                g.Node("Add", [g.Node("MatMul", [q, k]), g.Node("Where", [Kept(g), g.Scalar(0), g.Scalar(float.NegativeInfinity)])])
+            );
         },
     };
 
     public static TheoryData<string> ExportNames => [.. Exports.Keys];
 
-    private static string MaskInput(GraphBuilder g) => g.Node("Unsqueeze", [g.Input("attention_mask", ElementType.Int64, 1, 4), g.Constant(Tensor.Vector(1L, 2))]);
+    private static string MaskInput(GraphBuilder g) =>
+        g.Node("Unsqueeze", [g.Input("attention_mask", ElementType.Int64, 1, 4), g.Constant(Tensor.Vector(1L, 2))]);
 
     private static string Inverted(GraphBuilder g) => g.Node("Sub", [g.Scalar(1), g.Node("Cast", [MaskInput(g)], To(ElementType.Float))]);
 
     private static string Kept(GraphBuilder g) => g.Node("Cast", [MaskInput(g)], To(ElementType.Bool));
 
-    private static string ScoresOf(GraphBuilder g) => g.Node("Div", [g.Constant(Tensor.Of<float>(ScoresShape, Scores)), g.Scalar(MathF.Sqrt(2))]);
+    private static string ScoresOf(GraphBuilder g) =>
+        g.Node("Div", [g.Constant(Tensor.Of<float>(ScoresShape, Scores)), g.Scalar(MathF.Sqrt(2))]);
 
     private static string Masked(GraphBuilder g, string mask) => Softmax(g, g.Node("Add", [ScoresOf(g), mask]));
 
@@ -82,8 +144,8 @@ public sealed class AttentionMaskTests
         Assert.Equal(rewritten.Model.ToBytes(), Pass.Named("mask").Apply(model).Model.ToBytes());
     }
 
-    private static float[] Probabilities(OnnxModel model, string output) => GraphBuilder.Run(model, output,
-        [.. model.Graph.Inputs.Select(_ => OrtValue.CreateTensorValueFromMemory(Mask, [1, 4]))]);
+    private static float[] Probabilities(OnnxModel model, string output) =>
+        GraphBuilder.Run(model, output, [.. model.Graph.Inputs.Select(_ => OrtValue.CreateTensorValueFromMemory(Mask, [1, 4]))]);
 
     [Fact]
     public void A_mask_that_is_not_understood_is_warned_of()
@@ -115,7 +177,13 @@ public sealed class AttentionMaskTests
     public void The_constant_of_a_float16_export_becomes_minus_30()
     {
         var g = new GraphBuilder();
-        var mask = g.Node("Mul", [g.Node("Sub", [g.Constant(Tensor.Scalar((Half)1)), g.Node("Cast", [MaskInput(g)], To(ElementType.Float16))]), g.Constant(Tensor.Scalar(Half.MinValue), "lowest")]);
+        var mask = g.Node(
+            "Mul",
+            [
+                g.Node("Sub", [g.Constant(Tensor.Scalar((Half)1)), g.Node("Cast", [MaskInput(g)], To(ElementType.Float16))]),
+                g.Constant(Tensor.Scalar(Half.MinValue), "lowest"),
+            ]
+        );
         var output = Softmax(g, g.Node("Add", [g.Constant(Tensor.Of<Half>(ScoresShape, [.. Scores.Select(score => (Half)score)])), mask]));
         var model = g.Build(output);
 
@@ -129,8 +197,14 @@ public sealed class AttentionMaskTests
     /// <summary>Graphs with numbers beyond 1e4 that mask no attention.</summary>
     private static readonly Dictionary<string, Func<GraphBuilder, string>> Others = new()
     {
-        ["max pooling over masked tokens"] = g => g.Node("ReduceMax", [g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e5f)])], Attributes.Of("axes", [3L])),
-        ["mean pooling"] = g => g.Node("ReduceMean", [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-1e5f)])])], Attributes.Of("axes", [3L])),
+        ["max pooling over masked tokens"] = g =>
+            g.Node("ReduceMax", [g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e5f)])], Attributes.Of("axes", [3L])),
+        ["mean pooling"] = g =>
+            g.Node(
+                "ReduceMean",
+                [g.Node("Add", [ScoresOf(g), g.Node("Mul", [Inverted(g), g.Scalar(-1e5f)])])],
+                Attributes.Of("axes", [3L])
+            ),
         ["huge positive constants"] = g => Softmax(g, g.Node("Add", [ScoresOf(g), g.Scalar(1e9f)])),
         ["a divisor"] = g => Softmax(g, g.Node("Div", [ScoresOf(g), g.Scalar(-1e5f)])),
         ["a bound of the scores"] = g => Softmax(g, g.Node("Max", [ScoresOf(g), g.Scalar(float.MinValue)])),
@@ -175,7 +249,10 @@ public sealed class AttentionMaskTests
     [Fact]
     public void The_sample_model_has_one_mask_constant()
     {
-        Assert.Equal("/Constant_4_output_0 (-3.403e+38) read by Mul /Mul -> -30", Assert.Single(Pass.Named("mask").Apply(TinyReranker.Unmasked).Matches));
+        Assert.Equal(
+            "/Constant_4_output_0 (-3.403e+38) read by Mul /Mul -> -30",
+            Assert.Single(Pass.Named("mask").Apply(TinyReranker.Unmasked).Matches)
+        );
         Assert.Single(Pass.Named("mask").Apply(TinyReranker.Source).Matches);
     }
 }

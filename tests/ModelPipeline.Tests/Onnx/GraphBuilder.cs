@@ -48,16 +48,28 @@ internal sealed class GraphBuilder(int opset = 17, int irVersion = 8)
     /// <summary>Outputs are written without type or shape; runtimes infer them.</summary>
     public OnnxModel Build(params string[] outputs) => Build([.. outputs.Select(name => new ValueInfo(name, ElementType.Undefined, []))]);
 
-    public OnnxModel Build(params ValueInfo[] outputs) => new()
-    {
-        Graph = new Graph { Name = "test", Inputs = [.. _inputs], Outputs = [.. outputs], Nodes = [.. _nodes], Initializers = _initializers },
-        Opset = opset,
-        Header = new ModelProto
+    public OnnxModel Build(params ValueInfo[] outputs) =>
+        new()
         {
-            IrVersion = irVersion,
-            OpsetImport = { new OperatorSetIdProto { Domain = "", Version = opset }, new OperatorSetIdProto { Domain = "com.microsoft", Version = 1 } },
-        },
-    };
+            Graph = new Graph
+            {
+                Name = "test",
+                Inputs = [.. _inputs],
+                Outputs = [.. outputs],
+                Nodes = [.. _nodes],
+                Initializers = _initializers,
+            },
+            Opset = opset,
+            Header = new ModelProto
+            {
+                IrVersion = irVersion,
+                OpsetImport =
+                {
+                    new OperatorSetIdProto { Domain = "", Version = opset },
+                    new OperatorSetIdProto { Domain = "com.microsoft", Version = 1 },
+                },
+            },
+        };
 
     /// <summary>Runs a model without optimization and returns one output as float.</summary>
     public static float[] Run(OnnxModel model, string output, params OrtValue[] inputs)

@@ -14,7 +14,8 @@ public sealed class OnnxCheckerTests
 
     private static string X(GraphBuilder g) => g.FloatInput(2, 3);
 
-    private static string Floats(GraphBuilder g, params long[] shape) => g.Constant(Tensor.Of(shape, new float[shape.Aggregate(1L, (a, b) => a * b)]));
+    private static string Floats(GraphBuilder g, params long[] shape) =>
+        g.Constant(Tensor.Of(shape, new float[shape.Aggregate(1L, (a, b) => a * b)]));
 
     public static TheoryData<string> Models => ["source", "pinned", "prepared", "emulation", "half"];
 
@@ -26,7 +27,11 @@ public sealed class OnnxCheckerTests
             "source" => TinyReranker.Source,
             "pinned" => PinShapes.Apply(TinyReranker.Source, new InputShape(1, TinyReranker.Sequence)),
             "prepared" => TinyReranker.Prepared,
-            "emulation" => NpuEmulation.Build(TinyReranker.Prepared, fused.Value, fused.Value.Points.ToDictionary(point => point, _ => new AffineParameters(0.1f, 3))),
+            "emulation" => NpuEmulation.Build(
+                TinyReranker.Prepared,
+                fused.Value,
+                fused.Value.Points.ToDictionary(point => point, _ => new AffineParameters(0.1f, 3))
+            ),
             _ => HalfPrecision.Build(TinyReranker.Prepared, fused.Value),
         };
     }
@@ -40,7 +45,12 @@ public sealed class OnnxCheckerTests
         Assert.Empty(checkedModel.Findings);
 
         var names = model.Graph.Nodes.SelectMany(node => node.Outputs).Where(output => output.Length > 0).ToList();
-        var probe = model.With(model.Graph with { Outputs = [.. names.Select(output => new ValueInfo(output, ElementType.Undefined, []))] });
+        var probe = model.With(
+            model.Graph with
+            {
+                Outputs = [.. names.Select(output => new ValueInfo(output, ElementType.Undefined, []))],
+            }
+        );
         using var session = InferenceSessions.Open(probe, new RunSettings(Optimize: false));
         var (query, passage) = TinyReranker.Pairs[0];
         using var outputs = session.Run(TinyReranker.Inputs(query, passage), names, TestContext.Current.CancellationToken);
@@ -50,7 +60,12 @@ public sealed class OnnxCheckerTests
             var inferred = checkedModel.Values[output];
             Assert.Equal((ElementType)actual.ElementDataType, inferred.Type);
             if (name == "source" || name == "pinned")
-                Assert.True(inferred.Shape is null || inferred.Shape.Count == actual.Shape.Length && inferred.Shape.Zip(actual.Shape).All(pair => pair.First.Value is null || pair.First.Value == pair.Second), $"{output}: {inferred} [{string.Join(',', actual.Shape)}]");
+                Assert.True(
+                    inferred.Shape is null
+                        || inferred.Shape.Count == actual.Shape.Length
+                            && inferred.Shape.Zip(actual.Shape).All(pair => pair.First.Value is null || pair.First.Value == pair.Second),
+                    $"{output}: {inferred} [{string.Join(',', actual.Shape)}]"
+                );
             else
                 Assert.Equal(actual.Shape, inferred.Shape!.Select(dimension => dimension.Value ?? -1));
         }
@@ -72,25 +87,49 @@ public sealed class OnnxCheckerTests
             g.Node("MatMulInteger", [dynamic[0], weight, dynamic[2], zeros]),
             g.Nodes("MatMulIntegerToFloat", [dynamic[0], weight, dynamic[1], scales, dynamic[2], zeros], 1, "com.microsoft")[0],
             g.Nodes("DynamicQuantizeMatMul", [x, weight, scales, zeros], 1, "com.microsoft")[0],
-            quantized, g.Node("DequantizeLinear", [quantized, scale, zero]),
+            quantized,
+            g.Node("DequantizeLinear", [quantized, scale, zero]),
             g.Node("DequantizeLinear", [weight, scales, zeros], Attributes.Of("axis", 1L)),
             g.Node("QLinearMatMul", [quantized, scale, zero, weight, g.Scalar(1), g.Constant(Tensor.Scalar<sbyte>(0)), scale, zero]),
             g.Node("QuantizeLinear", [x, scale]),
-            g.Node("Gelu", [x]), g.Nodes("Gelu", [x], 1, "com.microsoft")[0], g.Nodes("FastGelu", [x, Floats(g, 4)], 1, "com.microsoft")[0],
+            g.Node("Gelu", [x]),
+            g.Nodes("Gelu", [x], 1, "com.microsoft")[0],
+            g.Nodes("FastGelu", [x, Floats(g, 4)], 1, "com.microsoft")[0],
             .. g.Nodes("LayerNormalization", [x, Floats(g, 4), Floats(g, 4)], 3, ""),
             g.Nodes("SkipLayerNormalization", [x, x, Floats(g, 4)], 1, "com.microsoft")[0],
             .. g.Nodes("Split", [x, g.Constant(Tensor.Vector(1L, 3))], 2, "", Attributes.Of("axis", 2L)),
             .. g.Nodes("Split", [x], 2, "", Attributes.Of("axis", 1L), Attributes.Of("num_outputs", 2L)),
-            g.Node("Slice", [x, g.Constant(Tensor.Vector(-1L, 3)), g.Constant(Tensor.Vector(long.MinValue, 0)), g.Constant(Tensor.Vector(1L, 2)), g.Constant(Tensor.Vector(-1L, -2))]),
-            g.Node("Reshape", [x, g.Constant(Tensor.Vector(0L, -1))]), g.Node("Transpose", [x]), g.Node("Flatten", [x], Attributes.Of("axis", 2L)),
-            g.Node("Tile", [x, g.Constant(Tensor.Vector(2L, 1, 3))]), g.Node("Expand", [x, g.Constant(Tensor.Vector(5L, 1, 1, 4))]),
+            g.Node(
+                "Slice",
+                [
+                    x,
+                    g.Constant(Tensor.Vector(-1L, 3)),
+                    g.Constant(Tensor.Vector(long.MinValue, 0)),
+                    g.Constant(Tensor.Vector(1L, 2)),
+                    g.Constant(Tensor.Vector(-1L, -2)),
+                ]
+            ),
+            g.Node("Reshape", [x, g.Constant(Tensor.Vector(0L, -1))]),
+            g.Node("Transpose", [x]),
+            g.Node("Flatten", [x], Attributes.Of("axis", 2L)),
+            g.Node("Tile", [x, g.Constant(Tensor.Vector(2L, 1, 3))]),
+            g.Node("Expand", [x, g.Constant(Tensor.Vector(5L, 1, 1, 4))]),
             g.Node("Squeeze", [g.Node("Unsqueeze", [x, g.Constant(Tensor.Vector(0L, -1))]), g.Constant(Tensor.Vector(-1L))]),
-            g.Node("ReduceMean", [x, g.Constant(Tensor.Vector(-1L))]), g.Node("ReduceSum", [x], Attributes.Of("keepdims", 0L)), g.Node("ArgMax", [x], Attributes.Of("axis", 1L), Attributes.Of("keepdims", 0L)),
+            g.Node("ReduceMean", [x, g.Constant(Tensor.Vector(-1L))]),
+            g.Node("ReduceSum", [x], Attributes.Of("keepdims", 0L)),
+            g.Node("ArgMax", [x], Attributes.Of("axis", 1L), Attributes.Of("keepdims", 0L)),
             g.Node("Gemm", [Floats(g, 4, 2), Floats(g, 5, 4), Floats(g, 5)], Attributes.Of("transA", 1L), Attributes.Of("transB", 1L)),
-            g.Node("MatMul", [x, Floats(g, 4)]), g.Node("MatMul", [Floats(g, 3), x]), g.Node("Pow", [x, g.Constant(Tensor.Scalar(2L))]),
-            g.Node("Concat", [x, Floats(g, 2, 5, 4)], Attributes.Of("axis", -2L)), g.Node("Where", [g.Node("Less", [x, g.Scalar(0)]), x, g.Scalar(1)]),
-            g.Node("Shape", [x]), g.Node("Size", [x]), g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(2L, 2))]), g.Node("Clip", [x, "", g.Scalar(1)]),
-            g.Node("Gather", [x, g.Constant(Tensor.Of<long>([1, 2], [0, -1]))], Attributes.Of("axis", 1L)), g.Node("Cast", [x], Attributes.Of("to", (long)ElementType.Float16)),
+            g.Node("MatMul", [x, Floats(g, 4)]),
+            g.Node("MatMul", [Floats(g, 3), x]),
+            g.Node("Pow", [x, g.Constant(Tensor.Scalar(2L))]),
+            g.Node("Concat", [x, Floats(g, 2, 5, 4)], Attributes.Of("axis", -2L)),
+            g.Node("Where", [g.Node("Less", [x, g.Scalar(0)]), x, g.Scalar(1)]),
+            g.Node("Shape", [x]),
+            g.Node("Size", [x]),
+            g.Node("ConstantOfShape", [g.Constant(Tensor.Vector(2L, 2))]),
+            g.Node("Clip", [x, "", g.Scalar(1)]),
+            g.Node("Gather", [x, g.Constant(Tensor.Of<long>([1, 2], [0, -1]))], Attributes.Of("axis", 1L)),
+            g.Node("Cast", [x], Attributes.Of("to", (long)ElementType.Float16)),
         ];
         var model = g.Build([.. outputs]);
 
@@ -98,12 +137,22 @@ public sealed class OnnxCheckerTests
 
         Assert.Empty(result.Findings);
         using var session = InferenceSessions.Open(model, new RunSettings(Threads: 1, Optimize: false));
-        using var values = session.Run([OrtValue.CreateTensorValueFromMemory(new float[24], [2, 3, 4])], outputs, TestContext.Current.CancellationToken);
-        Assert.All(outputs.Zip(values), pair =>
-        {
-            var actual = pair.Second.GetTensorTypeAndShape();
-            Assert.Equal($"{(ElementType)actual.ElementDataType} [{string.Join(',', actual.Shape)}]".ToLowerInvariant(), result.Values[pair.First].ToString());
-        });
+        using var values = session.Run(
+            [OrtValue.CreateTensorValueFromMemory(new float[24], [2, 3, 4])],
+            outputs,
+            TestContext.Current.CancellationToken
+        );
+        Assert.All(
+            outputs.Zip(values),
+            pair =>
+            {
+                var actual = pair.Second.GetTensorTypeAndShape();
+                Assert.Equal(
+                    $"{(ElementType)actual.ElementDataType} [{string.Join(',', actual.Shape)}]".ToLowerInvariant(),
+                    result.Values[pair.First].ToString()
+                );
+            }
+        );
     }
 
     [Fact]
@@ -119,7 +168,8 @@ public sealed class OnnxCheckerTests
     private static readonly Dictionary<string, Func<GraphBuilder, string>> Unsound = new()
     {
         ["no such operator is known in version 17 of the standard operator set"] = g => g.Node("Frobnicate", [X(g)]),
-        ["no such operator is known in version 1 of the com.microsoft operator set"] = g => g.Nodes("Frobnicate", [X(g)], 1, "com.microsoft")[0],
+        ["no such operator is known in version 1 of the com.microsoft operator set"] = g =>
+            g.Nodes("Frobnicate", [X(g)], 1, "com.microsoft")[0],
         ["the model imports no operator set 'ai.nobody'"] = g => g.Nodes("Add", [X(g)], 1, "ai.nobody")[0],
         ["no such operator is known in version 17"] = g => g.Node("Gelu", [X(g)]),
         ["1 inputs; at least 2 are needed"] = g => g.Node("Add", [X(g)]),
@@ -139,24 +189,49 @@ public sealed class OnnxCheckerTests
         ["an index is out of range for 2 entries"] = g => g.Node("Gather", [X(g), g.Constant(Tensor.Scalar(2L))]),
         ["operands of different ranks: [2,3], [3]"] = g => g.Node("Concat", [X(g), Floats(g, 3)], Attributes.Of("axis", 0L)),
         ["the sizes of axis 1 are 3 and 4"] = g => g.Node("Concat", [X(g), Floats(g, 2, 4)], Attributes.Of("axis", 0L)),
-        ["the parts [1,1] do not make up [2,3] on axis 1"] = g => g.Nodes("Split", [X(g), g.Constant(Tensor.Vector(1L, 1))], 2, "", Attributes.Of("axis", 1L))[0],
+        ["the parts [1,1] do not make up [2,3] on axis 1"] = g =>
+            g.Nodes("Split", [X(g), g.Constant(Tensor.Vector(1L, 1))], 2, "", Attributes.Of("axis", 1L))[0],
         ["axis 1 of [2,3] and what is squeezed are 3 and 1"] = g => g.Node("Squeeze", [X(g), g.Constant(Tensor.Vector(1L))]),
         ["axes [0,0] name one axis twice"] = g => g.Node("Unsqueeze", [X(g), g.Constant(Tensor.Vector(0L, 0))]),
-        ["makes element type 8, which the operator does not allow"] = g => g.Node("Cast", [X(g)], Attributes.Of("to", (long)ElementType.String)),
+        ["makes element type 8, which the operator does not allow"] = g =>
+            g.Node("Cast", [X(g)], Attributes.Of("to", (long)ElementType.String)),
         ["makes element type -1"] = g => g.Node("Cast", [X(g)]),
-        ["makes element type 1, which the operator does not allow"] = g => g.Node("QuantizeLinear", [X(g), g.Scalar(1)], Attributes.Of("output_dtype", 1L)),
-        ["a step of 0"] = g => g.Node("Slice", [X(g), g.Constant(Tensor.Vector(0L)), g.Constant(Tensor.Vector(1L)), g.Constant(Tensor.Vector(0L)), g.Constant(Tensor.Vector(0L))]),
+        ["makes element type 1, which the operator does not allow"] = g =>
+            g.Node("QuantizeLinear", [X(g), g.Scalar(1)], Attributes.Of("output_dtype", 1L)),
+        ["a step of 0"] = g =>
+            g.Node(
+                "Slice",
+                [
+                    X(g),
+                    g.Constant(Tensor.Vector(0L)),
+                    g.Constant(Tensor.Vector(1L)),
+                    g.Constant(Tensor.Vector(0L)),
+                    g.Constant(Tensor.Vector(0L)),
+                ]
+            ),
         ["scale or bias [2,3] is larger than what is normalized"] = g => g.Node("LayerNormalization", [X(g), Floats(g, 2, 3)]),
-        ["axis 1 of [2,3] and the number of scales are 3 and 2"] = g => g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1)), g.Constant(Tensor.Vector<sbyte>(0, 0))]),
+        ["axis 1 of [2,3] and the number of scales are 3 and 2"] = g =>
+            g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1)), g.Constant(Tensor.Vector<sbyte>(0, 0))]),
         ["axis 4 is out of range"] = g => g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1))], Attributes.Of("axis", 4L)),
-        ["zero points [2] do not have the shape of the scales []"] = g => g.Node("QuantizeLinear", [X(g), g.Scalar(1), g.Constant(Tensor.Vector<sbyte>(0, 0))]),
+        ["zero points [2] do not have the shape of the scales []"] = g =>
+            g.Node("QuantizeLinear", [X(g), g.Scalar(1), g.Constant(Tensor.Vector<sbyte>(0, 0))]),
         ["blocks are not supported"] = g => g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Of<float>([2, 3], [1, 1, 1, 1, 1, 1]))]),
         ["a scale of 0; scales are positive and finite"] = g => g.Node("QuantizeLinear", [X(g), g.Scalar(0)]),
         ["a scale of NaN; scales are positive and finite"] = g => g.Node("QuantizeLinear", [X(g), g.Scalar(float.NaN)]),
-        ["is uint8 where another is int8; they must be the same"] = g => g.Node("DequantizeLinear", [g.Constant(Tensor.Vector<sbyte>(1)), g.Scalar(1), g.Constant(Tensor.Scalar<byte>(1))]),
-        ["is int64; expected int8 or uint8"] = g => g.Node("MatMulInteger", [g.Constant(Tensor.Of<long>([1, 1], [1])), g.Constant(Tensor.Of<sbyte>([1, 1], [1]))]),
+        ["is uint8 where another is int8; they must be the same"] = g =>
+            g.Node("DequantizeLinear", [g.Constant(Tensor.Vector<sbyte>(1)), g.Scalar(1), g.Constant(Tensor.Scalar<byte>(1))]),
+        ["is int64; expected int8 or uint8"] = g =>
+            g.Node("MatMulInteger", [g.Constant(Tensor.Of<long>([1, 1], [1])), g.Constant(Tensor.Of<sbyte>([1, 1], [1]))]),
         ["the length of operand 3 and the number of columns are 3 and 2"] = g =>
-            g.Node("MatMulInteger", [g.Constant(Tensor.Of<byte>([1, 1], [1])), g.Constant(Tensor.Of<sbyte>([1, 2], [1, 1])), "", g.Constant(Tensor.Vector<sbyte>(0, 0, 0))]),
+            g.Node(
+                "MatMulInteger",
+                [
+                    g.Constant(Tensor.Of<byte>([1, 1], [1])),
+                    g.Constant(Tensor.Of<sbyte>([1, 2], [1, 1])),
+                    "",
+                    g.Constant(Tensor.Vector<sbyte>(0, 0, 0)),
+                ]
+            ),
     };
 
     public static TheoryData<string> UnsoundNames => [.. Unsound.Keys];
@@ -175,7 +250,10 @@ public sealed class OnnxCheckerTests
     {
         var g = new GraphBuilder(opset: 12);
 
-        Assert.Contains("one scale an axis entry needs opset 13", Assert.Single(Findings(g, g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1, 1))]))));
+        Assert.Contains(
+            "one scale an axis entry needs opset 13",
+            Assert.Single(Findings(g, g.Node("QuantizeLinear", [X(g), g.Constant(Tensor.Vector(1f, 1, 1))])))
+        );
     }
 
     [Fact]
@@ -192,7 +270,11 @@ public sealed class OnnxCheckerTests
                 "IR version 8 is older than opset 19, which came with 9",
                 $"output {y} float [2,4] is declared so, but is float [2,3]",
             ],
-            OnnxChecker.Check(model).Findings);
-        Assert.Contains("tiny.onnx: not a sound ONNX model: node 'again'", Assert.Throws<PipelineException>(() => OnnxChecker.Check(model).ThrowIfUnsound("tiny.onnx")).Message);
+            OnnxChecker.Check(model).Findings
+        );
+        Assert.Contains(
+            "tiny.onnx: not a sound ONNX model: node 'again'",
+            Assert.Throws<PipelineException>(() => OnnxChecker.Check(model).ThrowIfUnsound("tiny.onnx")).Message
+        );
     }
 }

@@ -56,7 +56,13 @@ public sealed class OnnxFileTests
     {
         var weights = Enumerable.Range(0, 6_000_000).Select(i => (float)i).ToArray();
         var g = new GraphBuilder();
-        var model = g.Build(new ValueInfo(g.Node("Add", [g.Input("x", ElementType.Float, 1), g.Constant(Tensor.Vector(weights))]), ElementType.Float, [6_000_000]));
+        var model = g.Build(
+            new ValueInfo(
+                g.Node("Add", [g.Input("x", ElementType.Float, 1), g.Constant(Tensor.Vector(weights))]),
+                ElementType.Float,
+                [6_000_000]
+            )
+        );
         using var folder = new TemporaryFolder();
         var path = folder.File("large.onnx");
 
@@ -81,30 +87,84 @@ public sealed class OnnxFileTests
     {
         TensorProto[] typed =
         [
-            new() { DataType = (int)ElementType.Float, Dims = { 2 }, FloatData = { 1.5f, -2 } },
-            new() { DataType = (int)ElementType.Double, Dims = { 2 }, DoubleData = { 1.5, -2 } },
-            new() { DataType = (int)ElementType.Int64, Dims = { 2 }, Int64Data = { long.MaxValue, -2 } },
-            new() { DataType = (int)ElementType.UInt64, Dims = { 1 }, Uint64Data = { ulong.MaxValue } },
-            new() { DataType = (int)ElementType.UInt32, Dims = { 1 }, Uint64Data = { uint.MaxValue } },
-            new() { DataType = (int)ElementType.Int32, Dims = { 2 }, Int32Data = { int.MinValue, 3 } },
-            new() { DataType = (int)ElementType.Int8, Dims = { 2 }, Int32Data = { -128, 127 } },
-            new() { DataType = (int)ElementType.Float16, Dims = { 1 }, Int32Data = { BitConverter.HalfToUInt16Bits((Half)0.5f) } },
-            new() { DataType = (int)ElementType.Bool, Dims = { }, Int32Data = { 1 } },
+            new()
+            {
+                DataType = (int)ElementType.Float,
+                Dims = { 2 },
+                FloatData = { 1.5f, -2 },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Double,
+                Dims = { 2 },
+                DoubleData = { 1.5, -2 },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Int64,
+                Dims = { 2 },
+                Int64Data = { long.MaxValue, -2 },
+            },
+            new()
+            {
+                DataType = (int)ElementType.UInt64,
+                Dims = { 1 },
+                Uint64Data = { ulong.MaxValue },
+            },
+            new()
+            {
+                DataType = (int)ElementType.UInt32,
+                Dims = { 1 },
+                Uint64Data = { uint.MaxValue },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Int32,
+                Dims = { 2 },
+                Int32Data = { int.MinValue, 3 },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Int8,
+                Dims = { 2 },
+                Int32Data = { -128, 127 },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Float16,
+                Dims = { 1 },
+                Int32Data = { BitConverter.HalfToUInt16Bits((Half)0.5f) },
+            },
+            new()
+            {
+                DataType = (int)ElementType.Bool,
+                Dims = { },
+                Int32Data = { 1 },
+            },
         ];
         Tensor[] expected =
         [
-            Tensor.Vector(1.5f, -2), Tensor.Vector(1.5, -2), Tensor.Vector(long.MaxValue, -2), new(ElementType.UInt64, [1], BitConverter.GetBytes(ulong.MaxValue)),
-            new(ElementType.UInt32, [1], BitConverter.GetBytes(uint.MaxValue)), Tensor.Vector(int.MinValue, 3), Tensor.Vector<sbyte>(-128, 127), Tensor.Vector((Half)0.5f), Tensor.Scalar(true),
+            Tensor.Vector(1.5f, -2),
+            Tensor.Vector(1.5, -2),
+            Tensor.Vector(long.MaxValue, -2),
+            new(ElementType.UInt64, [1], BitConverter.GetBytes(ulong.MaxValue)),
+            new(ElementType.UInt32, [1], BitConverter.GetBytes(uint.MaxValue)),
+            Tensor.Vector(int.MinValue, 3),
+            Tensor.Vector<sbyte>(-128, 127),
+            Tensor.Vector((Half)0.5f),
+            Tensor.Scalar(true),
         ];
 
-        var model = OnnxModel.Parse(Changed(proto =>
-        {
-            foreach (var (index, tensor) in typed.Index())
+        var model = OnnxModel.Parse(
+            Changed(proto =>
             {
-                tensor.Name = $"t{index}";
-                proto.Graph.Initializer.Add(tensor);
-            }
-        }));
+                foreach (var (index, tensor) in typed.Index())
+                {
+                    tensor.Name = $"t{index}";
+                    proto.Graph.Initializer.Add(tensor);
+                }
+            })
+        );
 
         Assert.Equal(expected, typed.Select(tensor => model.Graph.Initializers[tensor.Name]));
     }
@@ -113,13 +173,19 @@ public sealed class OnnxFileTests
     public void What_a_file_is_not_is_said()
     {
         using var folder = new TemporaryFolder();
-        Assert.Equal($"{folder.File("none.onnx")}: no such file; an ONNX model was expected there", Assert.Throws<PipelineException>(() => OnnxModel.Load(folder.File("none.onnx"))).Message);
+        Assert.Equal(
+            $"{folder.File("none.onnx")}: no such file; an ONNX model was expected there",
+            Assert.Throws<PipelineException>(() => OnnxModel.Load(folder.File("none.onnx"))).Message
+        );
         Assert.Contains("cannot be read", Assert.Throws<PipelineException>(() => OnnxModel.Load(folder.Path)).Message);
         Assert.Contains("there is no graph in it", Refusal([]));
         Assert.Contains("not a usable ONNX model (46 bytes)", Refusal("version https://git-lfs.github.com/spec/v1\noid"u8.ToArray()));
         Assert.Contains("not a usable ONNX model", Refusal("<!DOCTYPE html><html>Not found</html>"u8.ToArray()));
         Assert.Contains("there are 2 graphs in it", Refusal([.. Small, .. Small]));
-        Assert.All(Enumerable.Range(1, Small.Length - 1), length => Assert.StartsWith("a.onnx: not a usable ONNX model", Refusal(Small[..length])));
+        Assert.All(
+            Enumerable.Range(1, Small.Length - 1),
+            length => Assert.StartsWith("a.onnx: not a usable ONNX model", Refusal(Small[..length]))
+        );
     }
 
     [Fact]
@@ -129,46 +195,89 @@ public sealed class OnnxFileTests
         using (var file = File.Create(folder.File("large.onnx")))
             file.SetLength(OnnxModel.MaxBytes + 1);
 
-        Assert.Contains("ONNX files over 2 GB cannot be read", Assert.Throws<PipelineException>(() => OnnxModel.Load(folder.File("large.onnx"))).Message);
+        Assert.Contains(
+            "ONNX files over 2 GB cannot be read",
+            Assert.Throws<PipelineException>(() => OnnxModel.Load(folder.File("large.onnx"))).Message
+        );
     }
 
-    public static TheoryData<string, Action<ModelProto>> Refusals => new()
-    {
-        { "'w' keeps its data in another file; save the model as one file", model => { model.Graph.Initializer[0].ClearRawData(); model.Graph.Initializer[0].DataLocation = TensorProto.Types.DataLocation.External; } },
-        { "'w' keeps its data in another file", model => model.Graph.Initializer[0].ExternalData.Add(new StringStringEntryProto { Key = "location", Value = "/etc/passwd" }) },
-        { "opset 6 is not supported; opsets 7 to 25 are", model => model.OpsetImport[0].Version = 6 },
-        { "opset 26 is not supported", model => model.OpsetImport[0].Version = 26 },
-        { "opset 9223372036854775807 is not supported", model => model.OpsetImport[0].Version = long.MaxValue },
-        { "imports no version of the standard operator set", model => model.OpsetImport.RemoveAt(0) },
-        { "holds 1 local functions; export the model with them inlined", model => model.Functions.Add(new FunctionProto { Name = "f" }) },
-        { "sparse initializers are not supported", model => model.Graph.SparseInitializer.Add(new SparseTensorProto()) },
-        { "node 'Relu_1' is control flow (Loop); export the model without it", model => { model.Graph.Node[1].OpType = "Loop"; model.Graph.Node[1].Attribute.Add(new AttributeProto { Name = "body", G = new GraphProto() }); } },
-        { "initializer 'w' stands there twice", model => model.Graph.Initializer.Add(model.Graph.Initializer[0].Clone()) },
-        { "an initializer has no name", model => model.Graph.Initializer[0].Name = "" },
-        { "input 'x' has no name or stands there twice", model => model.Graph.Input.Add(model.Graph.Input[0].Clone()) },
-        { "reads 'nowhere', which nothing before it writes", model => model.Graph.Node[0].Input[0] = "nowhere" },
-        { "reads 'Relu_1', which nothing before it writes", model => model.Graph.Node[0].Input[0] = "Relu_1" },
-        { "writes 'Add_0', which is written already", model => model.Graph.Node[1].Output[0] = "Add_0" },
-        { "writes 'w', which is written already", model => model.Graph.Node[0].Output[0] = "w" },
-        { "node 'Add_0' (Add) writes nothing", model => model.Graph.Node[0].Output.Clear() },
-        { "nothing writes the graph output 'y'", model => model.Graph.Output[0].Name = "y" },
-        { "output 'Relu_1' stands there twice", model => model.Graph.Output.Add(model.Graph.Output[0].Clone()) },
-        { "the graph has no output", model => model.Graph.Output.Clear() },
-        { "'w' has the element type 8, which is not supported", model => model.Graph.Initializer[0].DataType = 8 },
-        { "'w' has the element type 22, which is not supported", model => model.Graph.Initializer[0].DataType = 22 },
-        { "'x' has the element type 0, which is not supported", model => model.Graph.Input[0].Type.TensorType.ElemType = 0 },
-        { "'x' has the dimension -2", model => model.Graph.Input[0].Type.TensorType.Shape.Dim[1].DimValue = -2 },
-        { "'x' is not a tensor with a shape", model => model.Graph.Input[0].Type = new TypeProto() },
-        { "'Relu_1' is not a tensor with a shape", model => model.Graph.Output[0].Type.TensorType.Shape = null },
-        { "a negative dimension", model => model.Graph.Initializer[0].Dims[0] = -1 },
-        { "tensor 'w' [3] float needs 12 bytes, the file has 8", model => model.Graph.Initializer[0].Dims[0] = 3 },
-        { "overflow", model => model.Graph.Initializer[0].Dims.Add(long.MaxValue) },
-        { "overflow", model => model.Graph.Initializer[0].Dims[0] = 1L << 61 },
-        { "'w' has 40 dimensions; at most 32 make sense", model => model.Graph.Initializer[0].Dims.Add(Enumerable.Repeat(1L, 39)) },
-        { "'w' holds its data twice, or in a field of another type", model => model.Graph.Initializer[0].FloatData.Add([1, 2]) },
-        { "'w' holds its data twice, or in a field of another type", model => { model.Graph.Initializer[0].ClearRawData(); model.Graph.Initializer[0].DoubleData.Add(1); } },
-        { "tensor 'c' has the element type 8", model => model.Graph.Node[0].Attribute.Add(new AttributeProto { Name = "value", T = new TensorProto { Name = "c", DataType = 8 } }) },
-    };
+    public static TheoryData<string, Action<ModelProto>> Refusals =>
+        new()
+        {
+            {
+                "'w' keeps its data in another file; save the model as one file",
+                model =>
+                {
+                    model.Graph.Initializer[0].ClearRawData();
+                    model.Graph.Initializer[0].DataLocation = TensorProto.Types.DataLocation.External;
+                }
+            },
+            {
+                "'w' keeps its data in another file",
+                model => model.Graph.Initializer[0].ExternalData.Add(new StringStringEntryProto { Key = "location", Value = "/etc/passwd" })
+            },
+            { "opset 6 is not supported; opsets 7 to 25 are", model => model.OpsetImport[0].Version = 6 },
+            { "opset 26 is not supported", model => model.OpsetImport[0].Version = 26 },
+            { "opset 9223372036854775807 is not supported", model => model.OpsetImport[0].Version = long.MaxValue },
+            { "imports no version of the standard operator set", model => model.OpsetImport.RemoveAt(0) },
+            {
+                "holds 1 local functions; export the model with them inlined",
+                model => model.Functions.Add(new FunctionProto { Name = "f" })
+            },
+            { "sparse initializers are not supported", model => model.Graph.SparseInitializer.Add(new SparseTensorProto()) },
+            {
+                "node 'Relu_1' is control flow (Loop); export the model without it",
+                model =>
+                {
+                    model.Graph.Node[1].OpType = "Loop";
+                    model.Graph.Node[1].Attribute.Add(new AttributeProto { Name = "body", G = new GraphProto() });
+                }
+            },
+            { "initializer 'w' stands there twice", model => model.Graph.Initializer.Add(model.Graph.Initializer[0].Clone()) },
+            { "an initializer has no name", model => model.Graph.Initializer[0].Name = "" },
+            { "input 'x' has no name or stands there twice", model => model.Graph.Input.Add(model.Graph.Input[0].Clone()) },
+            { "reads 'nowhere', which nothing before it writes", model => model.Graph.Node[0].Input[0] = "nowhere" },
+            { "reads 'Relu_1', which nothing before it writes", model => model.Graph.Node[0].Input[0] = "Relu_1" },
+            { "writes 'Add_0', which is written already", model => model.Graph.Node[1].Output[0] = "Add_0" },
+            { "writes 'w', which is written already", model => model.Graph.Node[0].Output[0] = "w" },
+            { "node 'Add_0' (Add) writes nothing", model => model.Graph.Node[0].Output.Clear() },
+            { "nothing writes the graph output 'y'", model => model.Graph.Output[0].Name = "y" },
+            { "output 'Relu_1' stands there twice", model => model.Graph.Output.Add(model.Graph.Output[0].Clone()) },
+            { "the graph has no output", model => model.Graph.Output.Clear() },
+            { "'w' has the element type 8, which is not supported", model => model.Graph.Initializer[0].DataType = 8 },
+            { "'w' has the element type 22, which is not supported", model => model.Graph.Initializer[0].DataType = 22 },
+            { "'x' has the element type 0, which is not supported", model => model.Graph.Input[0].Type.TensorType.ElemType = 0 },
+            { "'x' has the dimension -2", model => model.Graph.Input[0].Type.TensorType.Shape.Dim[1].DimValue = -2 },
+            { "'x' is not a tensor with a shape", model => model.Graph.Input[0].Type = new TypeProto() },
+            { "'Relu_1' is not a tensor with a shape", model => model.Graph.Output[0].Type.TensorType.Shape = null },
+            { "a negative dimension", model => model.Graph.Initializer[0].Dims[0] = -1 },
+            { "tensor 'w' [3] float needs 12 bytes, the file has 8", model => model.Graph.Initializer[0].Dims[0] = 3 },
+            { "overflow", model => model.Graph.Initializer[0].Dims.Add(long.MaxValue) },
+            { "overflow", model => model.Graph.Initializer[0].Dims[0] = 1L << 61 },
+            { "'w' has 40 dimensions; at most 32 make sense", model => model.Graph.Initializer[0].Dims.Add(Enumerable.Repeat(1L, 39)) },
+            { "'w' holds its data twice, or in a field of another type", model => model.Graph.Initializer[0].FloatData.Add([1, 2]) },
+            {
+                "'w' holds its data twice, or in a field of another type",
+                model =>
+                {
+                    model.Graph.Initializer[0].ClearRawData();
+                    model.Graph.Initializer[0].DoubleData.Add(1);
+                }
+            },
+            {
+                "tensor 'c' has the element type 8",
+                model =>
+                    model
+                        .Graph.Node[0]
+                        .Attribute.Add(
+                            new AttributeProto
+                            {
+                                Name = "value",
+                                T = new TensorProto { Name = "c", DataType = 8 },
+                            }
+                        )
+            },
+        };
 
     [Theory]
     [MemberData(nameof(Refusals), DisableDiscoveryEnumeration = true)]
@@ -194,12 +303,18 @@ public sealed class OnnxFileTests
         var g = new GraphBuilder();
         string[] names =
         [
-            g.Node("Constant", [], Attributes.Of("value", Tensor.Vector(1f, 2))), g.Node("Constant", [], Attributes.Of("value_float", 3f)), g.Node("Constant", [], Attributes.Of("value_int", 4L)),
-            g.Node("Constant", [], Attributes.Of("value_ints", 5L, 6)), g.Node("Constant", [], new AttributeProto { Name = "value_string", S = ByteString.CopyFromUtf8("?") }),
+            g.Node("Constant", [], Attributes.Of("value", Tensor.Vector(1f, 2))),
+            g.Node("Constant", [], Attributes.Of("value_float", 3f)),
+            g.Node("Constant", [], Attributes.Of("value_int", 4L)),
+            g.Node("Constant", [], Attributes.Of("value_ints", 5L, 6)),
+            g.Node("Constant", [], new AttributeProto { Name = "value_string", S = ByteString.CopyFromUtf8("?") }),
         ];
         var uses = new UseDef(g.Build(names).Graph);
 
-        Assert.Equal<Tensor?>([Tensor.Vector(1f, 2), Tensor.Scalar(3f), Tensor.Scalar(4L), Tensor.Vector(5L, 6), null], names.Select(uses.Constant));
+        Assert.Equal<Tensor?>(
+            [Tensor.Vector(1f, 2), Tensor.Scalar(3f), Tensor.Scalar(4L), Tensor.Vector(5L, 6), null],
+            names.Select(uses.Constant)
+        );
     }
 
     [Theory]

@@ -10,11 +10,27 @@ namespace ModelPipeline.Tests.Onnx;
 
 public sealed class OnnxFuzzTests
 {
-    private const int Mutations = 10_000, OfTheWholeFile = 200;
+    private const int Mutations = 10_000,
+        OfTheWholeFile = 200;
+
     /// <summary>Bytes that reading may allocate beside the file itself and its size once more.</summary>
     private const long Constant = 33 << 20;
 
-    private static readonly long[] WildNumbers = [0, 1, -1, 127, 128, int.MaxValue, int.MinValue, 1L << 32, 1L << 40, 1L << 61, long.MaxValue, long.MinValue];
+    private static readonly long[] WildNumbers =
+    [
+        0,
+        1,
+        -1,
+        127,
+        128,
+        int.MaxValue,
+        int.MinValue,
+        1L << 32,
+        1L << 40,
+        1L << 61,
+        long.MaxValue,
+        long.MinValue,
+    ];
 
     [Fact]
     public void Ten_thousand_mutated_files_end_in_a_model_or_a_clear_error_in_bounded_time_and_memory()
@@ -22,10 +38,15 @@ public sealed class OnnxFuzzTests
         var random = new Random(20_240_607);
         var whole = File.ReadAllBytes(TinyReranker.Path);
         byte[][] seeds = [Stripped(), TypedData(), Quantized()];
-        int models = 0, refused = 0;
+        int models = 0,
+            refused = 0;
         for (var i = 0; i < Mutations; i++)
         {
-            var mutated = Mutated(i < OfTheWholeFile ? whole : seeds[i % seeds.Length], random, structured: i >= OfTheWholeFile && i % 3 == 0);
+            var mutated = Mutated(
+                i < OfTheWholeFile ? whole : seeds[i % seeds.Length],
+                random,
+                structured: i >= OfTheWholeFile && i % 3 == 0
+            );
             var before = GC.GetAllocatedBytesForCurrentThread();
             var clock = Stopwatch.GetTimestamp();
             OnnxModel? model = null;
@@ -50,17 +71,18 @@ public sealed class OnnxFuzzTests
         Assert.True(models > Mutations / 20 && refused > Mutations / 20, $"{models} models, {refused} refused");
     }
 
-    public static TheoryData<string, byte[]> Bombs => new()
-    {
-        { "empty nodes", Graph(Repeated([0x0A, 0x00], 2_000_000)) },
-        { "empty inputs of a node", Graph(Field(1, Repeated([0x0A, 0x00], 2_000_000))) },
-        { "empty attributes", Graph(Field(1, Field(5, Repeated([0x2A, 0x00], 2_000_000)))) },
-        { "one-byte integers", Graph(Field(1, Field(5, Field(8, new byte[4_000_000])))) },
-        { "one-byte elements", Graph(Field(5, Field(7, new byte[4_000_000]))) },
-        { "unpacked floats", Graph(Field(1, Field(5, Repeated([0x3D, 0, 0, 0, 0], 1_000_000)))) },
-        { "a name of megabytes", Graph(Field(2, [.. Enumerable.Repeat((byte)'a', 8_000_000)])) },
-        { "messages in messages", Nested(10_000) },
-    };
+    public static TheoryData<string, byte[]> Bombs =>
+        new()
+        {
+            { "empty nodes", Graph(Repeated([0x0A, 0x00], 2_000_000)) },
+            { "empty inputs of a node", Graph(Field(1, Repeated([0x0A, 0x00], 2_000_000))) },
+            { "empty attributes", Graph(Field(1, Field(5, Repeated([0x2A, 0x00], 2_000_000)))) },
+            { "one-byte integers", Graph(Field(1, Field(5, Field(8, new byte[4_000_000])))) },
+            { "one-byte elements", Graph(Field(5, Field(7, new byte[4_000_000]))) },
+            { "unpacked floats", Graph(Field(1, Field(5, Repeated([0x3D, 0, 0, 0, 0], 1_000_000)))) },
+            { "a name of megabytes", Graph(Field(2, [.. Enumerable.Repeat((byte)'a', 8_000_000)])) },
+            { "messages in messages", Nested(10_000) },
+        };
 
     [Theory]
     [MemberData(nameof(Bombs), DisableDiscoveryEnumeration = true)]
@@ -96,7 +118,11 @@ public sealed class OnnxFuzzTests
                 random.NextBytes(bytes.AsSpan(random.Next(bytes.Length - 10), random.Next(1, 10)));
                 return bytes;
             default: // a piece is moved
-                var (from, to, length) = (random.Next(bytes.Length / 2), random.Next(bytes.Length / 2), random.Next(1, Math.Min(200, bytes.Length / 2)));
+                var (from, to, length) = (
+                    random.Next(bytes.Length / 2),
+                    random.Next(bytes.Length / 2),
+                    random.Next(1, Math.Min(200, bytes.Length / 2))
+                );
                 seed.AsSpan(from, length).CopyTo(bytes.AsSpan(to));
                 return bytes;
         }
@@ -112,18 +138,48 @@ public sealed class OnnxFuzzTests
         var names = node.Input.Concat(node.Output).Append("").Append("nowhere").ToList();
         switch (random.Next(12))
         {
-            case 0 when tensor.Dims.Count > 0: tensor.Dims[random.Next(tensor.Dims.Count)] = wild; break;
-            case 1: tensor.Dims.Add(wild); break;
-            case 2: tensor.DataType = (int)wild; break;
-            case 3: tensor.RawData = ByteString.CopyFrom(new byte[random.Next(64)]); break;
-            case 4: tensor.Name = graph.Initializer[random.Next(graph.Initializer.Count)].Name; break;
-            case 5: tensor.DataLocation = (TensorProto.Types.DataLocation)(random.Next(3)); break;
-            case 6 when node.Input.Count > 0: node.Input[random.Next(node.Input.Count)] = names[random.Next(names.Count)]; break;
-            case 7 when node.Output.Count > 0: node.Output[0] = names[random.Next(names.Count)]; break;
-            case 8: graph.Node.Add(node.Clone()); break;
-            case 9 when graph.Input.Count > 0 && graph.Input[0].Type?.TensorType?.Shape is { Dim.Count: > 0 } shape: shape.Dim[0].DimValue = wild; break;
-            case 10: proto.OpsetImport[0].Version = wild; break;
-            default: node.Attribute.Add(new AttributeProto { Name = "value", T = new TensorProto { DataType = random.Next(12), Dims = { wild } } }); break;
+            case 0 when tensor.Dims.Count > 0:
+                tensor.Dims[random.Next(tensor.Dims.Count)] = wild;
+                break;
+            case 1:
+                tensor.Dims.Add(wild);
+                break;
+            case 2:
+                tensor.DataType = (int)wild;
+                break;
+            case 3:
+                tensor.RawData = ByteString.CopyFrom(new byte[random.Next(64)]);
+                break;
+            case 4:
+                tensor.Name = graph.Initializer[random.Next(graph.Initializer.Count)].Name;
+                break;
+            case 5:
+                tensor.DataLocation = (TensorProto.Types.DataLocation)(random.Next(3));
+                break;
+            case 6 when node.Input.Count > 0:
+                node.Input[random.Next(node.Input.Count)] = names[random.Next(names.Count)];
+                break;
+            case 7 when node.Output.Count > 0:
+                node.Output[0] = names[random.Next(names.Count)];
+                break;
+            case 8:
+                graph.Node.Add(node.Clone());
+                break;
+            case 9 when graph.Input.Count > 0 && graph.Input[0].Type?.TensorType?.Shape is { Dim.Count: > 0 } shape:
+                shape.Dim[0].DimValue = wild;
+                break;
+            case 10:
+                proto.OpsetImport[0].Version = wild;
+                break;
+            default:
+                node.Attribute.Add(
+                    new AttributeProto
+                    {
+                        Name = "value",
+                        T = new TensorProto { DataType = random.Next(12), Dims = { wild } },
+                    }
+                );
+                break;
         }
     }
 
@@ -133,21 +189,62 @@ public sealed class OnnxFuzzTests
         var graph = TinyReranker.Source.Graph;
         var nodes = graph.Nodes.Take(60).ToList();
         var read = nodes.SelectMany(node => node.Inputs).ToHashSet();
-        return TinyReranker.Source.With(graph with
-        {
-            Nodes = [.. nodes],
-            Outputs = [new ValueInfo(nodes[^1].Output, ElementType.Float, [1, 128])],
-            Initializers = new(graph.Initializers.Where(entry => read.Contains(entry.Key)).Select(entry => KeyValuePair.Create(entry.Key, Tensor.Of<float>([2, 2], [1, 2, 3, 4])))),
-        }).ToBytes();
+        return TinyReranker
+            .Source.With(
+                graph with
+                {
+                    Nodes = [.. nodes],
+                    Outputs = [new ValueInfo(nodes[^1].Output, ElementType.Float, [1, 128])],
+                    Initializers = new(
+                        graph
+                            .Initializers.Where(entry => read.Contains(entry.Key))
+                            .Select(entry => KeyValuePair.Create(entry.Key, Tensor.Of<float>([2, 2], [1, 2, 3, 4])))
+                    ),
+                }
+            )
+            .ToBytes();
     }
 
     private static byte[] TypedData()
     {
         var g = new GraphBuilder();
-        var proto = ModelProto.Parser.ParseFrom(g.Build(new ValueInfo(g.Node("Add", [g.Input("x", ElementType.Float, 2), g.Constant(Tensor.Vector(1f, 2))]), ElementType.Float, [2])).ToBytes());
-        proto.Graph.Initializer.Add(new TensorProto { Name = "i", DataType = (int)ElementType.Int64, Dims = { 3 }, Int64Data = { 1, -2, long.MaxValue } });
-        proto.Graph.Initializer.Add(new TensorProto { Name = "f", DataType = (int)ElementType.Float, Dims = { 2 }, FloatData = { 1, -2 } });
-        proto.Graph.Initializer.Add(new TensorProto { Name = "b", DataType = (int)ElementType.UInt8, Dims = { 2, 1 }, Int32Data = { 1, 255 } });
+        var proto = ModelProto.Parser.ParseFrom(
+            g.Build(
+                    new ValueInfo(
+                        g.Node("Add", [g.Input("x", ElementType.Float, 2), g.Constant(Tensor.Vector(1f, 2))]),
+                        ElementType.Float,
+                        [2]
+                    )
+                )
+                .ToBytes()
+        );
+        proto.Graph.Initializer.Add(
+            new TensorProto
+            {
+                Name = "i",
+                DataType = (int)ElementType.Int64,
+                Dims = { 3 },
+                Int64Data = { 1, -2, long.MaxValue },
+            }
+        );
+        proto.Graph.Initializer.Add(
+            new TensorProto
+            {
+                Name = "f",
+                DataType = (int)ElementType.Float,
+                Dims = { 2 },
+                FloatData = { 1, -2 },
+            }
+        );
+        proto.Graph.Initializer.Add(
+            new TensorProto
+            {
+                Name = "b",
+                DataType = (int)ElementType.UInt8,
+                Dims = { 2, 1 },
+                Int32Data = { 1, 255 },
+            }
+        );
         return proto.ToByteArray();
     }
 
@@ -158,7 +255,14 @@ public sealed class OnnxFuzzTests
         var quantized = g.Nodes("DynamicQuantizeLinear", [x], 3, "");
         var product = g.Node("MatMulInteger", [quantized[0], g.Constant(Tensor.Of<sbyte>([4, 2], [1, 2, 3, 4, 5, 6, 7, 8])), quantized[2]]);
         var constant = g.Node("Constant", [], Attributes.Of("value", Tensor.Vector(0.5f, 0.25f)));
-        return g.Build(new ValueInfo(g.Node("Mul", [g.Node("Cast", [product], Attributes.Of("to", 1L)), constant]), ElementType.Float, [new Dimension(null, "batch"), 2])).ToBytes();
+        return g.Build(
+                new ValueInfo(
+                    g.Node("Mul", [g.Node("Cast", [product], Attributes.Of("to", 1L)), constant]),
+                    ElementType.Float,
+                    [new Dimension(null, "batch"), 2]
+                )
+            )
+            .ToBytes();
     }
 
     private static byte[] Graph(byte[] content) => Field(7, content);
@@ -168,7 +272,12 @@ public sealed class OnnxFuzzTests
         byte[] message = [];
         // Graph, node, attribute, graph ...: small lengths first, so that each level stays cheap to build.
         for (var i = 0; i < depth; i++)
-            message = Field(i % 3 == 0 ? 6 : i % 3 == 1 ? 5 : 1, message);
+            message = Field(
+                i % 3 == 0 ? 6
+                    : i % 3 == 1 ? 5
+                    : 1,
+                message
+            );
         return Graph(message);
     }
 

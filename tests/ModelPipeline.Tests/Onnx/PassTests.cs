@@ -46,8 +46,13 @@ public sealed class PassTests
         using var actual = InferenceSessions.Open(folded);
         foreach (var rows in TinyReranker.Pairs.Take(Pairs).Chunk(batch))
         {
-            var inputs = rows.Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage).Select(row => row[..sequence]).ToArray()).ToList();
-            using var scores = actual.Run([.. Enumerable.Range(0, 3).Select(i => inputs.SelectMany(row => row[i]).ToArray())], ["logits"], TestContext.Current.CancellationToken);
+            var inputs = rows.Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage).Select(row => row[..sequence]).ToArray())
+                .ToList();
+            using var scores = actual.Run(
+                [.. Enumerable.Range(0, 3).Select(i => inputs.SelectMany(row => row[i]).ToArray())],
+                ["logits"],
+                TestContext.Current.CancellationToken
+            );
             foreach (var (row, score) in inputs.Zip(scores[0].GetTensorDataAsSpan<float>().ToArray()))
             {
                 using var reference = expected.Run(row, ["logits"], TestContext.Current.CancellationToken);
@@ -83,7 +88,12 @@ public sealed class PassTests
         float LargestShift(float mask)
         {
             var graph = TinyReranker.Prepared.Graph;
-            var model = TinyReranker.Prepared.With(graph with { Initializers = graph.InitializersWith([new("/Constant_4_output_0", Tensor.Scalar(mask))]) });
+            var model = TinyReranker.Prepared.With(
+                graph with
+                {
+                    Initializers = graph.InitializersWith([new("/Constant_4_output_0", Tensor.Scalar(mask))]),
+                }
+            );
             return TinyReranker.Scores(TinyReranker.Unmasked, 200).Zip(TinyReranker.Scores(model, 200), (a, b) => Math.Abs(a - b)).Max();
         }
     }
@@ -93,7 +103,11 @@ public sealed class PassTests
     {
         var error = Assert.Throws<PipelineException>(() => PinShapes.Apply(TinyReranker.Unmasked, new InputShape(1, 64)));
 
-        Assert.Equal("input input_ids int64 [1,128] does not allow the shape 1x64 of models.yaml; give it a shape that fits, or export the model with dynamic axes", error.Message);
+        Assert.Equal(
+            "input input_ids int64 [1,128] does not allow the shape 1x64 of models.yaml; give it a shape that fits, or export the model "
+                + "with dynamic axes",
+            error.Message
+        );
     }
 
     [Fact]
@@ -102,7 +116,10 @@ public sealed class PassTests
         var g = new GraphBuilder();
         var model = g.Build(g.Node("Relu", [g.Input("image", ElementType.Float, 1, 3, 224, 224)]));
 
-        Assert.Contains("image float [1,3,224,224] cannot be fed", Assert.Throws<PipelineException>(() => PinShapes.Apply(model, new InputShape(1, 64))).Message);
+        Assert.Contains(
+            "image float [1,3,224,224] cannot be fed",
+            Assert.Throws<PipelineException>(() => PinShapes.Apply(model, new InputShape(1, 64))).Message
+        );
     }
 
     [Fact]
@@ -147,7 +164,10 @@ public sealed class PassTests
         var still = g.Node("Shape", [g.Node("Neg", [ids])]);
         var model = g.Build(g.Node("Identity", [tokens]), g.Node("Identity", [zeros]), g.Node("Identity", [still]));
 
-        Assert.Equal(["NonZero", "Shape", "Squeeze", "ConstantOfShape", "Shape", "Identity", "Identity"], Operators(Pass.Named("fold-shapes").Apply(model).Model));
+        Assert.Equal(
+            ["NonZero", "Shape", "Squeeze", "ConstantOfShape", "Shape", "Identity", "Identity"],
+            Operators(Pass.Named("fold-shapes").Apply(model).Model)
+        );
     }
 
     [Fact]
@@ -179,7 +199,17 @@ public sealed class PassTests
     {
         var g = new GraphBuilder();
         var x = g.Input("x", ElementType.Float, 2);
-        string[] names = [.. new[] { Tensor.Vector(1f, 2), Tensor.Vector(1f, 2), Tensor.Of<float>([1, 2], [1, 2]), Tensor.Vector(0f, 0), Tensor.Vector(-0f, 0) }.Select(value => g.Constant(value))];
+        string[] names =
+        [
+            .. new[]
+            {
+                Tensor.Vector(1f, 2),
+                Tensor.Vector(1f, 2),
+                Tensor.Of<float>([1, 2], [1, 2]),
+                Tensor.Vector(0f, 0),
+                Tensor.Vector(-0f, 0),
+            }.Select(value => g.Constant(value)),
+        ];
         var sums = names.Select(name => g.Node("Add", [x, name])).ToArray();
 
         var shared = Pass.Named("share-initializers").Apply(g.Build(sums)).Model.Graph;

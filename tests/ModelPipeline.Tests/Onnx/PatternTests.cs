@@ -10,13 +10,14 @@ public sealed class PatternTests
     public static TheoryData<string> Families => FamilyFixtures.Rows;
 
     /// <summary>Norms, GELUs and two-layer GELU feed-forwards of a fixture; each has two layers of attention.</summary>
-    private static (int Norms, int Gelus, int FeedForwards) Expected(string name) => name.Split('/')[0] switch
-    {
-        "deberta" => (5, 3, 2),
-        "modernbert" => (6, 3, 0),
-        "jina" => (5, 2, 0),
-        _ => (5, 2, 2),
-    };
+    private static (int Norms, int Gelus, int FeedForwards) Expected(string name) =>
+        name.Split('/')[0] switch
+        {
+            "deberta" => (5, 3, 2),
+            "modernbert" => (6, 3, 0),
+            "jina" => (5, 2, 0),
+            _ => (5, 2, 2),
+        };
 
     [Theory]
     [MemberData(nameof(Families))]
@@ -32,16 +33,25 @@ public sealed class PatternTests
             // DeBERTa's relative positions are normed once as constants, which fold.
             var norms = found.LayerNorms.Count(norm => !found.IsStatic(norm.Output));
             // ALBERT's layers share weights, which folding finds behind Identity nodes.
-            Assert.Equal(Expected(name), (norms, found.Gelus.Count, graph == folded.Graph ? found.FeedForwards.Count : Expected(name).FeedForwards));
+            Assert.Equal(
+                Expected(name),
+                (norms, found.Gelus.Count, graph == folded.Graph ? found.FeedForwards.Count : Expected(name).FeedForwards)
+            );
             Assert.Equal(2, found.Attentions.Count);
             if (graph == folded.Graph)
-                Assert.All(found.Attentions, attention => Assert.Equal(1, attention.Addends.Count(addend => DependsOnMaskAlone(addend.Value, graph)) + attention.Fills.Count));
+                Assert.All(
+                    found.Attentions,
+                    attention =>
+                        Assert.Equal(1, attention.Addends.Count(addend => DependsOnMaskAlone(addend.Value, graph)) + attention.Fills.Count)
+                );
         }
     }
 
     private static bool DependsOnMaskAlone(string value, Graph graph)
     {
-        var needed = DeadNodes.Apply(new OnnxModel { Graph = graph with { Outputs = [new ValueInfo(value, ElementType.Undefined, [])] }, Opset = 18 }).Model.Graph;
+        var needed = DeadNodes
+            .Apply(new OnnxModel { Graph = graph with { Outputs = [new ValueInfo(value, ElementType.Undefined, [])] }, Opset = 18 })
+            .Model.Graph;
         var read = needed.Nodes.Where(node => node.OpType is not ("Shape" or "Size")).SelectMany(node => node.Inputs).ToHashSet();
         return read.Contains("attention_mask") && !read.Contains("input_ids");
     }
@@ -65,7 +75,10 @@ public sealed class PatternTests
 
         var norm = Assert.Single(PatternMatches.Of(g.Build(y).Graph).LayerNorms);
 
-        Assert.Equal((x, y, "scale", withBias ? "bias" : null, 1e-5f, centered), (norm.Input, norm.Output, norm.Scale, norm.Bias, norm.Epsilon, norm.Centered));
+        Assert.Equal(
+            (x, y, "scale", withBias ? "bias" : null, 1e-5f, centered),
+            (norm.Input, norm.Output, norm.Scale, norm.Bias, norm.Epsilon, norm.Centered)
+        );
     }
 
     [Theory]
@@ -80,7 +93,13 @@ public sealed class PatternTests
         var inverse = byReciprocal ? g.Node("Reciprocal", [deviation]) : g.Node("Div", [g.Scalar(1), deviation]);
         var y = g.Node("Mul", [g.Constant(Tensor.Vector(1f, 2), "scale"), g.Node("Mul", [x, inverse])]);
 
-        Assert.Equal((y, false), (Assert.Single(PatternMatches.Of(g.Build(y).Graph).LayerNorms).Output, PatternMatches.Of(g.Build(y).Graph).LayerNorms[0].Centered));
+        Assert.Equal(
+            (y, false),
+            (
+                Assert.Single(PatternMatches.Of(g.Build(y).Graph).LayerNorms).Output,
+                PatternMatches.Of(g.Build(y).Graph).LayerNorms[0].Centered
+            )
+        );
     }
 
     [Theory]
@@ -129,7 +148,10 @@ public sealed class PatternTests
 
         var linear = Assert.Single(PatternMatches.Of(g.Build(plain, scaled).Graph).Linears);
 
-        Assert.Equal((plain, "w", "b", 3, 4, true), (linear.Output, linear.WeightName, linear.BiasName, linear.Inputs, linear.Outputs, linear.Transposed));
+        Assert.Equal(
+            (plain, "w", "b", 3, 4, true),
+            (linear.Output, linear.WeightName, linear.BiasName, linear.Inputs, linear.Outputs, linear.Transposed)
+        );
     }
 
     [Fact]

@@ -16,11 +16,14 @@ internal static class TinyReranker
     public static string Path { get; } = RepositoryFiles.Sample("tiny-reranker/model.onnx");
 
     private static readonly Lazy<OnnxModel> LazySource = new(() => OnnxModel.Load(Path));
-    private static readonly Lazy<OnnxModel> LazyUnmasked = new(() => Apply(PinShapes.Apply(LazySource.Value, new InputShape(1, Sequence)), "fold-shapes", "share-initializers"));
+    private static readonly Lazy<OnnxModel> LazyUnmasked = new(() =>
+        Apply(PinShapes.Apply(LazySource.Value, new InputShape(1, Sequence)), "fold-shapes", "share-initializers")
+    );
     private static readonly Lazy<OnnxModel> LazyPrepared = new(() => Apply(LazyUnmasked.Value, "mask"));
     private static readonly Lazy<Dictionary<(string Query, string Passage), long[][]>> LazyInputs = new(Tokenize);
     private static readonly Lazy<IReadOnlyList<(string Query, string Passage)>> LazyPairs = new(() =>
-        [.. TinyScores.Queries.SelectMany(query => query.Candidates.Select(passage => (query.Id, passage)))]);
+        [.. TinyScores.Queries.SelectMany(query => query.Candidates.Select(passage => (query.Id, passage)))]
+    );
 
     /// <summary>As exported: dynamic axes, 476 nodes.</summary>
     public static OnnxModel Source => LazySource.Value;
@@ -41,35 +44,46 @@ internal static class TinyReranker
     public static IReadOnlyList<long[][]> CalibrationSamples { get; } =
     [
         .. from line in File.ReadLines(RepositoryFiles.Fixture("tiny-calibration-pairs.jsonl"))
-           let json = JsonDocument.Parse(line).RootElement
-           select Inputs(json.GetProperty("query_id").GetString()!, json.GetProperty("passage_id").GetString()!),
+        let json = JsonDocument.Parse(line).RootElement
+        select Inputs(json.GetProperty("query_id").GetString()!, json.GetProperty("passage_id").GetString()!),
     ];
 
-    public static OnnxModel Apply(OnnxModel model, params string[] passes) => passes.Aggregate(model, (rewritten, name) => Pass.Named(name).Apply(rewritten).Model);
+    public static OnnxModel Apply(OnnxModel model, params string[] passes) =>
+        passes.Aggregate(model, (rewritten, name) => Pass.Named(name).Apply(rewritten).Model);
 
     /// <summary>Scores of the first <paramref name="count"/> pairs.</summary>
     public static float[] Scores(OnnxModel model, int count = int.MaxValue, RunSettings settings = default)
     {
         using var session = InferenceSessions.Open(model, settings);
-        return [.. Pairs.Take(count).Select(pair =>
-        {
-            using var outputs = session.Run(Inputs(pair.Query, pair.Passage), ["logits"], TestContext.Current.CancellationToken);
-            return outputs[0].GetTensorDataAsSpan<float>()[0];
-        })];
+        return
+        [
+            .. Pairs
+                .Take(count)
+                .Select(pair =>
+                {
+                    using var outputs = session.Run(Inputs(pair.Query, pair.Passage), ["logits"], TestContext.Current.CancellationToken);
+                    return outputs[0].GetTensorDataAsSpan<float>()[0];
+                }),
+        ];
     }
 
     private static Dictionary<(string, string), long[][]> Tokenize()
     {
         var tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
-        Dictionary<string, string> queries = Texts("queries"), passages = Texts("passages");
-        return Pairs.ToDictionary(pair => pair, pair =>
-        {
-            var row = tokenizer.Encode(queries[pair.Query], passages[pair.Passage], Sequence, TruncationStrategy.LongestFirst);
-            return new[] { row.InputIds, row.AttentionMask, row.TokenTypeIds };
-        });
+        Dictionary<string, string> queries = Texts("queries"),
+            passages = Texts("passages");
+        return Pairs.ToDictionary(
+            pair => pair,
+            pair =>
+            {
+                var row = tokenizer.Encode(queries[pair.Query], passages[pair.Passage], Sequence, TruncationStrategy.LongestFirst);
+                return new[] { row.InputIds, row.AttentionMask, row.TokenTypeIds };
+            }
+        );
     }
 
     private static Dictionary<string, string> Texts(string name) =>
-        File.ReadLines(RepositoryFiles.Sample($"corpus/{name}.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)
+        File.ReadLines(RepositoryFiles.Sample($"corpus/{name}.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement)
             .ToDictionary(json => json.GetProperty("id").GetString()!, json => json.GetProperty("text").GetString()!);
 }

@@ -32,7 +32,10 @@ public sealed class PackageTests : IDisposable
         Assert.Equal(6, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.EndsWith(": OK")));
         var manifest = PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation);
         Assert.Equal(ReportJson.Text(package.Manifest), ReportJson.Text(manifest));
-        Assert.Equal(["production.env", "tiny-reranker-int8_normal-1x128.sim.onnx", "validation.json", "vocab.txt"], manifest.Files.Select(file => file.Name));
+        Assert.Equal(
+            ["production.env", "tiny-reranker-int8_normal-1x128.sim.onnx", "validation.json", "vocab.txt"],
+            manifest.Files.Select(file => file.Name)
+        );
         Assert.True(manifest.Simulated);
     }
 
@@ -70,7 +73,10 @@ public sealed class PackageTests : IDisposable
         var again = await WriteAsync("a");
         Assert.Equal(File.ReadAllBytes(second.Archive), File.ReadAllBytes(again.Archive));
         Assert.Equal(["tiny-reranker-0.1.0", "tiny-reranker-0.1.0.tar.gz"], Entries("a"));
-        Assert.DoesNotContain(_folder, string.Concat(Directory.GetFiles(first.Folder, "*.*").Where(path => !path.EndsWith(".onnx")).Select(File.ReadAllText)));
+        Assert.DoesNotContain(
+            _folder,
+            string.Concat(Directory.GetFiles(first.Folder, "*.*").Where(path => !path.EndsWith(".onnx")).Select(File.ReadAllText))
+        );
     }
 
     [Fact]
@@ -133,7 +139,9 @@ public sealed class PackageTests : IDisposable
     {
         var content = Content(Report());
         content = content with { Files = [.. content.Files, new(name, Path.Combine(Sample, "vocab.txt"), PackageRole.Vocabulary)] };
-        var error = await Assert.ThrowsAsync<PipelineException>(() => Package.WriteAsync(content, Path.Combine(_folder, "out"), cancellation: Cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            Package.WriteAsync(content, Path.Combine(_folder, "out"), cancellation: Cancellation)
+        );
         Assert.Contains($"'{name}'", error.Message, StringComparison.OrdinalIgnoreCase);
     }
 
@@ -143,18 +151,35 @@ public sealed class PackageTests : IDisposable
         var content = Content(Report());
         PackageContent[] wrong =
         [
-            content with { Files = [.. content.Files, new("gone.txt", Path.Combine(_folder, "gone.txt"), PackageRole.Report)] },
-            content with { Files = [.. content.Files, new("gone.onnx", Artifact, PackageRole.Model, "other")] },
-            content with { Files = [] , Reports = [content.Reports[0] with { Subject = content.Reports[0].Subject with { Artifact = "gone.onnx" } }] },
+            content with
+            {
+                Files = [.. content.Files, new("gone.txt", Path.Combine(_folder, "gone.txt"), PackageRole.Report)],
+            },
+            content with
+            {
+                Files = [.. content.Files, new("gone.onnx", Artifact, PackageRole.Model, "other")],
+            },
+            content with
+            {
+                Files = [],
+                Reports = [content.Reports[0] with { Subject = content.Reports[0].Subject with { Artifact = "gone.onnx" } }],
+            },
         ];
         foreach (var unsound in wrong)
-            Assert.Contains("gone", (await Assert.ThrowsAsync<PipelineException>(() => Package.WriteAsync(unsound, _folder, cancellation: Cancellation))).Message);
+            Assert.Contains(
+                "gone",
+                (
+                    await Assert.ThrowsAsync<PipelineException>(() => Package.WriteAsync(unsound, _folder, cancellation: Cancellation))
+                ).Message
+            );
     }
 
     [Fact]
     public async Task Cancelling_leaves_nothing_half_written()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Package.WriteAsync(Content(Report()), Path.Combine(_folder, "out"), cancellation: new(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            Package.WriteAsync(Content(Report()), Path.Combine(_folder, "out"), cancellation: new(canceled: true))
+        );
         using var source = new CancellationTokenSource();
         // Half of the bytes are the copy, so this stops in the archive.
         var late = new Synchronous(progress =>
@@ -162,7 +187,9 @@ public sealed class PackageTests : IDisposable
             if (progress.Done > progress.Total / 2)
                 source.Cancel();
         });
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Package.WriteAsync(Content(Report()), Path.Combine(_folder, "out"), late, source.Token));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            Package.WriteAsync(Content(Report()), Path.Combine(_folder, "out"), late, source.Token)
+        );
         Assert.Equal(["tiny-reranker-0.1.0"], Entries("out"));
     }
 
@@ -189,8 +216,14 @@ public sealed class PackageTests : IDisposable
         File.AppendAllText(Path.Combine(package.Folder, "vocab.txt"), "x");
         var sums = Path.Combine(package.Folder, "SHA256SUMS");
         var old = package.Manifest.Files.Single(file => file.Name == "vocab.txt").Digest.Sha256;
-        File.WriteAllText(sums, File.ReadAllText(sums).Replace(old, FileDigest.Of(Path.Combine(package.Folder, "vocab.txt"), Cancellation).Sha256));
-        Assert.Contains("vocab.txt is not the file that manifest.json describes", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
+        File.WriteAllText(
+            sums,
+            File.ReadAllText(sums).Replace(old, FileDigest.Of(Path.Combine(package.Folder, "vocab.txt"), Cancellation).Sha256)
+        );
+        Assert.Contains(
+            "vocab.txt is not the file that manifest.json describes",
+            Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message
+        );
     }
 
     [Theory]
@@ -210,7 +243,10 @@ public sealed class PackageTests : IDisposable
         File.WriteAllText(path, manifest.ToJsonString());
         var sums = Path.Combine(package.Folder, "SHA256SUMS");
         File.WriteAllText(sums, File.ReadAllText(sums).Replace(before, FileDigest.Of(path, Cancellation).Sha256));
-        Assert.Contains(message, Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
+        Assert.Contains(
+            message,
+            Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message
+        );
     }
 
     [Theory]
@@ -222,22 +258,39 @@ public sealed class PackageTests : IDisposable
     {
         var package = await WriteAsync("out");
         File.WriteAllText(Path.Combine(package.Folder, "SHA256SUMS"), line + "\n");
-        Assert.Contains("SHA256SUMS:1", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message);
+        Assert.Contains(
+            "SHA256SUMS:1",
+            Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation)).Message
+        );
     }
 
     [Fact]
     public void A_folder_that_is_no_package_is_refused()
     {
-        Assert.Contains("SHA256SUMS is missing", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(_folder, Cancellation)).Message);
-        Assert.Contains("no such package folder", Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(Path.Combine(_folder, "none"), Cancellation)).Message);
+        Assert.Contains(
+            "SHA256SUMS is missing",
+            Assert.Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(_folder, Cancellation)).Message
+        );
+        Assert.Contains(
+            "no such package folder",
+            Assert
+                .Throws<PipelineException>(() => PackageCheck.Verify<PackageManifest>(Path.Combine(_folder, "none"), Cancellation))
+                .Message
+        );
     }
 
     [Fact]
     public void Origins_show_neither_local_paths_nor_credentials()
     {
         Assert.Equal("model.onnx", PackageManifest.OriginOf(new() { File = "/home/me/secret/model.onnx" }));
-        Assert.Equal("https://example.org/m/model.onnx", PackageManifest.OriginOf(new() { Url = new("https://me:pass@example.org/m/model.onnx?sig=abc") }));
-        Assert.Equal("Hugging Face a/b, onnx/model.onnx at main", PackageManifest.OriginOf(new() { HuggingFace = new("a/b", "main", "onnx/model.onnx") }));
+        Assert.Equal(
+            "https://example.org/m/model.onnx",
+            PackageManifest.OriginOf(new() { Url = new("https://me:pass@example.org/m/model.onnx?sig=abc") })
+        );
+        Assert.Equal(
+            "Hugging Face a/b, onnx/model.onnx at main",
+            PackageManifest.OriginOf(new() { HuggingFace = new("a/b", "main", "onnx/model.onnx") })
+        );
     }
 
     private string Artifact => Path.Combine(_folder, "artifact");
@@ -267,7 +320,17 @@ public sealed class PackageTests : IDisposable
             Shapes = [new(1, 128)],
             Calibration = new() { Corpus = "sample" },
             Validation = new() { Corpus = "sample", Device = "simulator" },
-            Variants = [new() { Name = "int8_normal", Backend = report.Subject.Backend, Precision = Precision.W8A8, Rewrites = [], Gates = SampleReports.Gates }],
+            Variants =
+            [
+                new()
+                {
+                    Name = "int8_normal",
+                    Backend = report.Subject.Backend,
+                    Precision = Precision.W8A8,
+                    Rewrites = [],
+                    Gates = SampleReports.Gates,
+                },
+            ],
             Decision = new() { Npu = new Dictionary<string, string>(), Cpu = new Dictionary<string, string>() },
         };
         return new(
@@ -281,15 +344,21 @@ public sealed class PackageTests : IDisposable
             [report],
             new Dictionary<string, string> { ["vocabulary"] = new('b', 64), ["model"] = new('a', 64) },
             new JsonObject { ["calibration"] = new JsonObject { ["samples"] = 100 } },
-            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" })
-        { Text = ReleaseText.Of(model) };
+            new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" }
+        )
+        {
+            Text = ReleaseText.Of(model),
+        };
     }
 
     private Task<Package> WriteAsync(string parent, ValidationReport? report = null) =>
         Package.WriteAsync(Content(report ?? Report()), Path.Combine(_folder, parent), cancellation: Cancellation);
 
     private IEnumerable<string?> Entries(string parent) =>
-        Directory.EnumerateFileSystemEntries(Path.Combine(_folder, parent)).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);
+        Directory
+            .EnumerateFileSystemEntries(Path.Combine(_folder, parent))
+            .Select(path => Path.GetFileName(path))
+            .Order(StringComparer.Ordinal);
 
     private sealed class Synchronous(Action<StageProgress> report) : IProgress<StageProgress>
     {

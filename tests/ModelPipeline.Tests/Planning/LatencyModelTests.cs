@@ -8,7 +8,9 @@ namespace ModelPipeline.Tests.Planning;
 /// <summary>What estimates must reproduce, and what a board of one's own changes.</summary>
 public sealed class LatencyModelTests
 {
-    private static readonly Lazy<(LatencyModel Model, IReadOnlyList<FittedRow> Check)> Public = new(() => LatencyModel.Checked(LatencyData.Public()));
+    private static readonly Lazy<(LatencyModel Model, IReadOnlyList<FittedRow> Check)> Public = new(() =>
+        LatencyModel.Checked(LatencyData.Public())
+    );
     private static readonly EncoderShape Reranker = new(12, 384, 12, 1536) { Vocabulary = 30522, Positions = 512 };
 
     [Theory]
@@ -54,7 +56,8 @@ public sealed class LatencyModelTests
         Assert.Null(Public.Value.Model.Estimate(Reranker.At(new(1, 512)), new("rk3562", Precision.Fp16)));
     }
 
-    /// <summary>A board with attention three times slower than any that was published: a dozen rows of it move the rate there, others stay.</summary>
+    /// <summary>A board with attention three times slower than any that was published: a dozen rows of it move the rate there, others
+    /// stay.</summary>
     [Fact]
     public void Own_measurements_outweigh_those_of_others()
     {
@@ -81,7 +84,11 @@ public sealed class LatencyModelTests
         LatencyData.Append(path, rows);
         Assert.Equal(rows.Select(row => (row.Name, row.Ms, row.Own)), LatencyData.Own(path).Select(row => (row.Name, row.Ms, row.Own)));
         Assert.Equal(rows[0].Work, LatencyData.Own(path)[0].Work);
-        File.AppendAllText(path, """{"name": "x", "session": "x", "chip": "rk9999", "precision": "fp16", "ms": 1, "source": "x", "tokens": 4, "encoder": {"layers": 1, "hidden": 4, "heads": 1, "intermediate": 4}}""" + "\n");
+        File.AppendAllText(
+            path,
+            """{"name": "x", "session": "x", "chip": "rk9999", "precision": "fp16", "ms": 1, "source": "x", "tokens": 4, "encoder": {"layers": 1, "hidden": 4, "heads": 1, "intermediate": 4}}"""
+                + "\n"
+        );
         var error = Assert.Throws<PipelineException>(() => LatencyData.Own(path));
         Assert.StartsWith($"{path}:{rows.Count + 1}: ", error.Message, StringComparison.Ordinal);
         Assert.Contains("rk9999", error.Message, StringComparison.Ordinal);
@@ -89,15 +96,22 @@ public sealed class LatencyModelTests
 
     /// <summary>Least squares of a line are known in closed form.</summary>
     [Fact]
-    public void Least_squares_find_the_line() => Gen.Select(Gen.Double[-5, 5], Gen.Double[-5, 5], Gen.Double[-1, 1].Array[3, 12]).Sample((slope, start, noise) =>
-    {
-        double[] x = [.. Enumerable.Range(0, noise.Length).Select(i => (double)i)], y = [.. x.Zip(noise, (at, off) => start + (slope * at) + off)];
-        var fit = LeastSquares.Minimize(point => [.. x.Zip(y, (at, value) => point[0] + (point[1] * at) - value)], [0, 0]);
-        var (meanX, meanY) = (x.Average(), y.Average());
-        var expected = x.Zip(y, (a, b) => (a - meanX) * (b - meanY)).Sum() / x.Sum(a => (a - meanX) * (a - meanX));
-        Assert.Equal(expected, fit.Point[1], 1e-3);
-        Assert.Equal(meanY - (expected * meanX), fit.Point[0], 1e-3);
-    }, iter: 50);
+    public void Least_squares_find_the_line() =>
+        Gen.Select(Gen.Double[-5, 5], Gen.Double[-5, 5], Gen.Double[-1, 1].Array[3, 12])
+            .Sample(
+                (slope, start, noise) =>
+                {
+                    double[] x = [.. Enumerable.Range(0, noise.Length).Select(i => (double)i)],
+                        y = [.. x.Zip(noise, (at, off) => start + (slope * at) + off)];
+                    var fit = LeastSquares.Minimize(point => [.. x.Zip(y, (at, value) => point[0] + (point[1] * at) - value)], [0, 0]);
+                    var (meanX, meanY) = (x.Average(), y.Average());
+                    var expected = x.Zip(y, (a, b) => (a - meanX) * (b - meanY)).Sum() / x.Sum(a => (a - meanX) * (a - meanX));
+                    Assert.Equal(expected, fit.Point[1], 1e-3);
+                    Assert.Equal(meanY - (expected * meanX), fit.Point[0], 1e-3);
+                },
+                iter: 50
+            );
 
-    private static double Ms(int tokens, Precision precision) => Public.Value.Model.Milliseconds(Reranker.At(new InputShape(1, tokens)), new("rk3588", precision));
+    private static double Ms(int tokens, Precision precision) =>
+        Public.Value.Model.Milliseconds(Reranker.At(new InputShape(1, tokens)), new("rk3588", precision));
 }

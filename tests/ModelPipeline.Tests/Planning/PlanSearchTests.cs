@@ -8,32 +8,67 @@ namespace ModelPipeline.Tests.Planning;
 public sealed class PlanSearchTests
 {
     private static readonly EncoderShape Reranker = new(12, 384, 12, 1536) { Vocabulary = 30522, Positions = 512 };
-    private static readonly PlannedCores Sequence = new("sequence", 1, 1), Three = new("three_contexts", 3, 1), Joint = new("cores_0_1_2", 1, 3), Two = new("two_contexts", 2, 1);
+    private static readonly PlannedCores Sequence = new("sequence", 1, 1),
+        Three = new("three_contexts", 3, 1),
+        Joint = new("cores_0_1_2", 1, 3),
+        Two = new("two_contexts", 2, 1);
     private static readonly Lazy<LatencyModel> Public = new(() => LatencyModel.Fit(LatencyData.Public()));
 
     /// <summary>Every choice of shapes that takes the longest passage, tried.</summary>
     [Fact]
-    public void No_other_shapes_give_a_shorter_passage() => Gen.Select(Gen.Int[1, 160].Array[1, 40], Gen.Int[1, 5]).Sample((tokens, most) =>
-    {
-        int[] candidates = [32, 64, 96, 128, 160];
-        double Time(int shape) => 1 + (shape * shape / 1000.0);
-        var plans = PlanSearch.Plans(new(tokens, tokens.Length, candidates, [Precision.Fp16], [Sequence]) { MostShapes = most }, ModelWork.Of(Reranker), (shape, _, _) => Time(shape));
-        var covering = candidates.First(shape => shape >= tokens.Max());
-        var best = Enumerable.Range(0, 1 << candidates.Length).Select(chosen => candidates.Where((_, index) => (chosen >> index & 1) == 1).ToArray())
-            .Where(shapes => shapes.Length > 0 && shapes.Length <= most && shapes[^1] == covering)
-            .Min(shapes => tokens.Sum(length => Time(shapes.First(shape => shape >= length))));
-        Assert.Equal(best, plans.Where(plan => plan.CutShare == 0).Min(plan => plan.RequestMs), 1e-2);
-    });
+    public void No_other_shapes_give_a_shorter_passage() =>
+        Gen.Select(Gen.Int[1, 160].Array[1, 40], Gen.Int[1, 5])
+            .Sample(
+                (tokens, most) =>
+                {
+                    int[] candidates = [32, 64, 96, 128, 160];
+                    double Time(int shape) => 1 + (shape * shape / 1000.0);
+                    var plans = PlanSearch.Plans(
+                        new(tokens, tokens.Length, candidates, [Precision.Fp16], [Sequence]) { MostShapes = most },
+                        ModelWork.Of(Reranker),
+                        (shape, _, _) => Time(shape)
+                    );
+                    var covering = candidates.First(shape => shape >= tokens.Max());
+                    var best = Enumerable
+                        .Range(0, 1 << candidates.Length)
+                        .Select(chosen => candidates.Where((_, index) => (chosen >> index & 1) == 1).ToArray())
+                        .Where(shapes => shapes.Length > 0 && shapes.Length <= most && shapes[^1] == covering)
+                        .Min(shapes => tokens.Sum(length => Time(shapes.First(shape => shape >= length))));
+                    Assert.Equal(best, plans.Where(plan => plan.CutShare == 0).Min(plan => plan.RequestMs), 1e-2);
+                }
+            );
 
     [Fact]
-    public void Limits_are_kept_and_the_front_has_no_plan_that_another_beats() => Gen.Int[10, 500].Array[5, 60].Sample(tokens =>
-    {
-        var plans = PlanSearch.Plans(Question(tokens) with { MostMemoryMb = 150, MostDiskMb = 120 }, ModelWork.Of(Reranker), Time(Public.Value));
-        Assert.All(plans, plan => Assert.True(plan.MemoryMb <= 150 && plan.DiskMb <= 120));
-        var front = PlanSearch.Front(plans);
-        Assert.All(front, plan => Assert.DoesNotContain(plans, other => other.RequestMs < plan.RequestMs && other.MemoryMb < plan.MemoryMb && other.CutShare <= plan.CutShare));
-        Assert.Equal(front.Select(plan => plan.RequestMs).Order(), front.Select(plan => plan.RequestMs));
-    }, iter: 20);
+    public void Limits_are_kept_and_the_front_has_no_plan_that_another_beats() =>
+        Gen.Int[10, 500]
+            .Array[5, 60]
+            .Sample(
+                tokens =>
+                {
+                    var plans = PlanSearch.Plans(
+                        Question(tokens) with
+                        {
+                            MostMemoryMb = 150,
+                            MostDiskMb = 120,
+                        },
+                        ModelWork.Of(Reranker),
+                        Time(Public.Value)
+                    );
+                    Assert.All(plans, plan => Assert.True(plan.MemoryMb <= 150 && plan.DiskMb <= 120));
+                    var front = PlanSearch.Front(plans);
+                    Assert.All(
+                        front,
+                        plan =>
+                            Assert.DoesNotContain(
+                                plans,
+                                other =>
+                                    other.RequestMs < plan.RequestMs && other.MemoryMb < plan.MemoryMb && other.CutShare <= plan.CutShare
+                            )
+                    );
+                    Assert.Equal(front.Select(plan => plan.RequestMs).Order(), front.Select(plan => plan.RequestMs));
+                },
+                iter: 20
+            );
 
     /// <summary>Nine passages in ten have up to 128 tokens, as in the corpus that the original project ranked.</summary>
     [Fact]
@@ -45,7 +80,11 @@ public sealed class PlanSearchTests
         Assert.Equal((Precision.Fp16, "three_contexts", 0), (best.Precision, best.CorePlan, best.CutShare));
         Assert.True(best.Shapes.Count is >= 3 and <= 6 && best.Shapes[^1] == 512, best.ToString());
         Assert.InRange(best.RequestMs, 20, 100);
-        var cpu = 5 * tokens.Average(length => Public.Value.Milliseconds(Reranker.At(new(1, length)), new("rk3588", Precision.W8A8) { Cpu = true }));
+        var cpu =
+            5
+            * tokens.Average(length =>
+                Public.Value.Milliseconds(Reranker.At(new(1, length)), new("rk3588", Precision.W8A8) { Cpu = true })
+            );
         Assert.True(best.RequestMs < cpu / 3, $"{best.RequestMs} on the NPU, {cpu} on the CPU");
     }
 
@@ -69,7 +108,8 @@ public sealed class PlanSearchTests
     }
 
     /// <summary>
-    /// A board with two cores whose attention is three times slower: what was measured there moves the plan to more cuts of the long shapes, or at least to
+    /// A board with two cores whose attention is three times slower: what was measured there moves the plan to more cuts of the long
+    /// shapes, or at least to
     /// what is right by the board's own table, on its two contexts.
     /// </summary>
     [Fact]
@@ -79,7 +119,8 @@ public sealed class PlanSearchTests
         var board = LatencyModel.Fit([.. LatencyData.Public(), .. StandIn.Measure(truth, "rk3588", Reranker, [32, 64, 128, 256, 512])]);
         int[] tokens = [.. Enumerable.Range(0, 1000).Select(i => 40 + (i * 37 % 470))];
         var question = Question(tokens) with { CorePlans = [Sequence, Two], MostShapes = 4, Precisions = [Precision.Fp16] };
-        double Truth(int shape, Precision precision, int cores) => new OperatorTime(truth).Of(Reranker.At(new(1, shape)), new("rk3588", precision) { Cores = cores });
+        double Truth(int shape, Precision precision, int cores) =>
+            new OperatorTime(truth).Of(Reranker.At(new(1, shape)), new("rk3588", precision) { Cores = cores });
 
         var believed = PlanSearch.Best(PlanSearch.Plans(question, ModelWork.Of(Reranker), Time(board)), question.Precisions)!;
         var naive = PlanSearch.Best(PlanSearch.Plans(question, ModelWork.Of(Reranker), Time(Public.Value)), question.Precisions)!;
@@ -87,13 +128,20 @@ public sealed class PlanSearchTests
 
         Assert.Equal("two_contexts", believed.CorePlan);
         Assert.InRange(believed.RequestMs, right.RequestMs * 0.85, right.RequestMs * 1.15);
-        Assert.True(naive.RequestMs < right.RequestMs * 0.7, "without the board's rows, requests would be promised in much less time than they take");
+        Assert.True(
+            naive.RequestMs < right.RequestMs * 0.7,
+            "without the board's rows, requests would be promised in much less time than they take"
+        );
         Assert.Equal(right.Shapes.Count, believed.Shapes.Count);
         Assert.All(right.Shapes.Zip(believed.Shapes), shape => Assert.InRange(shape.Second, shape.First - 32, shape.First + 32));
     }
 
     private static PlanQuestion Question(int[] tokens) =>
-        new(tokens, 5, [.. Enumerable.Range(1, 16).Select(step => step * 32)], [Precision.Fp16, Precision.W8A8], [Sequence, Joint, Three]) { OneFile = true, MostShapes = 6 };
+        new(tokens, 5, [.. Enumerable.Range(1, 16).Select(step => step * 32)], [Precision.Fp16, Precision.W8A8], [Sequence, Joint, Three])
+        {
+            OneFile = true,
+            MostShapes = 6,
+        };
 
     private static Func<int, Precision, int, double> Time(LatencyModel model) =>
         (shape, precision, cores) => model.Milliseconds(Reranker.At(new(1, shape)), new("rk3588", precision) { Cores = cores });

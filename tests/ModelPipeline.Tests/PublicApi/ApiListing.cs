@@ -42,9 +42,13 @@ internal static class ApiListing
     private static string Head(Type type)
     {
         var inherited = type.BaseType?.GetInterfaces() ?? [];
-        var bases = new[] { type.BaseType }.OfType<Type>().Where(parent => !Roots.Contains(parent.FullName))
+        var bases = new[] { type.BaseType }
+            .OfType<Type>()
+            .Where(parent => !Roots.Contains(parent.FullName))
             .Concat(type.GetInterfaces().Where(parent => parent.IsVisible && !inherited.Contains(parent)))
-            .Select(Name).Order(StringComparer.Ordinal).ToList();
+            .Select(Name)
+            .Order(StringComparer.Ordinal)
+            .ToList();
         var list = bases.Count == 0 ? "" : " : " + string.Join(", ", bases);
         return $"{Attributes(type)}{Modifier(type)}{Kind(type)} {Name(type)}{list}{Constraints(type.GetGenericArguments())}";
     }
@@ -58,29 +62,33 @@ internal static class ApiListing
         return $"[{(AttributeTargets)usage.ConstructorArguments[0].Value!}{string.Concat(named)}] ";
     }
 
-    private static string Modifier(Type type) => type switch
-    {
-        { IsClass: true, IsAbstract: true, IsSealed: true } => "static ",
-        { IsClass: true, IsAbstract: true } => "abstract ",
-        { IsClass: true, IsSealed: true } => "sealed ",
-        _ => "",
-    };
+    private static string Modifier(Type type) =>
+        type switch
+        {
+            { IsClass: true, IsAbstract: true, IsSealed: true } => "static ",
+            { IsClass: true, IsAbstract: true } => "abstract ",
+            { IsClass: true, IsSealed: true } => "sealed ",
+            _ => "",
+        };
 
-    private static string Kind(Type type) => type switch
-    {
-        { IsEnum: true } => "enum",
-        { IsInterface: true } => "interface",
-        { IsValueType: true } => "struct",
-        _ => "class",
-    };
+    private static string Kind(Type type) =>
+        type switch
+        {
+            { IsEnum: true } => "enum",
+            { IsInterface: true } => "interface",
+            { IsValueType: true } => "struct",
+            _ => "class",
+        };
 
     private static IEnumerable<string> Members(Type type) =>
-    [
-        .. type.GetConstructors(Declared).Where(IsOpen).Select(constructor => $"{Access(constructor)}new({Parameters(constructor)})"),
-        .. type.GetMethods(Declared).Where(IsWritten).Select(Method),
-        .. type.GetProperties(Declared).Where(property => property.GetMethod is { } get && IsOpen(get)).Select(Property),
-        .. type.GetFields(Declared).Where(field => (field.IsPublic || field.IsFamily) && !field.IsSpecialName).Select(field => Field(type, field)),
-    ];
+        [
+            .. type.GetConstructors(Declared).Where(IsOpen).Select(constructor => $"{Access(constructor)}new({Parameters(constructor)})"),
+            .. type.GetMethods(Declared).Where(IsWritten).Select(Method),
+            .. type.GetProperties(Declared).Where(property => property.GetMethod is { } get && IsOpen(get)).Select(Property),
+            .. type.GetFields(Declared)
+                .Where(field => (field.IsPublic || field.IsFamily) && !field.IsSpecialName)
+                .Select(field => Field(type, field)),
+        ];
 
     private static bool IsWritten(MethodInfo method) =>
         IsOpen(method) && !method.IsSpecialName && !method.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false);
@@ -114,31 +122,44 @@ internal static class ApiListing
         return $"{Access(property.GetMethod!)}{Name(property.PropertyType)} {property.Name} {{ get;{set} }}";
     }
 
-    private static string Field(Type type, FieldInfo field) => field switch
-    {
-        { IsLiteral: true } when type.IsEnum => $"{field.Name} = {Convert.ToInt64(field.GetRawConstantValue(), CultureInfo.InvariantCulture)}",
-        { IsLiteral: true } => $"const {Name(field.FieldType)} {field.Name} = {field.GetRawConstantValue()}",
-        { IsStatic: true } => $"static {Name(field.FieldType)} {field.Name}",
-        _ => $"{Name(field.FieldType)} {field.Name}",
-    };
+    private static string Field(Type type, FieldInfo field) =>
+        field switch
+        {
+            { IsLiteral: true } when type.IsEnum =>
+                $"{field.Name} = {Convert.ToInt64(field.GetRawConstantValue(), CultureInfo.InvariantCulture)}",
+            { IsLiteral: true } => $"const {Name(field.FieldType)} {field.Name} = {field.GetRawConstantValue()}",
+            { IsStatic: true } => $"static {Name(field.FieldType)} {field.Name}",
+            _ => $"{Name(field.FieldType)} {field.Name}",
+        };
 
-    private static string Parameters(MethodBase method) => string.Join(", ", method.GetParameters().Select(parameter =>
-    {
-        var value = parameter.HasDefaultValue ? $" = {parameter.RawDefaultValue ?? "null"}" : "";
-        return $"{Name(parameter.ParameterType)} {parameter.Name}{value}";
-    }));
+    private static string Parameters(MethodBase method) =>
+        string.Join(
+            ", ",
+            method
+                .GetParameters()
+                .Select(parameter =>
+                {
+                    var value = parameter.HasDefaultValue ? $" = {parameter.RawDefaultValue ?? "null"}" : "";
+                    return $"{Name(parameter.ParameterType)} {parameter.Name}{value}";
+                })
+        );
 
-    private static string Constraints(Type[] arguments) => string.Concat(arguments.Where(each => each.IsGenericParameter).Select(argument =>
-    {
-        var attributes = argument.GenericParameterAttributes;
-        List<string> parts =
-        [
-            .. attributes.HasFlag(GenericParameterAttributes.ReferenceTypeConstraint) ? new[] { "class" } : [],
-            .. argument.GetGenericParameterConstraints().Select(Name).Order(StringComparer.Ordinal),
-            .. attributes.HasFlag(GenericParameterAttributes.DefaultConstructorConstraint) ? new[] { "new()" } : [],
-        ];
-        return parts.Count == 0 ? "" : $" where {argument.Name} : {string.Join(", ", parts)}";
-    }));
+    private static string Constraints(Type[] arguments) =>
+        string.Concat(
+            arguments
+                .Where(each => each.IsGenericParameter)
+                .Select(argument =>
+                {
+                    var attributes = argument.GenericParameterAttributes;
+                    List<string> parts =
+                    [
+                        .. attributes.HasFlag(GenericParameterAttributes.ReferenceTypeConstraint) ? new[] { "class" } : [],
+                        .. argument.GetGenericParameterConstraints().Select(Name).Order(StringComparer.Ordinal),
+                        .. attributes.HasFlag(GenericParameterAttributes.DefaultConstructorConstraint) ? new[] { "new()" } : [],
+                    ];
+                    return parts.Count == 0 ? "" : $" where {argument.Name} : {string.Join(", ", parts)}";
+                })
+        );
 
     private static string Name(Type type)
     {

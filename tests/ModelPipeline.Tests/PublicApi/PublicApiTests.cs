@@ -21,7 +21,8 @@ public sealed class PublicApiTests
         File.WriteAllText(received, listing);
         Assert.True(
             File.Exists(approved) && File.ReadAllText(approved).ReplaceLineEndings("\n") == listing,
-            $"The public API of {name} is not {approved}. If that is meant: cp {received} {approved}");
+            $"The public API of {name} is not {approved}. If that is meant: cp {received} {approved}"
+        );
     }
 
     /// <summary>What lies beside an assembly of src/.</summary>

@@ -14,18 +14,23 @@ internal enum Fault
 {
     /// <summary>502, and nothing is done.</summary>
     BadGateway,
+
     /// <summary>It is done, and the connection breaks before the answer.</summary>
     LostAnswer,
+
     /// <summary>Half of an upload arrives, 502, and a starter asset is left.</summary>
     BrokenUpload,
+
     /// <summary>403 with Retry-After.</summary>
     SecondaryLimit,
+
     /// <summary>403 with the time of the limit's reset.</summary>
     PrimaryLimit,
 }
 
 /// <summary>
-/// The releases API of one GitHub repository on Kestrel, with its state and its rules: drafts may share a tag, published releases may not; an asset's
+/// The releases API of one GitHub repository on Kestrel, with its state and its rules: drafts may share a tag, published releases may not;
+/// an asset's
 /// name is taken once; tags find published releases only; those without the token see no drafts.
 /// </summary>
 internal sealed class FakeGitHub : IAsyncDisposable
@@ -92,7 +97,14 @@ internal sealed class FakeGitHub : IAsyncDisposable
 
     public StoredRelease Add(string tag, bool draft, string body = "")
     {
-        var release = new StoredRelease { Id = Interlocked.Increment(ref _ids), Tag = tag, Name = tag, Body = body, Draft = draft };
+        var release = new StoredRelease
+        {
+            Id = Interlocked.Increment(ref _ids),
+            Tag = tag,
+            Name = tag,
+            Body = body,
+            Draft = draft,
+        };
         lock (_guard)
             _releases.Add(release);
         return release;
@@ -125,14 +137,21 @@ internal sealed class FakeGitHub : IAsyncDisposable
             case Fault.PrimaryLimit:
                 context.Response.Headers["X-RateLimit-Limit"] = "5000";
                 context.Response.Headers["X-RateLimit-Remaining"] = "0";
-                context.Response.Headers["X-RateLimit-Reset"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
+                context.Response.Headers["X-RateLimit-Reset"] = DateTimeOffset
+                    .UtcNow.ToUnixTimeSeconds()
+                    .ToString(CultureInfo.InvariantCulture);
                 await AnswerAsync(context, 403, new { Message = "API rate limit exceeded for installation." });
                 return;
         }
         var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body);
         var broken = fault == Fault.BrokenUpload && context.Request.Method == "POST" && path.EndsWith("/assets", StringComparison.Ordinal);
-        var (status, answer) = Do(context.Request, path, broken ? body.ToArray()[..((int)body.Length / 2)] : body.ToArray(), broken ? "starter" : "uploaded");
+        var (status, answer) = Do(
+            context.Request,
+            path,
+            broken ? body.ToArray()[..((int)body.Length / 2)] : body.ToArray(),
+            broken ? "starter" : "uploaded"
+        );
         if (fault == Fault.LostAnswer)
             context.Abort();
         else if (broken)
@@ -175,16 +194,30 @@ internal sealed class FakeGitHub : IAsyncDisposable
             var seen = _releases.Where(release => authorised || !release.Draft);
             return (request.Method, uploads ? parts[5..] : parts[6..]) switch
             {
-                ("GET", []) => (200, seen.OrderByDescending(release => release.Id).Skip(Skipped(request)).Take(PageSize(request)).Select(Shown)),
+                ("GET", []) => (
+                    200,
+                    seen.OrderByDescending(release => release.Id).Skip(Skipped(request)).Take(PageSize(request)).Select(Shown)
+                ),
                 ("POST", []) => Create(JsonNode.Parse(body)!),
-                ("GET", ["tags", .. var tag]) => _releases.Find(release => !release.Draft && release.Tag == string.Join('/', tag)) is { } found ? (200, Shown(found)) : NotFound,
+                ("GET", ["tags", .. var tag]) => _releases.Find(release => !release.Draft && release.Tag == string.Join('/', tag))
+                    is { } found
+                    ? (200, Shown(found))
+                    : NotFound,
                 ("GET", ["assets", var id]) => Asset(seen, id) is { } found ? (200, found.Asset.Content) : NotFound,
                 ("DELETE", ["assets", var id]) => Delete(Asset(seen, id)),
                 ("GET", [var id]) => Find(seen, id) is { } found ? (200, Shown(found)) : NotFound,
                 ("PATCH", [var id]) => Edit(Find(seen, id), JsonNode.Parse(body)!),
                 ("DELETE", [var id]) => Delete(Find(seen, id)),
-                ("GET", [var id, "assets"]) => Find(seen, id) is { } found ? (200, found.Assets.Skip(Skipped(request)).Take(PageSize(request)).Select(Shown)) : NotFound,
-                ("POST", [var id, "assets"]) when uploads => Upload(Find(seen, id), Renames(request.Query["name"]!), request.ContentType!, body, state),
+                ("GET", [var id, "assets"]) => Find(seen, id) is { } found
+                    ? (200, found.Assets.Skip(Skipped(request)).Take(PageSize(request)).Select(Shown))
+                    : NotFound,
+                ("POST", [var id, "assets"]) when uploads => Upload(
+                    Find(seen, id),
+                    Renames(request.Query["name"]!),
+                    request.ContentType!,
+                    body,
+                    state
+                ),
                 _ => NotFound,
             };
         }
@@ -193,16 +226,36 @@ internal sealed class FakeGitHub : IAsyncDisposable
     private static (int, object?) NotFound => (404, new { Message = "Not Found" });
 
     private static (int, object?) Invalid(string resource, string field) =>
-        (422, new { Message = "Validation Failed", Errors = new[] { new { Resource = resource, Code = "already_exists", Field = field } } });
+        (
+            422,
+            new
+            {
+                Message = "Validation Failed",
+                Errors = new[]
+                {
+                    new
+                    {
+                        Resource = resource,
+                        Code = "already_exists",
+                        Field = field,
+                    },
+                },
+            }
+        );
 
-    private static int PageSize(HttpRequest request) => int.Parse(request.Query["per_page"].FirstOrDefault() ?? "30", CultureInfo.InvariantCulture);
+    private static int PageSize(HttpRequest request) =>
+        int.Parse(request.Query["per_page"].FirstOrDefault() ?? "30", CultureInfo.InvariantCulture);
 
-    private static int Skipped(HttpRequest request) => (int.Parse(request.Query["page"].FirstOrDefault() ?? "1", CultureInfo.InvariantCulture) - 1) * PageSize(request);
+    private static int Skipped(HttpRequest request) =>
+        (int.Parse(request.Query["page"].FirstOrDefault() ?? "1", CultureInfo.InvariantCulture) - 1) * PageSize(request);
 
-    private static StoredRelease? Find(IEnumerable<StoredRelease> releases, string id) => releases.FirstOrDefault(release => $"{release.Id}" == id);
+    private static StoredRelease? Find(IEnumerable<StoredRelease> releases, string id) =>
+        releases.FirstOrDefault(release => $"{release.Id}" == id);
 
     private static (StoredRelease Release, StoredAsset Asset)? Asset(IEnumerable<StoredRelease> releases, string id) =>
-        releases.SelectMany(release => release.Assets.Select(asset => ((StoredRelease, StoredAsset)?)(release, asset))).FirstOrDefault(pair => $"{pair!.Value.Item2.Id}" == id);
+        releases
+            .SelectMany(release => release.Assets.Select(asset => ((StoredRelease, StoredAsset)?)(release, asset)))
+            .FirstOrDefault(pair => $"{pair!.Value.Item2.Id}" == id);
 
     private (int, object?) Create(JsonNode wanted)
     {
@@ -229,7 +282,12 @@ internal sealed class FakeGitHub : IAsyncDisposable
             if (_releases.Any(other => !other.Draft && other.Tag == release.Tag))
                 return Invalid("Release", "tag_name");
             release.Draft = false;
-            Publications.Enqueue((release.Tag, release.Assets.ToDictionary(asset => asset.Name, asset => asset.State == "uploaded" ? Digest(asset) : asset.State)));
+            Publications.Enqueue(
+                (
+                    release.Tag,
+                    release.Assets.ToDictionary(asset => asset.Name, asset => asset.State == "uploaded" ? Digest(asset) : asset.State)
+                )
+            );
         }
         release.Body = (string?)wanted["body"] ?? release.Body;
         release.MakeLatest = (string?)wanted["make_latest"] ?? release.MakeLatest;
@@ -269,32 +327,34 @@ internal sealed class FakeGitHub : IAsyncDisposable
         return (204, null);
     }
 
-    private object Shown(StoredRelease release) => new
-    {
-        release.Id,
-        Url = $"{_server.Address}api/v3/repos/owner/models/releases/{release.Id}",
-        HtmlUrl = $"https://github.example.org/owner/models/releases/tag/{release.Tag}",
-        UploadUrl = $"{_server.Address}uploads/repos/owner/models/releases/{release.Id}/assets{{?name,label}}",
-        TagName = release.Tag,
-        release.Name,
-        release.Body,
-        release.Draft,
-        release.Prerelease,
-        CreatedAt = "2026-01-01T00:00:00Z",
-        Assets = release.Assets.Select(Shown),
-    };
+    private object Shown(StoredRelease release) =>
+        new
+        {
+            release.Id,
+            Url = $"{_server.Address}api/v3/repos/owner/models/releases/{release.Id}",
+            HtmlUrl = $"https://github.example.org/owner/models/releases/tag/{release.Tag}",
+            UploadUrl = $"{_server.Address}uploads/repos/owner/models/releases/{release.Id}/assets{{?name,label}}",
+            TagName = release.Tag,
+            release.Name,
+            release.Body,
+            release.Draft,
+            release.Prerelease,
+            CreatedAt = "2026-01-01T00:00:00Z",
+            Assets = release.Assets.Select(Shown),
+        };
 
-    private object Shown(StoredAsset asset) => new
-    {
-        asset.Id,
-        asset.Name,
-        asset.State,
-        Size = asset.Content.Length,
-        asset.ContentType,
-        CreatedAt = "2026-01-01T00:00:00Z",
-        UpdatedAt = "2026-01-01T00:00:00Z",
-        Digest = KnowsDigests && asset.State == "uploaded" ? Digest(asset) : null,
-    };
+    private object Shown(StoredAsset asset) =>
+        new
+        {
+            asset.Id,
+            asset.Name,
+            asset.State,
+            Size = asset.Content.Length,
+            asset.ContentType,
+            CreatedAt = "2026-01-01T00:00:00Z",
+            UpdatedAt = "2026-01-01T00:00:00Z",
+            Digest = KnowsDigests && asset.State == "uploaded" ? Digest(asset) : null,
+        };
 
     private static string Digest(StoredAsset asset) => "sha256:" + Convert.ToHexStringLower(SHA256.HashData(asset.Content));
 }

@@ -7,7 +7,8 @@ using System.Text.Json.Nodes;
 namespace ModelPipeline.Tests.Publishing;
 
 /// <summary>
-/// Octokit's own server of recorded GitHub traffic, from npm as tests/github-fixtures pins it, installed to artifacts once. It answers the recorded
+/// Octokit's own server of recorded GitHub traffic, from npm as tests/github-fixtures pins it, installed to artifacts once. It answers the
+/// recorded
 /// requests in the recorded order and no others. Where there is no npm, or nothing to install from, its tests are skipped.
 /// </summary>
 public sealed class FixturesServer : IAsyncLifetime
@@ -31,11 +32,16 @@ public sealed class FixturesServer : IAsyncLifetime
         free.Stop();
         _address = new Uri($"http://localhost:{port}/");
         // Not CliWrap, which gives a program up only by its end: this one is read while it serves.
-        _server = Process.Start(new ProcessStartInfo("node", [Path.Combine(installed, "node_modules", "@octokit", "fixtures-server", "bin", "server.js"), "--port", $"{port}"])
-        {
-            WorkingDirectory = installed,
-            RedirectStandardOutput = true,
-        })!;
+        _server = Process.Start(
+            new ProcessStartInfo(
+                "node",
+                [Path.Combine(installed, "node_modules", "@octokit", "fixtures-server", "bin", "server.js"), "--port", $"{port}"]
+            )
+            {
+                WorkingDirectory = installed,
+                RedirectStandardOutput = true,
+            }
+        )!;
         using var patience = new CancellationTokenSource(Patience);
         // It says where it listens once it does.
         Assert.Contains($"{port}", await _server.StandardOutput.ReadLineAsync(patience.Token));
@@ -54,7 +60,8 @@ public sealed class FixturesServer : IAsyncLifetime
     {
         using var client = new HttpClient { BaseAddress = _address };
         using var answer = await client.PostAsJsonAsync("fixtures", new { scenario }, TestContext.Current.CancellationToken);
-        var url = (string)(await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonNode>(TestContext.Current.CancellationToken))!["url"]!;
+        var url = (string)
+            (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonNode>(TestContext.Current.CancellationToken))!["url"]!;
         return new Uri(url + "/");
     }
 }

@@ -73,7 +73,10 @@ public sealed class GitHubFaultTests : GitHubTest
                 fake.Add(first.Tag, draft: true, DraftMark.Body("notes", first.Content, "an-earlier-run"));
             var ends = await Task.WhenAll(EndAsync(first, firstFolder, fake), EndAsync(second, secondFolder, fake));
             Assert.Contains(null, ends);
-            Assert.All(ends.OfType<string>(), error => Assert.True(error.Contains("another publisher took over") || error.Contains("with other bytes"), error));
+            Assert.All(
+                ends.OfType<string>(),
+                error => Assert.True(error.Contains("another publisher took over") || error.Contains("with other bytes"), error)
+            );
             var winner = fake.Publications.Single().Assets["SHA256SUMS"] == "sha256:" + first.Content ? first : second;
             RequireRight(winner, fake);
             losers += ends.OfType<string>().Count();

@@ -25,8 +25,14 @@ public sealed class GitHubPublisherTests : GitHubTest
         // The last look at the assets comes before the request that shows them.
         var requests = GitHub.Requests.ToList();
         var shown = requests.FindIndex(request => request.StartsWith("PATCH", StringComparison.Ordinal));
-        Assert.Contains(requests[(shown - 4)..shown], request => request.EndsWith("/assets", StringComparison.Ordinal) && request.StartsWith("GET", StringComparison.Ordinal));
-        Assert.Equal(requests.FindLastIndex(request => request.StartsWith("POST", StringComparison.Ordinal)), requests.FindLastIndex(shown, request => request.StartsWith("POST", StringComparison.Ordinal)));
+        Assert.Contains(
+            requests[(shown - 4)..shown],
+            request => request.EndsWith("/assets", StringComparison.Ordinal) && request.StartsWith("GET", StringComparison.Ordinal)
+        );
+        Assert.Equal(
+            requests.FindLastIndex(request => request.StartsWith("POST", StringComparison.Ordinal)),
+            requests.FindLastIndex(shown, request => request.StartsWith("POST", StringComparison.Ordinal))
+        );
     }
 
     [Fact]
@@ -106,7 +112,10 @@ public sealed class GitHubPublisherTests : GitHubTest
         Assert.Equal(draft.Id, published.Id);
         Assert.Contains(published.Assets, asset => asset.Id == kept.Id);
         Assert.IsType<PublishStep.TakeOver>(outcome.Steps[0]);
-        Assert.Equal(["report.html", "manifest.json", "unknown.bin"], outcome.Steps.OfType<PublishStep.DeleteAsset>().Select(step => step.Asset.Name));
+        Assert.Equal(
+            ["report.html", "manifest.json", "unknown.bin"],
+            outcome.Steps.OfType<PublishStep.DeleteAsset>().Select(step => step.Asset.Name)
+        );
         Assert.DoesNotContain("vocab.txt", outcome.Steps.OfType<PublishStep.Upload>().Select(step => step.File.Name));
     }
 
@@ -153,7 +162,12 @@ public sealed class GitHubPublisherTests : GitHubTest
         var (release, folder) = await ReleaseAsync();
         await PublishAsync(release, folder);
         RequireRight(release);
-        Assert.Equal(release.Files.Count, GitHub.Requests.Count(request => request.StartsWith("GET /api/v3/repos/owner/models/releases/assets/", StringComparison.Ordinal)));
+        Assert.Equal(
+            release.Files.Count,
+            GitHub.Requests.Count(request =>
+                request.StartsWith("GET /api/v3/repos/owner/models/releases/assets/", StringComparison.Ordinal)
+            )
+        );
         var (other, otherFolder) = await ReleaseAsync(seed: 1);
         await Assert.ThrowsAsync<PipelineException>(() => PublishAsync(other, otherFolder));
     }
@@ -234,7 +248,9 @@ public sealed class GitHubPublisherTests : GitHubTest
             return number > 1 ? Fault.BadGateway : null;
         };
         var publisher = new GitHubPublisher(GitHub.Repository(), TimeSpan.FromSeconds(1), null);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => publisher.PublishAsync(release, folder, PublishExtent.Release, Context(stop.Token)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            publisher.PublishAsync(release, folder, PublishExtent.Release, Context(stop.Token))
+        );
         Assert.InRange(since.Elapsed.TotalSeconds, 0, 10);
         Assert.Empty(GitHub.Publications);
     }

@@ -37,21 +37,43 @@ public abstract class GitHubTest : IAsyncLifetime
         Assert.Empty(fake.Violations);
         var expected = release.Files.ToDictionary(file => file.Name, file => "sha256:" + file.Digest.Sha256);
         Assert.Equivalent(expected, fake.Publications.Single(publication => publication.Tag == release.Tag).Assets, strict: true);
-        Assert.Equal(expected.Keys.Order(), fake.Releases.Single(each => !each.Draft && each.Tag == release.Tag).Assets.Select(asset => asset.Name).Order());
+        Assert.Equal(
+            expected.Keys.Order(),
+            fake.Releases.Single(each => !each.Draft && each.Tag == release.Tag).Assets.Select(asset => asset.Name).Order()
+        );
     }
 
-    private protected async Task<(Release Release, string Folder)> ReleaseAsync(int seed = 0, string version = "0.1.0", string scores = "int8_normal")
+    private protected async Task<(Release Release, string Folder)> ReleaseAsync(
+        int seed = 0,
+        string version = "0.1.0",
+        string scores = "int8_normal"
+    )
     {
         var (package, model) = await packages.WriteAsync([packages.Report("cpu-int8", Backend.Onnx, scores: scores, seed: seed)], version);
-        var release = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(package, Packages.Cancellation), ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json")));
+        var release = Release.Of(
+            ReleaseText.Of(model),
+            PackageCheck.Verify<PackageManifest>(package, Packages.Cancellation),
+            ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json"))
+        );
         var root = Path.Combine(packages.Folder, $"release-{seed}");
         ReleaseFolder.Write(release, package, root, cancellation: Packages.Cancellation);
         return (release, ReleaseFolder.PathOf(root, release.Tag));
     }
 
     private protected Task<PublishOutcome> PublishAsync(
-        Release release, string folder, FakeGitHub? fake = null, PublishExtent extent = PublishExtent.Release, string? token = FakeGitHub.Token, Func<HttpMessageHandler>? handler = null) =>
-        new GitHubPublisher((fake ?? GitHub).Repository(token), Pause, handler).PublishAsync(release, folder, extent, Context(Packages.Cancellation));
+        Release release,
+        string folder,
+        FakeGitHub? fake = null,
+        PublishExtent extent = PublishExtent.Release,
+        string? token = FakeGitHub.Token,
+        Func<HttpMessageHandler>? handler = null
+    ) =>
+        new GitHubPublisher((fake ?? GitHub).Repository(token), Pause, handler).PublishAsync(
+            release,
+            folder,
+            extent,
+            Context(Packages.Cancellation)
+        );
 
     private protected StageContext Context(CancellationToken cancellation) => new(new Progress<StageProgress>(), Tell, Tell, cancellation);
 

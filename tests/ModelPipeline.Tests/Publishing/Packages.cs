@@ -25,32 +25,71 @@ internal sealed class Packages : IDisposable
 
     /// <summary>A variant as validated; its artifact holds bytes that depend on the seed.</summary>
     public ValidationReport Report(
-        string variant, Backend backend, DeviceKind device = DeviceKind.Simulator, double? p95 = null, IReadOnlyList<GateSpec>? gates = null, string scores = "int8_normal", int seed = 0)
+        string variant,
+        Backend backend,
+        DeviceKind device = DeviceKind.Simulator,
+        double? p95 = null,
+        IReadOnlyList<GateSpec>? gates = null,
+        string scores = "int8_normal",
+        int seed = 0
+    )
     {
         var report = SampleReports.Of(scores, 1, backend, device, p95, gates ?? [new(Metric.KendallTau, 0.9, null, null)]);
         var platform = backend == Backend.Onnx ? "cpu" : "rk3588";
-        var extension = backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" };
+        var extension = backend switch
+        {
+            Backend.Rknn => ".rknn",
+            Backend.Onnx => ".onnx",
+            _ => ".sim.onnx",
+        };
         var artifact = folder.Write($"tiny-reranker-{platform}-{variant}{extension}", [.. ModelBytes, (byte)seed]);
-        return report with { Subject = report.Subject with { Variant = variant, Artifact = Path.GetFileName(artifact), ArtifactDigest = FileDigest.Of(artifact) } };
+        return report with
+        {
+            Subject = report.Subject with
+            {
+                Variant = variant,
+                Artifact = Path.GetFileName(artifact),
+                ArtifactDigest = FileDigest.Of(artifact),
+            },
+        };
     }
 
-    public static ModelSpec Model(IReadOnlyList<ValidationReport> reports, string version = "0.1.0") => new()
-    {
-        Name = "tiny-reranker",
-        Version = version,
-        Task = ModelTask.Rerank,
-        Licence = "Apache-2.0",
-        Source = new() { File = "model.onnx" },
-        Tokenizer = new() { Vocab = new() { File = "vocab.txt" } },
-        Shapes = [new(1, 128)],
-        Calibration = new() { Corpus = "sample" },
-        Validation = new() { Corpus = "sample", Device = "simulator" },
-        Variants = [.. reports.Select(report => new VariantSpec { Name = report.Subject.Variant, Backend = report.Subject.Backend, Precision = report.Subject.Precision, Rewrites = [], Gates = [] })],
-        Decision = new() { Npu = new Dictionary<string, string> { ["NPU_RERANK_MODEL"] = "{file}" }, Cpu = new Dictionary<string, string> { ["NPU_RERANK_ENABLED"] = "0" } },
-    };
+    public static ModelSpec Model(IReadOnlyList<ValidationReport> reports, string version = "0.1.0") =>
+        new()
+        {
+            Name = "tiny-reranker",
+            Version = version,
+            Task = ModelTask.Rerank,
+            Licence = "Apache-2.0",
+            Source = new() { File = "model.onnx" },
+            Tokenizer = new() { Vocab = new() { File = "vocab.txt" } },
+            Shapes = [new(1, 128)],
+            Calibration = new() { Corpus = "sample" },
+            Validation = new() { Corpus = "sample", Device = "simulator" },
+            Variants =
+            [
+                .. reports.Select(report => new VariantSpec
+                {
+                    Name = report.Subject.Variant,
+                    Backend = report.Subject.Backend,
+                    Precision = report.Subject.Precision,
+                    Rewrites = [],
+                    Gates = [],
+                }),
+            ],
+            Decision = new()
+            {
+                Npu = new Dictionary<string, string> { ["NPU_RERANK_MODEL"] = "{file}" },
+                Cpu = new Dictionary<string, string> { ["NPU_RERANK_ENABLED"] = "0" },
+            },
+        };
 
     /// <summary>Writes a package and gives back its folder.</summary>
-    public async Task<(string Folder, ModelSpec Model)> WriteAsync(IReadOnlyList<ValidationReport> reports, string version = "0.1.0", string onnxRuntime = "1.31.1")
+    public async Task<(string Folder, ModelSpec Model)> WriteAsync(
+        IReadOnlyList<ValidationReport> reports,
+        string version = "0.1.0",
+        string onnxRuntime = "1.31.1"
+    )
     {
         var model = Model(reports, version);
         var decision = ProductionDecision.Make(model, reports, SampleReports.Routings(reports));
@@ -58,7 +97,12 @@ internal sealed class Packages : IDisposable
         var content = new PackageContent(
             model,
             [
-                .. reports.Select(report => new PackageSource(report.Subject.Artifact, folder.File(report.Subject.Artifact), PackageRole.Model, report.Subject.Variant)),
+                .. reports.Select(report => new PackageSource(
+                    report.Subject.Artifact,
+                    folder.File(report.Subject.Artifact),
+                    PackageRole.Model,
+                    report.Subject.Variant
+                )),
                 new("vocab.txt", RepositoryFiles.Sample("tiny-reranker/vocab.txt"), PackageRole.Vocabulary),
                 new("report.html", folder.Write("report.html", "<!doctype html><title>report</title>"), PackageRole.Report),
                 new("production.env", folder.Write("production.env", EnvironmentFile.Text(decision.Environment)), PackageRole.Environment),
@@ -67,8 +111,11 @@ internal sealed class Packages : IDisposable
             reports,
             new Dictionary<string, string> { ["model"] = new('a', 64), ["vocabulary"] = new('b', 64) },
             new JsonObject { ["tokenizer"] = new JsonObject { ["lowercase"] = true } },
-            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime })
-        { Text = ReleaseText.Of(model) };
+            new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime }
+        )
+        {
+            Text = ReleaseText.Of(model),
+        };
         return ((await Package.WriteAsync(content, folder.File("packages"), cancellation: Cancellation)).Folder, model);
     }
 

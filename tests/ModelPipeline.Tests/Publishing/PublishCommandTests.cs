@@ -31,8 +31,11 @@ public sealed class PublishCommandTests(QuickRun finished) : IAsyncLifetime
         Assert.Contains("https://github.example.org/owner/models/releases/tag/tiny-reranker/v0.1.0", run.Output);
         var published = github.Publications.Single();
         Assert.Equal(
-            Directory.EnumerateFiles(workspace.Release).ToDictionary(path => Path.GetFileName(path), path => "sha256:" + FileDigest.Of(path).Sha256),
-            published.Assets);
+            Directory
+                .EnumerateFiles(workspace.Release)
+                .ToDictionary(path => Path.GetFileName(path), path => "sha256:" + FileDigest.Of(path).Sha256),
+            published.Assets
+        );
         Assert.DoesNotContain(published.Assets.Keys, name => name.Contains(".sim."));
         Assert.Equal("0123456789abcdef0123456789abcdef01234567", github.Releases.Single().Commit);
 
@@ -65,10 +68,16 @@ public sealed class PublishCommandTests(QuickRun finished) : IAsyncLifetime
         Assert.False(Directory.Exists(Path.Combine(workspace.Folder, "out")));
 
         (await workspace.RunAsync("--target=Publish", "--to=out")).Succeeded();
-        var manifest = PackageCheck.Verify<PackageManifest>(Path.Combine(workspace.Folder, "out", "tiny-reranker", "v0.1.0"), TestContext.Current.CancellationToken);
+        var manifest = PackageCheck.Verify<PackageManifest>(
+            Path.Combine(workspace.Folder, "out", "tiny-reranker", "v0.1.0"),
+            TestContext.Current.CancellationToken
+        );
         Assert.Equal(["cpu-int8"], manifest.Variants.Select(variant => variant.Subject.Variant));
         // What was packaged before can be published without building again.
-        Assert.Contains("published before", (await workspace.RunAsync("--target=Publish:tiny-reranker", "--exclusive", "--to=out")).Succeeded().Output);
+        Assert.Contains(
+            "published before",
+            (await workspace.RunAsync("--target=Publish:tiny-reranker", "--exclusive", "--to=out")).Succeeded().Output
+        );
 
         var changed = await workspace.RunAsync("--target=Publish", "--to=out", "--calibration-samples=99");
         Assert.Equal(1, changed.ExitCode);
@@ -83,15 +92,17 @@ public sealed class PublishCommandTests(QuickRun finished) : IAsyncLifetime
         Assert.Contains("no repository is named", run.Error + run.Output);
     }
 
-    private Task<HostRun> PublishAsync(string option = "--verbosity=diagnostic", string token = FakeGitHub.Token) => HostProcess.RunAsync(
-        workspace.Folder,
-        // What is packaged already need not be looked at again.
-        ["--target=Publish:tiny-reranker", "--exclusive", "--verbosity=diagnostic", option],
-        new Dictionary<string, string>
-        {
-            ["GITHUB_REPOSITORY"] = "owner/models",
-            ["GITHUB_API_URL"] = github.Repository().Api.ToString(),
-            ["GITHUB_SHA"] = "0123456789abcdef0123456789abcdef01234567",
-            ["GITHUB_TOKEN"] = token,
-        });
+    private Task<HostRun> PublishAsync(string option = "--verbosity=diagnostic", string token = FakeGitHub.Token) =>
+        HostProcess.RunAsync(
+            workspace.Folder,
+            // What is packaged already need not be looked at again.
+            ["--target=Publish:tiny-reranker", "--exclusive", "--verbosity=diagnostic", option],
+            new Dictionary<string, string>
+            {
+                ["GITHUB_REPOSITORY"] = "owner/models",
+                ["GITHUB_API_URL"] = github.Repository().Api.ToString(),
+                ["GITHUB_SHA"] = "0123456789abcdef0123456789abcdef01234567",
+                ["GITHUB_TOKEN"] = token,
+            }
+        );
 }

@@ -47,10 +47,18 @@ public sealed class RecordedGitHubTests(FixturesServer server) : IClassFixture<F
     {
         Assert.SkipWhen(server.Missing is not null, $"needs @octokit/fixtures-server: {server.Missing}");
         return new GitHubReleases(
-            new GitHubRepository(await server.PlayAsync(scenario), "octokit-fixture-org", scenario, "0000000000000000000000000000000000000001"), () => new AsRecorded());
+            new GitHubRepository(
+                await server.PlayAsync(scenario),
+                "octokit-fixture-org",
+                scenario,
+                "0000000000000000000000000000000000000001"
+            ),
+            () => new AsRecorded()
+        );
     }
 
-    /// <summary>The recording was made by another client, and only its very requests are answered: it wrote "token" in lower case, asked for the default page, and gave its asset a label.</summary>
+    /// <summary>The recording was made by another client, and only its very requests are answered: it wrote "token" in lower case, asked
+    /// for the default page, and gave its asset a label.</summary>
     private sealed class AsRecorded() : DelegatingHandler(new SocketsHttpHandler())
     {
         protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)

@@ -27,19 +27,44 @@ public sealed class ReleaseTests : IDisposable
     [Fact]
     public async Task A_measured_board_file_and_a_cpu_file_are_released_with_all_that_vouches_for_them()
     {
-        var (release, package) = await ReleaseAsync(packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6), packages.Report("cpu-int8", Backend.Onnx));
+        var (release, package) = await ReleaseAsync(
+            packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6),
+            packages.Report("cpu-int8", Backend.Onnx)
+        );
         Assert.Null(release.Refusal);
         Assert.Equal("tiny-reranker/v0.1.0", release.Tag);
         Assert.Equal(
-            ["README.md", "SHA256SUMS", "decision.json", "manifest.json", "production.env", "provenance.intoto.json", "report.html", "sbom.cdx.json", "tiny-reranker-cpu-cpu-int8.onnx", "tiny-reranker-rk3588-int8.rknn", "vocab.txt"],
-            release.Files.Select(file => file.Name));
-        Assert.Equal([("cpu-int8", "cpu"), ("int8", "rk3588")], release.Manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => (file.Variant, file.Platform)));
+            [
+                "README.md",
+                "SHA256SUMS",
+                "decision.json",
+                "manifest.json",
+                "production.env",
+                "provenance.intoto.json",
+                "report.html",
+                "sbom.cdx.json",
+                "tiny-reranker-cpu-cpu-int8.onnx",
+                "tiny-reranker-rk3588-int8.rknn",
+                "vocab.txt",
+            ],
+            release.Files.Select(file => file.Name)
+        );
+        Assert.Equal(
+            [("cpu-int8", "cpu"), ("int8", "rk3588")],
+            release.Manifest.Files.Where(file => file.Role == PackageRole.Model).Select(file => (file.Variant, file.Platform))
+        );
 
         Assert.True(ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
         var folder = Path.Combine(Root, "tiny-reranker", "v0.1.0");
-        Assert.Equal(ReportJson.Text(release.Manifest), ReportJson.Text(PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation)));
+        Assert.Equal(
+            ReportJson.Text(release.Manifest),
+            ReportJson.Text(PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation))
+        );
         // It throws unless the program ends with 0.
-        await Cli.Wrap("sha256sum").WithArguments(["--strict", "--quiet", "-c", "SHA256SUMS"]).WithWorkingDirectory(folder).ExecuteAsync(Packages.Cancellation);
+        await Cli.Wrap("sha256sum")
+            .WithArguments(["--strict", "--quiet", "-c", "SHA256SUMS"])
+            .WithWorkingDirectory(folder)
+            .ExecuteAsync(Packages.Cancellation);
     }
 
     [Fact]
@@ -51,15 +76,26 @@ public sealed class ReleaseTests : IDisposable
             packages.Report("failed", Backend.Onnx, scores: "int8_unmasked_normal"),
             packages.Report("slow", Backend.Onnx, gates: [Tau, new(Metric.LatencyP95Ms, null, 100, null)]),
             packages.Report("ungated", Backend.Onnx, gates: []),
-            packages.Report("good", Backend.Onnx));
+            packages.Report("good", Backend.Onnx)
+        );
         Assert.Equal(["good"], release.Manifest.Variants.Select(variant => variant.Subject.Variant));
         Assert.Equal(["sim", "predicted", "failed", "slow", "ungated"], release.Manifest.Omitted.Select(variant => variant.Variant));
-        string[] reasons = ["is a simulation", "figures come from a simulator", "below its minimum 0.900", "needs a device", "no accuracy gate"];
+        string[] reasons =
+        [
+            "is a simulation",
+            "figures come from a simulator",
+            "below its minimum 0.900",
+            "needs a device",
+            "no accuracy gate",
+        ];
         Assert.All(release.Manifest.Omitted.Zip(reasons), pair => Assert.Contains(pair.Second, pair.First.Reason));
 
         ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation);
         var folder = ReleaseFolder.PathOf(Root, release.Tag);
-        Assert.Equal(["tiny-reranker-cpu-good.onnx"], Directory.EnumerateFiles(folder).Select(Path.GetFileName).Where(name => name!.StartsWith("tiny")));
+        Assert.Equal(
+            ["tiny-reranker-cpu-good.onnx"],
+            Directory.EnumerateFiles(folder).Select(Path.GetFileName).Where(name => name!.StartsWith("tiny"))
+        );
         foreach (var reader in new[] { Path.Combine(folder, "README.md"), folder + ".md" })
             Assert.All(release.Manifest.Omitted, variant => Assert.Contains($"- {variant.Variant} at 1x128: ", File.ReadAllText(reader)));
     }
@@ -87,7 +123,14 @@ public sealed class ReleaseTests : IDisposable
         var bad = packages.Report("cpu-int8", Backend.Onnx, scores: "int8_unmasked_normal");
         var (folder, model) = await packages.WriteAsync([good]);
         var routing = new VariantRouting("cpu-int8", [], new(0, 0, 0, 0), [], new Dictionary<string, double>(), bad.Gates);
-        var release = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation) with { Routings = [routing] }, Decision(folder));
+        var release = Release.Of(
+            ReleaseText.Of(model),
+            PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation) with
+            {
+                Routings = [routing],
+            },
+            Decision(folder)
+        );
         Assert.StartsWith("all its shapes together: kendall_tau", release.Manifest.Omitted.Single().Reason);
         Assert.Empty(release.Manifest.Routings);
     }
@@ -110,7 +153,10 @@ public sealed class ReleaseTests : IDisposable
         var (second, _) = await ReleaseAsync(report);
         Assert.Equal(first.Files, second.Files);
         ReleaseFolder.Write(first, package, Root, cancellation: Packages.Cancellation);
-        Assert.All(first.Files, file => Assert.Equal(file.Digest, FileDigest.Of(Path.Combine(Root, first.Tag, file.Name), Packages.Cancellation)));
+        Assert.All(
+            first.Files,
+            file => Assert.Equal(file.Digest, FileDigest.Of(Path.Combine(Root, first.Tag, file.Name), Packages.Cancellation))
+        );
     }
 
     [Fact]
@@ -121,11 +167,17 @@ public sealed class ReleaseTests : IDisposable
         Assert.Equal("https://in-toto.io/Statement/v1", (string?)statement["_type"]);
         Assert.Equal("https://slsa.dev/provenance/v1", (string?)statement["predicateType"]);
         Assert.Equal(
-            release.Files.Where(file => file.Name is not ("SHA256SUMS" or "provenance.intoto.json")).Select(file => (file.Name, file.Digest.Sha256)),
-            statement["subject"]!.AsArray().Select(subject => ((string)subject!["name"]!, (string)subject["digest"]!["sha256"]!)));
+            release
+                .Files.Where(file => file.Name is not ("SHA256SUMS" or "provenance.intoto.json"))
+                .Select(file => (file.Name, file.Digest.Sha256)),
+            statement["subject"]!.AsArray().Select(subject => ((string)subject!["name"]!, (string)subject["digest"]!["sha256"]!))
+        );
         Assert.Equal(
             [("model", new string('a', 64)), ("vocabulary", new string('b', 64))],
-            statement["predicate"]!["buildDefinition"]!["resolvedDependencies"]!.AsArray().Select(input => ((string)input!["name"]!, (string)input["digest"]!["sha256"]!)));
+            statement["predicate"]!["buildDefinition"]!["resolvedDependencies"]!
+                .AsArray()
+                .Select(input => ((string)input!["name"]!, (string)input["digest"]!["sha256"]!))
+        );
 
         var bill = Json(release, "sbom.cdx.json");
         Assert.Equal(("CycloneDX", "1.6"), ((string)bill["bomFormat"]!, (string)bill["specVersion"]!));
@@ -134,11 +186,14 @@ public sealed class ReleaseTests : IDisposable
         Assert.DoesNotContain(references, reference => reference.Contains("sim.onnx"));
         Assert.Equal(references.Count, references.Distinct().Count());
         references.Add((string)bill["metadata"]!["component"]!["bom-ref"]!);
-        Assert.All(bill["dependencies"]!.AsArray(), dependency =>
-        {
-            Assert.Contains((string)dependency!["ref"]!, references);
-            Assert.All(dependency["dependsOn"]!.AsArray(), other => Assert.Contains((string)other!, references));
-        });
+        Assert.All(
+            bill["dependencies"]!.AsArray(),
+            dependency =>
+            {
+                Assert.Contains((string)dependency!["ref"]!, references);
+                Assert.All(dependency["dependsOn"]!.AsArray(), other => Assert.Contains((string)other!, references));
+            }
+        );
     }
 
     [Fact]
@@ -148,12 +203,20 @@ public sealed class ReleaseTests : IDisposable
         Assert.True(ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
         Assert.False(ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
         var (other, otherPackage) = await ReleaseAsync(packages.Report("cpu-int8", Backend.Onnx, seed: 1));
-        var error = Assert.Throws<PipelineException>(() => ReleaseFolder.Write(other, otherPackage, Root, cancellation: Packages.Cancellation));
+        var error = Assert.Throws<PipelineException>(() =>
+            ReleaseFolder.Write(other, otherPackage, Root, cancellation: Packages.Cancellation)
+        );
         Assert.Contains("holds other bytes than this build's tiny-reranker/v0.1.0", error.Message);
         Assert.Contains("Raise version", error.Message);
-        Assert.All(release.Files, file => Assert.Equal(file.Digest, FileDigest.Of(Path.Combine(Root, release.Tag, file.Name), Packages.Cancellation)));
+        Assert.All(
+            release.Files,
+            file => Assert.Equal(file.Digest, FileDigest.Of(Path.Combine(Root, release.Tag, file.Name), Packages.Cancellation))
+        );
         Assert.True(ReleaseFolder.Write(other, otherPackage, Root, replace: true, cancellation: Packages.Cancellation));
-        Assert.Equal(other.Manifest.Files.Count, PackageCheck.Verify<PackageManifest>(Path.Combine(Root, other.Tag), Packages.Cancellation).Files.Count);
+        Assert.Equal(
+            other.Manifest.Files.Count,
+            PackageCheck.Verify<PackageManifest>(Path.Combine(Root, other.Tag), Packages.Cancellation).Files.Count
+        );
     }
 
     [Fact]
@@ -161,7 +224,9 @@ public sealed class ReleaseTests : IDisposable
     {
         var (release, package) = await ReleaseAsync(packages.Report("cpu-int8", Backend.Onnx));
         File.AppendAllText(Path.Combine(package, "vocab.txt"), "x");
-        var error = Assert.Throws<PipelineException>(() => ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation));
+        var error = Assert.Throws<PipelineException>(() =>
+            ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation)
+        );
         Assert.Contains("vocab.txt has sha256", error.Message);
         Assert.ThrowsAny<OperationCanceledException>(() => ReleaseFolder.Write(release, package, Root, cancellation: new(canceled: true)));
         Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(Root, "tiny-reranker")));
@@ -187,8 +252,15 @@ public sealed class ReleaseTests : IDisposable
         Directory.CreateDirectory(Path.Combine(Root, "tiny-reranker", "v0.10.0"));
 
         var (folder, model) = await packages.WriteAsync(
-            [packages.Report("cpu-int8", Backend.Onnx, scores: "fp16"), packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6)], "0.2.0", "1.32.0");
-        var second = Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder));
+            [packages.Report("cpu-int8", Backend.Onnx, scores: "fp16"), packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6)],
+            "0.2.0",
+            "1.32.0"
+        );
+        var second = Release.Of(
+            ReleaseText.Of(model),
+            PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation),
+            Decision(folder)
+        );
         ReleaseFolder.Write(second, folder, Root, cancellation: Packages.Cancellation);
         var notes = File.ReadAllText(ReleaseFolder.PathOf(Root, second.Tag) + ".md");
         Assert.Contains("Against 0.1.0:", notes);
@@ -196,7 +268,10 @@ public sealed class ReleaseTests : IDisposable
         Assert.Contains("- Gone: old at 1x128.", notes);
         Assert.Contains("- Tool onnxruntime: 1.31.1 -> 1.32.0.", notes);
         var (before, now) = (first.Manifest.Variants[0].Figures[Metric.KendallTau], second.Manifest.Variants[0].Figures[Metric.KendallTau]);
-        Assert.Contains(FormattableString.Invariant($"| cpu-int8 1x128 | Kendall tau | {before:F3} | {now:F3} | +{now - before:F3} |"), notes);
+        Assert.Contains(
+            FormattableString.Invariant($"| cpu-int8 1x128 | Kendall tau | {before:F3} | {now:F3} | +{now - before:F3} |"),
+            notes
+        );
         Assert.Contains("| int8 | 1x128 | passed | kendall_tau ", notes);
         Assert.Contains("`tiny-reranker-rk3588-int8.rknn` runs on rk3588", notes);
     }
@@ -205,15 +280,23 @@ public sealed class ReleaseTests : IDisposable
     public async Task Notes_compare_the_compilers_reports_of_both_versions()
     {
         var report = packages.Report("int8", Backend.Rknn, DeviceKind.Ssh, 43.6);
-        var (first, second) = (await ManifestAsync("0.1.0", new CompileReport("2.3.2", true, [], [], [], 553.3, 5637)), await ManifestAsync("0.2.0", new CompileReport("2.3.2", true, [], [], [], 281.4, 5637)));
+        var (first, second) = (
+            await ManifestAsync("0.1.0", new CompileReport("2.3.2", true, [], [], [], 553.3, 5637)),
+            await ManifestAsync("0.2.0", new CompileReport("2.3.2", true, [], [], [], 281.4, 5637))
+        );
         var notes = ReleaseNotes.Render(second, first);
         Assert.Contains("| int8 1x128 | internal_kb | 553.3 | 281.4 | changed |", notes);
         Assert.DoesNotContain("weight_kb", notes);
 
         async Task<PackageManifest> ManifestAsync(string version, CompileReport compiled)
         {
-            var (folder, model) = await packages.WriteAsync([report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }], version);
-            return Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)).Manifest;
+            var (folder, model) = await packages.WriteAsync(
+                [report with { Toolkit = new ToolkitFindings(CompileSummary.Of(compiled), new ToolkitNotes([], [], [], [])) }],
+                version
+            );
+            return Release
+                .Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder))
+                .Manifest;
         }
     }
 
@@ -223,15 +306,22 @@ public sealed class ReleaseTests : IDisposable
     [InlineData("1.0.0-rc.1", "0.9.0")]
     [InlineData("0.0.1", null)]
     public void The_last_version_is_the_highest_lower_one(string version, string? expected) =>
-        Assert.Equal(expected, ReleaseVersion.LastBefore(version, ["1.9.0", "1.10.0", "0.9.0", "1.0.0-rc.1", "1.0.0", "0.0.1", "latest", "2.0.0"]));
+        Assert.Equal(
+            expected,
+            ReleaseVersion.LastBefore(version, ["1.9.0", "1.10.0", "0.9.0", "1.0.0-rc.1", "1.0.0", "0.0.1", "latest", "2.0.0"])
+        );
 
     private async Task<(Release Release, string Package)> ReleaseAsync(params ValidationReport[] reports)
     {
         var (folder, model) = await packages.WriteAsync(reports);
-        return (Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)), folder);
+        return (
+            Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)),
+            folder
+        );
     }
 
-    private static ProductionDecision Decision(string package) => ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json"));
+    private static ProductionDecision Decision(string package) =>
+        ReportJson.Read<ProductionDecision>(Path.Combine(package, "decision.json"));
 
     private static JsonNode Json(Release release, string name) => JsonNode.Parse(release.Files.Single(file => file.Name == name).Text!)!;
 }

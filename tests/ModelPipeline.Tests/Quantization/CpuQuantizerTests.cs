@@ -29,10 +29,15 @@ public sealed class CpuQuantizerTests
     {
         var weights = Quantized.Value.Weights;
         Assert.Equal(
-            Tiny.Value.Graph.Nodes.Where(node => node.OpType == "MatMul" && Tiny.Value.Graph.Initializers.ContainsKey(node.Inputs[1])).Select(node => node.Name),
-            weights.Where(weight => weight.Form == CpuWeightForm.Integer).Select(weight => weight.Node));
+            Tiny.Value.Graph.Nodes.Where(node => node.OpType == "MatMul" && Tiny.Value.Graph.Initializers.ContainsKey(node.Inputs[1]))
+                .Select(node => node.Name),
+            weights.Where(weight => weight.Form == CpuWeightForm.Integer).Select(weight => weight.Node)
+        );
         Assert.Contains(weights, weight => weight.Form == CpuWeightForm.Stored && weight.Node.Contains("word_embeddings"));
-        Assert.All(weights.Where(weight => weight.Form == CpuWeightForm.Float), weight => Assert.True(weight.Shape[0] * weight.Shape[1] < 4096));
+        Assert.All(
+            weights.Where(weight => weight.Form == CpuWeightForm.Float),
+            weight => Assert.True(weight.Shape[0] * weight.Shape[1] < 4096)
+        );
     }
 
     [Fact]
@@ -49,14 +54,23 @@ public sealed class CpuQuantizerTests
     public void Every_layer_norm_that_a_weight_reads_is_smoothed()
     {
         var norms = Tiny.Value.Graph.Nodes.Count(node => node.OpType == "Sqrt");
-        Assert.Equal(norms - 1, Quantized.Value.Model.Graph.Initializers.Keys.Count(name => name.EndsWith("_smoothing", StringComparison.Ordinal)));
+        Assert.Equal(
+            norms - 1,
+            Quantized.Value.Model.Graph.Initializers.Keys.Count(name => name.EndsWith("_smoothing", StringComparison.Ordinal))
+        );
     }
 
     [Fact]
     public void The_interface_stays_as_it_was()
     {
-        Assert.Equal(Tiny.Value.Graph.Inputs.Select(input => input.ToString()), Quantized.Value.Model.Graph.Inputs.Select(input => input.ToString()));
-        Assert.Equal(Tiny.Value.Graph.Outputs.Select(output => output.ToString()), Quantized.Value.Model.Graph.Outputs.Select(output => output.ToString()));
+        Assert.Equal(
+            Tiny.Value.Graph.Inputs.Select(input => input.ToString()),
+            Quantized.Value.Model.Graph.Inputs.Select(input => input.ToString())
+        );
+        Assert.Equal(
+            Tiny.Value.Graph.Outputs.Select(output => output.ToString()),
+            Quantized.Value.Model.Graph.Outputs.Select(output => output.ToString())
+        );
     }
 
     [Theory]
@@ -68,8 +82,19 @@ public sealed class CpuQuantizerTests
         using var session = InferenceSessions.Open(Quantized.Value.Model);
         var ids = Enumerable.Range(0, batch * sequence).Select(i => 5L + i * 37 % 900).ToArray();
         var ones = Enumerable.Repeat(1L, ids.Length).ToArray();
-        var values = session.InputNames.Select(name => OrtValue.CreateTensorValueFromMemory(
-            name switch { "input_ids" => ids, "attention_mask" => ones, _ => new long[ids.Length] }, [batch, sequence])).ToList();
+        var values = session
+            .InputNames.Select(name =>
+                OrtValue.CreateTensorValueFromMemory(
+                    name switch
+                    {
+                        "input_ids" => ids,
+                        "attention_mask" => ones,
+                        _ => new long[ids.Length],
+                    },
+                    [batch, sequence]
+                )
+            )
+            .ToList();
         using var options = new RunOptions();
         using var outputs = session.Run(options, session.InputNames, values, session.OutputNames);
         values.ForEach(value => value.Dispose());
@@ -119,11 +144,14 @@ public sealed class CpuQuantizerTests
     [Fact]
     public void A_node_that_does_not_exist_cannot_be_kept()
     {
-        var error = Assert.Throws<PipelineException>(() => Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = ["/layer.99/MatMul_output_0"] }));
+        var error = Assert.Throws<PipelineException>(() =>
+            Quantize(Tiny.Value, new CpuQuantizationSettings { KeepFloat = ["/layer.99/MatMul_output_0"] })
+        );
         Assert.Contains("/layer.99/MatMul", error.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>The product of the integer kernels against the same product in double precision: a large row of a GELU does not spoil the others.</summary>
+    /// <summary>The product of the integer kernels against the same product in double precision: a large row of a GELU does not spoil the
+    /// others.</summary>
     [Fact]
     public void Small_rows_beside_a_large_one_keep_their_precision()
     {
@@ -147,43 +175,57 @@ public sealed class CpuQuantizerTests
     }
 
     /// <summary>y = gelu(x) W for x [rows, inputs].</summary>
-    private static OnnxModel GeluProduct(int inputs, int outputs) => Tiny.Value.With(new Graph
-    {
-        Name = "gelu product",
-        Inputs = [new ValueInfo("x", ElementType.Float, [new Dimension(null, "rows"), inputs])],
-        Outputs = [new ValueInfo("y", ElementType.Float, [new Dimension(null, "rows"), outputs])],
-        Nodes =
-        [
-            new Node("Mul", "scaled", ["x", "root_half"], ["scaled"]),
-            new Node("Erf", "erf", ["scaled"], ["erf"]),
-            new Node("Add", "plus_one", ["erf", "one"], ["plus_one"]),
-            new Node("Mul", "product", ["x", "plus_one"], ["doubled"]),
-            new Node("Mul", "half", ["doubled", "one_half"], ["gelu"]),
-            new Node("MatMul", "dense", ["gelu", "weight"], ["y"]),
-        ],
-        Initializers = new OrderedDictionary<string, Tensor>
-        {
-            ["root_half"] = Tensor.Scalar(0.70710677f),
-            ["one"] = Tensor.Scalar(1f),
-            ["one_half"] = Tensor.Scalar(0.5f),
-            ["weight"] = Tensor.Of([inputs, outputs], Enumerable.Range(0, inputs * outputs).Select(i => MathF.Sin(i * 0.7f)).ToArray()),
-        },
-    });
+    private static OnnxModel GeluProduct(int inputs, int outputs) =>
+        Tiny.Value.With(
+            new Graph
+            {
+                Name = "gelu product",
+                Inputs = [new ValueInfo("x", ElementType.Float, [new Dimension(null, "rows"), inputs])],
+                Outputs = [new ValueInfo("y", ElementType.Float, [new Dimension(null, "rows"), outputs])],
+                Nodes =
+                [
+                    new Node("Mul", "scaled", ["x", "root_half"], ["scaled"]),
+                    new Node("Erf", "erf", ["scaled"], ["erf"]),
+                    new Node("Add", "plus_one", ["erf", "one"], ["plus_one"]),
+                    new Node("Mul", "product", ["x", "plus_one"], ["doubled"]),
+                    new Node("Mul", "half", ["doubled", "one_half"], ["gelu"]),
+                    new Node("MatMul", "dense", ["gelu", "weight"], ["y"]),
+                ],
+                Initializers = new OrderedDictionary<string, Tensor>
+                {
+                    ["root_half"] = Tensor.Scalar(0.70710677f),
+                    ["one"] = Tensor.Scalar(1f),
+                    ["one_half"] = Tensor.Scalar(0.5f),
+                    ["weight"] = Tensor.Of(
+                        [inputs, outputs],
+                        Enumerable.Range(0, inputs * outputs).Select(i => MathF.Sin(i * 0.7f)).ToArray()
+                    ),
+                },
+            }
+        );
 
     private static List<float[]> Scores(OnnxModel model, IReadOnlyList<CorpusQuery> queries)
     {
         var tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
         var (texts, passages) = (Texts("queries.jsonl"), Texts("passages.jsonl"));
         using var session = InferenceSessions.Open(model);
-        return [.. queries.Select(query => query.Candidates.Select(passage =>
-        {
-            var tokens = tokenizer.Encode(texts[query.Id], passages[passage], 128, TruncationStrategy.LongestFirst);
-            using var outputs = session.Run([.. session.InputNames.Select(name => tokens[name])], session.OutputNames);
-            return outputs[0].GetTensorDataAsSpan<float>()[0];
-        }).ToArray())];
+        return
+        [
+            .. queries.Select(query =>
+                query
+                    .Candidates.Select(passage =>
+                    {
+                        var tokens = tokenizer.Encode(texts[query.Id], passages[passage], 128, TruncationStrategy.LongestFirst);
+                        using var outputs = session.Run([.. session.InputNames.Select(name => tokens[name])], session.OutputNames);
+                        return outputs[0].GetTensorDataAsSpan<float>()[0];
+                    })
+                    .ToArray()
+            ),
+        ];
     }
 
     private static Dictionary<string, string> Texts(string file) =>
-        File.ReadLines(RepositoryFiles.Sample($"corpus/{file}")).Select(line => System.Text.Json.JsonDocument.Parse(line).RootElement)
+        File.ReadLines(RepositoryFiles.Sample($"corpus/{file}"))
+            .Select(line => System.Text.Json.JsonDocument.Parse(line).RootElement)
             .ToDictionary(record => record.GetProperty("id").GetString()!, record => record.GetProperty("text").GetString()!);
 }

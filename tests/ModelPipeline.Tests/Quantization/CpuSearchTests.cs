@@ -15,7 +15,14 @@ public sealed class CpuSearchTests
     private static float[] HeldOut(OnnxModel model) => TinyReranker.Scores(model, 2 * Pairs)[Pairs..];
 
     private static CpuQuantization Search(OnnxModel model, long bytes) =>
-        CpuQuantizer.Search(model, new CpuQuantizationSettings(), bytes, Outputs, HeldOut, cancellation: TestContext.Current.CancellationToken);
+        CpuQuantizer.Search(
+            model,
+            new CpuQuantizationSettings(),
+            bytes,
+            Outputs,
+            HeldOut,
+            cancellation: TestContext.Current.CancellationToken
+        );
 
     [Fact]
     public void The_model_comes_closer_to_fp32_and_grows_by_no_more_than_the_budget()
@@ -43,8 +50,16 @@ public sealed class CpuSearchTests
     public void A_choice_that_other_samples_do_not_confirm_is_dropped()
     {
         var found = CpuQuantizer.Search(
-            TinyReranker.Source, new CpuQuantizationSettings(), 400_000, Outputs, model => model == TinyReranker.Source || model.ToBytes().Length == Plain.Model.ToBytes().Length ? HeldOut(model) : [.. HeldOut(model).Select((score, i) => score + i)],
-            cancellation: TestContext.Current.CancellationToken);
+            TinyReranker.Source,
+            new CpuQuantizationSettings(),
+            400_000,
+            Outputs,
+            model =>
+                model == TinyReranker.Source || model.ToBytes().Length == Plain.Model.ToBytes().Length
+                    ? HeldOut(model)
+                    : [.. HeldOut(model).Select((score, i) => score + i)],
+            cancellation: TestContext.Current.CancellationToken
+        );
 
         Assert.Equal(0, found.Gain);
         Assert.Equal(Plain.Model.ToBytes(), found.Model.ToBytes());
@@ -53,7 +68,10 @@ public sealed class CpuSearchTests
     [Fact]
     public void The_projections_that_read_one_value_stay_together()
     {
-        var kept = Search(TinyReranker.Source, 400_000).Weights.Where(weight => weight.Form == CpuWeightForm.Float).Select(weight => weight.Node).ToHashSet();
+        var kept = Search(TinyReranker.Source, 400_000)
+            .Weights.Where(weight => weight.Form == CpuWeightForm.Float)
+            .Select(weight => weight.Node)
+            .ToHashSet();
 
         var attention = kept.Where(node => node.Contains("/self/")).GroupBy(node => node.Split("/self/")[0]);
         Assert.All(attention, layer => Assert.Equal(3, layer.Count()));

@@ -42,7 +42,8 @@ public sealed class OutlierSplitTests
 
         Assert.InRange(before, -1, 0.75);
         Assert.InRange(after, 0.85, 1);
-        static double Tau(float[] fp32, OnnxModel model) => RankCorrelation.KendallTauB<float>(fp32, TinyReranker.Scores(model, Pairs, new RunSettings(FuseQdq: false)));
+        static double Tau(float[] fp32, OnnxModel model) =>
+            RankCorrelation.KendallTauB<float>(fp32, TinyReranker.Scores(model, Pairs, new RunSettings(FuseQdq: false)));
     }
 
     [Fact]
@@ -59,8 +60,18 @@ public sealed class OutlierSplitTests
             Assert.DoesNotContain($"/layer.{layer}/output/Add_output_0_clean", plan);
         }
         // Everything in fp16 is an operation without a large weight of its own.
-        Assert.All(plan, point => Assert.DoesNotContain(model.Graph.Nodes, node => node.OpType == "MatMul" && fused.OwnerOf(node) == point
-            && model.Graph.Initializers.TryGetValue(node.Inputs[1], out var weight) && weight.Count > 128 * 128));
+        Assert.All(
+            plan,
+            point =>
+                Assert.DoesNotContain(
+                    model.Graph.Nodes,
+                    node =>
+                        node.OpType == "MatMul"
+                        && fused.OwnerOf(node) == point
+                        && model.Graph.Initializers.TryGetValue(node.Inputs[1], out var weight)
+                        && weight.Count > 128 * 128
+                )
+        );
     }
 
     [Fact]
@@ -73,19 +84,33 @@ public sealed class OutlierSplitTests
     private static OnnxModel Int8(OnnxModel model)
     {
         var fused = FusedOperators.Of(model.Graph);
-        var ranges = ActivationRanges.Collect(model, fused.Points, QuantizationAlgorithm.Normal, Samples, cancellation: TestContext.Current.CancellationToken);
+        var ranges = ActivationRanges.Collect(
+            model,
+            fused.Points,
+            QuantizationAlgorithm.Normal,
+            Samples,
+            cancellation: TestContext.Current.CancellationToken
+        );
         return NpuEmulation.Build(
-            model, fused, ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max)),
-            Fp16Plan.Resolve(Fp16Plan.OfModel(model), model.Graph, fused));
+            model,
+            fused,
+            ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max)),
+            Fp16Plan.Resolve(Fp16Plan.OfModel(model), model.Graph, fused)
+        );
     }
 
-    /// <summary>Offsets that claim the int8 range of the sums, and that the LayerNorms behind scale down again, as trained ones do.</summary>
+    /// <summary>Offsets that claim the int8 range of the sums, and that the LayerNorms behind scale down again, as trained ones
+    /// do.</summary>
     private static OnnxModel WithOutliers(OnnxModel model)
     {
         var graph = model.Graph;
         var uses = new UseDef(graph);
         var changed = new Dictionary<string, Tensor>();
-        foreach (var node in graph.Nodes.Where(node => node.Name.Contains("/output/", StringComparison.Ordinal) && !node.Name.Contains("attention")))
+        foreach (
+            var node in graph.Nodes.Where(node =>
+                node.Name.Contains("/output/", StringComparison.Ordinal) && !node.Name.Contains("attention")
+            )
+        )
         {
             if (node.Name.EndsWith("/dense/Add", StringComparison.Ordinal))
                 Change(node, value => value + 100);

@@ -11,7 +11,8 @@ using YamlDotNet.Serialization;
 
 namespace ModelPipeline.Tests.Quantization;
 
-/// <summary>The emulation against what rknn-toolkit2 2.3.2 made of the sample model: its ranges, and its simulator's scores of all 1,070 pairs.</summary>
+/// <summary>The emulation against what rknn-toolkit2 2.3.2 made of the sample model: its ranges, and its simulator's scores of all 1,070
+/// pairs.</summary>
 public sealed partial class ToolkitAgreementTests
 {
     private static readonly RunSettings AsWritten = new(FuseQdq: false);
@@ -24,7 +25,13 @@ public sealed partial class ToolkitAgreementTests
     {
         var imported = NpuEmulation.Import(prepared);
         var fused = FusedOperators.Of(imported.Graph);
-        var ranges = ActivationRanges.Collect(imported, fused.Points, QuantizationAlgorithm.Normal, TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
+        var ranges = ActivationRanges.Collect(
+            imported,
+            fused.Points,
+            QuantizationAlgorithm.Normal,
+            TinyReranker.CalibrationSamples,
+            cancellation: TestContext.Current.CancellationToken
+        );
         var parameters = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
         return TinyReranker.Scores(NpuEmulation.Build(imported, fused, parameters), pairs, AsWritten);
     }
@@ -41,22 +48,38 @@ public sealed partial class ToolkitAgreementTests
     [Fact]
     public void Ranges_equal_the_toolkits_for_every_tensor()
     {
-        var toolkit = new DeserializerBuilder().Build().Deserialize<Dictionary<string, Dictionary<string, Dictionary<string, object>>>>(
-            File.ReadAllText(RepositoryFiles.Fixture("rknn/tiny-int8.quantization.cfg")))["quantize_parameters"];
+        var toolkit = new DeserializerBuilder()
+            .Build()
+            .Deserialize<Dictionary<string, Dictionary<string, Dictionary<string, object>>>>(
+                File.ReadAllText(RepositoryFiles.Fixture("rknn/tiny-int8.quantization.cfg"))
+            )["quantize_parameters"];
         var model = TinyReranker.Prepared;
         var values = model.Graph.Nodes.Select(node => node.Output).ToHashSet();
-        var expected = toolkit.Select(entry => (Name: OnnxName(entry.Key), Range: new ActivationRange(Number(entry.Value["ori_min"]), Number(entry.Value["ori_max"]))))
-            .Where(entry => values.Contains(entry.Name)).ToList();
+        var expected = toolkit
+            .Select(entry =>
+                (Name: OnnxName(entry.Key), Range: new ActivationRange(Number(entry.Value["ori_min"]), Number(entry.Value["ori_max"])))
+            )
+            .Where(entry => values.Contains(entry.Name))
+            .ToList();
 
-        var ranges = ActivationRanges.Collect(model, [.. expected.Select(entry => entry.Name).Distinct()], QuantizationAlgorithm.Normal, TinyReranker.CalibrationSamples, cancellation: TestContext.Current.CancellationToken);
+        var ranges = ActivationRanges.Collect(
+            model,
+            [.. expected.Select(entry => entry.Name).Distinct()],
+            QuantizationAlgorithm.Normal,
+            TinyReranker.CalibrationSamples,
+            cancellation: TestContext.Current.CancellationToken
+        );
 
-        Assert.All(expected, entry =>
-        {
-            var ours = ranges[entry.Name];
-            var tolerance = 1e-4 * Math.Max(Math.Abs(entry.Range.Min), Math.Abs(entry.Range.Max));
-            Assert.Equal(entry.Range.Min, ours.Min, tolerance);
-            Assert.Equal(entry.Range.Max, ours.Max, tolerance);
-        });
+        Assert.All(
+            expected,
+            entry =>
+            {
+                var ours = ranges[entry.Name];
+                var tolerance = 1e-4 * Math.Max(Math.Abs(entry.Range.Min), Math.Abs(entry.Range.Max));
+                Assert.Equal(entry.Range.Min, ours.Min, tolerance);
+                Assert.Equal(entry.Range.Max, ours.Max, tolerance);
+            }
+        );
         Assert.Empty(FusedOperators.Of(model.Graph).Points.Except(ranges.Keys));
 
         static float Number(object list) => float.Parse((string)((List<object>)list)[0], CultureInfo.InvariantCulture);
@@ -73,8 +96,10 @@ public sealed partial class ToolkitAgreementTests
             .Replace("/LayerNorm/ReduceMean_2ln", "/LayerNorm/Add_1_output_0")
             .Replace("/dense/MatMul_output_0_mm_tp_sw", "/dense/Add_output_0");
         name = Projection().Replace(name, "$1/Add_output_0");
-        name = name.Replace("MatMul_1_output_0_sdpa", "MatMul_1_output_0").Replace("MatMul_1_2sdpa_q_matmul", "MatMul_output_0")
-            .Replace("MatMul_1_2sdpa_q_add", "Add_output_0").Replace("MatMul_1_2sdpa_q_softmax", "Softmax_output_0");
+        name = name.Replace("MatMul_1_output_0_sdpa", "MatMul_1_output_0")
+            .Replace("MatMul_1_2sdpa_q_matmul", "MatMul_output_0")
+            .Replace("MatMul_1_2sdpa_q_add", "Add_output_0")
+            .Replace("MatMul_1_2sdpa_q_softmax", "Softmax_output_0");
         return Suffixes().Replace(name, "");
     }
 
@@ -99,7 +124,11 @@ public sealed partial class ToolkitAgreementTests
         var fp32 = TinyScores.Of("fp32").Take(50).ToList();
         var scores = Emulated(TinyReranker.Unmasked, fp32.Sum(query => query.Length));
 
-        var taus = scores.Chunk(fp32[0].Length).Zip(fp32, (ours, reference) => RankCorrelation.KendallTauB<float>(ours, reference)).Where(double.IsFinite).ToList();
+        var taus = scores
+            .Chunk(fp32[0].Length)
+            .Zip(fp32, (ours, reference) => RankCorrelation.KendallTauB<float>(ours, reference))
+            .Where(double.IsFinite)
+            .ToList();
 
         Assert.InRange(taus.Average(), -0.15, 0.15);
         Assert.InRange(MeanDifference(scores, Toolkit("int8_unmasked_normal")), 0, 0.10);
@@ -107,7 +136,10 @@ public sealed partial class ToolkitAgreementTests
 
     [Fact]
     public void The_prepared_model_gives_the_recorded_fp32_scores() =>
-        Assert.All(TinyReranker.Scores(TinyReranker.Prepared, 200).Zip(Toolkit("fp32")), pair => Assert.Equal(pair.Second, pair.First, 1e-4));
+        Assert.All(
+            TinyReranker.Scores(TinyReranker.Prepared, 200).Zip(Toolkit("fp32")),
+            pair => Assert.Equal(pair.Second, pair.First, 1e-4)
+        );
 
     [Fact]
     public void Half_precision_predicts_the_toolkits_fp16_scores()
@@ -121,15 +153,46 @@ public sealed partial class ToolkitAgreementTests
     [Fact]
     public void An_empty_calibration_set_and_an_infinite_range_are_refused()
     {
-        Assert.Contains("the calibration set is empty", Assert.Throws<PipelineException>(() =>
-            ActivationRanges.Collect(TinyReranker.Prepared, ["logits"], QuantizationAlgorithm.Normal, [], cancellation: TestContext.Current.CancellationToken)).Message);
+        Assert.Contains(
+            "the calibration set is empty",
+            Assert
+                .Throws<PipelineException>(() =>
+                    ActivationRanges.Collect(
+                        TinyReranker.Prepared,
+                        ["logits"],
+                        QuantizationAlgorithm.Normal,
+                        [],
+                        cancellation: TestContext.Current.CancellationToken
+                    )
+                )
+                .Message
+        );
         var graph = TinyReranker.Prepared.Graph;
         var weight = graph.Initializers.First(entry => entry.Value is { Type: ElementType.Float, Rank: 2 });
         var values = weight.Value.Span<float>().ToArray();
         values.AsSpan().Fill(float.PositiveInfinity);
-        var broken = TinyReranker.Prepared.With(graph with { Initializers = graph.InitializersWith([new(weight.Key, ModelPipeline.Onnx.Tensor.Of<float>(weight.Value.Shape.AsSpan(), values))]) });
+        var broken = TinyReranker.Prepared.With(
+            graph with
+            {
+                Initializers = graph.InitializersWith([
+                    new(weight.Key, ModelPipeline.Onnx.Tensor.Of<float>(weight.Value.Shape.AsSpan(), values)),
+                ]),
+            }
+        );
 
-        Assert.Contains("a finite range is needed to quantize it", Assert.Throws<PipelineException>(() =>
-            ActivationRanges.Collect(broken, ["logits"], QuantizationAlgorithm.Normal, [TinyReranker.CalibrationSamples[0]], cancellation: TestContext.Current.CancellationToken)).Message);
+        Assert.Contains(
+            "a finite range is needed to quantize it",
+            Assert
+                .Throws<PipelineException>(() =>
+                    ActivationRanges.Collect(
+                        broken,
+                        ["logits"],
+                        QuantizationAlgorithm.Normal,
+                        [TinyReranker.CalibrationSamples[0]],
+                        cancellation: TestContext.Current.CancellationToken
+                    )
+                )
+                .Message
+        );
     }
 }

@@ -8,7 +8,8 @@ using ModelPipeline.Tests.Onnx;
 
 namespace ModelPipeline.Tests.Quantization;
 
-/// <summary>Graphs that exporters write and that a quantizer may stumble over: names that it would give itself, nodes without names, booleans, weights it cannot reach.</summary>
+/// <summary>Graphs that exporters write and that a quantizer may stumble over: names that it would give itself, nodes without names,
+/// booleans, weights it cannot reach.</summary>
 public sealed class UnusualGraphTests
 {
     private const int Pairs = 6;
@@ -26,7 +27,10 @@ public sealed class UnusualGraphTests
 
         Assert.Equal(Scores(Cpu(free)), Scores(Cpu(taken)));
         Assert.Equal(Scores(Npu(free)), Scores(Npu(taken)));
-        Assert.Equal(Scores(HalfPrecision.Build(free, FusedOperators.Of(free.Graph))), Scores(HalfPrecision.Build(taken, FusedOperators.Of(taken.Graph))));
+        Assert.Equal(
+            Scores(HalfPrecision.Build(free, FusedOperators.Of(free.Graph))),
+            Scores(HalfPrecision.Build(taken, FusedOperators.Of(taken.Graph)))
+        );
     }
 
     [Theory]
@@ -35,7 +39,12 @@ public sealed class UnusualGraphTests
     public void A_budget_is_kept_whatever_nodes_are_called(string name)
     {
         const int Budget = 400_000;
-        var named = TinyReranker.Source.With(TinyReranker.Source.Graph with { Nodes = [.. TinyReranker.Source.Graph.Nodes.Select(node => node with { Name = name })] });
+        var named = TinyReranker.Source.With(
+            TinyReranker.Source.Graph with
+            {
+                Nodes = [.. TinyReranker.Source.Graph.Nodes.Select(node => node with { Name = name })],
+            }
+        );
         var model = RaisedModel.Of(named, "model.onnx", TestContext.Current.CancellationToken).Model;
 
         var (plain, found) = (Quantize(model), Search(model, Budget));
@@ -43,29 +52,50 @@ public sealed class UnusualGraphTests
         Assert.InRange(found.Model.ToBytes().Length - plain.Model.ToBytes().Length, 1, Budget);
         Assert.Equal(
             Search(TinyReranker.Source, Budget).Weights.Where(weight => weight.Form == CpuWeightForm.Float).Select(weight => weight.Value),
-            found.Weights.Where(weight => weight.Form == CpuWeightForm.Float).Select(weight => weight.Value));
+            found.Weights.Where(weight => weight.Form == CpuWeightForm.Float).Select(weight => weight.Value)
+        );
         // Kept on purpose is not left out.
         Assert.Equal(1, found.Share.Share);
 
-        static CpuQuantization Search(OnnxModel model, long bytes) => CpuQuantizer.Search(
-            model, new CpuQuantizationSettings(), bytes, each => TinyReranker.Scores(each, Pairs), each => TinyReranker.Scores(each, 2 * Pairs)[Pairs..], cancellation: TestContext.Current.CancellationToken);
+        static CpuQuantization Search(OnnxModel model, long bytes) =>
+            CpuQuantizer.Search(
+                model,
+                new CpuQuantizationSettings(),
+                bytes,
+                each => TinyReranker.Scores(each, Pairs),
+                each => TinyReranker.Scores(each, 2 * Pairs)[Pairs..],
+                cancellation: TestContext.Current.CancellationToken
+            );
     }
 
-    /// <summary>A softmax that gives nothing where every score is masked: IsNaN makes booleans, which are no tensors of the NPU's int8.</summary>
+    /// <summary>A softmax that gives nothing where every score is masked: IsNaN makes booleans, which are no tensors of the NPU's
+    /// int8.</summary>
     [Fact]
     public void Booleans_are_not_quantized()
     {
         var graph = TinyReranker.Prepared.Graph;
-        var guarded = TinyReranker.Prepared.With(graph with
-        {
-            Nodes = [.. graph.Nodes.SelectMany(node => node.OpType != "Softmax" ? (Node[])[node] :
-            [
-                node with { Outputs = [$"{node.Output}_raw"] },
-                new Node("IsNaN", "", [$"{node.Output}_raw"], [$"{node.Output}_nan"]),
-                new Node("Where", "", [$"{node.Output}_nan", "nothing", $"{node.Output}_raw"], [node.Output]),
-            ])],
-            Initializers = graph.InitializersWith([KeyValuePair.Create("nothing", Tensor.Scalar(0f))]),
-        });
+        var guarded = TinyReranker.Prepared.With(
+            graph with
+            {
+                Nodes =
+                [
+                    .. graph.Nodes.SelectMany(node =>
+                        node.OpType != "Softmax"
+                            ? (Node[])[node]
+                            :
+                            [
+                                node with
+                                {
+                                    Outputs = [$"{node.Output}_raw"],
+                                },
+                                new Node("IsNaN", "", [$"{node.Output}_raw"], [$"{node.Output}_nan"]),
+                                new Node("Where", "", [$"{node.Output}_nan", "nothing", $"{node.Output}_raw"], [node.Output]),
+                            ]
+                    ),
+                ],
+                Initializers = graph.InitializersWith([KeyValuePair.Create("nothing", Tensor.Scalar(0f))]),
+            }
+        );
 
         Assert.DoesNotContain(FusedOperators.Of(guarded.Graph).Points, point => point.EndsWith("_nan", StringComparison.Ordinal));
         var emulated = Npu(guarded);
@@ -85,8 +115,10 @@ public sealed class UnusualGraphTests
         Assert.NotEqual(Scores(channel), Scores(layer));
         Assert.True(layer.ToBytes().Length < channel.ToBytes().Length);
 
-        static IEnumerable<Tensor> WeightScales(OnnxModel model) => model.Graph.Nodes
-            .Where(node => node.OpType == "DequantizeLinear" && model.Graph.Initializers.ContainsKey(node.Inputs[0])).Select(node => model.Graph.Initializers[node.Inputs[1]]);
+        static IEnumerable<Tensor> WeightScales(OnnxModel model) =>
+            model
+                .Graph.Nodes.Where(node => node.OpType == "DequantizeLinear" && model.Graph.Initializers.ContainsKey(node.Inputs[0]))
+                .Select(node => model.Graph.Initializers[node.Inputs[1]]);
     }
 
     [Fact]
@@ -112,26 +144,44 @@ public sealed class UnusualGraphTests
             S = Google.Protobuf.ByteString.CopyFromUtf8("bsh,ho->bso"),
             Type = ModelPipeline.Onnx.Proto.AttributeProto.Types.AttributeType.String,
         };
-        var y = graph.Node("MatMul", [graph.Node("Einsum", [x, weight], equation), graph.Constant(Tensor.Of([128, 64], new float[128 * 64]), "dense")]);
+        var y = graph.Node(
+            "MatMul",
+            [graph.Node("Einsum", [x, weight], equation), graph.Constant(Tensor.Of([128, 64], new float[128 * 64]), "dense")]
+        );
 
         var share = Quantize(graph.Build(y)).Share;
 
         Assert.Equal(0.5, share.Share);
         var message = Assert.Throws<PipelineException>(() => share.RequireEnough("cpu-int8")).Message;
         Assert.StartsWith(
-            "cpu-int8: only 50 % of 0.066 MB of weights became int8 (at least 90 % are needed). In fp32 stayed 'projection' [64,128] is read by Einsum 'Einsum_0' in a way that is not quantized.",
-            message, StringComparison.Ordinal);
+            "cpu-int8: only 50 % of 0.066 MB of weights became int8 (at least 90 % are needed). In fp32 stayed 'projection' [64,128] is "
+                + "read by Einsum 'Einsum_0' in a way that is not quantized.",
+            message,
+            StringComparison.Ordinal
+        );
     }
 
-    private static CpuQuantization Quantize(OnnxModel model) => CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), TestContext.Current.CancellationToken);
+    private static CpuQuantization Quantize(OnnxModel model) =>
+        CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), TestContext.Current.CancellationToken);
 
     private static OnnxModel Cpu(OnnxModel model) => Quantize(model).Model;
 
     private static OnnxModel Npu(OnnxModel model, QuantizationMethod method = QuantizationMethod.Channel)
     {
         var fused = FusedOperators.Of(model.Graph);
-        var ranges = ActivationRanges.Collect(model, fused.Points, QuantizationAlgorithm.Normal, [.. TinyReranker.CalibrationSamples.Take(8)], cancellation: TestContext.Current.CancellationToken);
-        return NpuEmulation.Build(model, fused, ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max)), method: method);
+        var ranges = ActivationRanges.Collect(
+            model,
+            fused.Points,
+            QuantizationAlgorithm.Normal,
+            [.. TinyReranker.CalibrationSamples.Take(8)],
+            cancellation: TestContext.Current.CancellationToken
+        );
+        return NpuEmulation.Build(
+            model,
+            fused,
+            ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max)),
+            method: method
+        );
     }
 
     private static float[] Scores(OnnxModel model) => TinyReranker.Scores(model, Pairs, new RunSettings(FuseQdq: false));
@@ -142,10 +192,21 @@ public sealed class UnusualGraphTests
         var graph = TinyReranker.Prepared.Graph;
         var product = graph.Nodes.Last(node => node.OpType == "MatMul" && graph.Initializers.ContainsKey(node.Inputs[1]));
         var (factor, columns) = (product.Inputs[1] + suffix, (int)graph.Initializers[product.Inputs[1]].Shape[1]);
-        return TinyReranker.Prepared.With(graph with
-        {
-            Nodes = [.. graph.Nodes.SelectMany(node => node != product ? (Node[])[node] : [node with { Outputs = ["unscaled"] }, new Node("Mul", "", ["unscaled", factor], [product.Output])])],
-            Initializers = graph.InitializersWith([KeyValuePair.Create(factor, Tensor.Vector([.. Enumerable.Range(0, columns).Select(i => 0.5f + (i % 5 * 0.25f))]))]),
-        });
+        return TinyReranker.Prepared.With(
+            graph with
+            {
+                Nodes =
+                [
+                    .. graph.Nodes.SelectMany(node =>
+                        node != product
+                            ? (Node[])[node]
+                            : [node with { Outputs = ["unscaled"] }, new Node("Mul", "", ["unscaled", factor], [product.Output])]
+                    ),
+                ],
+                Initializers = graph.InitializersWith([
+                    KeyValuePair.Create(factor, Tensor.Vector([.. Enumerable.Range(0, columns).Select(i => 0.5f + (i % 5 * 0.25f))])),
+                ]),
+            }
+        );
     }
 }

@@ -3,8 +3,8 @@ using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Tests.Onnx;
-using static ModelPipeline.Tests.Raising.RaisedOutputs;
 using static ModelPipeline.Onnx.Proto.AttributeProto.Types;
+using static ModelPipeline.Tests.Raising.RaisedOutputs;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Raising;
@@ -13,13 +13,23 @@ namespace ModelPipeline.Tests.Raising;
 public sealed class FusedNodesTests
 {
     private const string Microsoft = "com.microsoft";
-    private const int Batch = 2, Tokens = 5, Hidden = 8, Heads = 2;
+    private const int Batch = 2,
+        Tokens = 5,
+        Hidden = 8,
+        Heads = 2;
+
     /// <summary>The second row has two tokens of padding.</summary>
     private static readonly int[] Padding = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
 
     private static Func<OrtValue[]> States => () => [Floats(Numbers(Batch * Tokens * Hidden), Batch, Tokens, Hidden)];
 
-    private static AttributeProto Text(string name, string value) => new() { Name = name, S = Google.Protobuf.ByteString.CopyFromUtf8(value), Type = AttributeType.String };
+    private static AttributeProto Text(string name, string value) =>
+        new()
+        {
+            Name = name,
+            S = Google.Protobuf.ByteString.CopyFromUtf8(value),
+            Type = AttributeType.String,
+        };
 
     [Theory]
     [InlineData("Gelu", false)]
@@ -56,7 +66,17 @@ public sealed class FusedNodesTests
         {
             var model = graph.Build(graph.Node("Add", [outputs[0], outputs[3]]));
             // Of the four outputs only the first and the last are there.
-            model = model.With(model.Graph with { Nodes = [.. model.Graph.Nodes.Select(node => node.OpType == op ? node with { Outputs = [node.Outputs[0], "", "", node.Outputs[3]] } : node)] });
+            model = model.With(
+                model.Graph with
+                {
+                    Nodes =
+                    [
+                        .. model.Graph.Nodes.Select(node =>
+                            node.OpType == op ? node with { Outputs = [node.Outputs[0], "", "", node.Outputs[3]] } : node
+                        ),
+                    ],
+                }
+            );
             AssertSame(model, model.Graph.Outputs[0].Name, States);
         }
         else
@@ -71,7 +91,10 @@ public sealed class FusedNodesTests
     {
         var graph = new GraphBuilder(opset);
         var x = graph.FloatInput(Batch, Tokens, Hidden);
-        string[] weights = [.. Enumerable.Range(2, op == "LayerNormalization" ? 2 : 1).Select(seed => graph.Constant(Tensor.Vector(Numbers(Hidden, seed))))];
+        string[] weights =
+        [
+            .. Enumerable.Range(2, op == "LayerNormalization" ? 2 : 1).Select(seed => graph.Constant(Tensor.Vector(Numbers(Hidden, seed)))),
+        ];
         var y = graph.Node(op, [x, .. weights], Attributes.Of("axis", -1L), Attributes.Of("epsilon", 1e-6f));
 
         AssertSame(graph.Build(y), y, States);
@@ -85,8 +108,15 @@ public sealed class FusedNodesTests
     {
         var graph = new GraphBuilder();
         var x = graph.FloatInput(Batch, Tokens, Tokens);
-        var y = graph.Nodes("FusedMatMul", [x, x], 1, Microsoft,
-            Attributes.Of("transA", left ? 1L : 0), Attributes.Of("transB", right ? 1L : 0), Attributes.Of("alpha", alpha))[0];
+        var y = graph.Nodes(
+            "FusedMatMul",
+            [x, x],
+            1,
+            Microsoft,
+            Attributes.Of("transA", left ? 1L : 0),
+            Attributes.Of("transB", right ? 1L : 0),
+            Attributes.Of("alpha", alpha)
+        )[0];
 
         AssertSame(graph.Build(y), y, () => [Floats(Numbers(Batch * Tokens * Tokens), Batch, Tokens, Tokens)]);
     }
@@ -96,8 +126,14 @@ public sealed class FusedNodesTests
     {
         var graph = new GraphBuilder();
         var x = graph.FloatInput(Tokens, Hidden);
-        var y = graph.Nodes("FusedGemm", [x, graph.Constant(Matrix(4, Hidden)), graph.Constant(Tensor.Vector(Numbers(4, 2)))], 1, Microsoft,
-            Attributes.Of("transB", 1L), Text("activation", "Relu"))[0];
+        var y = graph.Nodes(
+            "FusedGemm",
+            [x, graph.Constant(Matrix(4, Hidden)), graph.Constant(Tensor.Vector(Numbers(4, 2)))],
+            1,
+            Microsoft,
+            Attributes.Of("transB", 1L),
+            Text("activation", "Relu")
+        )[0];
 
         AssertSame(graph.Build(y), y, () => [Floats(Numbers(Tokens * Hidden), Tokens, Hidden)]);
     }
@@ -115,20 +151,43 @@ public sealed class FusedNodesTests
         var graph = new GraphBuilder(14);
         var x = graph.FloatInput(Batch, Tokens, Hidden);
         List<string> inputs = [x, graph.Constant(Matrix(Hidden, 3 * Hidden)), graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2)))];
-        var rows = mask == "square" ? graph.Input("mask", ElementType.Int32, Batch, Tokens, Tokens) : mask == "none" ? "" : graph.Input("mask", ElementType.Int32, Batch, Tokens);
+        var rows =
+            mask == "square" ? graph.Input("mask", ElementType.Int32, Batch, Tokens, Tokens)
+            : mask == "none" ? ""
+            : graph.Input("mask", ElementType.Int32, Batch, Tokens);
         if (mask == "lengths")
             inputs.Add(graph.Node("ReduceSum", [rows, graph.Constant(Tensor.Vector(1L))], Attributes.Of("keepdims", 0L)));
         else if (mask != "none")
             inputs.Add(rows);
-        var y = graph.Nodes("Attention", [.. inputs], 1, Microsoft,
-            [Attributes.Of("num_heads", (long)Heads), .. filter == 0 ? (AttributeProto[])[] : [Attributes.Of("mask_filter_value", filter)]])[0];
+        var y = graph.Nodes(
+            "Attention",
+            [.. inputs],
+            1,
+            Microsoft,
+            [Attributes.Of("num_heads", (long)Heads), .. filter == 0 ? (AttributeProto[])[] : [Attributes.Of("mask_filter_value", filter)]]
+        )[0];
 
-        var raised = AssertSame(graph.Build(y), y, () => mask switch
-        {
-            "none" => States(),
-            "square" => [.. States(), OrtValue.CreateTensorValueFromMemory(Enumerable.Range(0, Batch * Tokens * Tokens).Select(i => Padding[(i / (Tokens * Tokens) * Tokens) + (i % Tokens)]).ToArray(), [Batch, Tokens, Tokens])],
-            _ => [.. States(), OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])],
-        });
+        var raised = AssertSame(
+            graph.Build(y),
+            y,
+            () =>
+                mask switch
+                {
+                    "none" => States(),
+                    "square" =>
+                    [
+                        .. States(),
+                        OrtValue.CreateTensorValueFromMemory(
+                            Enumerable
+                                .Range(0, Batch * Tokens * Tokens)
+                                .Select(i => Padding[(i / (Tokens * Tokens) * Tokens) + (i % Tokens)])
+                                .ToArray(),
+                            [Batch, Tokens, Tokens]
+                        ),
+                    ],
+                    _ => [.. States(), OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])],
+                }
+        );
         Assert.Equal(3, raised.Model.Graph.Initializers.Values.Count(tensor => tensor.Shape.SequenceEqual([Hidden, Hidden])));
     }
 
@@ -138,8 +197,14 @@ public sealed class FusedNodesTests
         var graph = new GraphBuilder(14);
         var x = graph.FloatInput(Batch, Tokens, Hidden);
         var bias = graph.Constant(Tensor.Of([1, Heads, Tokens, Tokens], Numbers(Heads * Tokens * Tokens, 5)));
-        var y = graph.Nodes("Attention", [x, graph.Constant(Matrix(Hidden, 3 * Hidden)), graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2))), "", "", bias], 1, Microsoft,
-            Attributes.Of("num_heads", (long)Heads), Attributes.Of("scale", 0.3f))[0];
+        var y = graph.Nodes(
+            "Attention",
+            [x, graph.Constant(Matrix(Hidden, 3 * Hidden)), graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2))), "", "", bias],
+            1,
+            Microsoft,
+            Attributes.Of("num_heads", (long)Heads),
+            Attributes.Of("scale", 0.3f)
+        )[0];
 
         AssertSame(graph.Build(y), y, States);
     }
@@ -151,13 +216,20 @@ public sealed class FusedNodesTests
     {
         var graph = new GraphBuilder(14);
         var x = graph.FloatInput(Batch, Tokens, Hidden);
-        string[] projected = [.. Enumerable.Range(1, 3).Select(seed => graph.Node("MatMul", [x, graph.Constant(Matrix(Hidden, Hidden, seed))]))];
+        string[] projected =
+        [
+            .. Enumerable.Range(1, 3).Select(seed => graph.Node("MatMul", [x, graph.Constant(Matrix(Hidden, Hidden, seed))])),
+        ];
         List<string> inputs = [.. projected, graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2)))];
         if (masked)
             inputs.Add(graph.Input("mask", ElementType.Int32, Batch, Tokens));
         var y = graph.Nodes("MultiHeadAttention", [.. inputs], 1, Microsoft, Attributes.Of("num_heads", (long)Heads))[0];
 
-        AssertSame(graph.Build(y), y, () => masked ? [.. States(), OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])] : States());
+        AssertSame(
+            graph.Build(y),
+            y,
+            () => masked ? [.. States(), OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])] : States()
+        );
     }
 
     [Theory]
@@ -171,20 +243,52 @@ public sealed class FusedNodesTests
         var mask = masked ? graph.Input("attention_mask", ElementType.Int32, Batch, new Dimension(null, "tokens")) : "";
         string[] inputs =
         [
-            ids, types, graph.Constant(Matrix(11, Hidden)), graph.Constant(Matrix(9, Hidden, 2)), segments ? graph.Constant(Matrix(2, Hidden, 3)) : "",
-            graph.Constant(Tensor.Vector(Numbers(Hidden, 4))), graph.Constant(Tensor.Vector(Numbers(Hidden, 5))), .. masked ? (string[])[mask] : [],
+            ids,
+            types,
+            graph.Constant(Matrix(11, Hidden)),
+            graph.Constant(Matrix(9, Hidden, 2)),
+            segments ? graph.Constant(Matrix(2, Hidden, 3)) : "",
+            graph.Constant(Tensor.Vector(Numbers(Hidden, 4))),
+            graph.Constant(Tensor.Vector(Numbers(Hidden, 5))),
+            .. masked ? (string[])[mask] : [],
         ];
         var embedded = graph.Nodes("EmbedLayerNormalization", inputs, 2, Microsoft);
         var y = masked
-            ? graph.Nodes("Attention", [embedded[0], graph.Constant(Matrix(Hidden, 3 * Hidden)), graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2))), embedded[1]], 1, Microsoft, Attributes.Of("num_heads", (long)Heads))[0]
+            ? graph.Nodes(
+                "Attention",
+                [
+                    embedded[0],
+                    graph.Constant(Matrix(Hidden, 3 * Hidden)),
+                    graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2))),
+                    embedded[1],
+                ],
+                1,
+                Microsoft,
+                Attributes.Of("num_heads", (long)Heads)
+            )[0]
             : embedded[0];
 
-        AssertSame(graph.Build(y), y, () =>
-        [
-            OrtValue.CreateTensorValueFromMemory(Enumerable.Range(0, Batch * Tokens).Select(i => i * 7 % 11).ToArray(), [Batch, Tokens]),
-            .. segments ? (OrtValue[])[OrtValue.CreateTensorValueFromMemory(Enumerable.Range(0, Batch * Tokens).Select(i => i % 2).ToArray(), [Batch, Tokens])] : [],
-            .. masked ? (OrtValue[])[OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])] : [],
-        ]);
+        AssertSame(
+            graph.Build(y),
+            y,
+            () =>
+                [
+                    OrtValue.CreateTensorValueFromMemory(
+                        Enumerable.Range(0, Batch * Tokens).Select(i => i * 7 % 11).ToArray(),
+                        [Batch, Tokens]
+                    ),
+                    .. segments
+                        ? (OrtValue[])
+                            [
+                                OrtValue.CreateTensorValueFromMemory(
+                                    Enumerable.Range(0, Batch * Tokens).Select(i => i % 2).ToArray(),
+                                    [Batch, Tokens]
+                                ),
+                            ]
+                        : [],
+                    .. masked ? (OrtValue[])[OrtValue.CreateTensorValueFromMemory(Padding.ToArray(), [Batch, Tokens])] : [],
+                ]
+        );
     }
 
     [Theory]
@@ -202,8 +306,16 @@ public sealed class FusedNodesTests
     public void A_causal_attention_is_refused_by_name()
     {
         var graph = new GraphBuilder();
-        var model = graph.Build(graph.Nodes("Attention", [graph.FloatInput(Batch, Tokens, Hidden), graph.Constant(Matrix(Hidden, 3 * Hidden))], 1, Microsoft,
-            Attributes.Of("num_heads", (long)Heads), Attributes.Of("unidirectional", 1L))[0]);
+        var model = graph.Build(
+            graph.Nodes(
+                "Attention",
+                [graph.FloatInput(Batch, Tokens, Hidden), graph.Constant(Matrix(Hidden, 3 * Hidden))],
+                1,
+                Microsoft,
+                Attributes.Of("num_heads", (long)Heads),
+                Attributes.Of("unidirectional", 1L)
+            )[0]
+        );
 
         var message = Assert.Throws<PipelineException>(() => Raise(model)).Message;
         Assert.StartsWith("model.onnx: Attention 'Attention_0' of com.microsoft: is causal", message, StringComparison.Ordinal);

@@ -3,8 +3,8 @@ using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Tests.Onnx;
-using static ModelPipeline.Tests.Raising.RaisedOutputs;
 using static ModelPipeline.Onnx.Proto.AttributeProto.Types;
+using static ModelPipeline.Tests.Raising.RaisedOutputs;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Raising;
@@ -14,17 +14,18 @@ public sealed class OperatorSetTests
 {
     private static Func<OrtValue[]> Cube => () => [Floats(Numbers(2 * 3 * 4), 2, 3, 4)];
 
-    private static AttributeProto[] Old(string op) => op switch
-    {
-        "Slice" => [Attributes.Of("starts", 0L, 1L), Attributes.Of("ends", 2L, 3L), Attributes.Of("axes", 0L, 2L)],
-        "Clip" => [Attributes.Of("min", -0.5f), Attributes.Of("max", 0.25f)],
-        "Pad" => [Attributes.Of("pads", 0L, 1L, 0L, 0L, 0L, 2L), Attributes.Of("value", 0.5f)],
-        "Dropout" => [Attributes.Of("ratio", 0.1f)],
-        "Softmax" or "LogSoftmax" => [],
-        "ReduceSum" => [Attributes.Of("axes", [1L]), Attributes.Of("keepdims", 0L)],
-        "Unsqueeze" => [Attributes.Of("axes", 1L, 3L)],
-        _ => throw new ArgumentException(op),
-    };
+    private static AttributeProto[] Old(string op) =>
+        op switch
+        {
+            "Slice" => [Attributes.Of("starts", 0L, 1L), Attributes.Of("ends", 2L, 3L), Attributes.Of("axes", 0L, 2L)],
+            "Clip" => [Attributes.Of("min", -0.5f), Attributes.Of("max", 0.25f)],
+            "Pad" => [Attributes.Of("pads", 0L, 1L, 0L, 0L, 0L, 2L), Attributes.Of("value", 0.5f)],
+            "Dropout" => [Attributes.Of("ratio", 0.1f)],
+            "Softmax" or "LogSoftmax" => [],
+            "ReduceSum" => [Attributes.Of("axes", [1L]), Attributes.Of("keepdims", 0L)],
+            "Unsqueeze" => [Attributes.Of("axes", 1L, 3L)],
+            _ => throw new ArgumentException(op),
+        };
 
     [Theory]
     [InlineData("Slice", 9)]
@@ -57,10 +58,16 @@ public sealed class OperatorSetTests
     {
         var graph = new GraphBuilder(11, irVersion: 6);
         var x = graph.FloatInput(2, 3, 4);
-        var shape = rankIsKnown ? graph.Constant(Tensor.Vector(2L, 3L, 4L)) : graph.Input("shape", ElementType.Int64, new Dimension(null, "rank"));
+        var shape = rankIsKnown
+            ? graph.Constant(Tensor.Vector(2L, 3L, 4L))
+            : graph.Input("shape", ElementType.Int64, new Dimension(null, "rank"));
         var y = graph.Node("Softmax", [graph.Node("Reshape", [x, shape])], Attributes.Of("axis", axis));
 
-        var raised = AssertSame(graph.Build(y), y, () => rankIsKnown ? Cube() : [.. Cube(), OrtValue.CreateTensorValueFromMemory(new[] { 2L, 3L, 4L }, [3])]);
+        var raised = AssertSame(
+            graph.Build(y),
+            y,
+            () => rankIsKnown ? Cube() : [.. Cube(), OrtValue.CreateTensorValueFromMemory(new[] { 2L, 3L, 4L }, [3])]
+        );
 
         Assert.Equal(softmaxNodes > 1, raised.Model.Graph.Nodes.Any(node => node.OpType == "Flatten"));
     }
@@ -81,7 +88,10 @@ public sealed class OperatorSetTests
         var model = graph.Build(graph.Node("Upsample", [graph.FloatInput(1, 1, 4, 4), graph.Constant(Tensor.Vector(1f, 1f, 2f, 2f))]));
 
         var message = Assert.Throws<PipelineException>(() => Raise(model)).Message;
-        Assert.Equal("model.onnx: test: opset 9 cannot be brought to 13, because of Upsample; export it at opset 13 to 19 (14 and 17 are usual)", message);
+        Assert.Equal(
+            "model.onnx: test: opset 9 cannot be brought to 13, because of Upsample; export it at opset 13 to 19 (14 and 17 are usual)",
+            message
+        );
     }
 
     [Theory]
@@ -90,7 +100,16 @@ public sealed class OperatorSetTests
     public void Gelu_of_opset_20(string approximate)
     {
         var graph = new GraphBuilder(20, irVersion: 9);
-        var y = graph.Node("Gelu", [graph.FloatInput(2, 3, 4)], new AttributeProto { Name = "approximate", S = Google.Protobuf.ByteString.CopyFromUtf8(approximate), Type = AttributeType.String });
+        var y = graph.Node(
+            "Gelu",
+            [graph.FloatInput(2, 3, 4)],
+            new AttributeProto
+            {
+                Name = "approximate",
+                S = Google.Protobuf.ByteString.CopyFromUtf8(approximate),
+                Type = AttributeType.String,
+            }
+        );
 
         Assert.Equal(19, AssertSame(graph.Build(y), y, Cube).Model.Opset);
     }

@@ -12,27 +12,64 @@ public sealed class PlainWeightsTests
     private const int Pairs = 6;
     private static readonly Graph Source = TinyReranker.Source.Graph;
 
-    private static OnnxModel With(Func<string, Tensor, Tensor> weight, Func<Node, IEnumerable<Node>>? node = null) => TinyReranker.Source.With(Source with
-    {
-        Initializers = new OrderedDictionary<string, Tensor>(Source.Initializers.Select(entry => KeyValuePair.Create(entry.Key, weight(entry.Key, entry.Value)))),
-        Nodes = [.. Source.Nodes.SelectMany(node ?? (each => [each]))],
-    });
+    private static OnnxModel With(Func<string, Tensor, Tensor> weight, Func<Node, IEnumerable<Node>>? node = null) =>
+        TinyReranker.Source.With(
+            Source with
+            {
+                Initializers = new OrderedDictionary<string, Tensor>(
+                    Source.Initializers.Select(entry => KeyValuePair.Create(entry.Key, weight(entry.Key, entry.Value)))
+                ),
+                Nodes = [.. Source.Nodes.SelectMany(node ?? (each => [each]))],
+            }
+        );
 
-    private static Tensor As(ElementType type, Tensor tensor) => tensor.Type != ElementType.Float ? tensor : new Tensor(type, tensor.Shape, type switch
-    {
-        ElementType.Float16 => MemoryMarshal.AsBytes(tensor.Span<float>().ToArray().Select(value => (Half)MathF.Max(value, (float)Half.MinValue)).ToArray().AsSpan()).ToArray(),
-        ElementType.BFloat16 => MemoryMarshal.AsBytes(tensor.Span<float>().ToArray().Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)).ToArray().AsSpan()).ToArray(),
-        _ => MemoryMarshal.AsBytes(tensor.Span<float>().ToArray().Select(value => (double)value).ToArray().AsSpan()).ToArray(),
-    });
+    private static Tensor As(ElementType type, Tensor tensor) =>
+        tensor.Type != ElementType.Float
+            ? tensor
+            : new Tensor(
+                type,
+                tensor.Shape,
+                type switch
+                {
+                    ElementType.Float16 => MemoryMarshal
+                        .AsBytes(
+                            tensor.Span<float>().ToArray().Select(value => (Half)MathF.Max(value, (float)Half.MinValue)).ToArray().AsSpan()
+                        )
+                        .ToArray(),
+                    ElementType.BFloat16 => MemoryMarshal
+                        .AsBytes(
+                            tensor
+                                .Span<float>()
+                                .ToArray()
+                                .Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))
+                                .ToArray()
+                                .AsSpan()
+                        )
+                        .ToArray(),
+                    _ => MemoryMarshal.AsBytes(tensor.Span<float>().ToArray().Select(value => (double)value).ToArray().AsSpan()).ToArray(),
+                }
+            );
 
     /// <summary>The same graph in another type throughout: casts and constants too.</summary>
-    private static OnnxModel InType(ElementType type) => With((_, tensor) => As(type, tensor), node => [node with
-    {
-        Attributes = [.. node.Attributes.Select(attribute =>
-            attribute.Name == "to" && attribute.I == (long)ElementType.Float ? Attributes.Of("to", (long)type)
-            : attribute.T is { DataType: (int)ElementType.Float } constant ? Attributes.Of(attribute.Name, As(type, OnnxReader.ReadTensor(constant)))
-            : attribute)],
-    }]);
+    private static OnnxModel InType(ElementType type) =>
+        With(
+            (_, tensor) => As(type, tensor),
+            node =>
+                [
+                    node with
+                    {
+                        Attributes =
+                        [
+                            .. node.Attributes.Select(attribute =>
+                                attribute.Name == "to" && attribute.I == (long)ElementType.Float ? Attributes.Of("to", (long)type)
+                                : attribute.T is { DataType: (int)ElementType.Float } constant
+                                    ? Attributes.Of(attribute.Name, As(type, OnnxReader.ReadTensor(constant)))
+                                : attribute
+                            ),
+                        ],
+                    },
+                ]
+        );
 
     [Theory]
     [InlineData(ElementType.Float16, 2e-3f)]
@@ -45,7 +82,10 @@ public sealed class PlainWeightsTests
         Assert.Contains(type.ToString().ToLowerInvariant(), raised.Steps[0].Matches[0], StringComparison.Ordinal);
         Assert.DoesNotContain(raised.Model.Graph.Initializers.Values, tensor => tensor.Type == type);
         Assert.Equal(ElementType.Float, raised.Model.Graph.Outputs[0].Type);
-        Assert.All(TinyReranker.Scores(TinyReranker.Source, Pairs).Zip(TinyReranker.Scores(raised.Model, Pairs)), pair => Assert.Equal(pair.First, pair.Second, rounding));
+        Assert.All(
+            TinyReranker.Scores(TinyReranker.Source, Pairs).Zip(TinyReranker.Scores(raised.Model, Pairs)),
+            pair => Assert.Equal(pair.First, pair.Second, rounding)
+        );
     }
 
     [Fact]
@@ -53,12 +93,25 @@ public sealed class PlainWeightsTests
     {
         var rounded = With((_, tensor) => As(ElementType.BFloat16, tensor) is { Type: ElementType.BFloat16 } half ? FloatOf(half) : tensor);
         // Each weight that a MatMul reads is stored as bfloat16, and cast where it is read.
-        var weights = Source.Nodes.Where(node => node.OpType == "MatMul").Select(node => node.Inputs[1]).Where(Source.Initializers.ContainsKey).ToHashSet();
+        var weights = Source
+            .Nodes.Where(node => node.OpType == "MatMul")
+            .Select(node => node.Inputs[1])
+            .Where(Source.Initializers.ContainsKey)
+            .ToHashSet();
         var stored = With(
             (name, tensor) => weights.Contains(name) ? As(ElementType.BFloat16, tensor) : rounded.Graph.Initializers[name],
-            node => node.Inputs.FirstOrDefault(weights.Contains) is { } weight
-                ? [new Node("Cast", "", [weight], [$"{weight}_{node.Output}_cast"]) { Attributes = [Attributes.Of("to", (long)ElementType.Float)] }, node.Rewired(weight, $"{weight}_{node.Output}_cast")]
-                : [node]);
+            node =>
+                node.Inputs.FirstOrDefault(weights.Contains) is { } weight
+                    ?
+                    [
+                        new Node("Cast", "", [weight], [$"{weight}_{node.Output}_cast"])
+                        {
+                            Attributes = [Attributes.Of("to", (long)ElementType.Float)],
+                        },
+                        node.Rewired(weight, $"{weight}_{node.Output}_cast"),
+                    ]
+                    : [node]
+        );
 
         var raised = Raise(stored);
 
@@ -66,7 +119,15 @@ public sealed class PlainWeightsTests
         Assert.All(MatrixOperands(raised.Model), operand => Assert.Contains(operand, raised.Model.Graph.Initializers.Keys));
         Assert.Equal(TinyReranker.Scores(rounded, Pairs), TinyReranker.Scores(raised.Model, Pairs));
 
-        static Tensor FloatOf(Tensor half) => Tensor.Of(half.Shape.AsSpan(), MemoryMarshal.Cast<byte, ushort>(half.Data.Span).ToArray().Select(bits => BitConverter.UInt32BitsToSingle((uint)bits << 16)).ToArray());
+        static Tensor FloatOf(Tensor half) =>
+            Tensor.Of(
+                half.Shape.AsSpan(),
+                MemoryMarshal
+                    .Cast<byte, ushort>(half.Data.Span)
+                    .ToArray()
+                    .Select(bits => BitConverter.UInt32BitsToSingle((uint)bits << 16))
+                    .ToArray()
+            );
     }
 
     [Theory]
@@ -77,11 +138,24 @@ public sealed class PlainWeightsTests
     [InlineData("Mul")]
     public void Weights_behind_a_node_become_constants(string op)
     {
-        var weights = Source.Nodes.Where(node => node.OpType == "MatMul").Select(node => node.Inputs[1]).Where(Source.Initializers.ContainsKey).ToHashSet();
-        var behind = With((name, tensor) => weights.Contains(name) && op == "Transpose" ? Transposed(tensor) : tensor, node => node.Inputs.FirstOrDefault(weights.Contains) is { } weight
-            ? [.. Behind(weight, $"{weight}_{node.Output}"), node.Rewired(weight, $"{weight}_{node.Output}")]
-            : [node]);
-        var model = behind.With(behind.Graph with { Initializers = behind.Graph.InitializersWith([KeyValuePair.Create("one", Tensor.Scalar(1f))]) });
+        var weights = Source
+            .Nodes.Where(node => node.OpType == "MatMul")
+            .Select(node => node.Inputs[1])
+            .Where(Source.Initializers.ContainsKey)
+            .ToHashSet();
+        var behind = With(
+            (name, tensor) => weights.Contains(name) && op == "Transpose" ? Transposed(tensor) : tensor,
+            node =>
+                node.Inputs.FirstOrDefault(weights.Contains) is { } weight
+                    ? [.. Behind(weight, $"{weight}_{node.Output}"), node.Rewired(weight, $"{weight}_{node.Output}")]
+                    : [node]
+        );
+        var model = behind.With(
+            behind.Graph with
+            {
+                Initializers = behind.Graph.InitializersWith([KeyValuePair.Create("one", Tensor.Scalar(1f))]),
+            }
+        );
 
         var raised = Raise(model);
 
@@ -89,14 +163,19 @@ public sealed class PlainWeightsTests
         Assert.Equal(TinyReranker.Scores(TinyReranker.Source, Pairs), TinyReranker.Scores(raised.Model, Pairs));
         Assert.InRange(raised.Model.ToBytes().Length, 0, TinyReranker.Source.ToBytes().Length + 20_000);
 
-        IEnumerable<Node> Behind(string weight, string output) => op switch
-        {
-            "Transpose" => [new Node(op, "", [weight], [output]) { Attributes = [Attributes.Of("perm", 1L, 0L)] }],
-            "Constant" => [new Node(op, "", [], [output]) { Attributes = [Attributes.Of("value", Source.Initializers[weight])] }],
-            "Mul" => [new Node(op, "", [weight, "one"], [output])],
-            "Reshape" => [new Node("Shape", "", [weight], [$"{output}_shape"]), new Node(op, "", [weight, $"{output}_shape"], [output])],
-            _ => [new Node(op, "", [weight], [output])],
-        };
+        IEnumerable<Node> Behind(string weight, string output) =>
+            op switch
+            {
+                "Transpose" => [new Node(op, "", [weight], [output]) { Attributes = [Attributes.Of("perm", 1L, 0L)] }],
+                "Constant" => [new Node(op, "", [], [output]) { Attributes = [Attributes.Of("value", Source.Initializers[weight])] }],
+                "Mul" => [new Node(op, "", [weight, "one"], [output])],
+                "Reshape" =>
+                [
+                    new Node("Shape", "", [weight], [$"{output}_shape"]),
+                    new Node(op, "", [weight, $"{output}_shape"], [output]),
+                ],
+                _ => [new Node(op, "", [weight], [output])],
+            };
     }
 
     [Fact]
@@ -129,14 +208,21 @@ public sealed class PlainWeightsTests
     public void A_double_beyond_float_stays_finite()
     {
         var graph = new GraphBuilder(14);
-        var y = graph.Node("Cast", [graph.Node("Mul", [graph.Input("x", ElementType.Double, 2), graph.Constant(Tensor.Scalar(double.MinValue))])], Attributes.Of("to", (long)ElementType.Float));
+        var y = graph.Node(
+            "Cast",
+            [graph.Node("Mul", [graph.Input("x", ElementType.Double, 2), graph.Constant(Tensor.Scalar(double.MinValue))])],
+            Attributes.Of("to", (long)ElementType.Float)
+        );
 
         Assert.Equal(-float.MaxValue, Raise(graph.Build(y)).Model.Graph.Initializers.Values.Single().SingleFloat());
     }
 
     private static IEnumerable<string> MatrixOperands(OnnxModel model)
     {
-        var original = Source.Nodes.Where(node => node.OpType == "MatMul" && Source.Initializers.ContainsKey(node.Inputs[1])).Select(node => node.Output).ToHashSet();
+        var original = Source
+            .Nodes.Where(node => node.OpType == "MatMul" && Source.Initializers.ContainsKey(node.Inputs[1]))
+            .Select(node => node.Output)
+            .ToHashSet();
         return model.Graph.Nodes.Where(node => original.Contains(node.Output)).Select(node => node.Inputs[1]);
     }
 
@@ -144,6 +230,9 @@ public sealed class PlainWeightsTests
     {
         var (rows, columns) = ((int)matrix.Shape[0], (int)matrix.Shape[1]);
         var values = matrix.Span<float>().ToArray();
-        return Tensor.Of([columns, rows], Enumerable.Range(0, values.Length).Select(i => values[(i % rows * columns) + (i / rows)]).ToArray());
+        return Tensor.Of(
+            [columns, rows],
+            Enumerable.Range(0, values.Length).Select(i => values[(i % rows * columns) + (i / rows)]).ToArray()
+        );
     }
 }

@@ -10,7 +10,8 @@ namespace ModelPipeline.Tests.Raising;
 internal static class RaisedOutputs
 {
     /// <summary>Numbers that look random and are the same each time, in [-1, 1].</summary>
-    public static float[] Numbers(int count, int seed = 1) => [.. Enumerable.Range(0, count).Select(i => MathF.Sin((i + 1) * (0.7f + seed)))];
+    public static float[] Numbers(int count, int seed = 1) =>
+        [.. Enumerable.Range(0, count).Select(i => MathF.Sin((i + 1) * (0.7f + seed)))];
 
     public static Tensor Matrix(int rows, int columns, int seed = 1) => Tensor.Of([rows, columns], Numbers(rows * columns, seed));
 
@@ -25,7 +26,10 @@ internal static class RaisedOutputs
         Assert.Empty(OnnxChecker.Check(raised.Model).Findings);
         var (expected, actual) = (GraphBuilder.Run(model, output, inputs()), GraphBuilder.Run(raised.Model, output, inputs()));
         Assert.Equal(expected.Length, actual.Length);
-        Assert.All(expected.Zip(actual), pair => Assert.InRange(MathF.Abs(pair.First - pair.Second), 0, tolerance * MathF.Max(1, MathF.Abs(pair.First))));
+        Assert.All(
+            expected.Zip(actual),
+            pair => Assert.InRange(MathF.Abs(pair.First - pair.Second), 0, tolerance * MathF.Max(1, MathF.Abs(pair.First)))
+        );
         return raised;
     }
 

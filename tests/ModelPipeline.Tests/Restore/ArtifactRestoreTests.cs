@@ -9,7 +9,13 @@ namespace ModelPipeline.Tests.Restore;
 /// <summary>Released artifacts on their way to a consumer, from folders and from a real HTTP server.</summary>
 public sealed class ArtifactRestoreTests : IDisposable
 {
-    private static readonly ArtifactRequest Cpu = new() { Model = TestRelease.Model, Version = "1.0.0", Variant = "cpu-int8", Platform = "cpu" };
+    private static readonly ArtifactRequest Cpu = new()
+    {
+        Model = TestRelease.Model,
+        Version = "1.0.0",
+        Variant = "cpu-int8",
+        Platform = "cpu",
+    };
 
     private readonly TestRelease release = new();
     private readonly TemporaryFolder cache = new();
@@ -24,7 +30,10 @@ public sealed class ArtifactRestoreTests : IDisposable
     public async Task A_variant_comes_with_its_vocabulary_environment_and_manifest_and_nothing_else()
     {
         var restored = await FromFolder(Cpu);
-        Assert.Equal([TestRelease.ModelName("1.0.0"), "vocab.txt", "production.env", "manifest.json"], restored.Files.Select(file => file.Name));
+        Assert.Equal(
+            [TestRelease.ModelName("1.0.0"), "vocab.txt", "production.env", "manifest.json"],
+            restored.Files.Select(file => file.Name)
+        );
         Assert.All(restored.Files, file => Assert.Equal(File.ReadAllBytes(release.File("1.0.0", file.Name)), File.ReadAllBytes(file.Path)));
         Assert.All(restored.Files, file => Assert.StartsWith(cache.Path, file.Path));
     }
@@ -51,7 +60,17 @@ public sealed class ArtifactRestoreTests : IDisposable
             online = await Restore(Cpu, source = ReleaseSource.Parse(server.Address.ToString(), ""));
         Assert.Equal(online.Files, (await Restore(Cpu, source, offline: true)).Files);
 
-        await Fails(ArtifactFault.Offline, "is not in the cache, and downloads are off", Cpu with { Variant = "int8", Platform = null }, source, offline: true);
+        await Fails(
+            ArtifactFault.Offline,
+            "is not in the cache, and downloads are off",
+            Cpu with
+            {
+                Variant = "int8",
+                Platform = null,
+            },
+            source,
+            offline: true
+        );
         await Fails(ArtifactFault.Offline, "v2.0.0/SHA256SUMS is not in the cache", Cpu with { Version = "2.0.0" }, source, offline: true);
     }
 
@@ -85,12 +104,19 @@ public sealed class ArtifactRestoreTests : IDisposable
     [Fact]
     public async Task A_platform_or_variant_that_leaves_no_choice_may_be_left_out()
     {
-        Assert.Equal(TestRelease.ModelName("1.0.0", "rk3588", "rknn"), (await FromFolder(Cpu with { Variant = null, Platform = "RK3588" })).Files[0].Name);
+        Assert.Equal(
+            TestRelease.ModelName("1.0.0", "rk3588", "rknn"),
+            (await FromFolder(Cpu with { Variant = null, Platform = "RK3588" })).Files[0].Name
+        );
         Assert.Equal(TestRelease.ModelName("1.0.0"), (await FromFolder(Cpu with { Platform = null })).Files[0].Name);
     }
 
     [Theory]
-    [InlineData("fp16", "rk3588", "has no variant fp16 for rk3588. Ask for one of: int8 for rk3588, cpu-int8 for cpu. Not released: fp16 at 1x128: it is simulated.")]
+    [InlineData(
+        "fp16",
+        "rk3588",
+        "has no variant fp16 for rk3588. Ask for one of: int8 for rk3588, cpu-int8 for cpu. Not released: fp16 at 1x128: it is simulated."
+    )]
     [InlineData("int8", "rk3576", "has no variant int8 for rk3576")]
     [InlineData(null, null, "has several variants. Ask for one of: int8 for rk3588, cpu-int8 for cpu")]
     public async Task A_variant_that_is_not_there_is_answered_with_those_that_are(string? variant, string? platform, string expected)
@@ -122,9 +148,18 @@ public sealed class ArtifactRestoreTests : IDisposable
     [Fact]
     public void Sources_are_read_as_they_are_written()
     {
-        Assert.Equal("https://github.com/owner/repo/releases/download/tiny/v1.0.0/a.onnx", ReleaseSource.Parse("github:owner/repo", "").File("tiny", "1.0.0", "a.onnx").AbsoluteUri);
-        Assert.Equal("https://mirror/models/tiny/v1.0.0/a.onnx", ReleaseSource.Parse("https://mirror/models/", "").File("tiny", "1.0.0", "a.onnx").AbsoluteUri);
-        Assert.Equal("/project/a b#c/tiny/v1.0.0/a.onnx", ReleaseSource.Parse("a b#c", "/project").File("tiny", "1.0.0", "a.onnx").LocalPath);
+        Assert.Equal(
+            "https://github.com/owner/repo/releases/download/tiny/v1.0.0/a.onnx",
+            ReleaseSource.Parse("github:owner/repo", "").File("tiny", "1.0.0", "a.onnx").AbsoluteUri
+        );
+        Assert.Equal(
+            "https://mirror/models/tiny/v1.0.0/a.onnx",
+            ReleaseSource.Parse("https://mirror/models/", "").File("tiny", "1.0.0", "a.onnx").AbsoluteUri
+        );
+        Assert.Equal(
+            "/project/a b#c/tiny/v1.0.0/a.onnx",
+            ReleaseSource.Parse("a b#c", "/project").File("tiny", "1.0.0", "a.onnx").LocalPath
+        );
     }
 
     [Fact]
@@ -153,7 +188,15 @@ public sealed class ArtifactRestoreTests : IDisposable
     {
         await Fails(ArtifactFault.Unreachable, "v9.0.0/SHA256SUMS is missing: there is no such release", Cpu with { Version = "9.0.0" });
         await using var server = await Serve();
-        await Fails(ArtifactFault.Unreachable, "v9.0.0/SHA256SUMS: 404", Cpu with { Version = "9.0.0" }, ReleaseSource.Parse(server.Address.ToString(), ""));
+        await Fails(
+            ArtifactFault.Unreachable,
+            "v9.0.0/SHA256SUMS: 404",
+            Cpu with
+            {
+                Version = "9.0.0",
+            },
+            ReleaseSource.Parse(server.Address.ToString(), "")
+        );
     }
 
     [Fact]
@@ -163,7 +206,10 @@ public sealed class ArtifactRestoreTests : IDisposable
         await Fails(ArtifactFault.File, "is expected", Cpu);
         await using var server = await Serve();
         await Fails(ArtifactFault.File, "sha256 is", Cpu, ReleaseSource.Parse(server.Address.ToString(), ""));
-        Assert.DoesNotContain(Directory.EnumerateFiles(cache.Path, "*", SearchOption.AllDirectories), path => Path.GetFileName(path).StartsWith(TestRelease.ModelName("1.0.0"), StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            Directory.EnumerateFiles(cache.Path, "*", SearchOption.AllDirectories),
+            path => Path.GetFileName(path).StartsWith(TestRelease.ModelName("1.0.0"), StringComparison.Ordinal)
+        );
     }
 
     [Fact]
@@ -197,7 +243,11 @@ public sealed class ArtifactRestoreTests : IDisposable
     [Fact]
     public async Task An_emulation_is_never_taken_for_a_board_artifact()
     {
-        release.Write("1.0.0", "first", manifest => manifest with { Files = [.. manifest.Files.Select(file => file with { Simulated = file.Platform == "rk3588" })] });
+        release.Write(
+            "1.0.0",
+            "first",
+            manifest => manifest with { Files = [.. manifest.Files.Select(file => file with { Simulated = file.Platform == "rk3588" })] }
+        );
         await Fails(ArtifactFault.Malformed, "only emulates", Cpu with { Variant = "int8", Platform = "rk3588" });
     }
 
@@ -206,32 +256,54 @@ public sealed class ArtifactRestoreTests : IDisposable
     {
         var file = cache.Write("file", "");
         using var fetcher = new SourceFetcher(new SourceSettings { Cache = file });
-        var failure = await Assert.ThrowsAsync<ArtifactException>(() => new ArtifactRestore(fetcher).RunAsync(Cpu, ReleaseSource.Parse(release.Root, ""), cancellation: TestContext.Current.CancellationToken));
+        var failure = await Assert.ThrowsAsync<ArtifactException>(() =>
+            new ArtifactRestore(fetcher).RunAsync(
+                Cpu,
+                ReleaseSource.Parse(release.Root, ""),
+                cancellation: TestContext.Current.CancellationToken
+            )
+        );
         Assert.Equal("MP1008", failure.Code);
         Assert.Contains(file, failure.Message);
     }
 
     /// <summary>Serves the releases below / and below /mirror.</summary>
-    private Task<LoopbackServer> Serve() => LoopbackServer.StartAsync(async context =>
-    {
-        var path = Path.Combine(release.Root, context.Request.Path.Value!.Replace("/mirror", "").TrimStart('/'));
-        if (File.Exists(path))
-            await context.Response.SendFileAsync(path);
-        else
-            context.Response.StatusCode = StatusCodes.Status404NotFound;
-    });
+    private Task<LoopbackServer> Serve() =>
+        LoopbackServer.StartAsync(async context =>
+        {
+            var path = Path.Combine(release.Root, context.Request.Path.Value!.Replace("/mirror", "").TrimStart('/'));
+            if (File.Exists(path))
+                await context.Response.SendFileAsync(path);
+            else
+                context.Response.StatusCode = StatusCodes.Status404NotFound;
+        });
 
     private Task<RestoredArtifact> FromFolder(ArtifactRequest request) => Restore(request, ReleaseSource.Parse(release.Root, ""));
 
     private async Task<RestoredArtifact> Restore(ArtifactRequest request, ReleaseSource source, bool offline = false)
     {
-        using var fetcher = new SourceFetcher(new SourceSettings { Cache = cache.Path, Offline = offline, Retries = 0 });
+        using var fetcher = new SourceFetcher(
+            new SourceSettings
+            {
+                Cache = cache.Path,
+                Offline = offline,
+                Retries = 0,
+            }
+        );
         return await new ArtifactRestore(fetcher).RunAsync(request, source, cancellation: TestContext.Current.CancellationToken);
     }
 
-    private async Task Fails(ArtifactFault fault, string message, ArtifactRequest request, ReleaseSource? source = null, bool offline = false)
+    private async Task Fails(
+        ArtifactFault fault,
+        string message,
+        ArtifactRequest request,
+        ReleaseSource? source = null,
+        bool offline = false
+    )
     {
-        var failure = await Assert.ThrowsAsync<ArtifactException>(() => Restore(request, source ?? ReleaseSource.Parse(release.Root, ""), offline));
+        var failure = await Assert.ThrowsAsync<ArtifactException>(() =>
+            Restore(request, source ?? ReleaseSource.Parse(release.Root, ""), offline)
+        );
         Assert.Contains(message, failure.Message);
         Assert.Equal(fault, failure.Fault);
     }

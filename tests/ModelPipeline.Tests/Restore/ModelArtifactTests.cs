@@ -18,7 +18,10 @@ public sealed class ModelArtifactTests(PackedTask package) : IClassFixture<Packe
     {
         using var project = new ConsumerProject(package, release.Root, Item);
         (await project.BuildAsync()).Succeeded();
-        Assert.Equal(["models/tiny/manifest.json", "models/tiny/production.env", "models/tiny/tiny-1.0.0-cpu-int8.onnx", "models/tiny/vocab.txt"], project.Models());
+        Assert.Equal(
+            ["models/tiny/manifest.json", "models/tiny/production.env", "models/tiny/tiny-1.0.0-cpu-int8.onnx", "models/tiny/vocab.txt"],
+            project.Models()
+        );
         Assert.Equal("first on the CPU", File.ReadAllText(project.Built("models/tiny/tiny-1.0.0-cpu-int8.onnx")));
 
         Assert.Contains(Skipped, (await project.BuildAsync("--no-restore")).Succeeded().Output);
@@ -52,17 +55,29 @@ public sealed class ModelArtifactTests(PackedTask package) : IClassFixture<Packe
             project.Write(release.Root, Item.Replace("1.0.0", version));
             (await project.BuildAsync()).Succeeded();
             Assert.Equal(ItemsOf(version), project.Models().Where(name => name.EndsWith(".onnx", StringComparison.Ordinal)));
-            Assert.Equal(File.ReadAllText(release.File(version, "manifest.json")), File.ReadAllText(project.Built("models/tiny/manifest.json")));
+            Assert.Equal(
+                File.ReadAllText(release.File(version, "manifest.json")),
+                File.ReadAllText(project.Built("models/tiny/manifest.json"))
+            );
         }
     }
 
     [Fact]
     public async Task Configurations_built_at_once_share_one_download_and_go_on_offline()
     {
-        await using var server = await LoopbackServer.StartAsync(context => context.Response.SendFileAsync(Path.Combine(release.Root, context.Request.Path.Value!.TrimStart('/'))));
-        using var project = new ConsumerProject(package, server.Address.ToString(), Item, "<Configurations>Debug;Release;Other</Configurations>");
+        await using var server = await LoopbackServer.StartAsync(context =>
+            context.Response.SendFileAsync(Path.Combine(release.Root, context.Request.Path.Value!.TrimStart('/')))
+        );
+        using var project = new ConsumerProject(
+            package,
+            server.Address.ToString(),
+            Item,
+            "<Configurations>Debug;Release;Other</Configurations>"
+        );
         (await DotNet.RunAsync(project.Folder, "restore")).Succeeded();
-        var builds = await Task.WhenAll(new[] { "Debug", "Release", "Other" }.Select(configuration => project.BuildAsync("--no-restore", "-c", configuration)));
+        var builds = await Task.WhenAll(
+            new[] { "Debug", "Release", "Other" }.Select(configuration => project.BuildAsync("--no-restore", "-c", configuration))
+        );
         Assert.All(builds, build => build.Succeeded());
         Assert.Equal(4, server.Requests.Count(request => !request.Path.EndsWith("SHA256SUMS", StringComparison.Ordinal)));
 
@@ -76,7 +91,10 @@ public sealed class ModelArtifactTests(PackedTask package) : IClassFixture<Packe
     public async Task Everything_wrong_is_an_error_of_the_project_with_a_code()
     {
         release.Write("2.0.0", "other");
-        using var project = new ConsumerProject(package, release.Root, """
+        using var project = new ConsumerProject(
+            package,
+            release.Root,
+            """
             <ModelArtifact Include="tiny" />
             <ModelArtifact Include="tiny" Version="9.0.0" />
             <ModelArtifact Include="tiny" Version="1.0.0" Source="http://127.0.0.1:9/" />
@@ -84,12 +102,18 @@ public sealed class ModelArtifactTests(PackedTask package) : IClassFixture<Packe
             <ModelArtifact Include="tiny" Version="1.0.0" Variant="int8" OutputFolder="../elsewhere" />
             <ModelArtifact Include="tiny" Version="1.0.0" Variant="int8" />
             <ModelArtifact Include="tiny" Version="2.0.0" Variant="int8" />
-            """, "<ModelArtifactOffline>true</ModelArtifactOffline>");
+            """,
+            "<ModelArtifactOffline>true</ModelArtifactOffline>"
+        );
         var run = (await project.BuildAsync()).Failed();
         string[] expected =
         [
-            "MP1001: ModelArtifact 'tiny' has no Version", "MP1002: ", "MP1003: ", "MP1006: tiny 1.0.0 has no variant int8 for rk3576",
-            "MP1001: ModelArtifact 'tiny' has OutputFolder '../elsewhere'", "MP1007: Two artifacts put different files at models/tiny/manifest.json",
+            "MP1001: ModelArtifact 'tiny' has no Version",
+            "MP1002: ",
+            "MP1003: ",
+            "MP1006: tiny 1.0.0 has no variant int8 for rk3576",
+            "MP1001: ModelArtifact 'tiny' has OutputFolder '../elsewhere'",
+            "MP1007: Two artifacts put different files at models/tiny/manifest.json",
         ];
         Assert.All(expected, error => Assert.Contains($"Consumer.csproj : error {error}", run.Output));
         Assert.Contains($"{expected.Length} Error(s)", run.Output);

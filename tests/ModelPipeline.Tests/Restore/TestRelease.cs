@@ -20,7 +20,8 @@ internal sealed class TestRelease : IDisposable
 
     public string Root => folder.Path;
 
-    public static string ModelName(string version, string platform = "cpu", string extension = "onnx") => $"{Model}-{version}-{(platform == "cpu" ? "" : platform + "-")}{(platform == "cpu" ? "cpu-int8" : "int8")}.{extension}";
+    public static string ModelName(string version, string platform = "cpu", string extension = "onnx") =>
+        $"{Model}-{version}-{(platform == "cpu" ? "" : platform + "-")}{(platform == "cpu" ? "cpu-int8" : "int8")}.{extension}";
 
     public string File(string version, string name) => Path.Combine(Root, Model, "v" + version, name);
 
@@ -64,8 +65,16 @@ internal sealed class TestRelease : IDisposable
     {
         var sums = File(version, PackageManifest.SumsName);
         System.IO.File.Delete(sums);
-        System.IO.File.WriteAllText(sums, string.Concat(Directory.EnumerateFiles(File(version, "")).Order(StringComparer.Ordinal)
-            .Select(path => $"{FileDigest.Of(path).Sha256}  {Path.GetFileName(path)}\n")), new UTF8Encoding(false));
+        System.IO.File.WriteAllText(
+            sums,
+            string.Concat(
+                Directory
+                    .EnumerateFiles(File(version, ""))
+                    .Order(StringComparer.Ordinal)
+                    .Select(path => $"{FileDigest.Of(path).Sha256}  {Path.GetFileName(path)}\n")
+            ),
+            new UTF8Encoding(false)
+        );
     }
 
     /// <summary>sha256 of a version's SHA256SUMS.</summary>

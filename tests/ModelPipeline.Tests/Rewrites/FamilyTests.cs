@@ -11,15 +11,21 @@ public sealed class FamilyTests
     public static TheoryData<string> Families => FamilyFixtures.Rows;
 
     internal static OnnxModel Rewrite(OnnxModel exported, List<string>? applied = null) =>
-        Pass.Families.Aggregate(PinShapes.Apply(exported, FamilyFixtures.Shape), (model, pass) =>
-        {
-            var rewritten = pass.Apply(model);
-            Assert.True(rewritten.Matches.Count > 0 || rewritten.Skipped is not null, $"{pass.Name} says neither what it did nor why not");
-            if (rewritten.Matches.Count > 0)
-                applied?.Add(pass.Name);
-            Assert.InRange(new Proof(model, []).Shift(rewritten.Model), 0, Proof.Exact);
-            return rewritten.Model;
-        });
+        Pass.Families.Aggregate(
+            PinShapes.Apply(exported, FamilyFixtures.Shape),
+            (model, pass) =>
+            {
+                var rewritten = pass.Apply(model);
+                Assert.True(
+                    rewritten.Matches.Count > 0 || rewritten.Skipped is not null,
+                    $"{pass.Name} says neither what it did nor why not"
+                );
+                if (rewritten.Matches.Count > 0)
+                    applied?.Add(pass.Name);
+                Assert.InRange(new Proof(model, []).Shift(rewritten.Model), 0, Proof.Exact);
+                return rewritten.Model;
+            }
+        );
 
     [Theory]
     [MemberData(nameof(Families))]
@@ -35,7 +41,12 @@ public sealed class FamilyTests
         Assert.Equal(exported.Graph.Outputs.Select(output => output.Name), rewritten.Graph.Outputs.Select(output => output.Name));
         if (FamilyFixtures.Json(name).GetProperty("output").GetString() == "logits")
         {
-            var stated = FamilyFixtures.Json(name).GetProperty("original").GetProperty("fp32").EnumerateArray().Select(score => score.GetSingle());
+            var stated = FamilyFixtures
+                .Json(name)
+                .GetProperty("original")
+                .GetProperty("fp32")
+                .EnumerateArray()
+                .Select(score => score.GetSingle());
             using var session = InferenceSessions.Open(rewritten);
             var scores = samples.Select(sample =>
             {
@@ -56,9 +67,14 @@ public sealed class FamilyTests
 
         Assert.Equal(2, found.Attentions.Count(FusedOperators.IsFused));
         var operators = rewritten.Graph.Nodes.Select(node => node.OpType).ToHashSet();
-        Assert.DoesNotContain(operators, op => op is "If" or "Shape" or "IsNaN" or "CumSum" or "GatherElements" or "Where" or "And" or "Not" or "Equal" or "Range");
-        Assert.All(rewritten.Graph.Initializers.Values.Where(tensor => tensor.Type == ElementType.Float && tensor.Count > 0),
-            tensor => Assert.True(System.Numerics.Tensors.TensorPrimitives.Min(tensor.Span<float>()) >= -100));
+        Assert.DoesNotContain(
+            operators,
+            op => op is "If" or "Shape" or "IsNaN" or "CumSum" or "GatherElements" or "Where" or "And" or "Not" or "Equal" or "Range"
+        );
+        Assert.All(
+            rewritten.Graph.Initializers.Values.Where(tensor => tensor.Type == ElementType.Float && tensor.Count > 0),
+            tensor => Assert.True(System.Numerics.Tensors.TensorPrimitives.Min(tensor.Span<float>()) >= -100)
+        );
         foreach (var pass in Pass.Families)
             Assert.Empty(pass.Apply(rewritten).Matches);
     }
@@ -99,7 +115,10 @@ public sealed class FamilyTests
         var read = OnnxModel.Parse(exported.ToBytes());
 
         Assert.Equal(0, new Proof(PinShapes.Apply(exported, FamilyFixtures.Shape), []).Shift(PinShapes.Apply(read, FamilyFixtures.Shape)));
-        Assert.DoesNotContain(Pass.Named("fold-shapes").Apply(PinShapes.Apply(exported, FamilyFixtures.Shape)).Model.Graph.Nodes, node => node.OpType == "If");
+        Assert.DoesNotContain(
+            Pass.Named("fold-shapes").Apply(PinShapes.Apply(exported, FamilyFixtures.Shape)).Model.Graph.Nodes,
+            node => node.OpType == "If"
+        );
     }
 
     [Fact]

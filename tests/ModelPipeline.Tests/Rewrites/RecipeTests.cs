@@ -5,7 +5,8 @@ using ModelPipeline.Tests.Onnx;
 
 namespace ModelPipeline.Tests.Rewrites;
 
-/// <summary>The steps to an int8 that ranks: each exact in fp32 by itself and after the others, on every family that has what it works on.</summary>
+/// <summary>The steps to an int8 that ranks: each exact in fp32 by itself and after the others, on every family that has what it works
+/// on.</summary>
 public sealed class RecipeTests
 {
     private static readonly string[] Steps = ["balance", "hidden-split", "outlier-split", "norm-copy"];
@@ -42,7 +43,10 @@ public sealed class RecipeTests
         var samples = TinyReranker.CalibrationSamples.Take(32).ToList();
         var all = Steps.Aggregate(TinyReranker.Prepared, (rewritten, step) => Exact(step, rewritten, samples));
 
-        Assert.Equal(8, PatternMatches.Of(all.Graph).LayerNorms.Count(norm => norm.Output.EndsWith("_matmul_path", StringComparison.Ordinal)));
+        Assert.Equal(
+            8,
+            PatternMatches.Of(all.Graph).LayerNorms.Count(norm => norm.Output.EndsWith("_matmul_path", StringComparison.Ordinal))
+        );
         Assert.Equal(4, all.Graph.Nodes.Count(node => node.Output.EndsWith("_rest", StringComparison.Ordinal)));
         Assert.All(["hidden-split", "norm-copy", "balance"], step => Assert.Empty(Pass.Named(step).Apply(all, samples).Matches));
     }
@@ -67,11 +71,23 @@ public sealed class RecipeTests
         var clips = RangeClips.Find(copied, samples, byProduct);
 
         Assert.Equal(8, clips.Keys.Count(name => name.EndsWith("_matmul_path", StringComparison.Ordinal)));
-        Assert.Equal(12, clips.Keys.Count(name => name.EndsWith("/Add_output_0", StringComparison.Ordinal) && name.Contains("/self/", StringComparison.Ordinal)));
+        Assert.Equal(
+            12,
+            clips.Keys.Count(name =>
+                name.EndsWith("/Add_output_0", StringComparison.Ordinal) && name.Contains("/self/", StringComparison.Ordinal)
+            )
+        );
         string[] projections = [.. clips.Keys.Where(name => name.Contains("/self/query/", StringComparison.Ordinal))];
         var seen = TokenRows.Collect(copied, [.. projections.Select(name => (name, 128))], samples, 1);
-        Assert.All(projections.Zip(seen), pair => Assert.True(
-            clips[pair.First].Min >= pair.Second.Smallest.Min() && clips[pair.First].Max <= pair.Second.Largest.Max() && clips[pair.First].Min < clips[pair.First].Max));
+        Assert.All(
+            projections.Zip(seen),
+            pair =>
+                Assert.True(
+                    clips[pair.First].Min >= pair.Second.Smallest.Min()
+                        && clips[pair.First].Max <= pair.Second.Largest.Max()
+                        && clips[pair.First].Min < clips[pair.First].Max
+                )
+        );
     }
 
     [Fact]
@@ -79,11 +95,16 @@ public sealed class RecipeTests
     {
         var samples = TinyReranker.CalibrationSamples.Take(8).ToList();
         var before = PatternMatches.Of(TinyReranker.Prepared.Graph).FeedForwards[0];
-        var after = PatternMatches.Of(Pass.Named("hidden-split").Apply(TinyReranker.Prepared, samples).Model.Graph)
+        var after = PatternMatches
+            .Of(Pass.Named("hidden-split").Apply(TinyReranker.Prepared, samples).Model.Graph)
             .FeedForwards.First(layer => layer.Activation.Output == before.Activation.Output);
         var rows = TokenRows.Collect(TinyReranker.Prepared, [(before.Activation.Output, before.Hidden)], samples, 1)[0];
-        var zero = Enumerable.Range(0, before.Hidden).Where(row => after.Second.Weight.Span<float>().Slice(row * after.Second.Outputs, after.Second.Outputs)
-            .ToArray().All(value => value == 0)).ToList();
+        var zero = Enumerable
+            .Range(0, before.Hidden)
+            .Where(row =>
+                after.Second.Weight.Span<float>().Slice(row * after.Second.Outputs, after.Second.Outputs).ToArray().All(value => value == 0)
+            )
+            .ToList();
 
         Assert.Equal(HiddenSplit.DefaultChannels, zero.Count);
         Assert.Contains(rows.Reach.Index().MaxBy(channel => channel.Item).Index, zero);

@@ -20,11 +20,15 @@ public sealed class ContentCacheTests : IDisposable
             await Task.Delay(200, context.RequestAborted);
             await file.SendAsync(context);
         });
-        var fetched = await Task.WhenAll(Enumerable.Range(0, 4).Select(async _ =>
-        {
-            using var fetcher = Fetcher();
-            return await fetcher.FetchAsync(file.At(server.At("/f")), cancellation: _cancellation);
-        }));
+        var fetched = await Task.WhenAll(
+            Enumerable
+                .Range(0, 4)
+                .Select(async _ =>
+                {
+                    using var fetcher = Fetcher();
+                    return await fetcher.FetchAsync(file.At(server.At("/f")), cancellation: _cancellation);
+                })
+        );
         Assert.Single(fetched.Distinct());
         Assert.Single(server.Requests);
     }
@@ -33,7 +37,9 @@ public sealed class ContentCacheTests : IDisposable
     public async Task Over_the_limit_those_go_that_were_not_used_for_longest_and_those_in_use_stay()
     {
         ServedFile[] files = [.. Enumerable.Range(1, 5).Select(seed => new ServedFile(seed, 400_000))];
-        await using var server = await LoopbackServer.StartAsync(context => files[int.Parse(context.Request.Path.Value![1..])].SendAsync(context));
+        await using var server = await LoopbackServer.StartAsync(context =>
+            files[int.Parse(context.Request.Path.Value![1..])].SendAsync(context)
+        );
         using (var first = Fetcher())
         {
             foreach (var i in new[] { 0, 1, 2 })
@@ -58,7 +64,9 @@ public sealed class ContentCacheTests : IDisposable
     public async Task Clearing_frees_all_but_what_is_in_use()
     {
         ServedFile[] files = [.. Enumerable.Range(1, 2).Select(seed => new ServedFile(seed, 400_000))];
-        await using var server = await LoopbackServer.StartAsync(context => files[int.Parse(context.Request.Path.Value![1..])].SendAsync(context));
+        await using var server = await LoopbackServer.StartAsync(context =>
+            files[int.Parse(context.Request.Path.Value![1..])].SendAsync(context)
+        );
         using (var before = Fetcher())
             await before.FetchAsync(files[0].At(server.At("/0")), cancellation: _cancellation);
         _cache.Write("partial/sha256-abcd", new byte[1234]);
@@ -92,7 +100,9 @@ public sealed class ContentCacheTests : IDisposable
         // Every write to it fails as on a full disk.
         File.CreateSymbolicLink(_cache.File($"partial/sha256-{file.Sha256}.validator"), "/dev/full");
         using var fetcher = Fetcher();
-        var error = await Assert.ThrowsAsync<PipelineException>(() => fetcher.FetchAsync(file.At(server.At("/f")), cancellation: _cancellation));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            fetcher.FetchAsync(file.At(server.At("/f")), cancellation: _cancellation)
+        );
         Assert.Contains("cannot be written: No space left on device", error.Message);
         Assert.Single(server.Requests);
     }
@@ -108,9 +118,15 @@ public sealed class ContentCacheTests : IDisposable
     [InlineData("-1")]
     [InlineData("1e9")]
     public void A_limit_that_is_no_number_is_refused(string text) =>
-        Assert.Contains($"MODELPIPELINE_CACHE_LIMIT: '{text}'", Assert.Throws<PipelineException>(() => SourceSettings.FromEnvironment(name => name == "MODELPIPELINE_CACHE_LIMIT" ? text : null)).Message);
+        Assert.Contains(
+            $"MODELPIPELINE_CACHE_LIMIT: '{text}'",
+            Assert
+                .Throws<PipelineException>(() => SourceSettings.FromEnvironment(name => name == "MODELPIPELINE_CACHE_LIMIT" ? text : null))
+                .Message
+        );
 
-    private int[] Kept(ServedFile[] files) => [.. Enumerable.Range(0, files.Length).Where(i => Directory.Exists(_cache.File($"sha256/{files[i].Sha256}")))];
+    private int[] Kept(ServedFile[] files) =>
+        [.. Enumerable.Range(0, files.Length).Where(i => Directory.Exists(_cache.File($"sha256/{files[i].Sha256}")))];
 
     private SourceFetcher Fetcher(long limit = long.MaxValue) => new(new SourceSettings { Cache = _cache.Path, CacheLimit = limit });
 }

@@ -20,7 +20,10 @@ public sealed class FaultTests : IDisposable
     private readonly SemaphoreSlim _restarting = new(1);
 
     /// <summary>An address that nothing else on this machine uses, so that the port is free after a restart.</summary>
-    private readonly IPEndPoint _address = new(new IPAddress([127, 77, (byte)(Environment.ProcessId >> 8), (byte)Environment.ProcessId]), 8077);
+    private readonly IPEndPoint _address = new(
+        new IPAddress([127, 77, (byte)(Environment.ProcessId >> 8), (byte)Environment.ProcessId]),
+        8077
+    );
     private LoopbackServer? _server;
     private int _injected;
 
@@ -35,7 +38,15 @@ public sealed class FaultTests : IDisposable
         }
     }
 
-    private enum FaultKind { Cut, Stall, Status, CorruptByte, ShortBody, Restart }
+    private enum FaultKind
+    {
+        Cut,
+        Stall,
+        Status,
+        CorruptByte,
+        ShortBody,
+        Restart,
+    }
 
     /// <param name="Kind">What goes wrong.</param>
     /// <param name="At">Where in the answer's body, 0 to 1.</param>
@@ -54,7 +65,9 @@ public sealed class FaultTests : IDisposable
         _server = await LoopbackServer.StartAsync(AnswerAsync, at: _address);
         var errors = await FetchAllAsync(Enumerable.Range(0, Downloads));
         var right = Downloads - errors.Count;
-        TestContext.Current.TestOutputHelper!.WriteLine($"{right} right, {errors.Count} errors, {_injected} faults\n{string.Join('\n', errors.Values)}");
+        TestContext.Current.TestOutputHelper!.WriteLine(
+            $"{right} right, {errors.Count} errors, {_injected} faults\n{string.Join('\n', errors.Values)}"
+        );
         Assert.True(right >= Downloads / 2, $"only {right} came right:\n{string.Join('\n', errors.Values)}");
 
         // Nothing of a failure stands in the way of the next attempt.
@@ -71,30 +84,40 @@ public sealed class FaultTests : IDisposable
     private async Task<ConcurrentDictionary<int, string>> FetchAllAsync(IEnumerable<int> numbers)
     {
         var errors = new ConcurrentDictionary<int, string>();
-        await Parallel.ForEachAsync(numbers, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = _cancellation }, async (number, token) =>
-        {
-            var file = _files[number];
-            using var fetcher = new SourceFetcher(new SourceSettings
+        await Parallel.ForEachAsync(
+            numbers,
+            new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = _cancellation },
+            async (number, token) =>
             {
-                Cache = _cache.Path,
-                Streams = 1 + number % 4,
-                RangeBytes = 100_000,
-                Retries = 5,
-                RetryDelay = TimeSpan.FromMilliseconds(10),
-                Patience = TimeSpan.FromSeconds(0.5),
-            });
-            try
-            {
-                var fetched = await fetcher.FetchAsync(file.At(new Uri($"http://{_address}/{number}")), cancellation: token);
-                Assert.Equal(file.Content, await File.ReadAllBytesAsync(fetched.Path, token));
+                var file = _files[number];
+                using var fetcher = new SourceFetcher(
+                    new SourceSettings
+                    {
+                        Cache = _cache.Path,
+                        Streams = 1 + number % 4,
+                        RangeBytes = 100_000,
+                        Retries = 5,
+                        RetryDelay = TimeSpan.FromMilliseconds(10),
+                        Patience = TimeSpan.FromSeconds(0.5),
+                    }
+                );
+                try
+                {
+                    var fetched = await fetcher.FetchAsync(file.At(new Uri($"http://{_address}/{number}")), cancellation: token);
+                    Assert.Equal(file.Content, await File.ReadAllBytesAsync(fetched.Path, token));
+                }
+                catch (PipelineException e)
+                {
+                    Assert.Matches(
+                        $"^http://{_address}/{number}: (sha256 is |nothing came for |the server answers |the body ended after |the range "
+                            + $"from |the server begins anew |cannot connect |the transfer failed )",
+                        e.Message
+                    );
+                    errors[number] = e.Message;
+                    Assert.False(Directory.Exists(_cache.File($"sha256/{file.Sha256}")));
+                }
             }
-            catch (PipelineException e)
-            {
-                Assert.Matches($"^http://{_address}/{number}: (sha256 is |nothing came for |the server answers |the body ended after |the range from |the server begins anew |cannot connect |the transfer failed )", e.Message);
-                errors[number] = e.Message;
-                Assert.False(Directory.Exists(_cache.File($"sha256/{file.Sha256}")));
-            }
-        });
+        );
         return errors;
     }
 
@@ -115,33 +138,39 @@ public sealed class FaultTests : IDisposable
                 break;
             case FaultKind.ShortBody:
                 context.Response.ContentLength = (long)(fault.At * file.Content.Length);
-                await context.Response.Body.WriteAsync(file.Content.AsMemory(0, (int)context.Response.ContentLength), context.RequestAborted);
+                await context.Response.Body.WriteAsync(
+                    file.Content.AsMemory(0, (int)context.Response.ContentLength),
+                    context.RequestAborted
+                );
                 break;
             default:
-                context.Response.Body = new BodyStream(context.Response.Body, async (sent, bytes, inner, token) =>
-                {
-                    var at = (long)(fault.At * (context.Response.ContentLength ?? 0));
-                    if (at < sent || at >= sent + bytes.Length)
+                context.Response.Body = new BodyStream(
+                    context.Response.Body,
+                    async (sent, bytes, inner, token) =>
                     {
-                        await inner.WriteAsync(bytes, token);
-                        return;
+                        var at = (long)(fault.At * (context.Response.ContentLength ?? 0));
+                        if (at < sent || at >= sent + bytes.Length)
+                        {
+                            await inner.WriteAsync(bytes, token);
+                            return;
+                        }
+                        if (fault.Kind == FaultKind.CorruptByte)
+                        {
+                            var altered = bytes.ToArray();
+                            altered[at - sent] ^= (byte)(1 << fault.Choice);
+                            await inner.WriteAsync(altered, token);
+                            return;
+                        }
+                        await inner.WriteAsync(bytes[..(int)(at - sent)], token);
+                        await inner.FlushAsync(token);
+                        if (fault.Kind == FaultKind.Stall)
+                            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+                        if (fault.Kind == FaultKind.Restart)
+                            _ = Task.Run(RestartAsync, _cancellation);
+                        context.Abort();
+                        throw new OperationCanceledException();
                     }
-                    if (fault.Kind == FaultKind.CorruptByte)
-                    {
-                        var altered = bytes.ToArray();
-                        altered[at - sent] ^= (byte)(1 << fault.Choice);
-                        await inner.WriteAsync(altered, token);
-                        return;
-                    }
-                    await inner.WriteAsync(bytes[..(int)(at - sent)], token);
-                    await inner.FlushAsync(token);
-                    if (fault.Kind == FaultKind.Stall)
-                        await Task.Delay(Timeout.Infinite, context.RequestAborted);
-                    if (fault.Kind == FaultKind.Restart)
-                        _ = Task.Run(RestartAsync, _cancellation);
-                    context.Abort();
-                    throw new OperationCanceledException();
-                });
+                );
                 await file.SendAsync(context);
                 break;
         }

@@ -25,15 +25,18 @@ public sealed class HostDownloadTests : IDisposable
         await using var server = await LoopbackServer.StartAsync(async context =>
         {
             Interlocked.Increment(ref answering);
-            context.Response.Body = new BodyStream(context.Response.Body, async (_, bytes, body, token) =>
-            {
-                if (Interlocked.Add(ref sent, bytes.Length) > Interlocked.Read(ref limit))
+            context.Response.Body = new BodyStream(
+                context.Response.Body,
+                async (_, bytes, body, token) =>
                 {
-                    reached.TrySetResult();
-                    await Task.Delay(Timeout.Infinite, context.RequestAborted);
+                    if (Interlocked.Add(ref sent, bytes.Length) > Interlocked.Read(ref limit))
+                    {
+                        reached.TrySetResult();
+                        await Task.Delay(Timeout.Infinite, context.RequestAborted);
+                    }
+                    await body.WriteAsync(bytes, token);
                 }
-                await body.WriteAsync(bytes, token);
-            });
+            );
             try
             {
                 await file.SendAsync(context);
@@ -59,7 +62,10 @@ public sealed class HostDownloadTests : IDisposable
             await ProcessTable.UntilAsync(() => Volatile.Read(ref answering) == 0, () => "the server goes on answering a killed client");
             Assert.False(Directory.Exists(_folder.File("cache/sha256")));
             var partial = File.ReadAllBytes(_folder.File($"cache/partial/sha256-{file.Sha256}"));
-            Assert.True(partial.AsSpan().SequenceEqual(file.Content.AsSpan(0, partial.Length)), $"kill {kill}: not a beginning of the file");
+            Assert.True(
+                partial.AsSpan().SequenceEqual(file.Content.AsSpan(0, partial.Length)),
+                $"kill {kill}: not a beginning of the file"
+            );
             Assert.True(partial.Length >= kept, $"kill {kill}: {partial.Length} bytes after {kept}");
             kept = partial.Length;
         }
@@ -91,7 +97,14 @@ public sealed class HostDownloadTests : IDisposable
 
         // No name server knows this host: only the proxy can reach it.
         Manifest(new Uri("https://models.test/model.onnx"), file.Sha256);
-        using var host = Host(new() { ["HTTPS_PROXY"] = $"http://{proxy.LocalEndpoint}", ["NO_PROXY"] = "", ["SSL_CERT_FILE"] = authorities });
+        using var host = Host(
+            new()
+            {
+                ["HTTPS_PROXY"] = $"http://{proxy.LocalEndpoint}",
+                ["NO_PROXY"] = "",
+                ["SSL_CERT_FILE"] = authorities,
+            }
+        );
         (await host.EndAsync()).Succeeded();
         Assert.True(File.Exists(_folder.File($"cache/sha256/{file.Sha256}/model.onnx")));
         Assert.StartsWith("CONNECT models.test:443 HTTP/1.1", await tunnel);
@@ -153,7 +166,9 @@ public sealed class HostDownloadTests : IDisposable
     private void Manifest(string source)
     {
         var vocabulary = RepositoryFiles.Sample("tiny-reranker/vocab.txt");
-        _folder.Write("models.yaml", $$"""
+        _folder.Write(
+            "models.yaml",
+            $$"""
             corpora:
               c: { passages: p, queries: q, qrels: r, candidates: c }
             models:
@@ -167,9 +182,14 @@ public sealed class HostDownloadTests : IDisposable
                 variants:
                   fp16: { backend: simulator, precision: fp16, gates: { kendall_tau: { min: 0.9 } } }
 
-            """);
+            """
+        );
     }
 
-    private HostProcess Host(Dictionary<string, string>? environment = null, string target = "Fetch", params string[] options) => new(
-        _folder.Path, [$"--target={target}", .. options], new Dictionary<string, string>(environment ?? []) { ["MODELPIPELINE_CACHE"] = _folder.File("cache") });
+    private HostProcess Host(Dictionary<string, string>? environment = null, string target = "Fetch", params string[] options) =>
+        new(
+            _folder.Path,
+            [$"--target={target}", .. options],
+            new Dictionary<string, string>(environment ?? []) { ["MODELPIPELINE_CACHE"] = _folder.File("cache") }
+        );
 }

@@ -6,11 +6,13 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Tests.Sources;
 
-/// <summary>Against a server that answers as the hub does: HEAD with X- headers, LFS files redirected to a store of another origin.</summary>
+/// <summary>Against a server that answers as the hub does: HEAD with X- headers, LFS files redirected to a store of another
+/// origin.</summary>
 public sealed class HuggingFaceTests : IDisposable
 {
     private const string Commit = "0123456789abcdef0123456789abcdef01234567";
     private static readonly byte[] Model = RandomNumberGenerator.GetBytes(200_000);
+
     /// <summary>As <c>printf 'hello\n' | git hash-object --stdin</c> prints it.</summary>
     private const string VocabularyTag = "\"ce013625030ba8dba906f756967f9e9ca394464a\"";
     private static readonly byte[] Vocabulary = Encoding.UTF8.GetBytes("hello\n");
@@ -31,8 +33,12 @@ public sealed class HuggingFaceTests : IDisposable
         Assert.Equal(Path.Combine(_cache.Path, "sha256", Convert.ToHexStringLower(SHA256.HashData(Model)), "model.onnx"), fetched.Path);
         Assert.Equal(Commit, fetched.Commit);
         Assert.Equal(
-            [("HEAD", "/org/model/resolve/main/onnx/model.onnx", "Bearer hf_secret"), ("GET", $"/org/model/resolve/{Commit}/onnx/model.onnx", "Bearer hf_secret")],
-            hub.Requests);
+            [
+                ("HEAD", "/org/model/resolve/main/onnx/model.onnx", "Bearer hf_secret"),
+                ("GET", $"/org/model/resolve/{Commit}/onnx/model.onnx", "Bearer hf_secret"),
+            ],
+            hub.Requests
+        );
         Assert.Equal([("GET", "/blob", null)], store.Requests);
     }
 
@@ -56,7 +62,10 @@ public sealed class HuggingFaceTests : IDisposable
             context.Response.Headers.ETag = VocabularyTag;
             return SendAsync(context, "Hello\n"u8.ToArray());
         });
-        Assert.Contains("git-sha1 is e965047ad7c57865823c7d992b1d046ea66edf78, but ce013625030ba8dba906f756967f9e9ca394464a is expected (6 bytes came)", await FailsAsync(hub, new("org/model", "main", "vocab.txt")));
+        Assert.Contains(
+            "git-sha1 is e965047ad7c57865823c7d992b1d046ea66edf78, but ce013625030ba8dba906f756967f9e9ca394464a is expected (6 bytes came)",
+            await FailsAsync(hub, new("org/model", "main", "vocab.txt"))
+        );
     }
 
     [Fact]
@@ -72,7 +81,10 @@ public sealed class HuggingFaceTests : IDisposable
     {
         await using var store = await LoopbackServer.StartAsync(context => SendAsync(context, new byte[Model.Length]));
         await using var hub = await StartHubAsync(store.At("/blob"));
-        Assert.Contains($"but {Convert.ToHexStringLower(SHA256.HashData(Model))} is expected", await FailsAsync(hub, new("org/model", "main", "onnx/model.onnx")));
+        Assert.Contains(
+            $"but {Convert.ToHexStringLower(SHA256.HashData(Model))} is expected",
+            await FailsAsync(hub, new("org/model", "main", "onnx/model.onnx"))
+        );
         // But for the empty file that processes lock.
         Assert.Equal([".lock"], Directory.EnumerateFiles(_cache.Path, "*", SearchOption.AllDirectories).Select(Path.GetExtension));
     }
@@ -82,7 +94,10 @@ public sealed class HuggingFaceTests : IDisposable
     {
         await using var store = await LoopbackServer.StartAsync(context => SendAsync(context, Model[1..]));
         await using var hub = await StartHubAsync(store.At("/blob"));
-        Assert.Contains("offers 199999 bytes where 200000 are expected", await FailsAsync(hub, new("org/model", "main", "onnx/model.onnx")));
+        Assert.Contains(
+            "offers 199999 bytes where 200000 are expected",
+            await FailsAsync(hub, new("org/model", "main", "onnx/model.onnx"))
+        );
     }
 
     [Fact]
@@ -112,43 +127,54 @@ public sealed class HuggingFaceTests : IDisposable
         Assert.DoesNotContain("hf_secret", error);
     }
 
-    private static Task<LoopbackServer> StartHubAsync(Uri? store = null) => LoopbackServer.StartAsync(async context =>
-    {
-        var (request, response) = (context.Request, context.Response);
-        var path = request.Path.Value!;
-        if (path.StartsWith("/old/", StringComparison.Ordinal))
+    private static Task<LoopbackServer> StartHubAsync(Uri? store = null) =>
+        LoopbackServer.StartAsync(async context =>
         {
-            response.Redirect("/org/" + path["/old/".Length..], permanent: false, preserveMethod: true);
-            return;
-        }
-        var file = path.Split('/')[5];
-        if (file != "no-commit.txt")
-            response.Headers["X-Repo-Commit"] = Commit;
-        switch (file)
-        {
-            case "onnx":
-                response.Headers["X-Linked-Etag"] = $"\"{Convert.ToHexStringLower(SHA256.HashData(Model))}\"";
-                response.Headers["X-Linked-Size"] = "200000";
-                response.Headers.ETag = "\"an-etag-of-the-redirect\"";
-                response.Redirect(store!.AbsoluteUri);
-                break;
-            case "vocab.txt" or "no-commit.txt":
-                response.Headers.ETag = "W/" + VocabularyTag;
-                await SendAsync(context, Vocabulary);
-                break;
-            case "odd-tag.txt":
-                response.Headers.ETag = "\"v1\"";
-                break;
-            default:
-                response.StatusCode = file == "gated.bin" ? 401 : 404;
-                break;
-        }
-    });
+            var (request, response) = (context.Request, context.Response);
+            var path = request.Path.Value!;
+            if (path.StartsWith("/old/", StringComparison.Ordinal))
+            {
+                response.Redirect("/org/" + path["/old/".Length..], permanent: false, preserveMethod: true);
+                return;
+            }
+            var file = path.Split('/')[5];
+            if (file != "no-commit.txt")
+                response.Headers["X-Repo-Commit"] = Commit;
+            switch (file)
+            {
+                case "onnx":
+                    response.Headers["X-Linked-Etag"] = $"\"{Convert.ToHexStringLower(SHA256.HashData(Model))}\"";
+                    response.Headers["X-Linked-Size"] = "200000";
+                    response.Headers.ETag = "\"an-etag-of-the-redirect\"";
+                    response.Redirect(store!.AbsoluteUri);
+                    break;
+                case "vocab.txt" or "no-commit.txt":
+                    response.Headers.ETag = "W/" + VocabularyTag;
+                    await SendAsync(context, Vocabulary);
+                    break;
+                case "odd-tag.txt":
+                    response.Headers.ETag = "\"v1\"";
+                    break;
+                default:
+                    response.StatusCode = file == "gated.bin" ? 401 : 404;
+                    break;
+            }
+        });
 
     private async Task<FetchedFile> FetchAsync(LoopbackServer hub, HuggingFaceSource source, string? token = null, string? sha256 = null)
     {
-        using var fetcher = new SourceFetcher(new SourceSettings { Cache = _cache.Path, Hub = hub.Address, HubToken = token });
-        var fetched = await fetcher.FetchAsync(new SourceSpec { HuggingFace = source, Sha256 = sha256 }, cancellation: TestContext.Current.CancellationToken);
+        using var fetcher = new SourceFetcher(
+            new SourceSettings
+            {
+                Cache = _cache.Path,
+                Hub = hub.Address,
+                HubToken = token,
+            }
+        );
+        var fetched = await fetcher.FetchAsync(
+            new SourceSpec { HuggingFace = source, Sha256 = sha256 },
+            cancellation: TestContext.Current.CancellationToken
+        );
         return fetched;
     }
 

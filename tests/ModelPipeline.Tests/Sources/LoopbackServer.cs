@@ -28,12 +28,17 @@ internal sealed class LoopbackServer : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(at ?? new IPEndPoint(IPAddress.Loopback, 0), listen =>
-        {
-            listen.Protocols = HttpProtocols.Http1;
-            if (certificate is not null)
-                listen.UseHttps(certificate);
-        }));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+            kestrel.Listen(
+                at ?? new IPEndPoint(IPAddress.Loopback, 0),
+                listen =>
+                {
+                    listen.Protocols = HttpProtocols.Http1;
+                    if (certificate is not null)
+                        listen.UseHttps(certificate);
+                }
+            )
+        );
         var server = new LoopbackServer(builder.Build());
         server._app.Run(context =>
         {

@@ -51,7 +51,8 @@ public sealed class ModelSourcesTests : IDisposable
                 "tiny.source.size: 41 -> 82",
                 $"tiny.vocab.commit: \"{First}\" -> \"{Second}\"",
             ],
-            await UpdateAsync(hub));
+            await UpdateAsync(hub)
+        );
         Assert.Empty(await UpdateAsync(hub));
         Assert.Equal(Model(Second), File.ReadAllBytes((await FetchAsync(hub, locked: true)).Model.Path));
     }
@@ -60,15 +61,24 @@ public sealed class ModelSourcesTests : IDisposable
     public async Task Locked_refuses_another_setting_or_source_by_name_before_any_request()
     {
         await using var hub = await StartHubAsync();
-        Assert.Contains("models.lock.json: tiny is not in it, and --locked forbids to add it; run --target=Update --model=tiny", await FailsAsync(hub, locked: true));
+        Assert.Contains(
+            "models.lock.json: tiny is not in it, and --locked forbids to add it; run --target=Update --model=tiny",
+            await FailsAsync(hub, locked: true)
+        );
         Assert.Empty(hub.Requests);
         Assert.False(File.Exists(_folder.File("models.lock.json")));
 
         Assert.StartsWith("tiny: new, ", Assert.Single(await UpdateAsync(hub)));
         hub.Requests.Clear();
-        Assert.Contains("tiny.settings.calibration.samples: 100 -> 50", await FailsAsync(hub, locked: true, settings: "    calibration: { corpus: c, samples: 50 }\n"));
+        Assert.Contains(
+            "tiny.settings.calibration.samples: 100 -> 50",
+            await FailsAsync(hub, locked: true, settings: "    calibration: { corpus: c, samples: 50 }\n")
+        );
         Assert.Contains("tiny.settings.variants.fp16.gates.kendall_tau.min: 0.9 -> 0.8", await FailsAsync(hub, locked: true, gate: "0.8"));
-        Assert.Contains("tiny.source.from: \"huggingface:org/tiny@main:model.onnx\" -> \"huggingface:org/tiny@dev:model.onnx\"", await FailsAsync(hub, locked: true, revision: "dev"));
+        Assert.Contains(
+            "tiny.source.from: \"huggingface:org/tiny@main:model.onnx\" -> \"huggingface:org/tiny@dev:model.onnx\"",
+            await FailsAsync(hub, locked: true, revision: "dev")
+        );
         Assert.Empty(hub.Requests);
     }
 
@@ -96,7 +106,10 @@ public sealed class ModelSourcesTests : IDisposable
     public async Task Offline_takes_what_the_cache_has_and_names_what_it_has_not()
     {
         await using var hub = await StartHubAsync();
-        Assert.Contains("what this revision stands for is not known offline; run once without --offline", await FailsAsync(hub, offline: true));
+        Assert.Contains(
+            "what this revision stands for is not known offline; run once without --offline",
+            await FailsAsync(hub, offline: true)
+        );
         var fetched = await FetchAsync(hub);
         hub.Requests.Clear();
         Assert.Equal(fetched, await FetchAsync(hub, offline: true));
@@ -122,7 +135,8 @@ public sealed class ModelSourcesTests : IDisposable
     public async Task The_other_files_of_a_tokenizer_are_fetched_and_held_to_as_well()
     {
         await using var hub = await StartHubAsync();
-        const string Vocab = "{ huggingface: { repo: org/tiny, file: vocab.json } }, merges: { huggingface: { repo: org/tiny, file: merges.txt } }";
+        const string Vocab =
+            "{ huggingface: { repo: org/tiny, file: vocab.json } }, merges: { huggingface: { repo: org/tiny, file: merges.txt } }";
         var first = await FetchAsync(hub, vocab: Vocab);
         Assert.Equal(Vocabulary, File.ReadAllBytes(first.Companions["merges"].Path));
         Assert.Equal("merges.txt", Path.GetFileName(first.Companions["merges"].Path));
@@ -131,8 +145,13 @@ public sealed class ModelSourcesTests : IDisposable
         hub.Requests.Clear();
         Assert.Equal(first.Companions["merges"], (await FetchAsync(hub, locked: true, vocab: Vocab)).Companions["merges"]);
         Assert.Empty(hub.Requests);
-        var error = await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked: true, vocab: Vocab.Replace("merges.txt", "other.txt")));
-        Assert.Contains("tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> \"huggingface:org/tiny@main:other.txt\"", error.Message);
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            FetchAsync(hub, locked: true, vocab: Vocab.Replace("merges.txt", "other.txt"))
+        );
+        Assert.Contains(
+            "tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> \"huggingface:org/tiny@main:other.txt\"",
+            error.Message
+        );
         error = await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked: true));
         Assert.Contains("tiny.tokenizer.merges.from: \"huggingface:org/tiny@main:merges.txt\" -> (none)", error.Message);
     }
@@ -169,53 +188,105 @@ public sealed class ModelSourcesTests : IDisposable
 
     private static string Hash(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
 
-    private Task<LoopbackServer> StartHubAsync() => LoopbackServer.StartAsync(async context =>
-    {
-        var parts = context.Request.Path.Value!.Split('/');
-        if (parts[5] == "1_Pooling")
+    private Task<LoopbackServer> StartHubAsync() =>
+        LoopbackServer.StartAsync(async context =>
         {
-            context.Response.StatusCode = StatusCodes.Status404NotFound;
-            return;
-        }
-        var (commit, isModel) = (parts[4] is "main" or "dev" ? _head : parts[4], parts[5] == "model.onnx");
-        var content = isModel ? Model(commit) : Vocabulary;
-        context.Response.Headers["X-Repo-Commit"] = commit;
-        context.Response.Headers.ETag = $"\"{Hash(content)}\"";
-        context.Response.ContentLength = content.Length;
-        if (HttpMethods.IsGet(context.Request.Method))
-            await context.Response.Body.WriteAsync(content);
-    });
+            var parts = context.Request.Path.Value!.Split('/');
+            if (parts[5] == "1_Pooling")
+            {
+                context.Response.StatusCode = StatusCodes.Status404NotFound;
+                return;
+            }
+            var (commit, isModel) = (parts[4] is "main" or "dev" ? _head : parts[4], parts[5] == "model.onnx");
+            var content = isModel ? Model(commit) : Vocabulary;
+            context.Response.Headers["X-Repo-Commit"] = commit;
+            context.Response.Headers.ETag = $"\"{Hash(content)}\"";
+            context.Response.ContentLength = content.Length;
+            if (HttpMethods.IsGet(context.Request.Method))
+                await context.Response.Body.WriteAsync(content);
+        });
 
     private Task<FetchedModel> FetchAsync(
-        LoopbackServer hub, bool locked = false, bool offline = false, string revision = "main", string settings = "", string gate = "0.9", string? source = null, string? vocab = null, string task = "rerank") =>
-        WithSourcesAsync(hub, locked, offline, Manifest(revision, settings, gate, source, vocab, task), sources => sources.FetchAsync("tiny", null, TestContext.Current.CancellationToken));
+        LoopbackServer hub,
+        bool locked = false,
+        bool offline = false,
+        string revision = "main",
+        string settings = "",
+        string gate = "0.9",
+        string? source = null,
+        string? vocab = null,
+        string task = "rerank"
+    ) =>
+        WithSourcesAsync(
+            hub,
+            locked,
+            offline,
+            Manifest(revision, settings, gate, source, vocab, task),
+            sources => sources.FetchAsync("tiny", null, TestContext.Current.CancellationToken)
+        );
 
     private Task<IReadOnlyList<string>> UpdateAsync(LoopbackServer hub, string? source = null, string? vocab = null) =>
-        WithSourcesAsync(hub, false, false, Manifest("main", "", "0.9", source, vocab), sources => sources.UpdateAsync("tiny", null, TestContext.Current.CancellationToken));
+        WithSourcesAsync(
+            hub,
+            false,
+            false,
+            Manifest("main", "", "0.9", source, vocab),
+            sources => sources.UpdateAsync("tiny", null, TestContext.Current.CancellationToken)
+        );
 
-    private async Task<string> FailsAsync(LoopbackServer hub, bool locked = false, bool offline = false, string revision = "main", string settings = "", string gate = "0.9") =>
-        (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked, offline, revision, settings, gate))).Message;
+    private async Task<string> FailsAsync(
+        LoopbackServer hub,
+        bool locked = false,
+        bool offline = false,
+        string revision = "main",
+        string settings = "",
+        string gate = "0.9"
+    ) => (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, locked, offline, revision, settings, gate))).Message;
 
-    private async Task<T> WithSourcesAsync<T>(LoopbackServer hub, bool locked, bool offline, ModelsManifest manifest, Func<ModelSources, Task<T>> use)
+    private async Task<T> WithSourcesAsync<T>(
+        LoopbackServer hub,
+        bool locked,
+        bool offline,
+        ModelsManifest manifest,
+        Func<ModelSources, Task<T>> use
+    )
     {
-        using var fetcher = new SourceFetcher(new SourceSettings { Cache = _folder.File("cache"), Hub = hub.Address, Offline = offline, RetryDelay = TimeSpan.FromMilliseconds(1) });
+        using var fetcher = new SourceFetcher(
+            new SourceSettings
+            {
+                Cache = _folder.File("cache"),
+                Hub = hub.Address,
+                Offline = offline,
+                RetryDelay = TimeSpan.FromMilliseconds(1),
+            }
+        );
         return await use(new ModelSources(manifest, fetcher, locked));
     }
 
-    private ModelsManifest Manifest(string revision, string settings, string gate, string? source, string? vocab, string task = "rerank") => ModelsYaml.Load(_folder.Write("models.yaml", $$"""
-        corpora:
-          c: { passages: p, queries: q, qrels: r, candidates: c }
-        defaults:
-          calibration: { corpus: c }
-        models:
-          tiny:
-            version: 1.0.0
-            task: {{task}}
-            source: {{source ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: model.onnx }} }}"}}
-            tokenizer: { vocab: {{vocab ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: vocab.txt }} }}"}} }
-            shapes: [[1, 128]]
-            variants:
-              fp16: { backend: simulator, precision: fp16, gates: { {{(task == "embed" ? "cosine_mean" : "kendall_tau")}}: { min: {{gate}} } } }
+    private ModelsManifest Manifest(string revision, string settings, string gate, string? source, string? vocab, string task = "rerank") =>
+        ModelsYaml.Load(
+            _folder.Write(
+                "models.yaml",
+                $$"""
+                corpora:
+                  c: { passages: p, queries: q, qrels: r, candidates: c }
+                defaults:
+                  calibration: { corpus: c }
+                models:
+                  tiny:
+                    version: 1.0.0
+                    task: {{task}}
+                    source: {{source ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: model.onnx }} }}"}}
+                    tokenizer: { vocab: {{vocab ?? $"{{ huggingface: {{ repo: org/tiny, revision: {revision}, file: vocab.txt }} }}"}} }
+                    shapes: [[1, 128]]
+                    variants:
+                      fp16: { backend: simulator, precision: fp16, gates: { {{(
+                    task == "embed" ? "cosine_mean" : "kendall_tau"
+                )}}: { min: {{gate}} } } }
 
-        """ + settings), new ManifestOverrides(), _ => null);
+                """ + settings
+            ),
+            new ManifestOverrides(),
+            _ => null
+        );
 }

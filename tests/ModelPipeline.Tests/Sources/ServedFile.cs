@@ -24,5 +24,7 @@ internal sealed class ServedFile
     public Task SendAsync(HttpContext context, string? tag = null) => SendAsync(context, Content, tag ?? Sha256);
 
     public static Task SendAsync(HttpContext context, byte[] content, string? tag) =>
-        Results.Bytes(content, enableRangeProcessing: true, entityTag: tag is null ? null : new EntityTagHeaderValue($"\"{tag}\"")).ExecuteAsync(context);
+        Results
+            .Bytes(content, enableRangeProcessing: true, entityTag: tag is null ? null : new EntityTagHeaderValue($"\"{tag}\""))
+            .ExecuteAsync(context);
 }

@@ -21,13 +21,19 @@ public sealed class SourceFetcherTests : IDisposable
     public async Task A_local_file_is_verified_where_it_is()
     {
         var path = _cache.Write("model.onnx", Content);
-        Assert.Equal(new FetchedFile(path, Sha256, Content.Length), await FetchAsync(new SourceSpec { File = path, Sha256 = Sha256.ToUpperInvariant() }));
+        Assert.Equal(
+            new FetchedFile(path, Sha256, Content.Length),
+            await FetchAsync(new SourceSpec { File = path, Sha256 = Sha256.ToUpperInvariant() })
+        );
 
         var corrupt = Content.ToArray();
         corrupt[1_234_567] ^= 1;
         _cache.Write("model.onnx", corrupt);
         var error = await FailsAsync(new SourceSpec { File = path, Sha256 = Sha256 });
-        Assert.Contains($"{path}: sha256 is {Convert.ToHexStringLower(SHA256.HashData(corrupt))}, but {Sha256} is declared; restore the file", error);
+        Assert.Contains(
+            $"{path}: sha256 is {Convert.ToHexStringLower(SHA256.HashData(corrupt))}, but {Sha256} is declared; restore the file",
+            error
+        );
     }
 
     [Fact]
@@ -35,7 +41,17 @@ public sealed class SourceFetcherTests : IDisposable
     {
         Assert.Contains("none.onnx: cannot be read", await FailsAsync(new SourceSpec { File = _cache.File("none.onnx"), Sha256 = Sha256 }));
         var path = _cache.Write("model.onnx", Content);
-        Assert.Contains("model.onnx: 3000000 bytes, longer than the 1000 allowed", await FailsAsync(new SourceSpec { File = path, Sha256 = Sha256, MaxBytes = 1000 }));
+        Assert.Contains(
+            "model.onnx: 3000000 bytes, longer than the 1000 allowed",
+            await FailsAsync(
+                new SourceSpec
+                {
+                    File = path,
+                    Sha256 = Sha256,
+                    MaxBytes = 1000,
+                }
+            )
+        );
     }
 
     [Fact]
@@ -72,7 +88,10 @@ public sealed class SourceFetcherTests : IDisposable
     {
         await using var server = await LoopbackServer.StartAsync(context => SendAsync(context, Content[1..]));
         var error = await FailsAsync(new SourceSpec { Url = server.At("/model.onnx?secret=1"), Sha256 = Sha256 });
-        Assert.Contains($"/model.onnx: sha256 is {Convert.ToHexStringLower(SHA256.HashData(Content[1..]))}, but {Sha256} is expected", error);
+        Assert.Contains(
+            $"/model.onnx: sha256 is {Convert.ToHexStringLower(SHA256.HashData(Content[1..]))}, but {Sha256} is expected",
+            error
+        );
         Assert.DoesNotContain("secret", error);
         Assert.Empty(Files());
     }
@@ -86,7 +105,10 @@ public sealed class SourceFetcherTests : IDisposable
             // Kestrel closes the connection of an answer that falls short.
             await context.Response.Body.WriteAsync(Content.AsMemory(0, 1000));
         });
-        Assert.Contains("the body ended after 1000 of 3000000 bytes; try again", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }));
+        Assert.Contains(
+            "the body ended after 1000 of 3000000 bytes; try again",
+            await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 })
+        );
         Assert.Empty(Files());
     }
 
@@ -101,7 +123,11 @@ public sealed class SourceFetcherTests : IDisposable
             await received.Task;
             context.Abort();
         });
-        var error = await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }, new Recorder(received.SetResult), retries: 0);
+        var error = await FailsAsync(
+            new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 },
+            new Recorder(received.SetResult),
+            retries: 0
+        );
         Assert.Contains("the body ended after 1000 of an unknown number of bytes; try again", error);
         Assert.Empty(Files());
     }
@@ -117,7 +143,18 @@ public sealed class SourceFetcherTests : IDisposable
                 await context.Response.Body.WriteAsync(Content.AsMemory(0, 1 << 16), context.RequestAborted);
         });
         var progress = new Recorder();
-        Assert.Contains("longer than the 1000000 bytes allowed", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256, MaxBytes = 1_000_000 }, progress));
+        Assert.Contains(
+            "longer than the 1000000 bytes allowed",
+            await FailsAsync(
+                new SourceSpec
+                {
+                    Url = server.At("/m"),
+                    Sha256 = Sha256,
+                    MaxBytes = 1_000_000,
+                },
+                progress
+            )
+        );
         // What the server counts as sent races with the client; what the client took, and that it hung up, does not.
         Assert.InRange(progress.Last!.Value.Done, 1, 1_000_000);
         await hungUp.Task.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
@@ -129,7 +166,18 @@ public sealed class SourceFetcherTests : IDisposable
     {
         await using var server = await LoopbackServer.StartAsync(context => SendAsync(context, Content));
         var progress = new Recorder();
-        Assert.Contains("longer than the 999 bytes allowed", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256, MaxBytes = 999 }, progress: progress));
+        Assert.Contains(
+            "longer than the 999 bytes allowed",
+            await FailsAsync(
+                new SourceSpec
+                {
+                    Url = server.At("/m"),
+                    Sha256 = Sha256,
+                    MaxBytes = 999,
+                },
+                progress: progress
+            )
+        );
         Assert.Null(progress.Last);
     }
 
@@ -143,7 +191,10 @@ public sealed class SourceFetcherTests : IDisposable
             await context.Response.Body.FlushAsync();
             await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         });
-        Assert.Contains("nothing came for 0.3 s", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }, patience: TimeSpan.FromSeconds(0.3)));
+        Assert.Contains(
+            "nothing came for 0.3 s",
+            await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }, patience: TimeSpan.FromSeconds(0.3))
+        );
         Assert.Empty(Files());
     }
 
@@ -160,7 +211,9 @@ public sealed class SourceFetcherTests : IDisposable
         });
         using var fetcher = new SourceFetcher(Settings());
         var source = new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 };
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fetcher.FetchAsync(source, null, cancellation.Token).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            fetcher.FetchAsync(source, null, cancellation.Token).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken)
+        );
         Assert.Empty(Files());
     }
 
@@ -171,7 +224,11 @@ public sealed class SourceFetcherTests : IDisposable
     [InlineData(304, "the server answers 304")]
     public async Task An_error_status_is_said_in_words(int status, string expected)
     {
-        await using var server = await LoopbackServer.StartAsync(context => { context.Response.StatusCode = status; return Task.CompletedTask; });
+        await using var server = await LoopbackServer.StartAsync(context =>
+        {
+            context.Response.StatusCode = status;
+            return Task.CompletedTask;
+        });
         Assert.Contains(expected, await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }));
         Assert.Empty(Files());
     }
@@ -194,7 +251,11 @@ public sealed class SourceFetcherTests : IDisposable
     [Fact]
     public async Task A_redirect_to_a_file_is_refused()
     {
-        await using var server = await LoopbackServer.StartAsync(context => { context.Response.Redirect("file:///etc/passwd"); return Task.CompletedTask; });
+        await using var server = await LoopbackServer.StartAsync(context =>
+        {
+            context.Response.Redirect("file:///etc/passwd");
+            return Task.CompletedTask;
+        });
         Assert.Contains("neither http nor https", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }));
     }
 
@@ -211,8 +272,12 @@ public sealed class SourceFetcherTests : IDisposable
     public async Task An_untrusted_certificate_and_a_closed_port_are_explained()
     {
         using var key = RSA.Create(2048);
-        using var certificate = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)
-            .CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        using var certificate = new CertificateRequest(
+            "CN=localhost",
+            key,
+            HashAlgorithmName.SHA256,
+            RSASignaturePadding.Pkcs1
+        ).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
         await using var server = await LoopbackServer.StartAsync(context => SendAsync(context, Content), certificate);
         Assert.Contains("no secure connection to 127.0.0.1", await FailsAsync(new SourceSpec { Url = server.At("/m"), Sha256 = Sha256 }));
 
@@ -220,7 +285,10 @@ public sealed class SourceFetcherTests : IDisposable
         using var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
-        Assert.Contains($"cannot connect to 127.0.0.1:{port}", await FailsAsync(new SourceSpec { Url = new Uri($"http://127.0.0.1:{port}/m"), Sha256 = Sha256 }));
+        Assert.Contains(
+            $"cannot connect to 127.0.0.1:{port}",
+            await FailsAsync(new SourceSpec { Url = new Uri($"http://127.0.0.1:{port}/m"), Sha256 = Sha256 })
+        );
     }
 
     [Fact]
@@ -228,7 +296,10 @@ public sealed class SourceFetcherTests : IDisposable
     {
         using var http = new HttpSource(Settings());
         var uri = new Uri("https://hub.example/m");
-        Assert.Contains("no address is known for hub.example", http.Explain(uri, new HttpRequestException(HttpRequestError.NameResolutionError)));
+        Assert.Contains(
+            "no address is known for hub.example",
+            http.Explain(uri, new HttpRequestException(HttpRequestError.NameResolutionError))
+        );
         Assert.Contains("check HTTPS_PROXY", http.Explain(uri, new HttpRequestException(HttpRequestError.ProxyTunnelError)));
     }
 
@@ -237,7 +308,10 @@ public sealed class SourceFetcherTests : IDisposable
     {
         await using var server = await LoopbackServer.StartAsync(context => SendAsync(context, Content));
         foreach (var path in new[] { "/a/..%2f..%2fescape", "/", "/.hidden", "/%2e%2e%2f", "/naïve name" })
-            Assert.StartsWith(Path.Combine(_cache.Path, "sha256", Sha256) + "/", Path.GetFullPath((await FetchAsync(new SourceSpec { Url = server.At(path), Sha256 = Sha256 })).Path));
+            Assert.StartsWith(
+                Path.Combine(_cache.Path, "sha256", Sha256) + "/",
+                Path.GetFullPath((await FetchAsync(new SourceSpec { Url = server.At(path), Sha256 = Sha256 })).Path)
+            );
     }
 
     [Theory]
@@ -246,30 +320,56 @@ public sealed class SourceFetcherTests : IDisposable
     [InlineData("/xdg", "/mine", "/mine")]
     public void The_environment_says_where_the_cache_is(string? xdg, string? own, string expected)
     {
-        var settings = SourceSettings.FromEnvironment(name => name switch { "XDG_CACHE_HOME" => xdg, "MODELPIPELINE_CACHE" => own, _ => null });
+        var settings = SourceSettings.FromEnvironment(name =>
+            name switch
+            {
+                "XDG_CACHE_HOME" => xdg,
+                "MODELPIPELINE_CACHE" => own,
+                _ => null,
+            }
+        );
         Assert.EndsWith(expected, settings.Cache);
     }
 
     [Fact]
     public void A_hub_endpoint_that_is_no_url_is_refused()
     {
-        var error = Assert.Throws<PipelineException>(() => SourceSettings.FromEnvironment(name => name == "HF_ENDPOINT" ? "huggingface.co" : null));
+        var error = Assert.Throws<PipelineException>(() =>
+            SourceSettings.FromEnvironment(name => name == "HF_ENDPOINT" ? "huggingface.co" : null)
+        );
         Assert.Contains("HF_ENDPOINT: 'huggingface.co'", error.Message);
     }
 
-    private IEnumerable<string> Files() => Directory.Exists(_cache.File("sha256")) ? Directory.EnumerateFiles(_cache.File("sha256"), "*", SearchOption.AllDirectories) : [];
+    private IEnumerable<string> Files() =>
+        Directory.Exists(_cache.File("sha256")) ? Directory.EnumerateFiles(_cache.File("sha256"), "*", SearchOption.AllDirectories) : [];
 
     private SourceSettings Settings(TimeSpan? patience = null, int retries = 1) =>
-        new() { Cache = _cache.Path, Hub = new Uri("http://127.0.0.1:9"), Patience = patience ?? TimeSpan.FromSeconds(60), Retries = retries, RetryDelay = TimeSpan.FromMilliseconds(1) };
+        new()
+        {
+            Cache = _cache.Path,
+            Hub = new Uri("http://127.0.0.1:9"),
+            Patience = patience ?? TimeSpan.FromSeconds(60),
+            Retries = retries,
+            RetryDelay = TimeSpan.FromMilliseconds(1),
+        };
 
-    private async Task<FetchedFile> FetchAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null, int retries = 1)
+    private async Task<FetchedFile> FetchAsync(
+        SourceSpec source,
+        IProgress<StageProgress>? progress = null,
+        TimeSpan? patience = null,
+        int retries = 1
+    )
     {
         using var fetcher = new SourceFetcher(Settings(patience, retries));
         return await fetcher.FetchAsync(source, progress, TestContext.Current.CancellationToken);
     }
 
-    private async Task<string> FailsAsync(SourceSpec source, IProgress<StageProgress>? progress = null, TimeSpan? patience = null, int retries = 1) =>
-        (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(source, progress, patience, retries))).Message;
+    private async Task<string> FailsAsync(
+        SourceSpec source,
+        IProgress<StageProgress>? progress = null,
+        TimeSpan? patience = null,
+        int retries = 1
+    ) => (await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(source, progress, patience, retries))).Message;
 
     private static async Task SendAsync(HttpContext context, byte[] content)
     {

@@ -24,7 +24,11 @@ public sealed class BuildProvenanceTests
     {
         var failure = Assert.Throws<PipelineException>(() => Expected.Require("x.rknn", found));
 
-        Assert.Equal($"x.rknn: the loaded file says it is '{found}'; expected '{Expected}'. It is another build's: convert it again with --force-convert.", failure.Message);
+        Assert.Equal(
+            $"x.rknn: the loaded file says it is '{found}'; expected '{Expected}'. It is another build's: convert it again with "
+                + $"--force-convert.",
+            failure.Message
+        );
     }
 
     [Fact]

@@ -20,12 +20,16 @@ public sealed class EmbedTests
     {
         using var folder = new TemporaryFolder();
         Encoder().Save(folder.File("encoder.onnx"));
-        using var sample = new SampleBuild("embed", folder.File("encoder.onnx"), """
+        using var sample = new SampleBuild(
+            "embed",
+            folder.File("encoder.onnx"),
+            """
                 shapes: [[1, 32]]
                 variants:
                   fp16: { backend: simulator, precision: fp16, gates: { cosine_mean: { min: 0.999 } } }
                   int8: { backend: simulator, precision: w8a8, gates: { cosine_mean: { min: 0.9 } } }
-            """);
+            """
+        );
         var build = sample.Build;
 
         var fp16 = await ValidateStage.RunAsync(build, build.Model.Variants[0], build.Model.Shapes[0], sample.Stage);
@@ -35,7 +39,10 @@ public sealed class EmbedTests
         Assert.All([fp16, int8], report => Assert.Equal((passages, 0), (report.Texts.Count, report.Queries.Count)));
         Assert.All([fp16, int8], report => Assert.Equal(GateResult.Passed, Assert.Single(report.Gates).Result));
         Assert.True(int8.Figures[Metric.CosineMean] < fp16.Figures[Metric.CosineMean]);
-        Assert.Contains("cosine_mean", File.ReadAllText(Path.Combine(build.ValidationFolder(build.Model.Variants[1], build.Model.Shapes[0]), "validation.json")));
+        Assert.Contains(
+            "cosine_mean",
+            File.ReadAllText(Path.Combine(build.ValidationFolder(build.Model.Variants[1], build.Model.Shapes[0]), "validation.json"))
+        );
     }
 
     /// <summary>Padding is masked in attention and left out of the mean, so it changes rounding alone.</summary>
@@ -52,7 +59,10 @@ public sealed class EmbedTests
         float[] Embed(int sequence)
         {
             var row = tokenizer.Encode(Text, sequence);
-            using var scorer = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, sequence)), new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" });
+            using var scorer = new ReferenceScorer(
+                PinShapes.Apply(encoder, new InputShape(1, sequence)),
+                new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" }
+            );
             return scorer.Score([row.InputIds, row.AttentionMask, row.TokenTypeIds], TestContext.Current.CancellationToken);
         }
     }

@@ -19,7 +19,10 @@ public sealed class PrepareTests
 
         Assert.Equal([false, true], report.Passes.Select(pass => pass.Applied));
         Assert.InRange(report.Passes[0].ScoreShift!.Value, 0.0005, 0.01);
-        Assert.Matches($"rewrite shift moves fp32 outputs by 0.0.* of their size \\(allowed: {Proof.Exact}\\); left out", Assert.Single(warnings));
+        Assert.Matches(
+            $"rewrite shift moves fp32 outputs by 0.0.* of their size \\(allowed: {Proof.Exact}\\); left out",
+            Assert.Single(warnings)
+        );
         // As if it had never been asked for.
         Assert.Equal(Prepare(Pass.Named("mask")).Model.ToBytes(), model.ToBytes());
     }
@@ -47,31 +50,44 @@ public sealed class PrepareTests
     [Fact]
     public async Task The_report_beside_the_model_gives_opset_shapes_and_passes()
     {
-        using var sample = new SampleBuild("rerank", TinyReranker.Path, """
+        using var sample = new SampleBuild(
+            "rerank",
+            TinyReranker.Path,
+            """
                 shapes: [[1, 32], [2, 16]]
                 rewrites: [fold-shapes]
                 variants: { fp16: { backend: simulator, precision: fp16 } }
-            """);
+            """
+        );
         var variant = sample.Build.Model.Variants[0];
 
         var model = OnnxModel.Load(await PrepareStage.RunAsync(sample.Build, variant, new InputShape(1, 32), sample.Stage));
 
-        var report = ReportJson.Read<PreparationReport>(Path.Combine(sample.Build.PreparedFolder(new InputShape(1, 32), variant), "prepare.json"));
+        var report = ReportJson.Read<PreparationReport>(
+            Path.Combine(sample.Build.PreparedFolder(new InputShape(1, 32), variant), "prepare.json")
+        );
         Assert.Equal(14, report.Opset);
         Assert.Equal(["input_ids int64 [1,32]", "attention_mask int64 [1,32]", "token_type_ids int64 [1,32]"], report.Inputs);
         Assert.Equal(["logits float [1,1]"], report.Outputs);
-        Assert.Equal(("fold-shapes", TinyReranker.Source.Graph.Nodes.Length, model.Graph.Nodes.Length), (report.Passes[0].Name, report.Passes[0].NodesBefore, report.Passes[0].NodesAfter));
+        Assert.Equal(
+            ("fold-shapes", TinyReranker.Source.Graph.Nodes.Length, model.Graph.Nodes.Length),
+            (report.Passes[0].Name, report.Passes[0].NodesBefore, report.Passes[0].NodesAfter)
+        );
         Assert.Empty(sample.Warnings);
     }
 
     [Fact]
     public async Task A_file_for_all_shapes_is_prepared_once_with_open_axes_and_the_mask_rewritten()
     {
-        using var sample = new SampleBuild("rerank", TinyReranker.Path, """
+        using var sample = new SampleBuild(
+            "rerank",
+            TinyReranker.Path,
+            """
                 shapes: [[1, 16], [1, 32]]
                 rewrites: [fold-shapes, mask]
                 variants: { all: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true } }
-            """);
+            """
+        );
         var variant = sample.Build.Model.Variants[0];
 
         var first = await PrepareStage.RunAsync(sample.Build, variant, new InputShape(1, 16), sample.Stage);
@@ -84,18 +100,28 @@ public sealed class PrepareTests
     }
 
     /// <summary>A rewrite that adds to every score.</summary>
-    private static Pass ShiftBias(float shift) => new("shift", (model, _) =>
-    {
-        const string Bias = "classifier.bias";
-        var bias = Tensor.Vector(model.Graph.Initializers[Bias].Span<float>()[0] + shift);
-        return new Rewritten(model.With(model.Graph with { Initializers = model.Graph.InitializersWith([KeyValuePair.Create(Bias, bias)]) }), [Bias]);
-    });
+    private static Pass ShiftBias(float shift) =>
+        new(
+            "shift",
+            (model, _) =>
+            {
+                const string Bias = "classifier.bias";
+                var bias = Tensor.Vector(model.Graph.Initializers[Bias].Span<float>()[0] + shift);
+                return new Rewritten(
+                    model.With(model.Graph with { Initializers = model.Graph.InitializersWith([KeyValuePair.Create(Bias, bias)]) }),
+                    [Bias]
+                );
+            }
+        );
 
     private static (OnnxModel Model, PreparationReport Report, List<string> Warnings) Prepare(params Pass[] passes)
     {
         List<string> warnings = [];
         var context = new StageContext(new Progress<StageProgress>(), _ => { }, warnings.Add, TestContext.Current.CancellationToken);
-        IReadOnlyList<IReadOnlyList<long[]>> samples = [.. TinyReranker.Pairs.Take(2).Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage))];
+        IReadOnlyList<IReadOnlyList<long[]>> samples =
+        [
+            .. TinyReranker.Pairs.Take(2).Select(pair => TinyReranker.Inputs(pair.Query, pair.Passage)),
+        ];
         var (model, report) = PrepareStage.Prepare(PinShapes.Apply(TinyReranker.Source, Shape), Shape, passes, samples, context);
         return (model, report, warnings);
     }

@@ -20,7 +20,9 @@ internal sealed class SampleBuild : IDisposable
     {
         var vocabulary = RepositoryFiles.Sample("tiny-reranker/vocab.txt");
         var corpus = RepositoryFiles.Sample("corpus");
-        var manifest = folder.Write("models.yaml", $$"""
+        var manifest = folder.Write(
+            "models.yaml",
+            $$"""
             devices:
               here: { kind: local }
             corpora:
@@ -34,7 +36,8 @@ internal sealed class SampleBuild : IDisposable
                 calibration: { corpus: sample, samples: 8 }
                 validation: { corpus: sample, queries: 5, device: {{device}} }
 
-            """ + settings);
+            """ + settings
+        );
         var loaded = ModelsYaml.Load(manifest, new ManifestOverrides(), _ => null);
         fetcher = new SourceFetcher(new SourceSettings { Cache = folder.File("cache"), Offline = true });
         Build = new ModelBuild(loaded, loaded.Models[0], folder.File("artifacts"), new ModelSources(loaded, fetcher));
@@ -44,7 +47,8 @@ internal sealed class SampleBuild : IDisposable
     public ModelBuild Build { get; }
 
     /// <summary>The build of another run with other settings, in the same folder.</summary>
-    public ModelBuild Again(ModelSpec model) => new(Build.Manifest, model, folder.File("artifacts"), new ModelSources(Build.Manifest, fetcher));
+    public ModelBuild Again(ModelSpec model) =>
+        new(Build.Manifest, model, folder.File("artifacts"), new ModelSources(Build.Manifest, fetcher));
 
     public StageContext Stage { get; }
 

@@ -6,9 +6,17 @@ namespace ModelPipeline.Tests.Tasks;
 public sealed class ScoringOrderTests
 {
     private static readonly CorpusQuery[] Queries =
-        [new("q1", "one", ["b", "a"], new Dictionary<string, int> { ["a"] = 1 }), new("q2", "two", ["a"], new Dictionary<string, int>())];
+    [
+        new("q1", "one", ["b", "a"], new Dictionary<string, int> { ["a"] = 1 }),
+        new("q2", "two", ["a"], new Dictionary<string, int>()),
+    ];
 
-    private static readonly Dictionary<string, string> Passages = new() { ["b"] = "B", ["a"] = "A", ["c"] = "C" };
+    private static readonly Dictionary<string, string> Passages = new()
+    {
+        ["b"] = "B",
+        ["a"] = "A",
+        ["c"] = "C",
+    };
 
     [Fact]
     public void Pairs_are_each_query_with_its_candidates_and_scores_go_back_to_their_queries()
@@ -16,7 +24,17 @@ public sealed class ScoringOrderTests
         var order = new ScoringOrder(ModelTask.Rerank, Queries, Passages);
         Assert.Equal([("one", "B"), ("one", "A"), ("two", "A")], order.Texts);
         Assert.Equal([("q1", "b", null), ("q1", "a", 1), ("q2", "a", null)], order.Pairs);
-        Assert.Equal([[1, 2], [3]], order.ByQuery([[1], [2], [3]]));
+        Assert.Equal(
+            [
+                [1, 2],
+                [3],
+            ],
+            order.ByQuery([
+                [1],
+                [2],
+                [3],
+            ])
+        );
     }
 
     [Fact]

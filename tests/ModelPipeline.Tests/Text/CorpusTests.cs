@@ -13,14 +13,16 @@ public sealed class CorpusTests : IDisposable
     [Fact]
     public void The_sample_corpus_loads_in_the_order_of_its_files()
     {
-        var corpus = Corpus.Load(new CorpusSpec
-        {
-            Name = "sample",
-            Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-            Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-            Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-            Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-        });
+        var corpus = Corpus.Load(
+            new CorpusSpec
+            {
+                Name = "sample",
+                Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
+                Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
+                Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
+                Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
+            }
+        );
 
         Assert.Equal(107, corpus.Queries.Count);
         Assert.Equal(260, corpus.Passages.Count);
@@ -50,16 +52,21 @@ public sealed class CorpusTests : IDisposable
     [Fact]
     public void All_that_is_wrong_is_told_at_once_as_a_configuration_error()
     {
-        var spec = Write(passages: "{\"id\":\"p1\"}\n{\"id\":\"p2\",\"text\":\" \"}\n{\"id\":\"p3\",\"text\":\"three\"}", qrels: "q1 p3 1\nq9\tp3\t1");
+        var spec = Write(
+            passages: "{\"id\":\"p1\"}\n{\"id\":\"p2\",\"text\":\" \"}\n{\"id\":\"p3\",\"text\":\"three\"}",
+            qrels: "q1 p3 1\nq9\tp3\t1"
+        );
         File.Delete(spec.Candidates);
         var error = Assert.Throws<PipelineException>(() => Corpus.Load(spec));
         Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
-        Assert.Collection(error.Message.Split('\n'),
+        Assert.Collection(
+            error.Message.Split('\n'),
             line => Assert.EndsWith("passages.jsonl:1: \"text\" is missing.", line),
             line => Assert.EndsWith("passages.jsonl:2: \"text\" is empty.", line),
             line => Assert.EndsWith("qrels.tsv:1: expected query, passage and grade separated by tabs.", line),
             line => Assert.EndsWith("qrels.tsv:2: query 'q9' is not in the queries file.", line),
-            line => Assert.Matches("^corpora\\.test\\.candidates: .*candidates\\.jsonl: cannot be read", line));
+            line => Assert.Matches("^corpora\\.test\\.candidates: .*candidates\\.jsonl: cannot be read", line)
+        );
     }
 
     [Theory]
@@ -72,7 +79,11 @@ public sealed class CorpusTests : IDisposable
     [InlineData("passages", "{\"id\":\"p1\",\"id\":\"p2\",\"text\":\"a\"}", "passages.jsonl:1: not a JSON object")]
     [InlineData("passages", "{\"id\":\"p1\",", "passages.jsonl:1: not a JSON object")]
     [InlineData("passages", "[1]", "passages.jsonl:1: expected a JSON object, found Array")]
-    [InlineData("queries", "{\"id\":\"q1\",\"text\":\"ask\"}\n{\"id\":\"q2\",\"text\":\"more\"}", "candidates.jsonl: query 'q2' has no candidates")]
+    [InlineData(
+        "queries",
+        "{\"id\":\"q1\",\"text\":\"ask\"}\n{\"id\":\"q2\",\"text\":\"more\"}",
+        "candidates.jsonl: query 'q2' has no candidates"
+    )]
     [InlineData("qrels", "q1 p1 1", "qrels.tsv:1: expected query, passage and grade separated by tabs")]
     [InlineData("qrels", "q1\tp1\t-1", "qrels.tsv:1: grade '-1' is not a whole number from 0 to 10")]
     [InlineData("qrels", "q1\tp1\t11", "qrels.tsv:1: grade '11'")]
@@ -81,18 +92,28 @@ public sealed class CorpusTests : IDisposable
     [InlineData("qrels", "q9\tp1\t1", "qrels.tsv:1: query 'q9' is not in the queries file")]
     [InlineData("qrels", "q1\tp1\t1\nq1\tp1\t2", "qrels.tsv:2: query 'q1' and passage 'p1' are graded before")]
     [InlineData("candidates", "{\"query_id\":\"q1\",\"passage_ids\":[]}", "candidates.jsonl:1: \"passage_ids\" must be a non-empty array")]
-    [InlineData("candidates", "{\"query_id\":\"q1\",\"passage_ids\":[\"p9\"]}", "candidates.jsonl:1: passage 'p9' is not in the passages file")]
+    [InlineData(
+        "candidates",
+        "{\"query_id\":\"q1\",\"passage_ids\":[\"p9\"]}",
+        "candidates.jsonl:1: passage 'p9' is not in the passages file"
+    )]
     [InlineData("candidates", "{\"query_id\":\"q1\",\"passage_ids\":[\"p1\",\"p1\"]}", "candidates.jsonl:1: passage 'p1' is listed twice")]
-    [InlineData("candidates", "{\"query_id\":\"q9\",\"passage_ids\":[\"p1\"]}", "candidates.jsonl:1: query 'q9' is not in the queries file")]
+    [InlineData(
+        "candidates",
+        "{\"query_id\":\"q9\",\"passage_ids\":[\"p1\"]}",
+        "candidates.jsonl:1: query 'q9' is not in the queries file"
+    )]
     public void What_is_wrong_is_named_by_file_and_line(string file, string text, string expected)
     {
-        var error = Assert.Throws<PipelineException>(() => file switch
-        {
-            "passages" => Load(passages: text),
-            "queries" => Load(queries: text),
-            "qrels" => Load(qrels: text),
-            _ => Load(candidates: text),
-        });
+        var error = Assert.Throws<PipelineException>(() =>
+            file switch
+            {
+                "passages" => Load(passages: text),
+                "queries" => Load(queries: text),
+                "qrels" => Load(qrels: text),
+                _ => Load(candidates: text),
+            }
+        );
         Assert.Contains(expected, error.Message);
     }
 
@@ -126,12 +147,13 @@ public sealed class CorpusTests : IDisposable
     private Corpus Load(string? passages = null, string? queries = null, string? qrels = null, string? candidates = null) =>
         Corpus.Load(Write(passages, queries, qrels, candidates));
 
-    private CorpusSpec Write(string? passages = null, string? queries = null, string? qrels = null, string? candidates = null) => new()
-    {
-        Name = "test",
-        Passages = _folder.Write("passages.jsonl", passages ?? "{\"id\":\"p1\",\"text\":\"one\"}\n{\"id\":\"p2\",\"text\":\"two\"}\n"),
-        Queries = _folder.Write("queries.jsonl", queries ?? "{\"id\":\"q1\",\"text\":\"ask\"}\n"),
-        Qrels = _folder.Write("qrels.tsv", qrels ?? "q1\tp1\t1\n"),
-        Candidates = _folder.Write("candidates.jsonl", candidates ?? "{\"query_id\":\"q1\",\"passage_ids\":[\"p1\"]}\n"),
-    };
+    private CorpusSpec Write(string? passages = null, string? queries = null, string? qrels = null, string? candidates = null) =>
+        new()
+        {
+            Name = "test",
+            Passages = _folder.Write("passages.jsonl", passages ?? "{\"id\":\"p1\",\"text\":\"one\"}\n{\"id\":\"p2\",\"text\":\"two\"}\n"),
+            Queries = _folder.Write("queries.jsonl", queries ?? "{\"id\":\"q1\",\"text\":\"ask\"}\n"),
+            Qrels = _folder.Write("qrels.tsv", qrels ?? "q1\tp1\t1\n"),
+            Candidates = _folder.Write("candidates.jsonl", candidates ?? "{\"query_id\":\"q1\",\"passage_ids\":[\"p1\"]}\n"),
+        };
 }

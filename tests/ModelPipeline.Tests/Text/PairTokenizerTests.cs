@@ -12,24 +12,38 @@ public class PairTokenizerTests
     private static readonly PairTokenizer Tiny = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
 
     /// <summary>Any text: all planes, controls, lone surrogates, and special tokens in the middle of it.</summary>
-    private static readonly Gen<string> AnyText = Gen.Select(Gen.String, Gen.OneOf("", "[SEP]", " [CLS]x", "é", "中", "  "), Gen.String, (a, b, c) => a + b + c);
+    private static readonly Gen<string> AnyText = Gen.Select(
+        Gen.String,
+        Gen.OneOf("", "[SEP]", " [CLS]x", "é", "中", "  "),
+        Gen.String,
+        (a, b, c) => a + b + c
+    );
 
     [Fact]
     public void Ids_and_types_equal_the_reference_tokenizers_on_every_line()
     {
-        var lines = File.ReadLines(RepositoryFiles.Fixture("tiny-vocab.jsonl")).Select(line => JsonSerializer.Deserialize<Reference>(line)!).ToList();
+        var lines = File.ReadLines(RepositoryFiles.Fixture("tiny-vocab.jsonl"))
+            .Select(line => JsonSerializer.Deserialize<Reference>(line)!)
+            .ToList();
         Assert.Equal(224, lines.Count);
         foreach (var (index, line) in lines.Index())
         {
-            var actual = Tiny.Encode(line.Query, line.Passage, line.MaxLength, line.Truncation switch
-            {
-                "longest_first" => TruncationStrategy.LongestFirst,
-                "only_second" => TruncationStrategy.OnlySecond,
-                var other => throw new InvalidOperationException(other),
-            });
+            var actual = Tiny.Encode(
+                line.Query,
+                line.Passage,
+                line.MaxLength,
+                line.Truncation switch
+                {
+                    "longest_first" => TruncationStrategy.LongestFirst,
+                    "only_second" => TruncationStrategy.OnlySecond,
+                    var other => throw new InvalidOperationException(other),
+                }
+            );
             var padding = line.MaxLength - line.InputIds.Length;
-            Assert.True(line.InputIds.SequenceEqual(actual.InputIds[..actual.Length]),
-                $"line {index + 1}: expected {string.Join(' ', line.InputIds)}, got {string.Join(' ', actual.InputIds)}");
+            Assert.True(
+                line.InputIds.SequenceEqual(actual.InputIds[..actual.Length]),
+                $"line {index + 1}: expected {string.Join(' ', line.InputIds)}, got {string.Join(' ', actual.InputIds)}"
+            );
             Assert.Equal([.. line.TokenTypeIds, .. new long[padding]], actual.TokenTypeIds);
             Assert.Equal([.. Enumerable.Repeat(1L, line.InputIds.Length), .. new long[padding]], actual.AttentionMask);
             Assert.Equal(Enumerable.Repeat((long)Tiny.PaddingId, padding), actual.InputIds[actual.Length..]);
@@ -106,21 +120,27 @@ public class PairTokenizerTests
     {
         using var folder = new TemporaryFolder();
         var path = folder.Write("vocab.txt", string.Concat(Enumerable.Range(0, 20).Select(i => $"{i}{new string('a', 1_000_000)}\n")));
-        Assert.Contains("vocab.txt:17: longer than 16777216 characters", Assert.Throws<PipelineException>(() => PairTokenizer.Load(path, lowercase: true)).Message);
+        Assert.Contains(
+            "vocab.txt:17: longer than 16777216 characters",
+            Assert.Throws<PipelineException>(() => PairTokenizer.Load(path, lowercase: true)).Message
+        );
     }
 
     [Fact]
     public void Any_two_texts_give_a_well_formed_row() =>
-        Gen.Select(AnyText, AnyText, Gen.Int[3, 40]).Sample((query, passage, length) =>
-        {
-            var input = Tiny.Encode(query, passage, length, TruncationStrategy.LongestFirst);
-            Assert.All([input.InputIds, input.AttentionMask, input.TokenTypeIds], row => Assert.Equal(length, row.Length));
-            Assert.InRange(input.Length, 3, length);
-            Assert.Equal(2, input.InputIds[0]);
-            Assert.Equal(Tiny.SeparatorId, input.InputIds[input.Length - 1]);
-            Assert.Equal(input.Length, input.AttentionMask.Sum());
-            Assert.All(input.InputIds, id => Assert.InRange(id, 0, Tiny.VocabularySize - 1));
-        });
+        Gen.Select(AnyText, AnyText, Gen.Int[3, 40])
+            .Sample(
+                (query, passage, length) =>
+                {
+                    var input = Tiny.Encode(query, passage, length, TruncationStrategy.LongestFirst);
+                    Assert.All([input.InputIds, input.AttentionMask, input.TokenTypeIds], row => Assert.Equal(length, row.Length));
+                    Assert.InRange(input.Length, 3, length);
+                    Assert.Equal(2, input.InputIds[0]);
+                    Assert.Equal(Tiny.SeparatorId, input.InputIds[input.Length - 1]);
+                    Assert.Equal(input.Length, input.AttentionMask.Sum());
+                    Assert.All(input.InputIds, id => Assert.InRange(id, 0, Tiny.VocabularySize - 1));
+                }
+            );
 
     [Fact]
     public void An_input_of_another_name_is_an_error() =>
@@ -132,5 +152,6 @@ public class PairTokenizerTests
         [property: JsonPropertyName("max_length")] int MaxLength,
         [property: JsonPropertyName("truncation")] string Truncation,
         [property: JsonPropertyName("input_ids")] long[] InputIds,
-        [property: JsonPropertyName("token_type_ids")] long[] TokenTypeIds);
+        [property: JsonPropertyName("token_type_ids")] long[] TokenTypeIds
+    );
 }

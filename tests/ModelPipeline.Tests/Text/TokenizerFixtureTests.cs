@@ -16,8 +16,14 @@ public class TokenizerFixtureTests
     public void Rows_of_a_tokenizer_json_equal_the_references(string kind)
     {
         var folder = SharedFixtures.Tokenizer(kind);
-        Check(folder, new TokenizerFiles(Path.Combine(folder, "tokenizer.json")) { Config = Path.Combine(folder, "tokenizer_config.json") });
-        Check(folder, new TokenizerFiles(Path.Combine(folder, "tokenizer.json")) { SpecialTokens = Path.Combine(folder, "special_tokens_map.json") });
+        Check(
+            folder,
+            new TokenizerFiles(Path.Combine(folder, "tokenizer.json")) { Config = Path.Combine(folder, "tokenizer_config.json") }
+        );
+        Check(
+            folder,
+            new TokenizerFiles(Path.Combine(folder, "tokenizer.json")) { SpecialTokens = Path.Combine(folder, "special_tokens_map.json") }
+        );
     }
 
     [Theory]
@@ -71,8 +77,10 @@ public class TokenizerFixtureTests
             var row = reference.Passage is null
                 ? tokenizer.Encode(reference.Query, reference.MaxLength)
                 : tokenizer.Encode(reference.Query, reference.Passage, reference.MaxLength, TruncationStrategy.LongestFirst);
-            Assert.True(reference.InputIds.SequenceEqual(row.InputIds),
-                $"line {index + 1}: expected {string.Join(' ', reference.InputIds)}, got {string.Join(' ', row.InputIds)}");
+            Assert.True(
+                reference.InputIds.SequenceEqual(row.InputIds),
+                $"line {index + 1}: expected {string.Join(' ', reference.InputIds)}, got {string.Join(' ', row.InputIds)}"
+            );
             Assert.Equal(reference.TokenTypeIds, row.TokenTypeIds);
             Assert.Equal(reference.AttentionMask, row.AttentionMask);
         }
@@ -84,5 +92,6 @@ public class TokenizerFixtureTests
         [property: JsonPropertyName("max_length")] int MaxLength,
         [property: JsonPropertyName("input_ids")] long[] InputIds,
         [property: JsonPropertyName("token_type_ids")] long[] TokenTypeIds,
-        [property: JsonPropertyName("attention_mask")] long[] AttentionMask);
+        [property: JsonPropertyName("attention_mask")] long[] AttentionMask
+    );
 }

@@ -12,9 +12,21 @@ public sealed class BuildTimeTests
     [InlineData(Precision.W8A8, QuantizationAlgorithm.Normal, 1, 12_800, 0, 47)]
     [InlineData(Precision.W8A8, QuantizationAlgorithm.KlDivergence, 1, 12_800, 0, 86)]
     [InlineData(Precision.W8A8, QuantizationAlgorithm.Normal, 1, 12_800, 128 * 250, 160)]
-    public void Estimates_are_near_what_was_measured(Precision precision, QuantizationAlgorithm algorithm, int shapes, long calibration, long simulated, double seconds)
+    public void Estimates_are_near_what_was_measured(
+        Precision precision,
+        QuantizationAlgorithm algorithm,
+        int shapes,
+        long calibration,
+        long simulated,
+        double seconds
+    )
     {
-        var work = new BuildWork(133.7, precision, algorithm) { Shapes = shapes, CalibrationTokens = calibration, SimulatedTokens = simulated };
+        var work = new BuildWork(133.7, precision, algorithm)
+        {
+            Shapes = shapes,
+            CalibrationTokens = calibration,
+            SimulatedTokens = simulated,
+        };
 
         Assert.InRange(BuildTime.Estimate(work).TotalSeconds, seconds / 1.3, seconds * 1.3);
         Assert.Equal(Math.Max(600, 10 * BuildTime.Estimate(work).TotalSeconds), BuildTime.Limit(work).TotalSeconds, 1e-3);

@@ -7,7 +7,15 @@ public class CompileReportTests
     [Theory]
     [InlineData("tiny-int8-verbose.log", 72, 103_067, 3_258, 281.375, 4855.75, "INT8")]
     [InlineData("tiny-fp16-verbose.log", 72, 204_953, 6_437, 553.312, 5637.12, "FLOAT16")]
-    public void A_real_log_gives_layers_cycles_traffic_and_memory(string log, int layers, long cycles, long traffic, double internalKb, double weightKb, string type)
+    public void A_real_log_gives_layers_cycles_traffic_and_memory(
+        string log,
+        int layers,
+        long cycles,
+        long traffic,
+        double internalKb,
+        double weightKb,
+        string type
+    )
     {
         var report = CompileReport.Parse(Recordings.Text(log));
 
@@ -17,7 +25,10 @@ public class CompileReportTests
         Assert.Equal((internalKb, weightKb), (report.InternalKb, report.WeightKb));
         Assert.Equal(["Cast", "Gather", "InputOperator", "OutputOperator", "Reshape"], report.CpuOperators);
         var attention = Assert.Single(report.Layers, layer => layer.Id == 21);
-        Assert.Equal(("exSDPAttention", type, "NPU", "exSDPAttention:/layer.0/attention/self/MatMul_1_2sdpa"), (attention.Operator, attention.Type, attention.Target, attention.Name));
+        Assert.Equal(
+            ("exSDPAttention", type, "NPU", "exSDPAttention:/layer.0/attention/self/MatMul_1_2sdpa"),
+            (attention.Operator, attention.Type, attention.Target, attention.Name)
+        );
         Assert.All(report.Layers, layer => Assert.Equal(layer.Cycles, Math.Max(layer.DdrCycles, layer.NpuCycles)));
     }
 
@@ -27,8 +38,16 @@ public class CompileReportTests
         var report = CompileReport.Parse(Recordings.Text("tiny-int8-verbose.log"));
 
         var table = Assert.Single(report.Constants, tensor => tensor.Name == "bert.embeddings.word_embeddings.weight");
-        Assert.Equal((7, "Gather", "INT8", null, "(8000,128)", 0L, 0x3e8000L), (table.Layer, table.Operator, table.Type, table.Format, table.Shape, table.Start, table.Size));
-        Assert.Contains(report.Features, tensor => tensor is { Name: "/embeddings/word_embeddings/Gather_output_0_exSecondary", Format: "NC1HWC2", Size: 0x4000, Start: 0x8c00 });
+        Assert.Equal(
+            (7, "Gather", "INT8", null, "(8000,128)", 0L, 0x3e8000L),
+            (table.Layer, table.Operator, table.Type, table.Format, table.Shape, table.Start, table.Size)
+        );
+        Assert.Contains(
+            report.Features,
+            tensor =>
+                tensor
+                    is { Name: "/embeddings/word_embeddings/Gather_output_0_exSecondary", Format: "NC1HWC2", Size: 0x4000, Start: 0x8c00 }
+        );
         Assert.Equal((121, 98), (report.Features.Count, report.Constants.Count));
         Assert.InRange(report.WeightKb!.Value - report.Constants.Max(tensor => tensor.Start + tensor.Size) / 1024.0, 0, 4);
     }
@@ -62,6 +81,9 @@ public class CompileReportTests
     [Fact]
     public void Of_a_bar_drawn_over_itself_the_last_drawing_counts_and_colours_go()
     {
-        Assert.Equal(["I Loading : 100%|##| 73/73", "E build: bad"], ToolkitLog.Lines("\rI Loading :   0%|  | 0/73\rI Loading : 100%|##| 73/73\n\e[1;31mE\e[0m \e[1;31mbuild: bad\e[0m\ncut off"));
+        Assert.Equal(
+            ["I Loading : 100%|##| 73/73", "E build: bad"],
+            ToolkitLog.Lines("\rI Loading :   0%|  | 0/73\rI Loading : 100%|##| 73/73\n\e[1;31mE\e[0m \e[1;31mbuild: bad\e[0m\ncut off")
+        );
     }
 }

@@ -35,16 +35,28 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "C++ compiler", Fix: "apt-get install g++" });
 
         RecordedToolkit.Answering(folder.File("bin/python3"), "3 13 0");
-        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python 3.8 to 3.12", Found: "3.13", Fix: not null });
-        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "Python's venv module", Fix: "apt-get install python3-venv" });
-        Assert.Contains(await ExamineAsync(Backend.Rknn), finding => finding is { Need: "rknn-toolkit2", Found: "", Fix: "./build.sh --target=Provision" });
+        Assert.Contains(
+            await ExamineAsync(Backend.Rknn),
+            finding => finding is { Need: "Python 3.8 to 3.12", Found: "3.13", Fix: not null }
+        );
+        Assert.Contains(
+            await ExamineAsync(Backend.Rknn),
+            finding => finding is { Need: "Python's venv module", Fix: "apt-get install python3-venv" }
+        );
+        Assert.Contains(
+            await ExamineAsync(Backend.Rknn),
+            finding => finding is { Need: "rknn-toolkit2", Found: "", Fix: "./build.sh --target=Provision" }
+        );
     }
 
     [Fact]
     public async Task Backends_that_nobody_declared_are_not_looked_for()
     {
         Assert.DoesNotContain(await ExamineAsync(Backend.Simulator), finding => finding.For.Contains("rknn"));
-        Assert.All((await ExamineAsync(Backend.Simulator)).Where(finding => finding.For == "backend simulator"), finding => Assert.True(finding.IsWell, finding.ToString()));
+        Assert.All(
+            (await ExamineAsync(Backend.Simulator)).Where(finding => finding.For == "backend simulator"),
+            finding => Assert.True(finding.IsWell, finding.ToString())
+        );
     }
 
     [Fact]
@@ -52,18 +64,41 @@ public sealed class DoctorTests : IDisposable
     {
         using var server = new TcpListener(IPAddress.Loopback, 0);
         server.Start();
-        var device = new DeviceSpec { Name = "board", Kind = DeviceKind.Ssh, Host = "127.0.0.1", Port = ((IPEndPoint)server.LocalEndpoint).Port, User = "rock", HostKey = "SHA256:x", IdentityFile = folder.Write("key", "") };
+        var device = new DeviceSpec
+        {
+            Name = "board",
+            Kind = DeviceKind.Ssh,
+            Host = "127.0.0.1",
+            Port = ((IPEndPoint)server.LocalEndpoint).Port,
+            User = "rock",
+            HostKey = "SHA256:x",
+            IdentityFile = folder.Write("key", ""),
+        };
 
-        Assert.All((await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device board"), finding => Assert.True(finding.IsWell, finding.ToString()));
+        Assert.All(
+            (await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device board"),
+            finding => Assert.True(finding.IsWell, finding.ToString())
+        );
         var findings = await ExamineAsync(Backend.Simulator, device with { Port = 1, HostKey = null, IdentityFile = folder.File("gone") });
-        Assert.Equal(["host key", "key", "reachable"], findings.Where(finding => finding is { For: "device board", IsWell: false }).Select(finding => finding.Need));
+        Assert.Equal(
+            ["host key", "key", "reachable"],
+            findings.Where(finding => finding is { For: "device board", IsWell: false }).Select(finding => finding.Need)
+        );
         Assert.Contains(findings, finding => finding.Fix == "switch it on and check 'host' and 'port' (127.0.0.1:1)");
     }
 
     [Fact]
     public async Task This_machine_in_a_boards_place_needs_an_SSH_server_and_the_agent_and_says_which_packages_bring_what_is_missing()
     {
-        var (native, arm64) = (new DeviceSpec { Name = "near", Kind = DeviceKind.Loopback }, new DeviceSpec { Name = "near", Kind = DeviceKind.Loopback, Platform = "linux-arm64" });
+        var (native, arm64) = (
+            new DeviceSpec { Name = "near", Kind = DeviceKind.Loopback },
+            new DeviceSpec
+            {
+                Name = "near",
+                Kind = DeviceKind.Loopback,
+                Platform = "linux-arm64",
+            }
+        );
         Assert.Equal(["SSH server", "ssh-keygen", "agent for linux-x64"], (await OfDeviceAsync(native)).Select(finding => finding.Need));
         Assert.All(await OfDeviceAsync(native), finding => Assert.True(finding.IsWell, finding.ToString()));
         Assert.All(await OfDeviceAsync(arm64), finding => Assert.True(finding.IsWell, finding.ToString()));
@@ -71,15 +106,22 @@ public sealed class DoctorTests : IDisposable
         variables["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName;
         Assert.Equal(
             [("ssh-keygen", "apt-get install openssh-client"), ("emulator", "apt-get install qemu-user-static")],
-            (await OfDeviceAsync(arm64)).Where(finding => !finding.IsWell).Select(finding => (finding.Need, finding.Fix)));
+            (await OfDeviceAsync(arm64)).Where(finding => !finding.IsWell).Select(finding => (finding.Need, finding.Fix))
+        );
 
-        async Task<IEnumerable<Finding>> OfDeviceAsync(DeviceSpec device) => (await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device near");
+        async Task<IEnumerable<Finding>> OfDeviceAsync(DeviceSpec device) =>
+            (await ExamineAsync(Backend.Simulator, device)).Where(finding => finding.For == "device near");
     }
 
     [Fact]
     public async Task On_the_board_itself_the_runtime_is_where_the_device_says_or_where_the_shim_finds_it()
     {
-        var here = new DeviceSpec { Name = "here", Kind = DeviceKind.Local, RuntimeLibrary = folder.Write("librknnrt.so", "") };
+        var here = new DeviceSpec
+        {
+            Name = "here",
+            Kind = DeviceKind.Local,
+            RuntimeLibrary = folder.Write("librknnrt.so", ""),
+        };
         Assert.Equal(here.RuntimeLibrary, (await RuntimeAsync(here)).Found);
 
         var gone = await RuntimeAsync(here with { RuntimeLibrary = folder.File("gone.so") });
@@ -91,7 +133,10 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal(own.IsWell, File.Exists(own.Found));
 
         async Task<Finding> RuntimeAsync(DeviceSpec device) =>
-            Assert.Single(await ExamineAsync(Backend.Simulator, device), finding => finding is { For: "device here", Need: "librknnrt.so" });
+            Assert.Single(
+                await ExamineAsync(Backend.Simulator, device),
+                finding => finding is { For: "device here", Need: "librknnrt.so" }
+            );
     }
 
     [Fact]
@@ -115,7 +160,14 @@ public sealed class DoctorTests : IDisposable
         var manifest = repository with
         {
             Devices = device is null ? new Dictionary<string, DeviceSpec>() : new Dictionary<string, DeviceSpec> { [device.Name] = device },
-            Models = [model with { Variants = [.. model.Variants.Select(variant => variant with { Backend = backend })], Release = release ? new ReleaseSpec { Repository = "a/b" } : null }],
+            Models =
+            [
+                model with
+                {
+                    Variants = [.. model.Variants.Select(variant => variant with { Backend = backend })],
+                    Release = release ? new ReleaseSpec { Repository = "a/b" } : null,
+                },
+            ],
         };
         return new Doctor(manifest, folder.File("cache"), variables.GetValueOrDefault).ExamineAsync(TestContext.Current.CancellationToken);
     }

@@ -25,11 +25,28 @@ public class HybridPlanTests
     public void The_cleaned_sum_of_an_outlier_split_is_found_under_the_name_that_the_toolkit_gave_such_a_sum()
     {
         var graph = Recordings.PreparedGraph;
-        var split = graph with { Nodes = [.. graph.Nodes.Select(node => node with { Outputs = [.. node.Outputs.Select(Cleaned)], Inputs = [.. node.Inputs.Select(Cleaned)] })] };
+        var split = graph with
+        {
+            Nodes =
+            [
+                .. graph.Nodes.Select(node =>
+                    node with
+                    {
+                        Outputs = [.. node.Outputs.Select(Cleaned)],
+                        Inputs = [.. node.Inputs.Select(Cleaned)],
+                    }
+                ),
+            ],
+        };
 
         Assert.Equal(
             ["/layer.0/output/LayerNorm/ReduceMean_2ln"],
-            HybridPlan.Resolve(["/layer.0/output/Add_output_0_clean -> /layer.0/output/LayerNorm/Add_1_output_0"], split, [.. Recordings.Tensors.Select(Cleaned)]));
+            HybridPlan.Resolve(
+                ["/layer.0/output/Add_output_0_clean -> /layer.0/output/LayerNorm/Add_1_output_0"],
+                split,
+                [.. Recordings.Tensors.Select(Cleaned)]
+            )
+        );
 
         static string Cleaned(string name) => name.Replace("/layer.0/output/Add_output_0", "/layer.0/output/Add_output_0_clean");
     }
@@ -39,7 +56,8 @@ public class HybridPlanTests
     {
         Assert.Equal(
             [.. Enumerable.Range(0, 4).Select(layer => $"/layer.{layer}/output/Add_output_0-rs")],
-            Resolve("/layer.#/output/Add_output_0"));
+            Resolve("/layer.#/output/Add_output_0")
+        );
         Assert.Equal(8, Resolve("*/output/Add*").Count);
     }
 
@@ -47,7 +65,10 @@ public class HybridPlanTests
     public void A_norm_is_kept_with_what_it_reads()
     {
         Assert.Equal(["/layer.2/output/LayerNorm/ReduceMean_2ln"], Resolve("/layer.2/output/LayerNorm/Add_1_output_0"));
-        Assert.Equal(["/embeddings/word_embeddings/Gather_output_0", "/embeddings/word_embeddings/Gather_output_0_rs"], Resolve("/embeddings/word_embeddings/Gather_output_0"));
+        Assert.Equal(
+            ["/embeddings/word_embeddings/Gather_output_0", "/embeddings/word_embeddings/Gather_output_0_rs"],
+            Resolve("/embeddings/word_embeddings/Gather_output_0")
+        );
     }
 
     [Fact]
@@ -55,7 +76,9 @@ public class HybridPlanTests
     {
         Assert.Equal(
             [.. Enumerable.Range(0, 4).Select(layer => $"/layer.{layer}/output/LayerNorm/ReduceMean_2ln")],
-            Resolve("/layer.#/output/Add_output_0 -> /layer.#/output/LayerNorm/Add_1_output_0").Where(name => name.EndsWith("_2ln", StringComparison.Ordinal)));
+            Resolve("/layer.#/output/Add_output_0 -> /layer.#/output/LayerNorm/Add_1_output_0")
+                .Where(name => name.EndsWith("_2ln", StringComparison.Ordinal))
+        );
     }
 
     [Fact]
@@ -67,8 +90,14 @@ public class HybridPlanTests
 
     [Theory]
     [InlineData("*/outputs/Add*", "fp16: '*/outputs/Add*': no tensor is called '*/outputs/Add*' in the prepared model")]
-    [InlineData("/layer.0/output/Add_output_0 -> /layer.0/output/LayerNorm/Pow_output_0", "the toolkit fused '/layer.0/output/LayerNorm/Pow_output_0'")]
-    [InlineData("/layer.#/output/Add_output_0 -> /layer.#/output/Norm", "there is '/layer.0/output/Add_output_0' but no '/layer.0/output/Norm'")]
+    [InlineData(
+        "/layer.0/output/Add_output_0 -> /layer.0/output/LayerNorm/Pow_output_0",
+        "the toolkit fused '/layer.0/output/LayerNorm/Pow_output_0'"
+    )]
+    [InlineData(
+        "/layer.#/output/Add_output_0 -> /layer.#/output/Norm",
+        "there is '/layer.0/output/Add_output_0' but no '/layer.0/output/Norm'"
+    )]
     [InlineData("/layer.0/output/Add_output_0 -> *", "more * and # than the left one")]
     [InlineData("a ->", "two names belong around one ->")]
     public void What_cannot_be_found_is_named(string entry, string message)
@@ -81,11 +110,20 @@ public class HybridPlanTests
     {
         var analysis = ErrorAnalysis.Parse(Recordings.Text("tiny-int8-unmasked-error_analysis.txt"));
 
-        Assert.Equal(("exSDPAttention", 0.71095, 103.75), analysis.Worst(1) is [var worst] ? (worst.Operator, worst.SingleCosine, worst.SingleDistance) : default);
+        Assert.Equal(
+            ("exSDPAttention", 0.71095, 103.75),
+            analysis.Worst(1) is [var worst] ? (worst.Operator, worst.SingleCosine, worst.SingleDistance) : default
+        );
         Assert.Equal(
             [.. Enumerable.Range(0, 4).Select(layer => $"/layer.{layer}/attention/self/MatMul_1_output_0")],
-            HybridPlan.Suggest(analysis, Recordings.PreparedGraph, minCosine: 0.99));
-        Assert.Equal(4, HybridPlan.Resolve(HybridPlan.Suggest(analysis, Recordings.PreparedGraph, 0.99), Recordings.PreparedGraph, Recordings.Tensors).Count);
+            HybridPlan.Suggest(analysis, Recordings.PreparedGraph, minCosine: 0.99)
+        );
+        Assert.Equal(
+            4,
+            HybridPlan
+                .Resolve(HybridPlan.Suggest(analysis, Recordings.PreparedGraph, 0.99), Recordings.PreparedGraph, Recordings.Tensors)
+                .Count
+        );
     }
 
     [Fact]

@@ -13,9 +13,19 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
     public async Task What_Doctor_misses_Provision_brings_from_a_folder_of_wheels_after_which_all_is_well()
     {
         Assert.True(File.Exists(RecordedToolkit.SystemPython));
-        foreach (var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2")).Select(line => line.Split(';')[0].Split("==")).Where(pin => pin.Length == 2).Select(pin => (pin[0], pin[1])))
+        foreach (
+            var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2"))
+                .Select(line => line.Split(';')[0].Split("=="))
+                .Where(pin => pin.Length == 2)
+                .Select(pin => (pin[0], pin[1]))
+        )
         {
-            Wheels.Pack(folder.File("wheels"), name, version, content: name == "rknn-toolkit2" ? Wheels.Module("rknn/api", "class RKNN: pass\n") : null);
+            Wheels.Pack(
+                folder.File("wheels"),
+                name,
+                version,
+                content: name == "rknn-toolkit2" ? Wheels.Module("rknn/api", "class RKNN: pass\n") : null
+            );
         }
 
         var before = await RunAsync("--target=Doctor", "--model=ms-marco-MiniLM-L-12-v2");
@@ -27,7 +37,10 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
         Assert.Contains("rknn-toolkit2 2.3.2: 11 packages installed: ", made.Output);
         Assert.Contains("ruamel-yaml 0.18.10, 0 MB", made.Output);
         Directory.Delete(folder.File("wheels"), recursive: true);
-        Assert.Contains("11 packages are there already: ", (await RunAsync("--target=Provision", "--model=ms-marco-MiniLM-L-12-v2")).Succeeded().Output);
+        Assert.Contains(
+            "11 packages are there already: ",
+            (await RunAsync("--target=Provision", "--model=ms-marco-MiniLM-L-12-v2")).Succeeded().Output
+        );
 
         var well = (await RunAsync("--target=Doctor", "--model=ms-marco-MiniLM-L-12-v2")).Succeeded().Output;
         Assert.Matches("ok       rknn-toolkit2: .*/bin/python: rknn-toolkit2 2\\.3\\.2, Python 3\\.\\d+\\.\\d+, numpy 1\\.", well);
@@ -59,5 +72,9 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
     }
 
     private Task<HostRun> RunAsync(params string[] arguments) =>
-        HostProcess.RunAsync(workspace.Folder, arguments, new Dictionary<string, string> { ["MODELPIPELINE_CACHE"] = folder.File("cache"), ["GITHUB_TOKEN"] = "none" });
+        HostProcess.RunAsync(
+            workspace.Folder,
+            arguments,
+            new Dictionary<string, string> { ["MODELPIPELINE_CACHE"] = folder.File("cache"), ["GITHUB_TOKEN"] = "none" }
+        );
 }

@@ -34,10 +34,16 @@ public sealed partial class ProvisionTests : IDisposable
         Assert.Equal(made.Packages, again.Packages);
 
         File.AppendAllText(requirements, "another==1.0\n");
-        Assert.NotEqual(made.Environment.Python, Path.Combine(ToolkitEnvironment.FolderOf(folder.File("cache"), requirements), "bin", "python"));
+        Assert.NotEqual(
+            made.Environment.Python,
+            Path.Combine(ToolkitEnvironment.FolderOf(folder.File("cache"), requirements), "bin", "python")
+        );
 
         Task<ProvisionedToolkit> ProvisionAsync() =>
-            Provision.RunAsync(new(requirements, folder.File("cache")) { Wheels = folder.File("wheels") }, cancellation: TestContext.Current.CancellationToken);
+            Provision.RunAsync(
+                new(requirements, folder.File("cache")) { Wheels = folder.File("wheels") },
+                cancellation: TestContext.Current.CancellationToken
+            );
     }
 
     [Fact]
@@ -49,7 +55,10 @@ public sealed partial class ProvisionTests : IDisposable
         Fake("python3.12", "3 12 0");
         Fake("python3.10", "3 10 1");
         Fake("python3.8", "3 8 20");
-        Assert.Equal([new Version(3, 8), new Version(3, 10), new Version(3, 12), new Version(3, 13)], (await Find()).Select(python => python.Version).Order());
+        Assert.Equal(
+            [new Version(3, 8), new Version(3, 10), new Version(3, 12), new Version(3, 13)],
+            (await Find()).Select(python => python.Version).Order()
+        );
         Fake("python3.7", "3 7 17");
         Fake("python", "no Python at all");
         Assert.Equal(4, (await Find()).Count);
@@ -64,12 +73,23 @@ public sealed partial class ProvisionTests : IDisposable
     [InlineData("2.5.0")]
     public void Each_Python_from_3_8_to_3_12_has_one_pin_of_each_package(string version)
     {
-        var pins = File.ReadLines(ToolkitEnvironment.Requirements(version)).Select(line => Pin().Match(line)).Where(pin => pin.Success).ToList();
+        var pins = File.ReadLines(ToolkitEnvironment.Requirements(version))
+            .Select(line => Pin().Match(line))
+            .Where(pin => pin.Success)
+            .ToList();
 
         foreach (var python in Enumerable.Range(8, 5))
         {
-            var serving = pins.Where(pin => !pin.Groups["minor"].Success
-                || (pin.Groups["than"].Value == "<" ? python < int.Parse(pin.Groups["minor"].Value) : python >= int.Parse(pin.Groups["minor"].Value))).Select(pin => pin.Groups["name"].Value).ToList();
+            var serving = pins.Where(pin =>
+                    !pin.Groups["minor"].Success
+                    || (
+                        pin.Groups["than"].Value == "<"
+                            ? python < int.Parse(pin.Groups["minor"].Value)
+                            : python >= int.Parse(pin.Groups["minor"].Value)
+                    )
+                )
+                .Select(pin => pin.Groups["name"].Value)
+                .ToList();
             Assert.Equal(11, serving.Count);
             Assert.Equal(serving, serving.Distinct());
         }
@@ -77,8 +97,14 @@ public sealed partial class ProvisionTests : IDisposable
     }
 
     [Fact]
-    public void The_driver_is_Python_3_8() => Programs.Run(
-        RecordedToolkit.SystemPython, "-I", "-c", "import ast, sys; ast.parse(open(sys.argv[1], encoding='utf-8').read(), feature_version=(3, 8))", ToolkitEnvironment.DriverPath);
+    public void The_driver_is_Python_3_8() =>
+        Programs.Run(
+            RecordedToolkit.SystemPython,
+            "-I",
+            "-c",
+            "import ast, sys; ast.parse(open(sys.argv[1], encoding='utf-8').read(), feature_version=(3, 8))",
+            ToolkitEnvironment.DriverPath
+        );
 
     public void Dispose() => folder.Dispose();
 

@@ -15,18 +15,43 @@ public sealed class PublishedHostTests : IDisposable
     public async Task It_runs_the_whole_pipeline_from_any_folder_without_the_SDK()
     {
         var host = Path.Combine(folder.Path, "host");
-        var published = await RunAsync("dotnet", Environment.GetEnvironmentVariables().Keys.Cast<string>().ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name)!),
-            "publish", Path.Combine(RepositoryFiles.Root, "build"), "-c", "Release", "-r", "linux-x64", "--self-contained", "-v", "quiet", "-nologo", "-o", host);
+        var published = await RunAsync(
+            "dotnet",
+            Environment
+                .GetEnvironmentVariables()
+                .Keys.Cast<string>()
+                .ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name)!),
+            "publish",
+            Path.Combine(RepositoryFiles.Root, "build"),
+            "-c",
+            "Release",
+            "-r",
+            "linux-x64",
+            "--self-contained",
+            "-v",
+            "quiet",
+            "-nologo",
+            "-o",
+            host
+        );
         Assert.True(published.ExitCode == 0, published.Output);
         foreach (var part in new[] { "librknnshim.so", "libonnxruntime.so", "rknn/driver.py", "rknn/requirements-2.3.2.txt" })
             Assert.True(File.Exists(Path.Combine(host, part)), part);
         Assert.Empty(Directory.EnumerateFileSystemEntries(host, "*recorded*", SearchOption.AllDirectories));
 
         // Nothing but an empty PATH and a home: no dotnet, no compiler, no python.
-        var bare = new Dictionary<string, string> { ["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName, ["HOME"] = folder.Path, ["CI"] = "true" };
+        var bare = new Dictionary<string, string>
+        {
+            ["PATH"] = Directory.CreateDirectory(folder.File("bin")).FullName,
+            ["HOME"] = folder.Path,
+            ["CI"] = "true",
+        };
         var run = await RunAsync(Path.Combine(host, "Build"), bare, "--target=Package", "--model=tiny-reranker");
         Assert.True(run.ExitCode == 0, run.Output);
-        Assert.Equal(workspace.Spec().Variants.Select(variant => variant.Name), workspace.VerifiedPackage().Variants.Select(variant => variant.Subject.Variant));
+        Assert.Equal(
+            workspace.Spec().Variants.Select(variant => variant.Name),
+            workspace.VerifiedPackage().Variants.Select(variant => variant.Subject.Variant)
+        );
 
         var doctor = await RunAsync(Path.Combine(host, "Build"), bare, "--target=Doctor", "--model=tiny-reranker");
         Assert.True(doctor.ExitCode == 0, doctor.Output);
@@ -53,12 +78,24 @@ public sealed class PublishedHostTests : IDisposable
         workspace.Dispose();
     }
 
-    private async Task<(int ExitCode, string Output)> RunAsync(string program, IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    private async Task<(int ExitCode, string Output)> RunAsync(
+        string program,
+        IReadOnlyDictionary<string, string> environment,
+        params string[] arguments
+    )
     {
         // Nothing else: what this process has is taken out.
-        var variables = Environment.GetEnvironmentVariables().Keys.Cast<string>().Union(environment.Keys).ToDictionary(name => name, environment.GetValueOrDefault);
-        var run = await Cli.Wrap(program).WithArguments(arguments).WithWorkingDirectory(workspace.Folder).WithEnvironmentVariables(variables)
-            .WithValidation(CommandResultValidation.None).ExecuteBufferedAsync(TestContext.Current.CancellationToken);
+        var variables = Environment
+            .GetEnvironmentVariables()
+            .Keys.Cast<string>()
+            .Union(environment.Keys)
+            .ToDictionary(name => name, environment.GetValueOrDefault);
+        var run = await Cli.Wrap(program)
+            .WithArguments(arguments)
+            .WithWorkingDirectory(workspace.Folder)
+            .WithEnvironmentVariables(variables)
+            .WithValidation(CommandResultValidation.None)
+            .ExecuteBufferedAsync(TestContext.Current.CancellationToken);
         return (run.ExitCode, run.StandardOutput + run.StandardError);
     }
 }

@@ -17,12 +17,18 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     [Fact]
     public async Task Each_shape_is_a_file_that_is_built_again_only_when_something_changed_for_it()
     {
-        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
+        workspace.Edit(
+            ("[[1, 128]] ", "[[1, 64], [1, 128]] "),
+            ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn")
+        );
         var (small, large) = (Artifact("1x64"), Artifact("1x128"));
 
         await QuantizeAsync(toolkit);
         Assert.Equal(File.ReadAllBytes(Recordings.File("tiny-fp16.rknn")), File.ReadAllBytes(large));
-        Assert.Equal(["input_ids [1,64]", "attention_mask [1,64]", "token_type_ids [1,64]"], RknnFile.Read(small).Inputs.Select(input => input.Shape.ToString()));
+        Assert.Equal(
+            ["input_ids [1,64]", "attention_mask [1,64]", "token_type_ids [1,64]"],
+            RknnFile.Read(small).Inputs.Select(input => input.Shape.ToString())
+        );
         Assert.Contains("derived by the recorded toolkit of the tests", Encoding.Latin1.GetString(File.ReadAllBytes(small)));
         var compile = ReportJson.Read<CompileReport>(Path.Combine(Path.GetDirectoryName(large)!, "compile.json"));
         Assert.Equal((204_953, 72), (compile.Cycles, compile.Layers.Count));
@@ -41,10 +47,17 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     [Fact]
     public async Task With_dynamic_input_all_shapes_are_one_file_if_the_toolkit_can_build_it()
     {
-        workspace.Edit(("[[1, 128]] ", "[[1, 64], [1, 128]] "), ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"), ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: -1 }"));
+        workspace.Edit(
+            ("[[1, 128]] ", "[[1, 64], [1, 128]] "),
+            ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"),
+            ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: -1 }")
+        );
         var refused = await RunAsync(toolkit);
         Assert.Equal(2, refused.ExitCode);
-        Assert.Contains("variants.npu.dynamic_input: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'", refused.Error);
+        Assert.Contains(
+            "variants.npu.dynamic_input: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'",
+            refused.Error
+        );
 
         workspace.Edit(("dynamic_input: true", "dynamic_input: true\n        toolkit: 2.5.0"));
         using var newer = new RecordedToolkit(version: "2.5.0");
@@ -53,8 +66,18 @@ public sealed class QuantizeWithToolkitTests : IDisposable
         var artifact = workspace.Built("variants/npu/tiny-reranker-0.1.0-rk3588-npu.rknn");
         Assert.Equal([artifact], Directory.GetFiles(workspace.Built("variants/npu"), "*.rknn", SearchOption.AllDirectories));
         Assert.Equal("2.5.0", RknnFile.Read(artifact).Compiler);
-        var reports = Array.ConvertAll(["1x64", "1x128"], shape => ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json")));
-        Assert.All(reports, report => Assert.Equal((FileDigest.Of(artifact, TestContext.Current.CancellationToken), 10, true), (report.Subject.ArtifactDigest, report.Queries.Count, report.Subject.Simulated)));
+        var reports = Array.ConvertAll(
+            ["1x64", "1x128"],
+            shape => ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json"))
+        );
+        Assert.All(
+            reports,
+            report =>
+                Assert.Equal(
+                    (FileDigest.Of(artifact, TestContext.Current.CancellationToken), 10, true),
+                    (report.Subject.ArtifactDigest, report.Queries.Count, report.Subject.Simulated)
+                )
+        );
         Assert.NotEqual(reports[0].Queries[0].Scores, reports[1].Queries[0].Scores);
     }
 
@@ -63,7 +86,11 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     {
         using var hanging = new RecordedToolkit("hang");
         workspace.Edit(("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn"));
-        using var host = new HostProcess(workspace.Folder, ["--target=Quantize:tiny-reranker:npu"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
+        using var host = new HostProcess(
+            workspace.Folder,
+            ["--target=Quantize:tiny-reranker:npu"],
+            new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python }
+        );
         var pids = await RecordedToolkit.HangingAsync(workspace.Folder);
 
         host.Kill();
@@ -86,7 +113,12 @@ public sealed class QuantizeWithToolkitTests : IDisposable
         Assert.False(ToolkitEnvironment.Scripts.StartsWith(RecordedToolkit.Packages, StringComparison.Ordinal));
         using var plain = new TemporaryFolder();
         Programs.Run(RecordedToolkit.SystemPython, "-m", "venv", "--without-pip", plain.Path);
-        Programs.Run(plain.File("bin/python"), "-I", "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('rknn') is not None)");
+        Programs.Run(
+            plain.File("bin/python"),
+            "-I",
+            "-c",
+            "import importlib.util, sys; sys.exit(importlib.util.find_spec('rknn') is not None)"
+        );
     }
 
     public void Dispose()

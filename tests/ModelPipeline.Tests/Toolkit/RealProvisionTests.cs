@@ -4,7 +4,8 @@ using ModelPipeline.Toolkit;
 namespace ModelPipeline.Tests.Toolkit;
 
 /// <summary>
-/// Provisioning from the vendor's own wheels, with the pins as they are and without an index. Of what the toolkit uses besides, wheels of the pinned
+/// Provisioning from the vendor's own wheels, with the pins as they are and without an index. Of what the toolkit uses besides, wheels of
+/// the pinned
 /// names and versions point to Debian's packages.
 /// </summary>
 public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<ConversionFiles>, IDisposable
@@ -22,17 +23,30 @@ public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<Co
         var other = await RealToolkit.OfAsync(version);
         var wheels = Directory.CreateDirectory(folder.File("wheels")).FullName;
         Programs.Run("tar", "-C", wheels, "-xJf", archive);
-        var pins = File.ReadLines(ToolkitEnvironment.Requirements(version)).Where(line => !line.StartsWith('#') && !line.Contains('<')).Select(line => line.Split(';')[0].Split("=="));
+        var pins = File.ReadLines(ToolkitEnvironment.Requirements(version))
+            .Where(line => !line.StartsWith('#') && !line.Contains('<'))
+            .Select(line => line.Split(';')[0].Split("=="));
         foreach (var pin in pins.Where(pin => Directory.GetFiles(wheels, $"{pin[0].Replace('-', '_')}-*.whl").Length == 0))
-            Wheels.Pack(wheels, pin[0], pin[1], content: pin[0] == "setuptools" ? SetupTools(other) : Wheels.Pointer(pin[0], DebianPackages));
+            Wheels.Pack(
+                wheels,
+                pin[0],
+                pin[1],
+                content: pin[0] == "setuptools" ? SetupTools(other) : Wheels.Pointer(pin[0], DebianPackages)
+            );
         foreach (var name in new[] { "coloredlogs", "packaging", "sympy" })
             Wheels.Pack(wheels, name, "99.0", content: Wheels.Pointer(name, DebianPackages));
         List<string> told = [];
 
-        var made = await Provision.RunAsync(new(ToolkitEnvironment.Requirements(version), folder.File("cache")) { Wheels = wheels, Tell = told.Add }, cancellation: Cancellation);
+        var made = await Provision.RunAsync(
+            new(ToolkitEnvironment.Requirements(version), folder.File("cache")) { Wheels = wheels, Tell = told.Add },
+            cancellation: Cancellation
+        );
 
         Assert.Contains($"rknn-toolkit2 {version}, ", string.Join('\n', told));
-        Assert.Contains(told, line => line.StartsWith("installing ", StringComparison.Ordinal) && line.EndsWith(" MB packed", StringComparison.Ordinal));
+        Assert.Contains(
+            told,
+            line => line.StartsWith("installing ", StringComparison.Ordinal) && line.EndsWith(" MB packed", StringComparison.Ordinal)
+        );
         Assert.DoesNotContain(made.Packages, package => package.Name is "torch" or "opencv-python-headless");
         Assert.Null((await InstalledToolkit.OfAsync(made.Environment.Python, import: true, Cancellation))!.Error);
         Assert.Equal(File.ReadAllBytes(await BuildAsync(other, "other")), File.ReadAllBytes(await BuildAsync(made.Environment, "own")));
@@ -44,7 +58,15 @@ public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<Co
                 Environment = environment,
                 Source = files.Prepared,
                 Artifact = folder.File($"{name}.rknn"),
-                Variant = new VariantSpec { Name = name, Backend = Backend.Rknn, Precision = Precision.Fp16, Toolkit = version, Rewrites = [], Gates = [] },
+                Variant = new VariantSpec
+                {
+                    Name = name,
+                    Backend = Backend.Rknn,
+                    Precision = Precision.Fp16,
+                    Toolkit = version,
+                    Rewrites = [],
+                    Gates = [],
+                },
             };
             await ToolkitConversion.RunAsync(request, cancellation: Cancellation);
             return request.Artifact;
@@ -57,16 +79,24 @@ public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<Co
 
     private static string Shared(string name)
     {
-        var root = Environment.GetEnvironmentVariable(Text.SharedFixtures.Variable) is { Length: > 0 } named ? named : Path.Combine(RepositoryFiles.Root, "..", "shared");
+        var root = Environment.GetEnvironmentVariable(Text.SharedFixtures.Variable) is { Length: > 0 } named
+            ? named
+            : Path.Combine(RepositoryFiles.Root, "..", "shared");
         var path = Path.Combine(root, name);
-        Assert.SkipUnless(File.Exists(path), $"needs ../shared beside the project, or its path in {Text.SharedFixtures.Variable}: {name} is missing");
+        Assert.SkipUnless(
+            File.Exists(path),
+            $"needs ../shared beside the project, or its path in {Text.SharedFixtures.Variable}: {name} is missing"
+        );
         return path;
     }
 
     /// <summary>pkg_resources and its package as the other environment has them.</summary>
     private static Dictionary<string, byte[]> SetupTools(ToolkitEnvironment other)
     {
-        var packages = Path.Combine(Directory.EnumerateDirectories(Path.Combine(Path.GetDirectoryName(other.Python)!, "..", "lib"), "python3*").Single(), "site-packages");
+        var packages = Path.Combine(
+            Directory.EnumerateDirectories(Path.Combine(Path.GetDirectoryName(other.Python)!, "..", "lib"), "python3*").Single(),
+            "site-packages"
+        );
         return new[] { "pkg_resources", "setuptools" }
             .SelectMany(name => Directory.EnumerateFiles(Path.Combine(packages, name), "*.py", SearchOption.AllDirectories))
             .ToDictionary(path => Path.GetRelativePath(packages, path), File.ReadAllBytes);

@@ -23,7 +23,11 @@ internal static class RealToolkit
     public static async Task<ToolkitEnvironment> OfAsync(string version)
     {
         var pythons = await Pythons.Value;
-        Assert.SkipUnless(pythons.ContainsKey(version), $"no Python with rknn-toolkit2 {version}: {ToolkitEnvironment.PythonVariable} is '{Variable}'. .ci/run sets it up from ../shared/toolkit.");
+        Assert.SkipUnless(
+            pythons.ContainsKey(version),
+            $"no Python with rknn-toolkit2 {version}: {ToolkitEnvironment.PythonVariable} is '{Variable}'. .ci/run sets it up from "
+                + $"../shared/toolkit."
+        );
         return new ToolkitEnvironment(pythons[version], ToolkitEnvironment.DriverPath);
     }
 }

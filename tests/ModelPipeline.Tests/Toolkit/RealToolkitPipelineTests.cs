@@ -35,31 +35,48 @@ public sealed partial class RealToolkitPipelineTests : IDisposable
         Assert.Matches(@"old 1x128 .*\btk\b", run.Output);
         Assert.Contains("tk: scored by the toolkit's", run.Output);
         var old = Report("old", "1x128");
-        Assert.Equal(["kendall_tau", "compile.cpu_ops", "compile.weight_mb", "compile.internal_mb"], old.Gates.Where(gate => gate.Result == GateResult.Passed).Select(gate => gate.Metric));
+        Assert.Equal(
+            ["kendall_tau", "compile.cpu_ops", "compile.weight_mb", "compile.internal_mb"],
+            old.Gates.Where(gate => gate.Result == GateResult.Passed).Select(gate => gate.Metric)
+        );
         Assert.NotEqual(Report("new", "1x64").Queries[0].Scores, Report("new", "1x128").Queries[0].Scores);
         var before = workspace.Files();
         Assert.DoesNotContain(before.Keys, Again);
         Assert.DoesNotContain(before.Keys, name => name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal));
 
         await ValidateAsync();
-        Assert.All(before.Where(file => file.Key.EndsWith(".rknn", StringComparison.Ordinal) || file.Key.EndsWith("toolkit-scores.json", StringComparison.Ordinal)), file => Assert.Equal(file.Value, workspace.Files()[file.Key]));
+        Assert.All(
+            before.Where(file =>
+                file.Key.EndsWith(".rknn", StringComparison.Ordinal) || file.Key.EndsWith("toolkit-scores.json", StringComparison.Ordinal)
+            ),
+            file => Assert.Equal(file.Value, workspace.Files()[file.Key])
+        );
 
         // What else is to be scored needs another build, which must make the same bytes.
         workspace.Edit(("queries: 10", "queries: 12"));
         await ValidateAsync("--variant=old");
         Assert.Equal(2, workspace.Files().Keys.Count(Again));
         Assert.Equal(old.Queries.Select(query => query.Scores), Report("old", "1x128").Queries.Take(10).Select(query => query.Scores));
-        Assert.All(before.Where(file => file.Key.EndsWith(".rknn", StringComparison.Ordinal)), file => Assert.Equal(file.Value, workspace.Files()[file.Key]));
+        Assert.All(
+            before.Where(file => file.Key.EndsWith(".rknn", StringComparison.Ordinal)),
+            file => Assert.Equal(file.Value, workspace.Files()[file.Key])
+        );
     }
 
     public void Dispose() => workspace.Dispose();
 
     private static bool Again(string file) => file.EndsWith(".simulator.log", StringComparison.Ordinal);
 
-    private ValidationReport Report(string variant, string shape) => ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/{shape}/validation.json"));
+    private ValidationReport Report(string variant, string shape) =>
+        ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/{shape}/validation.json"));
 
     private async Task<HostRun> ValidateAsync(params string[] options) =>
-        (await workspace.RunAsync((ModelPipeline.Toolkit.ToolkitEnvironment.PythonVariable, RealToolkit.Variable), ["--target=Validate", "--model=tiny-reranker", .. options])).Succeeded();
+        (
+            await workspace.RunAsync(
+                (ModelPipeline.Toolkit.ToolkitEnvironment.PythonVariable, RealToolkit.Variable),
+                ["--target=Validate", "--model=tiny-reranker", .. options]
+            )
+        ).Succeeded();
 
     [GeneratedRegex(@"(?<=\n)    variants:\n(?:      .*\n|\s*\n)+")]
     private static partial Regex SampleVariants();

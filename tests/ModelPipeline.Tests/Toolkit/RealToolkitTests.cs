@@ -20,7 +20,11 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
     [InlineData("2.5.0", Precision.Fp16, false)]
     [InlineData("2.5.0", Precision.W8A8, false)]
     [InlineData("2.5.0", Precision.W8A8, true)]
-    public async Task The_same_inputs_give_the_same_bytes_in_any_folder_and_a_whole_compile_report(string version, Precision precision, bool hybrid)
+    public async Task The_same_inputs_give_the_same_bytes_in_any_folder_and_a_whole_compile_report(
+        string version,
+        Precision precision,
+        bool hybrid
+    )
     {
         var environment = await RealToolkit.OfAsync(version);
         var steps = new Steps();
@@ -30,13 +34,20 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
 
         Assert.Equal(File.ReadAllBytes(first.File("tiny.rknn")), File.ReadAllBytes(second.File("tiny.rknn")));
         Assert.Equal(version, made.File.Compiler);
-        Assert.True(made.Compile is { Complete: true, Cycles: > 50_000, WeightKb: > 4000, InternalKb: > 200 }, $"{made.Compile with { Layers = [], Features = [], Constants = [] }}");
+        Assert.True(
+            made.Compile is { Complete: true, Cycles: > 50_000, WeightKb: > 4000, InternalKb: > 200 },
+            $"{made.Compile with { Layers = [], Features = [], Constants = [] }}"
+        );
         Assert.Contains(made.Compile.Layers, layer => layer is { Operator: "exSDPAttention", Target: "NPU" });
         Assert.Equal(hybrid, made.Hybrid.Count >= 5);
         Assert.Equal(["tiny.rknn", "tiny.rknn.log"], Left());
         Assert.All(steps.All, step => Assert.StartsWith("quantize npu: ", step.Activity));
 
-        ToolkitRequest Request(TemporaryFolder output) => this.Request(environment, version, output, precision) with { Variant = Variant(version, precision) with { Fp16 = hybrid ? Residuals : [] } };
+        ToolkitRequest Request(TemporaryFolder output) =>
+            this.Request(environment, version, output, precision) with
+            {
+                Variant = Variant(version, precision) with { Fp16 = hybrid ? Residuals : [] },
+            };
     }
 
     [Theory]
@@ -47,7 +58,13 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
         var environment = await RealToolkit.OfAsync(version);
 
         var made = await ToolkitConversion.RunAsync(
-            Request(environment, version, first, Precision.W8A8) with { Simulate = [new(files.Dataset, first.File("a")), new(files.Dataset, first.File("b"))], Analyse = true }, cancellation: Cancellation);
+            Request(environment, version, first, Precision.W8A8) with
+            {
+                Simulate = [new(files.Dataset, first.File("a")), new(files.Dataset, first.File("b"))],
+                Analyse = true,
+            },
+            cancellation: Cancellation
+        );
 
         Assert.Equal(2 * sizeof(float), new FileInfo(first.File("a")).Length);
         Assert.Equal(File.ReadAllBytes(first.File("a")), File.ReadAllBytes(first.File("b")));
@@ -61,7 +78,13 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
         OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")).Save(first.File("open.onnx"));
 
         var made = await ToolkitConversion.RunAsync(
-            Request(environment, "2.5.0", first, Precision.Fp16) with { Source = first.File("open.onnx"), Shapes = [new(1, 64), new(1, 128)] }, cancellation: Cancellation);
+            Request(environment, "2.5.0", first, Precision.Fp16) with
+            {
+                Source = first.File("open.onnx"),
+                Shapes = [new(1, 64), new(1, 128)],
+            },
+            cancellation: Cancellation
+        );
 
         Assert.True(made.Compile.Complete);
         Assert.Equal("2.5.0", made.File.Compiler);
@@ -84,7 +107,9 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
 
         string Garbage()
         {
-            var text = System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(files.Prepared)).Replace("Softmax", "Softmux", StringComparison.Ordinal);
+            var text = System
+                .Text.Encoding.Latin1.GetString(File.ReadAllBytes(files.Prepared))
+                .Replace("Softmax", "Softmux", StringComparison.Ordinal);
             return first.Write("garbage.onnx", System.Text.Encoding.Latin1.GetBytes(text));
         }
     }
@@ -94,7 +119,13 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
     {
         var environment = await RealToolkit.OfAsync("2.3.2");
 
-        var failure = await Failure(Request(environment, "2.3.2", first, Precision.W8A8) with { Analyse = true, Limits = new() { Time = TimeSpan.FromSeconds(3) } });
+        var failure = await Failure(
+            Request(environment, "2.3.2", first, Precision.W8A8) with
+            {
+                Analyse = true,
+                Limits = new() { Time = TimeSpan.FromSeconds(3) },
+            }
+        );
 
         // On a busy machine it has printed nothing by then.
         Assert.Matches(@"failed in \w+: the time limit of 3 s was reached(; the last that it printed is '.+')?\.? It hangs", failure);
@@ -110,19 +141,29 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     private static VariantSpec Variant(string version, Precision precision) =>
-        new() { Name = "npu", Backend = Backend.Rknn, Precision = precision, Toolkit = version, Rewrites = [], Gates = [] };
+        new()
+        {
+            Name = "npu",
+            Backend = Backend.Rknn,
+            Precision = precision,
+            Toolkit = version,
+            Rewrites = [],
+            Gates = [],
+        };
 
-    private ToolkitRequest Request(ToolkitEnvironment environment, string version, TemporaryFolder output, Precision precision) => new()
-    {
-        Environment = environment,
-        Source = files.Prepared,
-        Artifact = output.File("tiny.rknn"),
-        Variant = Variant(version, precision),
-        Dataset = files.Dataset,
-        CustomString = "made by a test",
-    };
+    private ToolkitRequest Request(ToolkitEnvironment environment, string version, TemporaryFolder output, Precision precision) =>
+        new()
+        {
+            Environment = environment,
+            Source = files.Prepared,
+            Artifact = output.File("tiny.rknn"),
+            Variant = Variant(version, precision),
+            Dataset = files.Dataset,
+            CustomString = "made by a test",
+        };
 
-    private IEnumerable<string?> Left() => Directory.EnumerateFileSystemEntries(first.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal);
+    private IEnumerable<string?> Left() =>
+        Directory.EnumerateFileSystemEntries(first.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal);
 
     private static async Task<string> Failure(ToolkitRequest request) =>
         (await Assert.ThrowsAsync<PipelineException>(() => ToolkitConversion.RunAsync(request, cancellation: Cancellation))).Message;

@@ -7,7 +7,12 @@ namespace ModelPipeline.Tests.Toolkit;
 
 public sealed class RknnFileTests : IDisposable
 {
-    private static readonly TensorShape[] Inputs = [new("input_ids", [1, 128]), new("attention_mask", [1, 128]), new("token_type_ids", [1, 128])];
+    private static readonly TensorShape[] Inputs =
+    [
+        new("input_ids", [1, 128]),
+        new("attention_mask", [1, 128]),
+        new("token_type_ids", [1, 128]),
+    ];
     private static readonly TensorShape[] Outputs = [new("logits", [1, 1])];
 
     private readonly TemporaryFolder folder = new();
@@ -32,7 +37,10 @@ public sealed class RknnFileTests : IDisposable
 
         Assert.Contains("built for rk3588, not for rk3576", Refusal("rk3576", "2.3.2", Inputs));
         Assert.Contains("toolkit 2.3.2 wrote it, where models.yaml asks for 2.5.0", Refusal("rk3588", "2.5.0", Inputs));
-        Assert.Contains("inputs are input_ids [1,128], attention_mask [1,128], token_type_ids [1,128]; expected input_ids [1,512]", Refusal("rk3588", "2.3.2", [new("input_ids", [1, 512])]));
+        Assert.Contains(
+            "inputs are input_ids [1,128], attention_mask [1,128], token_type_ids [1,128]; expected input_ids [1,512]",
+            Refusal("rk3588", "2.3.2", [new("input_ids", [1, 512])])
+        );
 
         string Refusal(string platform, string toolkit, TensorShape[] inputs) =>
             Assert.Throws<PipelineException>(() => file.Require("a.rknn", platform, toolkit, inputs, Outputs)).Message;
@@ -52,7 +60,10 @@ public sealed class RknnFileTests : IDisposable
     {
         var path = folder.Write("cut.rknn", File.ReadAllBytes(Recordings.File("tiny-int8.rknn"))[..length]);
 
-        Assert.StartsWith($"{path}: not the .rknn file that was expected", Assert.Throws<PipelineException>(() => RknnFile.Read(path)).Message);
+        Assert.StartsWith(
+            $"{path}: not the .rknn file that was expected",
+            Assert.Throws<PipelineException>(() => RknnFile.Read(path)).Message
+        );
     }
 
     [Theory]
@@ -91,20 +102,25 @@ public sealed class RknnFileTests : IDisposable
         byte[] small = [.. bytes[..64], .. bytes[(start - 8)..]];
         BinaryPrimitives.WriteUInt64LittleEndian(small.AsSpan(16), 0);
 
-        Gen.Select(Gen.Int[72, small.Length - 1], Gen.Byte).Sample((position, value) =>
-        {
-            var damaged = (byte[])small.Clone();
-            damaged[position] = value;
-            var path = folder.Write("damaged.rknn", damaged);
-            try
-            {
-                Assert.Equal(3, RknnFile.Read(path).Inputs.Count);
-            }
-            catch (PipelineException refusal)
-            {
-                Assert.StartsWith(path, refusal.Message);
-            }
-        }, iter: 500, threads: 1);
+        Gen.Select(Gen.Int[72, small.Length - 1], Gen.Byte)
+            .Sample(
+                (position, value) =>
+                {
+                    var damaged = (byte[])small.Clone();
+                    damaged[position] = value;
+                    var path = folder.Write("damaged.rknn", damaged);
+                    try
+                    {
+                        Assert.Equal(3, RknnFile.Read(path).Inputs.Count);
+                    }
+                    catch (PipelineException refusal)
+                    {
+                        Assert.StartsWith(path, refusal.Message);
+                    }
+                },
+                iter: 500,
+                threads: 1
+            );
     }
 
     public void Dispose() => folder.Dispose();

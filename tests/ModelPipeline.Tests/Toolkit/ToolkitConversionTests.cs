@@ -23,24 +23,47 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var made = await ToolkitConversion.RunAsync(request, steps, TestContext.Current.CancellationToken);
 
         Assert.Equal(File.ReadAllBytes(Recordings.File(expected)), File.ReadAllBytes(request.Artifact));
-        Assert.Equal((precision == Precision.W8A8, cycles, true), (made.File.Outputs[0].IsInt8, made.Compile.Cycles, made.Compile.Complete));
+        Assert.Equal(
+            (precision == Precision.W8A8, cycles, true),
+            (made.File.Outputs[0].IsInt8, made.Compile.Cycles, made.Compile.Complete)
+        );
         Assert.Equal([Path.GetFileName(request.Artifact), Path.GetFileName(request.Artifact) + ".log"], Left());
         Assert.Contains(steps.All, step => step.Activity.EndsWith(": building", StringComparison.Ordinal) && step.Done == 1);
-        Assert.Contains(steps.All, step => step.Activity.EndsWith(precision == Precision.W8A8 ? ": Quantizating" : ": Loading", StringComparison.Ordinal) && step is { Total: > 70 } && step.Done == step.Total);
+        Assert.Contains(
+            steps.All,
+            step =>
+                step.Activity.EndsWith(precision == Precision.W8A8 ? ": Quantizating" : ": Loading", StringComparison.Ordinal)
+                && step is { Total: > 70 }
+                && step.Done == step.Total
+        );
     }
 
     [Fact]
     public async Task A_hybrid_plan_in_names_of_the_prepared_model_reaches_the_toolkit_in_its_own()
     {
         var request = files.Request(Toolkit(), output);
-        request = request with { Variant = request.Variant with { Fp16 = ["/layer.3/output/Add_output_0 -> /layer.3/output/LayerNorm/Add_1_output_0", "head"] }, Limits = new() { KeepScratch = true } };
+        request = request with
+        {
+            Variant = request.Variant with { Fp16 = ["/layer.3/output/Add_output_0 -> /layer.3/output/LayerNorm/Add_1_output_0", "head"] },
+            Limits = new() { KeepScratch = true },
+        };
 
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
         Assert.Equal("/layer.3/output/LayerNorm/ReduceMean_2ln", made.Hybrid[0]);
         Assert.Contains("logits", made.Hybrid);
-        var configurations = Directory.EnumerateFiles(output.Path, "model.quantization.cfg", SearchOption.AllDirectories).Select(File.ReadAllText).ToList();
-        Assert.Contains(configurations, text => text.StartsWith("custom_quantize_layers:\n    /layer.3/output/LayerNorm/ReduceMean_2ln: float16\n", StringComparison.Ordinal));
+        var configurations = Directory
+            .EnumerateFiles(output.Path, "model.quantization.cfg", SearchOption.AllDirectories)
+            .Select(File.ReadAllText)
+            .ToList();
+        Assert.Contains(
+            configurations,
+            text =>
+                text.StartsWith(
+                    "custom_quantize_layers:\n    /layer.3/output/LayerNorm/ReduceMean_2ln: float16\n",
+                    StringComparison.Ordinal
+                )
+        );
     }
 
     [Fact]
@@ -49,7 +72,13 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var request = files.Request(Toolkit(), output);
         request = request with
         {
-            Variant = request.Variant with { Algorithm = QuantizationAlgorithm.KlDivergence, Method = QuantizationMethod.Layer, OptimizationLevel = 2, AutoHybrid = new AutoHybrid(0.97, 12) },
+            Variant = request.Variant with
+            {
+                Algorithm = QuantizationAlgorithm.KlDivergence,
+                Method = QuantizationMethod.Layer,
+                OptimizationLevel = 2,
+                AutoHybrid = new AutoHybrid(0.97, 12),
+            },
             CustomString = "made by a test",
             Limits = new() { KeepScratch = true },
         };
@@ -62,7 +91,8 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
                 """{"call": "load_onnx", "input_size_list": [[1, 128], [1, 128], [1, 128]], "inputs": ["input_ids", "attention_mask", "token_type_ids"]}""",
                 """{"auto_hybrid": true, "call": "build", "do_quantization": true}""",
             ],
-            File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories))));
+            File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories)))
+        );
     }
 
     [Fact]
@@ -72,7 +102,13 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var request = files.Request(Toolkit(), output) with { Source = output.File("planned.onnx") };
         Fp16Plan.Add(model, ["/layer.2/output/Add_output_0 -> /layer.2/output/LayerNorm/Add_1_output_0"]).Save(request.Source);
 
-        var made = await ToolkitConversion.RunAsync(request with { Variant = request.Variant with { Fp16 = ["head"] } }, cancellation: TestContext.Current.CancellationToken);
+        var made = await ToolkitConversion.RunAsync(
+            request with
+            {
+                Variant = request.Variant with { Fp16 = ["head"] },
+            },
+            cancellation: TestContext.Current.CancellationToken
+        );
 
         Assert.Superset(new HashSet<string> { "/layer.2/output/LayerNorm/ReduceMean_2ln", "logits" }, made.Hybrid.ToHashSet());
     }
@@ -95,7 +131,12 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var made = await ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken);
 
         Assert.Equal([0.325279f, -0.650557f], MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(output.File("outputs"))).ToArray());
-        Assert.Equal("/layer.0/attention/self/MatMul_1_output_0_sdpa", made.Analysis!.Layers.Single(layer => layer.Operator == "exSDPAttention" && layer.Name.StartsWith("/layer.0", StringComparison.Ordinal)).Name);
+        Assert.Equal(
+            "/layer.0/attention/self/MatMul_1_output_0_sdpa",
+            made.Analysis!.Layers.Single(layer =>
+                layer.Operator == "exSDPAttention" && layer.Name.StartsWith("/layer.0", StringComparison.Ordinal)
+            ).Name
+        );
     }
 
     [Fact]
@@ -105,21 +146,30 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
 
         await Task.WhenAll(
             ToolkitConversion.RunAsync(files.Request(first, output), cancellation: TestContext.Current.CancellationToken),
-            ToolkitConversion.RunAsync(files.Request(second, output, Precision.Fp16), cancellation: TestContext.Current.CancellationToken));
+            ToolkitConversion.RunAsync(files.Request(second, output, Precision.Fp16), cancellation: TestContext.Current.CancellationToken)
+        );
 
         Assert.Equal(File.ReadAllBytes(Recordings.File("tiny-int8.rknn")), File.ReadAllBytes(output.File("tiny-W8A8.rknn")));
         Assert.Equal(File.ReadAllBytes(Recordings.File("tiny-fp16.rknn")), File.ReadAllBytes(output.File("tiny-Fp16.rknn")));
     }
 
     [Theory]
-    [InlineData("replay:dyn", "failed in load_onnx: The input shape ['batch_size', 'sequence_length'] of 'input_ids' is not support!", "declare 'shapes'")]
+    [InlineData(
+        "replay:dyn",
+        "failed in load_onnx: The input shape ['batch_size', 'sequence_length'] of 'input_ids' is not support!",
+        "declare 'shapes'"
+    )]
     [InlineData("replay:badtarget", "failed in config: Invalid target_platform 'rk9999'!", "Set 'target'")]
     [InlineData("replay:nofile", "failed in load_onnx: Model file nope.onnx not exists!", "Run Prepare again")]
     [InlineData("replay:garbage", "failed in load_onnx: Error parsing message", "no ONNX model")]
     [InlineData("replay:dq", "failed in build: The DynamicQuantizeLinear(", "Start from the fp32 ONNX file")]
     [InlineData("oom", "failed in build: ended by signal 9 (Killed)", "want of memory")]
     [InlineData("disk", "failed in build: OSError: [Errno 28] No space left on device", "Free some disk space")]
-    [InlineData("garbage", "failed in build: something else than an event is on the driver's pipe; it begins '{\"event\": \"result\"'", "log")]
+    [InlineData(
+        "garbage",
+        "failed in build: something else than an event is on the driver's pipe; it begins '{\"event\": \"result\"'",
+        "log"
+    )]
     [InlineData("flood", "failed in build: an event on the driver's pipe has more than 8388608 bytes", "log")]
     [InlineData("exit", "failed in build: ended without a result", "log")]
     public async Task Every_way_of_failing_becomes_one_sentence_and_leaves_only_the_log(string fault, string sentence, string hint)
@@ -175,7 +225,9 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         await cancellation.CancelAsync();
 
         // Left alone it would sleep for ever; the patience is a busy machine's.
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            running.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken)
+        );
         await RecordedToolkit.EndedAsync(pids);
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
@@ -192,7 +244,10 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task A_file_that_the_toolkit_did_not_finish_is_refused()
     {
-        Assert.Contains("not the .rknn file that was expected: its header announces a payload of 2731136 bytes", await Failure(files.Request(Toolkit("cut"), output)));
+        Assert.Contains(
+            "not the .rknn file that was expected: its header announces a payload of 2731136 bytes",
+            await Failure(files.Request(Toolkit("cut"), output))
+        );
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -200,7 +255,9 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     public async Task A_build_whose_compile_report_has_no_end_is_an_error()
     {
         Assert.Contains(
-            "rknn-toolkit2 built it, and its compile report has no internal memory size and no weight memory size. Nothing can be judged", await Failure(files.Request(Toolkit("unended"), output)));
+            "rknn-toolkit2 built it, and its compile report has no internal memory size and no weight memory size. Nothing can be judged",
+            await Failure(files.Request(Toolkit("unended"), output))
+        );
         Assert.Equal(["tiny-W8A8.rknn.log"], Left());
     }
 
@@ -209,7 +266,10 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     {
         var request = files.Request(Toolkit(), output);
 
-        Assert.Contains("toolkit 2.3.2 is installed and the variant asks for 2.5.0", await Failure(request with { Variant = request.Variant with { Toolkit = "2.5.0" } }));
+        Assert.Contains(
+            "toolkit 2.3.2 is installed and the variant asks for 2.5.0",
+            await Failure(request with { Variant = request.Variant with { Toolkit = "2.5.0" } })
+        );
     }
 
     [Fact]
@@ -229,13 +289,16 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
         var request = files.Request(toolkits[^1], output, Precision.Fp16);
         OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")).Save(output.File("open.onnx"));
 
-        var made = await ToolkitConversion.RunAsync(request with
-        {
-            Source = output.File("open.onnx"),
-            Variant = request.Variant with { Toolkit = "2.5.0" },
-            Shapes = [new(1, 64), new(1, 128)],
-            Limits = new() { KeepScratch = true },
-        }, cancellation: TestContext.Current.CancellationToken);
+        var made = await ToolkitConversion.RunAsync(
+            request with
+            {
+                Source = output.File("open.onnx"),
+                Variant = request.Variant with { Toolkit = "2.5.0" },
+                Shapes = [new(1, 64), new(1, 128)],
+                Limits = new() { KeepScratch = true },
+            },
+            cancellation: TestContext.Current.CancellationToken
+        );
 
         Assert.Equal(("2.5.0", "logits [1,1]"), (made.File.Compiler, Assert.Single(made.File.Outputs).Shape.ToString()));
         var calls = File.ReadAllLines(Assert.Single(Directory.EnumerateFiles(output.Path, "calls.jsonl", SearchOption.AllDirectories)));
@@ -246,7 +309,13 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     [Fact]
     public async Task The_scratch_folder_stays_only_when_asked()
     {
-        await ToolkitConversion.RunAsync(files.Request(Toolkit(), output) with { Limits = new() { KeepScratch = true } }, cancellation: TestContext.Current.CancellationToken);
+        await ToolkitConversion.RunAsync(
+            files.Request(Toolkit(), output) with
+            {
+                Limits = new() { KeepScratch = true },
+            },
+            cancellation: TestContext.Current.CancellationToken
+        );
 
         Assert.Single(Directory.EnumerateFiles(output.Path, "check3_fuse_ops.onnx", SearchOption.AllDirectories));
     }
@@ -264,7 +333,11 @@ public sealed class ToolkitConversionTests(ConversionFiles files) : IClassFixtur
     }
 
     private static async Task<string> Failure(ToolkitRequest request) =>
-        (await Assert.ThrowsAsync<PipelineException>(() => ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken))).Message;
+        (
+            await Assert.ThrowsAsync<PipelineException>(() =>
+                ToolkitConversion.RunAsync(request, cancellation: TestContext.Current.CancellationToken)
+            )
+        ).Message;
 
     private IEnumerable<string?> Left() => Directory.EnumerateFileSystemEntries(output.Path).Select(Path.GetFileName).Order();
 }

@@ -12,7 +12,8 @@ using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
 
-/// <summary>An embedder with backend rknn: the toolkit's simulator gives hidden states, which are pooled here as those of any device are.</summary>
+/// <summary>An embedder with backend rknn: the toolkit's simulator gives hidden states, which are pooled here as those of any device
+/// are.</summary>
 public sealed class ToolkitEmbedTests : IDisposable
 {
     private const int Tokens = 32;
@@ -28,20 +29,30 @@ public sealed class ToolkitEmbedTests : IDisposable
         encoder.Save(folder.File("encoder.onnx"));
         var digest = FileDigest.Of(folder.File("encoder.onnx"), TestContext.Current.CancellationToken);
         workspace.Edit(
-            ("task: rerank\n    licence: Apache-2.0\n    source:\n      file: " + RepositoryFiles.Sample("tiny-reranker/model.onnx"), "task: embed\n    source:\n      file: " + folder.File("encoder.onnx")),
+            (
+                "task: rerank\n    licence: Apache-2.0\n    source:\n      file: " + RepositoryFiles.Sample("tiny-reranker/model.onnx"),
+                "task: embed\n    source:\n      file: " + folder.File("encoder.onnx")
+            ),
             ("3aed8effbc580bf85b1cfbb7bbba8ead57b517b14e04b2e3304ed54abf14f74e", digest.Sha256),
             ("shapes: [[1, 128]] ", $"latency: {{ requests: 4 }}\n    shapes: [[1, {Tokens}]] "),
-            ("      fp16:\n        backend: simulator\n        precision: fp16\n        gates:\n          kendall_tau: { min: 0.999 }", "      npu:\n        backend: rknn\n        precision: fp16\n        toolkit_simulator: true"),
+            (
+                "      fp16:\n        backend: simulator\n        precision: fp16\n        gates:\n          kendall_tau: { min: 0.999 }",
+                "      npu:\n        backend: rknn\n        precision: fp16\n        toolkit_simulator: true"
+            ),
             ("          ndcg_at_10: { max_drop: 0.01 }\n          kendall_tau: { min: 0.9 }", "          cosine_mean: { min: 0.5 }"),
             ("          ndcg_at_10: { max_drop: 0.01 }\n          kendall_tau: { min: 0.95 }", "          cosine_mean: { min: 0.5 }"),
-            ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}"));
+            ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}")
+        );
 
         var simulated = await ValidateAsync(toolkit);
         var measured = await ValidateAsync(toolkit, "--device=board");
 
         // The recorded toolkit makes hidden states up; what they should come to is computed from the same tokens.
         var tokenizer = PairTokenizer.Load(RepositoryFiles.Sample("tiny-reranker/vocab.txt"), lowercase: true);
-        using var reference = new ReferenceScorer(PinShapes.Apply(encoder, new InputShape(1, Tokens)), new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" });
+        using var reference = new ReferenceScorer(
+            PinShapes.Apply(encoder, new InputShape(1, Tokens)),
+            new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" }
+        );
         var passages = Corpus.Load(ModelsYaml.Load(workspace.Manifest, new ManifestOverrides(), _ => null).Corpora["sample"]).Passages;
         foreach (var text in simulated.Texts.Take(5))
         {
@@ -68,12 +79,26 @@ public sealed class ToolkitEmbedTests : IDisposable
 
     /// <summary>The mean over the real tokens of what recorded-toolkit/rknn/api/derived.py gives for each.</summary>
     private static float[] MadeUp(TokenizedInput row, int hidden) =>
-        [.. Enumerable.Range(0, hidden).Select(column => (float)row.InputIds.Take(row.Length).Average(token => (((token * 7) + (column * 13)) % 97 - 48) / 97.0))];
+        [
+            .. Enumerable
+                .Range(0, hidden)
+                .Select(column => (float)row.InputIds.Take(row.Length).Average(token => (((token * 7) + (column * 13)) % 97 - 48) / 97.0)),
+        ];
 
     private async Task<ValidationReport> ValidateAsync(RecordedToolkit toolkit, params string[] options)
     {
-        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
-        (await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--variant=npu", .. options], variables)).Succeeded();
+        var variables = new Dictionary<string, string>
+        {
+            ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python,
+            ["MODELPIPELINE_LOCK"] = folder.File("lock"),
+        };
+        (
+            await HostProcess.RunAsync(
+                workspace.Folder,
+                ["--target=Validate", "--model=tiny-reranker", "--variant=npu", .. options],
+                variables
+            )
+        ).Succeeded();
         return ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/1x{Tokens}/validation.json"));
     }
 }

@@ -22,13 +22,20 @@ public sealed class ToolkitEnvironmentTests : IDisposable
         Assert.Equal(newer.Python, (await FindAsync("2.5.0", null, newer.Python)).Python);
         var missing = await Assert.ThrowsAsync<PipelineException>(() => FindAsync("2.5.0", older.Python, RecordedToolkit.SystemPython));
         Assert.StartsWith("rknn-toolkit2 2.5.0 is not here (", missing.Message);
-        Assert.Contains($"{older.Python} of MODELPIPELINE_TOOLKIT_PYTHON has 2.3.2; {RecordedToolkit.SystemPython} of toolkit_python has no rknn-toolkit2", missing.Message);
+        Assert.Contains(
+            $"{older.Python} of MODELPIPELINE_TOOLKIT_PYTHON has 2.3.2; {RecordedToolkit.SystemPython} of toolkit_python has no "
+                + $"rknn-toolkit2",
+            missing.Message
+        );
     }
 
     [Fact]
     public async Task Without_any_the_command_that_makes_one_is_named()
     {
-        Assert.Contains("./build.sh --target=Provision", (await Assert.ThrowsAsync<PipelineException>(() => FindAsync("2.3.2", null))).Message);
+        Assert.Contains(
+            "./build.sh --target=Provision",
+            (await Assert.ThrowsAsync<PipelineException>(() => FindAsync("2.3.2", null))).Message
+        );
         Assert.Contains("known are 2.3.2, 2.5.0", (await Assert.ThrowsAsync<PipelineException>(() => FindAsync("9.9.9", null))).Message);
         var gone = await Assert.ThrowsAsync<PipelineException>(() => FindAsync("2.3.2", "/nowhere/python"));
         Assert.Equal(("MODELPIPELINE_TOOLKIT_PYTHON names '/nowhere/python', which is not there.", 2), (gone.Message, gone.ExitCode));
@@ -41,14 +48,31 @@ public sealed class ToolkitEnvironmentTests : IDisposable
         Assert.All(ToolkitEnvironment.Versions, version => Assert.True(File.Exists(ToolkitEnvironment.Requirements(version))));
         Assert.Equal(
             ["2.3.2", "2.5.0"],
-            Directory.EnumerateFiles(ToolkitEnvironment.Scripts, "requirements-*.txt").Select(path => Path.GetFileNameWithoutExtension(path)["requirements-".Length..]).Order());
+            Directory
+                .EnumerateFiles(ToolkitEnvironment.Scripts, "requirements-*.txt")
+                .Select(path => Path.GetFileNameWithoutExtension(path)["requirements-".Length..])
+                .Order()
+        );
         Assert.Equal(new ToolkitNeeds(new Version(2, 3, 2), new Version(0, 9, 2)), ToolkitVersions.Of("2.3.2"));
         Assert.Null(ToolkitVersions.Of("9.9.9"));
     }
 
     public void Dispose() => folder.Dispose();
 
-    private Task<ToolkitEnvironment> FindAsync(string version, string? variable, string? named = null) => ToolkitEnvironment.FindAsync(
-        new VariantSpec { Name = "npu", Backend = Backend.Rknn, Precision = Precision.Fp16, Toolkit = version, ToolkitPython = named, Rewrites = [], Gates = [] },
-        folder.File("cache"), name => name == "MODELPIPELINE_TOOLKIT_PYTHON" ? variable : null, TestContext.Current.CancellationToken);
+    private Task<ToolkitEnvironment> FindAsync(string version, string? variable, string? named = null) =>
+        ToolkitEnvironment.FindAsync(
+            new VariantSpec
+            {
+                Name = "npu",
+                Backend = Backend.Rknn,
+                Precision = Precision.Fp16,
+                Toolkit = version,
+                ToolkitPython = named,
+                Rewrites = [],
+                Gates = [],
+            },
+            folder.File("cache"),
+            name => name == "MODELPIPELINE_TOOLKIT_PYTHON" ? variable : null,
+            TestContext.Current.CancellationToken
+        );
 }

@@ -9,7 +9,8 @@ using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
 
-/// <summary>Artifacts of the toolkit on a board: without one first, then on one, and again without. The toolkit is the recorded one, the board its runtime.</summary>
+/// <summary>Artifacts of the toolkit on a board: without one first, then on one, and again without. The toolkit is the recorded one, the
+/// board its runtime.</summary>
 public sealed partial class ToolkitOnBoardRun : IAsyncLifetime
 {
     private const string Variants = """
@@ -29,10 +30,18 @@ public sealed partial class ToolkitOnBoardRun : IAsyncLifetime
     public ToolkitOnBoardRun()
     {
         File.WriteAllText(workspace.Manifest, SampleVariants().Replace(File.ReadAllText(workspace.Manifest), Variants, count: 1));
-        workspace.Edit(("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}"));
+        workspace.Edit(
+            ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}")
+        );
     }
 
-    internal sealed record Validated(HostRun Run, IReadOnlyDictionary<string, ToolkitFindings> Findings, ValidationReport Int8, string Page, JsonNode Decision);
+    internal sealed record Validated(
+        HostRun Run,
+        IReadOnlyDictionary<string, ToolkitFindings> Findings,
+        ValidationReport Int8,
+        string Page,
+        JsonNode Decision
+    );
 
     internal Validated Before { get; private set; } = null!;
 
@@ -57,14 +66,24 @@ public sealed partial class ToolkitOnBoardRun : IAsyncLifetime
 
     private async Task<Validated> ValidateAsync(params string[] options)
     {
-        var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python, ["MODELPIPELINE_LOCK"] = folder.File("lock") };
-        var run = (await HostProcess.RunAsync(workspace.Folder, ["--target=Package", "--model=tiny-reranker", .. options], variables)).Succeeded();
+        var variables = new Dictionary<string, string>
+        {
+            ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python,
+            ["MODELPIPELINE_LOCK"] = folder.File("lock"),
+        };
+        var run = (
+            await HostProcess.RunAsync(workspace.Folder, ["--target=Package", "--model=tiny-reranker", .. options], variables)
+        ).Succeeded();
         return new Validated(
             run,
-            workspace.VerifiedPackage().Variants.Where(variant => variant.Toolkit is not null).ToDictionary(variant => variant.Subject.Variant, variant => variant.Toolkit!),
+            workspace
+                .VerifiedPackage()
+                .Variants.Where(variant => variant.Toolkit is not null)
+                .ToDictionary(variant => variant.Subject.Variant, variant => variant.Toolkit!),
             ReportJson.Read<ValidationReport>(workspace.Built("validation/npu-int8/1x128/validation.json")),
             File.ReadAllText(workspace.Built("validation/report.html")),
-            JsonNode.Parse(File.ReadAllText(workspace.Built("decision.json")))!);
+            JsonNode.Parse(File.ReadAllText(workspace.Built("decision.json")))!
+        );
     }
 
     /// <summary>The variants of the first model.</summary>
@@ -88,7 +107,9 @@ public sealed class ToolkitOnBoardTests(ToolkitOnBoardRun finished) : IClassFixt
         Assert.All(opinions, opinion => Assert.InRange(opinion.Figures[Metric.KendallTau], 0.9, 0.99));
         Assert.Equal(finished.Before.Int8.Figures[Metric.KendallTau], opinions[0].Figures[Metric.KendallTau]);
         Assert.Equal(opinions[0].Figures[Metric.KendallTau], opinions[0].TauToVariant!.Value, 0.02);
-        foreach (var row in new[] { "<td>this variant on board</td>", "<td>the toolkit&#39;s simulator</td>", "<td>our emulation (int8)</td>" })
+        foreach (
+            var row in new[] { "<td>this variant on board</td>", "<td>the toolkit&#39;s simulator</td>", "<td>our emulation (int8)</td>" }
+        )
             Assert.Contains(row, finished.OnBoard.Page);
     }
 
@@ -122,7 +143,10 @@ public sealed class ToolkitOnBoardTests(ToolkitOnBoardRun finished) : IClassFixt
 
         foreach (var simulated in new[] { finished.Before, finished.After })
         {
-            Assert.Equal("latency_p95_ms not measured: needs a device", Assert.Single(simulated.Int8.Gates, gate => gate.Metric == Metric.LatencyP95Ms).Statement);
+            Assert.Equal(
+                "latency_p95_ms not measured: needs a device",
+                Assert.Single(simulated.Int8.Gates, gate => gate.Metric == Metric.LatencyP95Ms).Statement
+            );
             Assert.DoesNotContain(simulated.Int8.Figures.Keys, name => Metric.Named(name).Kind == MetricKind.Latency);
             Assert.Null(simulated.Decision["winner"]);
         }

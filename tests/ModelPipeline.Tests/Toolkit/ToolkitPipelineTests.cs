@@ -28,7 +28,8 @@ public sealed partial class ToolkitPipelineRun : IAsyncLifetime
 
         """;
 
-    public ToolkitPipelineRun() => File.WriteAllText(Workspace.Manifest, SampleVariants().Replace(File.ReadAllText(Workspace.Manifest), Variants, count: 1));
+    public ToolkitPipelineRun() =>
+        File.WriteAllText(Workspace.Manifest, SampleVariants().Replace(File.ReadAllText(Workspace.Manifest), Variants, count: 1));
 
     internal RecordedToolkit Toolkit { get; } = new();
 
@@ -36,7 +37,10 @@ public sealed partial class ToolkitPipelineRun : IAsyncLifetime
 
     internal HostRun Run { get; private set; } = null!;
 
-    public async ValueTask InitializeAsync() => Run = (await Workspace.RunAsync(("MODELPIPELINE_TOOLKIT_PYTHON", Toolkit.Python), "--target=Package", "--model=tiny-reranker")).Succeeded();
+    public async ValueTask InitializeAsync() =>
+        Run = (
+            await Workspace.RunAsync(("MODELPIPELINE_TOOLKIT_PYTHON", Toolkit.Python), "--target=Package", "--model=tiny-reranker")
+        ).Succeeded();
 
     public ValueTask DisposeAsync()
     {
@@ -65,7 +69,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         Assert.EndsWith(".rknn", artifact.Name);
         Assert.False(artifact.Simulated);
         Assert.Equal(File.ReadAllBytes(Recordings.File(file)), File.ReadAllBytes(Path.Combine(workspace.Package, artifact.Name)));
-        Assert.Equal(PackageManifest.CompileName(artifact.Name), package.Files.Single(each => each.Role == PackageRole.Compile && each.Variant == variant).Name);
+        Assert.Equal(
+            PackageManifest.CompileName(artifact.Name),
+            package.Files.Single(each => each.Role == PackageRole.Compile && each.Variant == variant).Name
+        );
         var validated = package.Variants.Single(each => each.Subject.Variant == variant);
         Assert.True(validated.Subject.Simulated);
         Assert.Equal(tau, validated.Figures[Metric.KendallTau], 0.0006);
@@ -75,7 +82,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         var report = ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/1x128/validation.json"));
         var recorded = File.ReadAllLines(RepositoryFiles.Fixture("tiny-scores.tsv"));
         var column = Array.IndexOf(recorded[0].Split('\t'), scores);
-        Assert.Equal(recorded.Skip(1).Select(line => float.Parse(line.Split('\t')[column], System.Globalization.CultureInfo.InvariantCulture)), report.Queries.SelectMany(query => query.Scores));
+        Assert.Equal(
+            recorded.Skip(1).Select(line => float.Parse(line.Split('\t')[column], System.Globalization.CultureInfo.InvariantCulture)),
+            report.Queries.SelectMany(query => query.Scores)
+        );
     }
 
     [Fact]
@@ -85,12 +95,19 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
 
         Assert.Equal(
             ["kendall_tau", "compile.cpu_ops", "compile.weight_mb", "compile.internal_mb"],
-            int8.Gates.Where(gate => gate.Result == GateResult.Passed).Select(gate => gate.Metric));
+            int8.Gates.Where(gate => gate.Result == GateResult.Passed).Select(gate => gate.Metric)
+        );
         Assert.Equal(4.85575, int8.Figures[Metric.CompileWeightMb]);
         var estimate = int8.Toolkit!.Estimate!;
         Assert.InRange(estimate.Milliseconds, 2, 12);
         Assert.DoesNotContain(int8.Figures.Keys, name => Metric.Named(name).Kind == MetricKind.Latency);
-        foreach (var text in new[] { File.ReadAllText(Path.Combine(workspace.Package, "README.md")), File.ReadAllText(Path.Combine(workspace.Package, "report.html")) })
+        foreach (
+            var text in new[]
+            {
+                File.ReadAllText(Path.Combine(workspace.Package, "README.md")),
+                File.ReadAllText(Path.Combine(workspace.Package, "report.html")),
+            }
+        )
         {
             Assert.Contains(estimate.Range, text);
             Assert.Contains("estimated, not measured: ", text);
@@ -146,7 +163,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         var run = await RunAsync(copy, null, "--target=Validate", "--model=tiny-reranker", "--variant=npu-int8");
 
         Assert.Equal(1, run.ExitCode);
-        Assert.Contains("compile.cpu_ops: Reshape fell back to the CPU; allowed are Cast, Gather, InputOperator, OutputOperator", run.Error + run.Output);
+        Assert.Contains(
+            "compile.cpu_ops: Reshape fell back to the CPU; allowed are Cast, Gather, InputOperator, OutputOperator",
+            run.Error + run.Output
+        );
         Assert.Contains("compile.weight_mb 4.86 is above its maximum 4.80 by 0.06", run.Error + run.Output);
     }
 
@@ -157,7 +177,11 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         using var hanging = new RecordedToolkit("hang");
         var folder = copy.Built("variants/npu-int8/1x128");
         Directory.Delete(folder, recursive: true);
-        using var host = new HostProcess(copy.Folder, ["--target=Quantize:tiny-reranker:npu-int8"], new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python });
+        using var host = new HostProcess(
+            copy.Folder,
+            ["--target=Quantize:tiny-reranker:npu-int8"],
+            new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = hanging.Python }
+        );
         var pids = await RecordedToolkit.HangingAsync(folder);
 
         host.Interrupt();
@@ -167,6 +191,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         Assert.EndsWith(".rknn.log", Assert.Single(Directory.EnumerateFileSystemEntries(folder)));
     }
 
-    private Task<HostRun> RunAsync(Workspace place, string? force, params string[] arguments) => HostProcess.RunAsync(
-        place.Folder, arguments, new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = finished.Toolkit.Python, ["FORCE_CONVERT"] = force ?? "" });
+    private Task<HostRun> RunAsync(Workspace place, string? force, params string[] arguments) =>
+        HostProcess.RunAsync(
+            place.Folder,
+            arguments,
+            new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = finished.Toolkit.Python, ["FORCE_CONVERT"] = force ?? "" }
+        );
 }

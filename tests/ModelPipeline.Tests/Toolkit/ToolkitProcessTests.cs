@@ -10,7 +10,12 @@ public sealed class ToolkitProcessTests
         string[] arguments = ["a b", "", "$HOME", "\"'\\", "x;y"];
         var lines = new List<string>();
         var run = await ToolkitProcess.RunAsync(
-            "sh", ["-c", "printf '<%s>\\n' \"$@\" \"$EXTRA\"; exit 3", "sh", .. arguments], lines.Add, new Dictionary<string, string> { ["EXTRA"] = "set" }, TestContext.Current.CancellationToken);
+            "sh",
+            ["-c", "printf '<%s>\\n' \"$@\" \"$EXTRA\"; exit 3", "sh", .. arguments],
+            lines.Add,
+            new Dictionary<string, string> { ["EXTRA"] = "set" },
+            TestContext.Current.CancellationToken
+        );
 
         Assert.Equal(arguments.Append("set").Select(argument => $"<{argument}>"), lines);
         Assert.Equal((3, string.Join('\n', lines)), run);
@@ -25,7 +30,12 @@ public sealed class ToolkitProcessTests
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         var lines = new List<string>();
         // A shell's background job ignores SIGINT, and so would its children: env puts back the default.
-        var run = ToolkitProcess.RunAsync("env", ["--default-signal=INT", "sh", "-c", $"{trap}; echo ready; while :; do sleep 0.1; done"], Take, cancellation: cancel.Token);
+        var run = ToolkitProcess.RunAsync(
+            "env",
+            ["--default-signal=INT", "sh", "-c", $"{trap}; echo ready; while :; do sleep 0.1; done"],
+            Take,
+            cancellation: cancel.Token
+        );
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
         Assert.Equal(ends, lines.Contains("ended"));

@@ -13,7 +13,10 @@ public class GateTests
     public void A_figure_below_its_minimum_fails_and_says_by_how_much()
     {
         var outcome = Judge(new("kendall_tau", 0.9, null, null), 0.871);
-        Assert.Equal(new("kendall_tau", GateResult.Failed, 0.871, 0.9, -0.029, "kendall_tau 0.871 is below its minimum 0.900 by 0.029"), outcome);
+        Assert.Equal(
+            new("kendall_tau", GateResult.Failed, 0.871, 0.9, -0.029, "kendall_tau 0.871 is below its minimum 0.900 by 0.029"),
+            outcome
+        );
     }
 
     [Theory]
@@ -65,24 +68,43 @@ public class GateTests
     [Fact]
     public void A_gate_without_exactly_one_finite_limit_or_with_an_unknown_metric_is_a_configuration_error()
     {
-        GateSpec[] wrong = [new("kendall_tau", null, null, null), new("kendall_tau", 0.9, 1, null), new("kendall_tau", double.NaN, null, null), new("kendal_tau", 0.9, null, null)];
-        Assert.All(wrong, gate =>
-        {
-            var error = Assert.Throws<PipelineException>(() => Judge(gate, 0.95));
-            Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
-            Assert.Contains(gate.Metric, error.Message);
-        });
+        GateSpec[] wrong =
+        [
+            new("kendall_tau", null, null, null),
+            new("kendall_tau", 0.9, 1, null),
+            new("kendall_tau", double.NaN, null, null),
+            new("kendal_tau", 0.9, null, null),
+        ];
+        Assert.All(
+            wrong,
+            gate =>
+            {
+                var error = Assert.Throws<PipelineException>(() => Judge(gate, 0.95));
+                Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
+                Assert.Contains(gate.Metric, error.Message);
+            }
+        );
     }
 
     [Fact]
     public void Result_and_margin_agree_for_any_figures_of_six_decimals() =>
-        Gen.Select(Gen.Int[-2_000_000, 2_000_000], Gen.Int[-2_000_000, 2_000_000], Gen.Bool).Sample((figure, limit, minimum) =>
-        {
-            var outcome = Judge(minimum ? new("spearman", limit / 1e6, null, null) : new("spearman", null, limit / 1e6, null), figure / 1e6);
-            Assert.Equal((minimum ? figure - limit : limit - figure) / 1e6, outcome.Margin!.Value, 1e-9);
-            Assert.Equal((minimum ? figure >= limit : figure <= limit) ? GateResult.Passed : GateResult.Failed, outcome.Result);
-        });
+        Gen.Select(Gen.Int[-2_000_000, 2_000_000], Gen.Int[-2_000_000, 2_000_000], Gen.Bool)
+            .Sample(
+                (figure, limit, minimum) =>
+                {
+                    var outcome = Judge(
+                        minimum ? new("spearman", limit / 1e6, null, null) : new("spearman", null, limit / 1e6, null),
+                        figure / 1e6
+                    );
+                    Assert.Equal((minimum ? figure - limit : limit - figure) / 1e6, outcome.Margin!.Value, 1e-9);
+                    Assert.Equal((minimum ? figure >= limit : figure <= limit) ? GateResult.Passed : GateResult.Failed, outcome.Result);
+                }
+            );
 
-    private static GateOutcome Judge(GateSpec gate, double figure, IReadOnlyDictionary<string, double>? reference = null, bool onDevice = false) =>
-        Gate.Judge(gate, new Dictionary<string, double> { [gate.Metric] = figure }, reference ?? None, onDevice);
+    private static GateOutcome Judge(
+        GateSpec gate,
+        double figure,
+        IReadOnlyDictionary<string, double>? reference = null,
+        bool onDevice = false
+    ) => Gate.Judge(gate, new Dictionary<string, double> { [gate.Metric] = figure }, reference ?? None, onDevice);
 }

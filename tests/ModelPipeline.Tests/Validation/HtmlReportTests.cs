@@ -20,11 +20,16 @@ public partial class HtmlReportTests
         try
         {
             var path = Path.Combine(folder, "validation.json");
-            Assert.Equal(page, HtmlReport.Render([.. SampleReports.All.Select(report =>
-            {
-                ReportJson.Write(path, report);
-                return ReportJson.Read<ValidationReport>(path);
-            })]));
+            Assert.Equal(
+                page,
+                HtmlReport.Render([
+                    .. SampleReports.All.Select(report =>
+                    {
+                        ReportJson.Write(path, report);
+                        return ReportJson.Read<ValidationReport>(path);
+                    }),
+                ])
+            );
         }
         finally
         {
@@ -45,7 +50,9 @@ public partial class HtmlReportTests
         Assert.Contains("latency_p95_ms not measured: needs a device", page);
         Assert.Contains("ticks mark its 184 distinct scores", page);
         Assert.Contains("<th>int8_normal <span class=\"tag simulated\">simulated</span></th>", page);
-        var measured = HtmlReport.Render([SampleReports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42)]);
+        var measured = HtmlReport.Render([
+            SampleReports.Of("fp16", 4_397_502, ModelPipeline.Manifest.Backend.Rknn, ModelPipeline.Manifest.DeviceKind.Ssh, p95: 42),
+        ]);
         Assert.DoesNotContain("<span class=\"tag simulated\">", measured);
         Assert.Contains("latency_p95_ms 42.0 is within its maximum 100.0 by 58.0", measured);
         Assert.Contains("<td>42.0</td>", measured);
@@ -73,7 +80,11 @@ public partial class HtmlReportTests
     public void Several_shapes_have_a_reference_each()
     {
         var report = SampleReports.All[0];
-        var other = report with { Subject = report.Subject with { Shape = "1x64" }, Reference = new Dictionary<string, double>(report.Reference) { [Metric.NdcgAt10] = 0.123 } };
+        var other = report with
+        {
+            Subject = report.Subject with { Shape = "1x64" },
+            Reference = new Dictionary<string, double>(report.Reference) { [Metric.NdcgAt10] = 0.123 },
+        };
         var page = HtmlReport.Render([report, other]);
         Assert.Contains("<th>fp32 1x128</th><th>fp32 1x64</th><th>fp16 1x128", page);
         Assert.Contains("<td>0.763</td><td>0.123</td><td>0.763</td>", page);
@@ -85,7 +96,12 @@ public partial class HtmlReportTests
     public void Names_are_escaped()
     {
         var report = SampleReports.All[0];
-        var page = HtmlReport.Render([report with { Subject = report.Subject with { Model = "<b>&\"'", Variant = "</svg><script>", Device = "{{title}}" } }]);
+        var page = HtmlReport.Render([
+            report with
+            {
+                Subject = report.Subject with { Model = "<b>&\"'", Variant = "</svg><script>", Device = "{{title}}" },
+            },
+        ]);
         Assert.DoesNotContain("<script>", page);
         Assert.DoesNotContain("<b>&", page);
         Assert.Contains("&lt;b&gt;&amp;&quot;", page);
@@ -96,15 +112,53 @@ public partial class HtmlReportTests
     public void Embedders_and_odd_sizes_have_a_page_too()
     {
         var subject = SampleReports.All[0].Subject with { Task = ModelTask.Embed };
-        var embedder = ValidationReport.Of(subject, [], new(ModelTask.Embed, [], new Dictionary<string, string> { ["a"] = "", ["b"] = "" }), [[1, 0], [0, 1]], [[1, 0], [0.6f, 0.8f]]);
+        var embedder = ValidationReport.Of(
+            subject,
+            [],
+            new(ModelTask.Embed, [], new Dictionary<string, string> { ["a"] = "", ["b"] = "" }),
+            [
+                [1, 0],
+                [0, 1],
+            ],
+            [
+                [1, 0],
+                [0.6f, 0.8f],
+            ]
+        );
         Assert.Contains("Cosine of each of 2 embeddings", HtmlReport.Render([embedder]));
-        var single = ValidationReport.Of(SampleReports.All[0].Subject, [], Order("p"), [[1]], [[1]]);
+        var single = ValidationReport.Of(
+            SampleReports.All[0].Subject,
+            [],
+            Order("p"),
+            [
+                [1],
+            ],
+            [
+                [1],
+            ]
+        );
         Assert.Contains("0 worse than fp32, 1 equal, 0 better", HtmlReport.Render([single]));
-        var huge = ValidationReport.Of(SampleReports.All[0].Subject, [], Order("p", "r"), [[1e20f], [1e20f]], [[1e20f], [1e20f]]);
+        var huge = ValidationReport.Of(
+            SampleReports.All[0].Subject,
+            [],
+            Order("p", "r"),
+            [
+                [1e20f],
+                [1e20f],
+            ],
+            [
+                [1e20f],
+                [1e20f],
+            ]
+        );
         Assert.DoesNotContain("NaN", HtmlReport.Render([huge]));
 
         static ScoringOrder Order(params string[] candidates) =>
-            new(ModelTask.Rerank, [new("q", "what", candidates, new Dictionary<string, int> { ["p"] = 1 })], new Dictionary<string, string>());
+            new(
+                ModelTask.Rerank,
+                [new("q", "what", candidates, new Dictionary<string, int> { ["p"] = 1 })],
+                new Dictionary<string, string>()
+            );
     }
 
     [GeneratedRegex("<figure>.*?</figure>", RegexOptions.Singleline)]

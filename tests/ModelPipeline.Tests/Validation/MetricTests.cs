@@ -12,10 +12,15 @@ public class MetricTests
         var gates = JsonDocument.Parse(schema).RootElement.GetProperty("definitions").GetProperty("gates").GetProperty("properties");
         Assert.Equal(
             Metric.All.Where(metric => metric.Kind != MetricKind.Compile).Select(metric => (metric.Name, metric.Description)),
-            gates.EnumerateObject().Where(gate => gate.Name != "compile").Select(gate => (gate.Name, gate.Value.GetProperty("description").GetString()!)));
+            gates
+                .EnumerateObject()
+                .Where(gate => gate.Name != "compile")
+                .Select(gate => (gate.Name, gate.Value.GetProperty("description").GetString()!))
+        );
         // Limits on the compile report stand together under one key.
         Assert.Equal(
             Metric.All.Where(metric => metric.Kind == MetricKind.Compile).Select(metric => metric.Name),
-            gates.GetProperty("compile").GetProperty("properties").EnumerateObject().Select(gate => $"compile.{gate.Name}"));
+            gates.GetProperty("compile").GetProperty("properties").EnumerateObject().Select(gate => $"compile.{gate.Name}")
+        );
     }
 }

@@ -12,22 +12,34 @@ namespace ModelPipeline.Tests.Validation;
 /// <summary>Whether fp32 ranks better than chance, and what words alone would do.</summary>
 public sealed class RankingBaselinesTests
 {
-    private static readonly Lazy<Corpus> Sample = new(() => Corpus.Load(new CorpusSpec
-    {
-        Name = "sample",
-        Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-        Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-        Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-        Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-    }));
+    private static readonly Lazy<Corpus> Sample = new(() =>
+        Corpus.Load(
+            new CorpusSpec
+            {
+                Name = "sample",
+                Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
+                Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
+                Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
+                Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
+            }
+        )
+    );
 
     /// <summary>By hand: three passages of 3, 2 and 1 words; "red" is in two of them, "shoe" in one.</summary>
     [Fact]
     public void BM25_is_the_published_formula()
     {
-        var bm25 = new Bm25(new Dictionary<string, string> { ["a"] = "Red, red shoe!", ["b"] = "red hat", ["c"] = "hat" });
+        var bm25 = new Bm25(
+            new Dictionary<string, string>
+            {
+                ["a"] = "Red, red shoe!",
+                ["b"] = "red hat",
+                ["c"] = "hat",
+            }
+        );
         var scores = bm25.Score(new CorpusQuery("q", "red SHOE", ["a", "b", "c"], new Dictionary<string, int>()));
-        double red = Math.Log(1 + (1.5 / 2.5)), shoe = Math.Log(1 + (2.5 / 1.5));
+        double red = Math.Log(1 + (1.5 / 2.5)),
+            shoe = Math.Log(1 + (2.5 / 1.5));
         Assert.Equal((red * 2 / (2 + (1.2 * (0.25 + (0.75 * 3 / 2))))) + (shoe / (1 + (1.2 * (0.25 + (0.75 * 3 / 2))))), scores[0], 1e-6);
         Assert.Equal(red / (1 + 1.2), scores[1], 1e-6);
         Assert.Equal(0, scores[2]);
@@ -36,7 +48,14 @@ public sealed class RankingBaselinesTests
     [Fact]
     public void Ideographs_are_words_and_marks_belong_to_theirs()
     {
-        var bm25 = new Bm25(new Dictionary<string, string> { ["a"] = "\u6771\u4eac", ["b"] = "\u4eac", ["c"] = "e\u0301te\u0301" });
+        var bm25 = new Bm25(
+            new Dictionary<string, string>
+            {
+                ["a"] = "\u6771\u4eac",
+                ["b"] = "\u4eac",
+                ["c"] = "e\u0301te\u0301",
+            }
+        );
         Assert.True(bm25.Score(new CorpusQuery("q", "\u6771 tower", ["a"], new Dictionary<string, int>()))[0] > 0);
         Assert.Equal(0, bm25.Score(new CorpusQuery("q", "ete", ["c"], new Dictionary<string, int>()))[0]);
     }
@@ -55,7 +74,10 @@ public sealed class RankingBaselinesTests
     public void Scores_that_order_nothing_or_all_the_wrong_way_do_not_rank()
     {
         var random = new SplitMix64(7);
-        IReadOnlyList<float[]> chance = [.. TinyScores.Queries.Select(query => query.Candidates.Select(_ => (float)random.Between(0, 1_000_000)).ToArray())];
+        IReadOnlyList<float[]> chance =
+        [
+            .. TinyScores.Queries.Select(query => query.Candidates.Select(_ => (float)random.Between(0, 1_000_000)).ToArray()),
+        ];
         Assert.Equal(RankingVerdict.DoesNotRank, RankingBaselines.Measure(Sample.Value, TinyScores.Queries, chance).Verdict);
         IReadOnlyList<float[]> inverse = [.. TinyScores.Of("fp32").Select(scores => scores.Select(score => -score).ToArray())];
         var baselines = RankingBaselines.Measure(Sample.Value, TinyScores.Queries, inverse);
@@ -67,7 +89,11 @@ public sealed class RankingBaselinesTests
     public void Few_queries_decide_nothing()
     {
         var few = RankingBaselines.FewestQueries - 1;
-        var baselines = RankingBaselines.Measure(Sample.Value, [.. TinyScores.Queries.Take(few)], [.. TinyScores.Of("fp32").Take(few).Select(scores => scores.Select(score => -score).ToArray())]);
+        var baselines = RankingBaselines.Measure(
+            Sample.Value,
+            [.. TinyScores.Queries.Take(few)],
+            [.. TinyScores.Of("fp32").Take(few).Select(scores => scores.Select(score => -score).ToArray())]
+        );
         Assert.Equal(RankingVerdict.Undecided, baselines.Verdict);
         Assert.Contains("too few to tell", baselines.Statement);
     }
@@ -87,10 +113,14 @@ public sealed class RankingBaselinesTests
     {
         using var folder = new TemporaryFolder();
         var model = task == "rerank" ? new TinyModels().WithLogits(1) : new TinyModels(words: 8000).WithLogits(1, "a").WithPooled();
-        using var sample = new SampleBuild(task, model.Save(folder.File("model.onnx")), """
+        using var sample = new SampleBuild(
+            task,
+            model.Save(folder.File("model.onnx")),
+            """
                 shapes: [[1, 64]]
                 variants: { fp16: { backend: simulator, precision: fp16 } }
-            """);
+            """
+        );
         var spec = sample.Build.Model;
 
         var report = await ValidateStage.RunAsync(sample.Build, spec.Variants[0], spec.Shapes[0], sample.Stage);
@@ -100,7 +130,9 @@ public sealed class RankingBaselinesTests
         if (task == "embed")
             return; // Sums of word vectors rank a little, even random ones: the same words make the same sum.
         var all = sample.Again(spec with { Validation = spec.Validation with { Queries = null } });
-        var error = await Assert.ThrowsAsync<PipelineException>(() => ValidateStage.RunAsync(all, spec.Variants[0], spec.Shapes[0], sample.Stage));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            ValidateStage.RunAsync(all, spec.Variants[0], spec.Shapes[0], sample.Stage)
+        );
         Assert.Contains("sample at 1x64: NDCG@10 of fp32 0.", error.Message);
         Assert.Contains("Likely causes: another output or label than the score is read (it is logits, label 0", error.Message);
     }
@@ -108,9 +140,27 @@ public sealed class RankingBaselinesTests
     [Fact]
     public void An_output_that_is_no_number_is_named_by_variant_query_and_passage()
     {
-        var order = new ScoringOrder(ModelTask.Rerank, [new CorpusQuery("q1", "ask", ["p1", "p2"], new Dictionary<string, int>())], new Dictionary<string, string> { ["p1"] = "one", ["p2"] = "two" });
-        var error = Assert.Throws<PipelineException>(() => order.RequireFinite("int8 at 1x64", [[1], [float.NaN]]));
+        var order = new ScoringOrder(
+            ModelTask.Rerank,
+            [new CorpusQuery("q1", "ask", ["p1", "p2"], new Dictionary<string, int>())],
+            new Dictionary<string, string> { ["p1"] = "one", ["p2"] = "two" }
+        );
+        var error = Assert.Throws<PipelineException>(() =>
+            order.RequireFinite(
+                "int8 at 1x64",
+                [
+                    [1],
+                    [float.NaN],
+                ]
+            )
+        );
         Assert.Contains("The output of int8 at 1x64 for query q1, passage p2 is NaN", error.Message);
-        order.RequireFinite("fp32", [[1], [2]]);
+        order.RequireFinite(
+            "fp32",
+            [
+                [1],
+                [2],
+            ]
+        );
     }
 }

@@ -14,7 +14,13 @@ public class RerankValidationTests
     [InlineData("int8_normal", 0.765, 0.957, 0.998, 184)]
     [InlineData("int8_kl_divergence", 0.770, 0.888, 0.972, 181)]
     [InlineData("int8_unmasked_normal", 0.500, -0.078, -0.060, 63)]
-    public void The_toolkits_builds_have_the_figures_measured_when_they_were_made(string build, double ndcg, double tau, double spearman, int distinct)
+    public void The_toolkits_builds_have_the_figures_measured_when_they_were_made(
+        string build,
+        double ndcg,
+        double tau,
+        double spearman,
+        int distinct
+    )
     {
         var figures = RerankValidation.Measure(TinyScores.Queries, TinyScores.Of("fp32"), TinyScores.Of(build)).Figures;
         Assert.Equal(ndcg, figures[Metric.NdcgAt10], 0.0005);
@@ -53,20 +59,40 @@ public class RerankValidationTests
 
     [Fact]
     public void Averaging_over_ties_equals_trying_every_order_of_the_candidates() =>
-        Gen.Select(Gen.Int[0, 2].Array[5], Gen.Int[0, 2].Array[5]).Where((grades, _) => grades.Sum() > 0).Sample((grades, levels) =>
-        {
-            var query = Query("q", [.. grades.Select((grade, i) => ($"p{i}", grade))]);
-            float[] scores = [.. levels.Select(level => (float)level)];
-            var expected = Permutations([0, 1, 2, 3, 4]).Average(order => RankingQuality.Ndcg(
-                query with { Candidates = [.. order.Select(i => query.Candidates[i])] }, [.. order.Select(i => scores[i])]));
-            Assert.Equal(expected, RankingQuality.NdcgTieAveraged(query, scores), 1e-12);
-        });
+        Gen.Select(Gen.Int[0, 2].Array[5], Gen.Int[0, 2].Array[5])
+            .Where((grades, _) => grades.Sum() > 0)
+            .Sample(
+                (grades, levels) =>
+                {
+                    var query = Query("q", [.. grades.Select((grade, i) => ($"p{i}", grade))]);
+                    float[] scores = [.. levels.Select(level => (float)level)];
+                    var expected = Permutations([0, 1, 2, 3, 4])
+                        .Average(order =>
+                            RankingQuality.Ndcg(
+                                query with
+                                {
+                                    Candidates = [.. order.Select(i => query.Candidates[i])],
+                                },
+                                [.. order.Select(i => scores[i])]
+                            )
+                        );
+                    Assert.Equal(expected, RankingQuality.NdcgTieAveraged(query, scores), 1e-12);
+                }
+            );
 
     [Fact]
     public void Scores_that_are_all_equal_keep_the_candidate_order_and_have_no_correlation()
     {
         CorpusQuery[] queries = [Query("q1", ("a", 0), ("b", 1), ("c", 0))];
-        var validation = RerankValidation.Measure(queries, [[1, 3, 2]], [[7, 7, 7]]);
+        var validation = RerankValidation.Measure(
+            queries,
+            [
+                [1, 3, 2],
+            ],
+            [
+                [7, 7, 7],
+            ]
+        );
         Assert.Equal(0, validation.Figures[Metric.KendallTau]);
         Assert.Equal(0, validation.Figures[Metric.Spearman]);
         Assert.Equal(3, validation.Figures[Metric.TiedPairs]);
@@ -80,7 +106,17 @@ public class RerankValidationTests
     public void Figures_that_no_query_can_give_are_absent()
     {
         CorpusQuery[] queries = [Query("q1", ("a", 0), ("b", 0))];
-        var figures = RerankValidation.Measure(queries, [[1, 1]], [[2, 1]]).Figures;
+        var figures = RerankValidation
+            .Measure(
+                queries,
+                [
+                    [1, 1],
+                ],
+                [
+                    [2, 1],
+                ]
+            )
+            .Figures;
         Assert.DoesNotContain(Metric.NdcgAt10, figures.Keys);
         Assert.DoesNotContain(Metric.KendallTau, figures.Keys);
         Assert.Equal(1, figures[Metric.Top1Agreement]);
@@ -93,26 +129,107 @@ public class RerankValidationTests
     public void A_score_that_is_not_finite_is_reported_with_its_query_and_passage(float bad)
     {
         CorpusQuery[] queries = [Query("q1", ("a", 1)), Query("q2", ("b", 1), ("c", 0))];
-        var error = Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1], [1, 2]], [[1], [1, bad]]));
+        var error = Assert.Throws<PipelineException>(() =>
+            RerankValidation.Measure(
+                queries,
+                [
+                    [1],
+                    [1, 2],
+                ],
+                [
+                    [1],
+                    [1, bad],
+                ]
+            )
+        );
         Assert.Contains("query q2, passage c", error.Message);
         Assert.Contains("the variant", error.Message);
-        Assert.Contains("fp32", Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[bad], [1, 2]], [[1], [1, 2]])).Message);
+        Assert.Contains(
+            "fp32",
+            Assert
+                .Throws<PipelineException>(() =>
+                    RerankValidation.Measure(
+                        queries,
+                        [
+                            [bad],
+                            [1, 2],
+                        ],
+                        [
+                            [1],
+                            [1, 2],
+                        ]
+                    )
+                )
+                .Message
+        );
     }
 
     [Fact]
     public void Missing_scores_queries_and_candidates_are_refused_by_name()
     {
         CorpusQuery[] queries = [Query("q1", ("a", 1), ("b", 0))];
-        Assert.Contains("q1 has 2 candidates but 1 scores", Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1, 2]], [[1]])).Message);
-        Assert.Contains("cover 0 queries", Assert.Throws<PipelineException>(() => RerankValidation.Measure(queries, [[1, 2]], [])).Message);
+        Assert.Contains(
+            "q1 has 2 candidates but 1 scores",
+            Assert
+                .Throws<PipelineException>(() =>
+                    RerankValidation.Measure(
+                        queries,
+                        [
+                            [1, 2],
+                        ],
+                        [
+                            [1],
+                        ]
+                    )
+                )
+                .Message
+        );
+        Assert.Contains(
+            "cover 0 queries",
+            Assert
+                .Throws<PipelineException>(() =>
+                    RerankValidation.Measure(
+                        queries,
+                        [
+                            [1, 2],
+                        ],
+                        []
+                    )
+                )
+                .Message
+        );
         Assert.Contains("no queries", Assert.Throws<PipelineException>(() => RerankValidation.Measure([], [], [])).Message);
-        Assert.Contains("Query q0", Assert.Throws<PipelineException>(() => RerankValidation.Measure([Query("q0")], [[]], [[]])).Message);
+        Assert.Contains(
+            "Query q0",
+            Assert
+                .Throws<PipelineException>(() =>
+                    RerankValidation.Measure(
+                        [Query("q0")],
+                        [
+                            [],
+                        ],
+                        [
+                            [],
+                        ]
+                    )
+                )
+                .Message
+        );
     }
 
     private static CorpusQuery Query(string id, params (string Passage, int Grade)[] passages) =>
-        new(id, "what", [.. passages.Select(passage => passage.Passage)], passages.ToDictionary(passage => passage.Passage, passage => passage.Grade));
+        new(
+            id,
+            "what",
+            [.. passages.Select(passage => passage.Passage)],
+            passages.ToDictionary(passage => passage.Passage, passage => passage.Grade)
+        );
 
-    private static IEnumerable<int[]> Permutations(int[] items) => items.Length == 0
-        ? [[]]
-        : items.SelectMany(first => Permutations([.. items.Where(item => item != first)]).Select(rest => (int[])[first, .. rest]));
+    private static IEnumerable<int[]> Permutations(int[] items) =>
+        items.Length == 0
+            ?
+            [
+                [],
+            ]
+            : items.SelectMany(first => Permutations([.. items.Where(item => item != first)]).Select(rest => (int[])[first, .. rest]));
 }

@@ -18,39 +18,55 @@ internal static class SampleReports
     ];
 
     public static ValidationReport Of(
-        string build, long size, Backend backend = Backend.Simulator, DeviceKind device = DeviceKind.Simulator, double? p95 = null, IReadOnlyList<GateSpec>? gates = null) =>
-        ValidationReport.Of(
-            new()
-            {
-                Model = "tiny-reranker",
-                Version = "0.1.0",
-                Task = ModelTask.Rerank,
-                Variant = build,
-                Backend = backend,
-                Precision = build.StartsWith("fp16") ? Precision.Fp16 : Precision.W8A8,
-                Shape = "1x128",
-                Artifact = $"tiny-reranker-{build}-1x128{backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" }}",
-                ArtifactDigest = new(size, new('a', 64)),
-                ReferenceDigest = new(7_530_000, new('f', 64)),
-                Device = device == DeviceKind.Simulator ? "simulator" : "board",
-                DeviceKind = device,
-                Corpus = "sample",
-            },
-            gates ?? Gates,
-            Order,
-            Flat(TinyScores.Of("fp32")),
-            Flat(TinyScores.Of(build)))
-            .Timed(gates ?? Gates, p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [], new Dictionary<string, double>());
+        string build,
+        long size,
+        Backend backend = Backend.Simulator,
+        DeviceKind device = DeviceKind.Simulator,
+        double? p95 = null,
+        IReadOnlyList<GateSpec>? gates = null
+    ) =>
+        ValidationReport
+            .Of(
+                new()
+                {
+                    Model = "tiny-reranker",
+                    Version = "0.1.0",
+                    Task = ModelTask.Rerank,
+                    Variant = build,
+                    Backend = backend,
+                    Precision = build.StartsWith("fp16") ? Precision.Fp16 : Precision.W8A8,
+                    Shape = "1x128",
+                    Artifact =
+                        $"tiny-reranker-{build}-1x128{backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" }}",
+                    ArtifactDigest = new(size, new('a', 64)),
+                    ReferenceDigest = new(7_530_000, new('f', 64)),
+                    Device = device == DeviceKind.Simulator ? "simulator" : "board",
+                    DeviceKind = device,
+                    Corpus = "sample",
+                },
+                gates ?? Gates,
+                Order,
+                Flat(TinyScores.Of("fp32")),
+                Flat(TinyScores.Of(build))
+            )
+            .Timed(
+                gates ?? Gates,
+                p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [],
+                new Dictionary<string, double>()
+            );
 
     private static ScoringOrder Order { get; } = new(ModelTask.Rerank, TinyScores.Queries, new Dictionary<string, string>());
 
-    private static List<float[]> Flat(IEnumerable<float[]> queries) => [.. queries.SelectMany(scores => scores).Select(score => new[] { score })];
+    private static List<float[]> Flat(IEnumerable<float[]> queries) =>
+        [.. queries.SelectMany(scores => scores).Select(score => new[] { score })];
 
     /// <summary>Each artifact for every length.</summary>
-    public static IReadOnlyList<VariantRouting> Routings(IEnumerable<ValidationReport> reports) => [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))];
+    public static IReadOnlyList<VariantRouting> Routings(IEnumerable<ValidationReport> reports) =>
+        [.. reports.Select(report => Whole(report.Subject.Variant, report.Subject.Artifact))];
 
     public static VariantRouting Whole(string variant, string artifact) =>
         new(variant, [new(128, artifact, 10, 1)], new(0, 0, 0, 0), [], new Dictionary<string, double>(), []);
 
-    public static IReadOnlyList<ValidationReport> All { get; } = [Of("fp16", 4_397_502), Of("int8_normal", 2_732_811), Of("int8_unmasked_normal", 2_732_811)];
+    public static IReadOnlyList<ValidationReport> All { get; } =
+    [Of("fp16", 4_397_502), Of("int8_normal", 2_732_811), Of("int8_unmasked_normal", 2_732_811)];
 }

@@ -33,7 +33,10 @@ public sealed class ValidationReportTests : IDisposable
         Assert.True(json.GetProperty("subject").GetProperty("simulated").GetBoolean());
         Assert.Equal(0.76287, json.GetProperty("reference").GetProperty("ndcg_at_10").GetDouble());
         Assert.Equal(2.732811, json.GetProperty("figures").GetProperty("size_mb").GetDouble());
-        Assert.Equal(["failed", "failed", "passed", "not_measured"], json.GetProperty("gates").EnumerateArray().Select(gate => gate.GetProperty("result").GetString()));
+        Assert.Equal(
+            ["failed", "failed", "passed", "not_measured"],
+            json.GetProperty("gates").EnumerateArray().Select(gate => gate.GetProperty("result").GetString())
+        );
         Assert.Equal("w8a8", json.GetProperty("subject").GetProperty("precision").GetString());
         Assert.Equal(107, json.GetProperty("queries").GetArrayLength());
         Assert.Equal(107, File.ReadLines(ReportPath).Count(line => line.StartsWith("    {\"id\":\"q", StringComparison.Ordinal)));
@@ -48,7 +51,12 @@ public sealed class ValidationReportTests : IDisposable
     [InlineData(Backend.Rknn, DeviceKind.Ssh, false, true)]
     [InlineData(Backend.Onnx, DeviceKind.Simulator, false, false)]
     [InlineData(Backend.Onnx, DeviceKind.Local, false, true)]
-    public void Only_a_variant_that_ran_itself_on_a_board_has_measured_latency(Backend backend, DeviceKind device, bool simulated, bool measured)
+    public void Only_a_variant_that_ran_itself_on_a_board_has_measured_latency(
+        Backend backend,
+        DeviceKind device,
+        bool simulated,
+        bool measured
+    )
     {
         var report = SampleReports.Of("fp16", 4_397_502, backend, device, p95: 1);
         Assert.Equal((simulated, measured), (report.Subject.Simulated, report.Gates[^1].Result == GateResult.Passed));
@@ -64,6 +72,9 @@ public sealed class ValidationReportTests : IDisposable
     {
         File.WriteAllText(ReportPath, content);
         Assert.Contains(ReportPath, Assert.Throws<PipelineException>(() => ReportJson.Read<ValidationReport>(ReportPath)).Message);
-        Assert.Contains("missing.json", Assert.Throws<PipelineException>(() => ReportJson.Read<ValidationReport>(Path.Combine(_folder, "missing.json"))).Message);
+        Assert.Contains(
+            "missing.json",
+            Assert.Throws<PipelineException>(() => ReportJson.Read<ValidationReport>(Path.Combine(_folder, "missing.json"))).Message
+        );
     }
 }

@@ -8,7 +8,11 @@ namespace ModelPipeline.Tests.Workflows;
 public sealed partial class WorkflowTests
 {
     private static readonly string[] Workflows = Directory.GetFiles(Path.Combine(RepositoryFiles.Root, ".github", "workflows"), "*.yml");
-    private static readonly string[] Actions = Directory.GetFiles(Path.Combine(RepositoryFiles.Root, ".github", "actions"), "action.yml", SearchOption.AllDirectories);
+    private static readonly string[] Actions = Directory.GetFiles(
+        Path.Combine(RepositoryFiles.Root, ".github", "actions"),
+        "action.yml",
+        SearchOption.AllDirectories
+    );
 
     [Fact]
     public async Task The_linters_find_nothing() => Assert.Equal("", await Lint([.. Workflows, .. Actions]));
@@ -34,7 +38,10 @@ public sealed partial class WorkflowTests
         Assert.NotEmpty(uses);
         Assert.All(uses, line => Assert.True(line.Contains("uses: ./", StringComparison.Ordinal) || Pinned().IsMatch(line), line));
         // One version of each throughout.
-        Assert.All(uses.Select(line => Pinned().Match(line)).Where(match => match.Success).GroupBy(match => match.Groups[1].Value), action => Assert.Single(action.Select(match => match.Value).Distinct()));
+        Assert.All(
+            uses.Select(line => Pinned().Match(line)).Where(match => match.Success).GroupBy(match => match.Groups[1].Value),
+            action => Assert.Single(action.Select(match => match.Value).Distinct())
+        );
     }
 
     [Fact]
@@ -59,7 +66,11 @@ public sealed partial class WorkflowTests
     {
         using var workspace = new Workspace();
         var tree = (await workspace.RunAsync("--tree")).Succeeded().Output;
-        var called = Workflows.Concat(Actions).SelectMany(path => Target().Matches(File.ReadAllText(path)).Select(match => match.Groups[1].Value)).Distinct().ToList();
+        var called = Workflows
+            .Concat(Actions)
+            .SelectMany(path => Target().Matches(File.ReadAllText(path)).Select(match => match.Groups[1].Value))
+            .Distinct()
+            .ToList();
         Assert.Contains("Release", called);
         Assert.All(called, target => Assert.Matches($@"(?m)^\W*{target}\b", tree));
     }
@@ -67,8 +78,16 @@ public sealed partial class WorkflowTests
     [Fact]
     public async Task The_variants_of_a_model_are_read_off_the_task_tree()
     {
-        var script = ((YamlSequenceNode)((YamlMappingNode)Parse(Workflows.Single(path => path.EndsWith("models.yml", StringComparison.Ordinal)))["jobs"])["prepare"]["steps"])
-            .Single(step => step is YamlMappingNode { Children: var keys } && keys.TryGetValue("id", out var id) && id.ToString() == "variants")["run"].ToString();
+        var script = (
+            (YamlSequenceNode)
+                ((YamlMappingNode)Parse(Workflows.Single(path => path.EndsWith("models.yml", StringComparison.Ordinal)))["jobs"])[
+                    "prepare"
+                ]["steps"]
+        )
+            .Single(step =>
+                step is YamlMappingNode { Children: var keys } && keys.TryGetValue("id", out var id) && id.ToString() == "variants"
+            )["run"]
+            .ToString();
         using var workspace = new Workspace();
         var tree = workspace.Write("tree.txt", System.Text.Encoding.UTF8.GetBytes((await workspace.RunAsync("--tree")).Succeeded().Output));
         workspace.Write("build.sh", System.Text.Encoding.UTF8.GetBytes($"cat {tree}\n"));
@@ -76,7 +95,13 @@ public sealed partial class WorkflowTests
         {
             foreach (var (only, expected) in new[] { ("", """variants=["cpu-int8","fp16","int8"]"""), ("int8", """variants=["int8"]""") })
             {
-                var run = await Programs.RunAsync(workspace.Folder, "bash", "-c", $"export MODEL=tiny-reranker ONLY='{only}' GITHUB_OUTPUT=output; rm -f output; chmod +x build.sh; jq --version >/dev/null || exit 77; {script}cat output");
+                var run = await Programs.RunAsync(
+                    workspace.Folder,
+                    "bash",
+                    "-c",
+                    $"export MODEL=tiny-reranker ONLY='{only}' GITHUB_OUTPUT=output; rm -f output; chmod +x build.sh; jq --version "
+                        + $">/dev/null || exit 77; {script}cat output"
+                );
                 Assert.SkipWhen(run.ExitCode == 77, "There is no jq on this machine.");
                 Assert.Equal((0, expected + "\n"), run);
             }
@@ -91,7 +116,11 @@ public sealed partial class WorkflowTests
     {
         var (installed, missing) = await NodePackages.InstallAsync("workflow-lint");
         Assert.SkipWhen(missing is not null, $"Workflows are not linted: {missing}");
-        var run = await Programs.RunAsync(RepositoryFiles.Root, "node", [Path.Combine("tests", "workflow-lint", "lint.cjs"), installed, .. files]);
+        var run = await Programs.RunAsync(
+            RepositoryFiles.Root,
+            "node",
+            [Path.Combine("tests", "workflow-lint", "lint.cjs"), installed, .. files]
+        );
         Assert.True(run.ExitCode == 0, run.Output);
         return run.Output;
     }

@@ -11,7 +11,9 @@ internal static class Dimensions
 
     /// <summary>From the front, or from the back if negative.</summary>
     public static int Axis(long axis, int rank) =>
-        axis >= -rank && axis < rank ? (int)(axis < 0 ? axis + rank : axis) : throw new FormatException($"axis {axis} is out of range for rank {rank}");
+        axis >= -rank && axis < rank
+            ? (int)(axis < 0 ? axis + rank : axis)
+            : throw new FormatException($"axis {axis} is out of range for rank {rank}");
 
     /// <summary>The product, unknown if a factor is.</summary>
     public static Dimension Product(IEnumerable<Dimension> dimensions)
@@ -31,7 +33,10 @@ internal static class Dimensions
     {
         if (a.Value is { } x && b.Value is { } y && x != y)
             throw new FormatException($"{what} are {x} and {y}, which must be equal");
-        return a.Value is not null ? a : b.Value is not null ? b : a.Symbol is not null ? a : b;
+        return a.Value is not null ? a
+            : b.Value is not null ? b
+            : a.Symbol is not null ? a
+            : b;
     }
 
     public static Dimension[]? Broadcast(Dimension[]? a, Dimension[]? b)
@@ -43,14 +48,15 @@ internal static class Dimensions
             result[^i] = Broadcast(i <= a.Length ? a[^i] : 1, i <= b.Length ? b[^i] : 1);
         return result;
 
-        Dimension Broadcast(Dimension x, Dimension y) => (x.Value, y.Value) switch
-        {
-            (1, _) => y,
-            (_, 1) => x,
-            ({ } m, { } n) => m == n ? x : throw new FormatException($"{Text(a)} and {Text(b)} cannot be broadcast"),
-            ({ }, null) => x,
-            (null, { }) => y,
-            _ => x == y ? x : Unknown,
-        };
+        Dimension Broadcast(Dimension x, Dimension y) =>
+            (x.Value, y.Value) switch
+            {
+                (1, _) => y,
+                (_, 1) => x,
+                ({ } m, { } n) => m == n ? x : throw new FormatException($"{Text(a)} and {Text(b)} cannot be broadcast"),
+                ({ }, null) => x,
+                (null, { }) => y,
+                _ => x == y ? x : Unknown,
+            };
     }
 }

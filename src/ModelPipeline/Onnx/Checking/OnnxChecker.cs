@@ -14,7 +14,10 @@ public sealed record CheckResult(IReadOnlyList<string> Findings, IReadOnlyDictio
     public void ThrowIfUnsound(string name)
     {
         if (Findings.Count > 0)
-            throw new PipelineException($"{name}: not a sound ONNX model: {string.Join("; ", Findings.Take(5))}{(Findings.Count > 5 ? $"; and {Findings.Count - 5} more" : "")}");
+            throw new PipelineException(
+                $"{name}: not a sound ONNX model: "
+                    + $"{string.Join("; ", Findings.Take(5))}{(Findings.Count > 5 ? $"; and {Findings.Count - 5} more" : "")}"
+            );
     }
 }
 
@@ -25,7 +28,8 @@ public sealed record InferredValue(ElementType Type, IReadOnlyList<Dimension>? S
 }
 
 /// <summary>
-/// Checks a model against the ONNX specification without running it: single assignment, versions, known operators and their arities, element
+/// Checks a model against the ONNX specification without running it: single assignment, versions, known operators and their arities,
+/// element
 /// types, shapes, scales and zero points. Covers the operators of <see cref="OperatorTable"/>; others are reported as unknown.
 /// </summary>
 public static class OnnxChecker
@@ -41,7 +45,9 @@ public static class OnnxChecker
         var oldest = IrVersions[Math.Clamp(model.Opset - OnnxReader.OldestOpset, 0, IrVersions.Length - 1)];
         if (model.IrVersion < oldest)
             findings.Add($"IR version {model.IrVersion} is older than opset {model.Opset}, which came with {oldest}");
-        var opsets = model.Header.OpsetImport.GroupBy(import => import.Domain).ToDictionary(group => group.Key, group => group.Last().Version);
+        var opsets = model
+            .Header.OpsetImport.GroupBy(import => import.Domain)
+            .ToDictionary(group => group.Key, group => group.Last().Version);
         opsets[""] = model.Opset;
 
         var values = new Dictionary<string, InferredValue>();
@@ -68,8 +74,15 @@ public static class OnnxChecker
 
     private static bool Fits(ValueInfo declared, InferredValue value) =>
         (value.Type == ElementType.Undefined || value.Type == declared.Type)
-        && (value.Shape is null || (value.Shape.Count == declared.Shape.Length
-            && declared.Shape.Zip(value.Shape).All(pair => pair.First.Value is null || pair.Second.Value is null || pair.First.Value == pair.Second.Value)));
+        && (
+            value.Shape is null
+            || (
+                value.Shape.Count == declared.Shape.Length
+                && declared
+                    .Shape.Zip(value.Shape)
+                    .All(pair => pair.First.Value is null || pair.Second.Value is null || pair.First.Value == pair.Second.Value)
+            )
+        );
 
     /// <summary>Adds the node's outputs to the values and returns what is wrong with it.</summary>
     private static List<string> Infer(Node node, Dictionary<string, long> opsets, UseDef uses, Dictionary<string, InferredValue> values)
@@ -80,7 +93,10 @@ public static class OnnxChecker
         if (!opsets.TryGetValue(node.Domain, out var opset))
             return [$"the model imports no operator set '{node.Domain}'"];
         if (OperatorTable.Find(node.Domain, node.OpType, opset) is not { } signature)
-            return [$"no such operator is known in version {opset} of the {(node.Domain.Length == 0 ? "standard" : node.Domain)} operator set"];
+            return
+            [
+                $"no such operator is known in version {opset} of the {(node.Domain.Length == 0 ? "standard" : node.Domain)} operator set",
+            ];
         Arity("inputs", node.Inputs, signature.Inputs);
         Arity("outputs", node.Outputs, signature.Outputs);
         if (findings.Count > 0)
@@ -90,7 +106,11 @@ public static class OnnxChecker
         for (var i = 0; i < node.Inputs.Length; i++)
         {
             var formal = signature.Inputs[Math.Min(i, signature.Inputs.Count - 1)];
-            if (node.Inputs[i].Length == 0 || values.GetValueOrDefault(node.Inputs[i])?.Type is not { } type || type == ElementType.Undefined)
+            if (
+                node.Inputs[i].Length == 0
+                || values.GetValueOrDefault(node.Inputs[i])?.Type is not { } type
+                || type == ElementType.Undefined
+            )
                 continue;
             if (!formal.Types.Contains(type))
                 findings.Add($"input '{node.Inputs[i]}' is {Text(type)}; expected {string.Join(" or ", formal.Types.Select(Text))}");
@@ -111,7 +131,10 @@ public static class OnnxChecker
         for (var i = 0; i < node.Outputs.Length; i++)
         {
             var formal = signature.Outputs[Math.Min(i, signature.Outputs.Count - 1)];
-            var type = types.GetValueOrDefault(formal.Variable, formal.Types is { Count: 1 } ? formal.Types.First() : TypeByAttribute(node, uses));
+            var type = types.GetValueOrDefault(
+                formal.Variable,
+                formal.Types is { Count: 1 } ? formal.Types.First() : TypeByAttribute(node, uses)
+            );
             if (type != ElementType.Undefined && !formal.Types.Contains(type))
             {
                 findings.Add($"makes element type {(int)type}, which the operator does not allow");
@@ -127,21 +150,27 @@ public static class OnnxChecker
             var required = formals.Count(formal => !formal.Optional);
             if (names.Count > formals.Count && !(formals is [.., { Variadic: true }]))
                 findings.Add($"{names.Count} {what}; at most {formals.Count} are allowed");
-            else if (names.Count < required || names.Take(formals.Count).Zip(formals).Any(pair => pair.First.Length == 0 && !pair.Second.Optional))
+            else if (
+                names.Count < required
+                || names.Take(formals.Count).Zip(formals).Any(pair => pair.First.Length == 0 && !pair.Second.Optional)
+            )
                 findings.Add($"{names.Count(name => name.Length > 0)} {what}; at least {required} are needed");
         }
     }
 
     /// <summary>The output type that no input decides.</summary>
-    internal static ElementType TypeByAttribute(Node node, UseDef uses) => node.OpType switch
-    {
-        "Cast" => (ElementType)node.Int("to", -1),
-        "Constant" => uses.Constant(node.Output)?.Type ?? ElementType.Undefined,
-        "ConstantOfShape" => node.Attribute("value") is { T: { } value } ? (ElementType)value.DataType : ElementType.Float,
-        "QuantizeLinear" => node.Int("output_dtype", (long)ElementType.UInt8) is > 0 and var type ? (ElementType)type : ElementType.UInt8,
-        "LayerNormalization" or "SkipLayerNormalization" => ElementType.Float,
-        _ => ElementType.Undefined,
-    };
+    internal static ElementType TypeByAttribute(Node node, UseDef uses) =>
+        node.OpType switch
+        {
+            "Cast" => (ElementType)node.Int("to", -1),
+            "Constant" => uses.Constant(node.Output)?.Type ?? ElementType.Undefined,
+            "ConstantOfShape" => node.Attribute("value") is { T: { } value } ? (ElementType)value.DataType : ElementType.Float,
+            "QuantizeLinear" => node.Int("output_dtype", (long)ElementType.UInt8) is > 0 and var type
+                ? (ElementType)type
+                : ElementType.UInt8,
+            "LayerNormalization" or "SkipLayerNormalization" => ElementType.Float,
+            _ => ElementType.Undefined,
+        };
 
     private static string Text(ElementType type) => type.ToString().ToLowerInvariant();
 }

@@ -7,14 +7,34 @@ internal sealed record Formal(string Variable, IReadOnlySet<ElementType> Types, 
 
 /// <summary>What one version of an operator takes and gives.</summary>
 /// <param name="Since">First version of its domain's operator set that it holds for.</param>
-internal sealed record OperatorSignature(string Domain, string Name, int Since, IReadOnlyList<Formal> Inputs, IReadOnlyList<Formal> Outputs, ShapeRule Shape)
+internal sealed record OperatorSignature(
+    string Domain,
+    string Name,
+    int Since,
+    IReadOnlyList<Formal> Inputs,
+    IReadOnlyList<Formal> Outputs,
+    ShapeRule Shape
+)
 {
     private static readonly Dictionary<string, ElementType[]> TypeSets = new()
     {
         ["float"] = [ElementType.Float, ElementType.Float16, ElementType.Double, ElementType.BFloat16],
         ["f32"] = [ElementType.Float],
-        ["num"] = [ElementType.Float, ElementType.Float16, ElementType.Double, ElementType.BFloat16, ElementType.Int8, ElementType.Int16, ElementType.Int32, ElementType.Int64,
-            ElementType.UInt8, ElementType.UInt16, ElementType.UInt32, ElementType.UInt64],
+        ["num"] =
+        [
+            ElementType.Float,
+            ElementType.Float16,
+            ElementType.Double,
+            ElementType.BFloat16,
+            ElementType.Int8,
+            ElementType.Int16,
+            ElementType.Int32,
+            ElementType.Int64,
+            ElementType.UInt8,
+            ElementType.UInt16,
+            ElementType.UInt32,
+            ElementType.UInt64,
+        ],
         ["any"] = [.. Enum.GetValues<ElementType>().Where(type => type.Size() > 0)],
         ["index"] = [ElementType.Int32, ElementType.Int64],
         ["i64"] = [ElementType.Int64],
@@ -29,14 +49,22 @@ internal sealed record OperatorSignature(string Domain, string Name, int Since, 
     };
 
     /// <summary>
-    /// Reads a line such as <c>Gather 1: T:any I:index -> T | gather</c>: name, version, formals, shape rule. <c>?</c> marks an optional formal,
+    /// Reads a line such as <c>Gather 1: T:any I:index -> T | gather</c>: name, version, formals, shape rule. <c>?</c> marks an optional
+    /// formal,
     /// <c>*</c> a repeated one; a variable's set stands at its first place; a lone set is a variable of its own.
     /// </summary>
     public static OperatorSignature Parse(string domain, string line)
     {
-        var (head, types, rule) = (line[..line.IndexOf(':')].Split(' '), line[(line.IndexOf(':') + 1)..line.LastIndexOf('|')], line[(line.LastIndexOf('|') + 1)..].Trim());
+        var (head, types, rule) = (
+            line[..line.IndexOf(':')].Split(' '),
+            line[(line.IndexOf(':') + 1)..line.LastIndexOf('|')],
+            line[(line.LastIndexOf('|') + 1)..].Trim()
+        );
         var sets = new Dictionary<string, IReadOnlySet<ElementType>>();
-        var sides = types.Split("->").Select(side => side.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select((text, index) => Formal(text)).ToList()).ToList();
+        var sides = types
+            .Split("->")
+            .Select(side => side.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select((text, index) => Formal(text)).ToList())
+            .ToList();
         return new OperatorSignature(domain, head[0], int.Parse(head[1]), sides[0], sides[1], ShapeRules.Named(rule));
 
         Formal Formal(string text)

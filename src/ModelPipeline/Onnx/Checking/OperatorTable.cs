@@ -1,10 +1,10 @@
 namespace ModelPipeline.Onnx.Checking;
 
-/// <summary>The operators that exports of BERT-like models and the quantizers here use, after the operator schemas of the ONNX specification and of ONNX Runtime.</summary>
+/// <summary>The operators that exports of BERT-like models and the quantizers here use, after the operator schemas of the ONNX
+/// specification and of ONNX Runtime.</summary>
 internal static class OperatorTable
 {
-    private const string Standard =
-        """
+    private const string Standard = """
         Abs 6: T:num -> T | same
         Add 7: T:num T -> T | broadcast
         And 7: bool bool -> bool | broadcast
@@ -102,8 +102,7 @@ internal static class OperatorTable
         Xor 7: bool bool -> bool | broadcast
         """;
 
-    private const string Microsoft =
-        """
+    private const string Microsoft = """
         BiasGelu 1: T:float T -> T | same
         DequantizeLinear 1: Q:dq S:float Q? -> S | dequantize
         DynamicQuantizeMatMul 1: T:f32 B:byte T B? T? -> T | matmul-integer
@@ -114,8 +113,9 @@ internal static class OperatorTable
         SkipLayerNormalization 1: T:float T T T? T? -> T U:float? U? T? | same
         """;
 
-    private static readonly ILookup<(string Domain, string Name), OperatorSignature> Signatures =
-        Lines("", Standard).Concat(Lines("com.microsoft", Microsoft)).ToLookup(signature => (signature.Domain, signature.Name));
+    private static readonly ILookup<(string Domain, string Name), OperatorSignature> Signatures = Lines("", Standard)
+        .Concat(Lines("com.microsoft", Microsoft))
+        .ToLookup(signature => (signature.Domain, signature.Name));
 
     private static IEnumerable<OperatorSignature> Lines(string domain, string table) =>
         table.Split('\n').Select(line => OperatorSignature.Parse(domain, line));

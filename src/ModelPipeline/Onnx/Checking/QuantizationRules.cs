@@ -5,7 +5,8 @@ internal static class QuantizationRules
 {
     private const int FirstPerAxis = 13;
 
-    /// <summary>QuantizeLinear and DequantizeLinear: one scale a tensor or one an entry of the axis, positive and finite; a zero point of the scale's shape.</summary>
+    /// <summary>QuantizeLinear and DequantizeLinear: one scale a tensor or one an entry of the axis, positive and finite; a zero point of
+    /// the scale's shape.</summary>
     public static IReadOnlyList<Dimension[]?> Linear(Operands o)
     {
         var shape = o.Shape(0);
@@ -21,9 +22,20 @@ internal static class QuantizationRules
             }
         }
         else if (scale is { Length: > 1 })
-            throw new FormatException($"scales {Dimensions.Text(scale)}: blocks are not supported, only one scale a tensor or an axis entry");
-        if (scale is not null && o.Shape(2) is { } zeroPoint && (zeroPoint.Length != scale.Length || !zeroPoint.Zip(scale).All(pair => pair.First.Value is null || pair.Second.Value is null || pair.First == pair.Second)))
-            throw new FormatException($"zero points {Dimensions.Text(zeroPoint)} do not have the shape of the scales {Dimensions.Text(scale)}");
+            throw new FormatException(
+                $"scales {Dimensions.Text(scale)}: blocks are not supported, only one scale a tensor or an axis entry"
+            );
+        if (
+            scale is not null
+            && o.Shape(2) is { } zeroPoint
+            && (
+                zeroPoint.Length != scale.Length
+                || !zeroPoint.Zip(scale).All(pair => pair.First.Value is null || pair.Second.Value is null || pair.First == pair.Second)
+            )
+        )
+            throw new FormatException(
+                $"zero points {Dimensions.Text(zeroPoint)} do not have the shape of the scales {Dimensions.Text(scale)}"
+            );
         CheckScale(o.Constant(1));
         return [shape];
     }
@@ -46,7 +58,14 @@ internal static class QuantizationRules
                     Dimensions.Same(length, columns, $"the length of operand {input} and the number of columns");
             }
         }
-        foreach (var input in o.Node.OpType switch { "MatMulInteger" => (int[])[], "DynamicQuantizeMatMul" => [2], _ => [2, 3] })
+        foreach (
+            var input in o.Node.OpType switch
+            {
+                "MatMulInteger" => (int[])[],
+                "DynamicQuantizeMatMul" => [2],
+                _ => [2, 3],
+            }
+        )
             CheckScale(o.Constant(input));
         return [result];
     }
@@ -58,7 +77,9 @@ internal static class QuantizationRules
         foreach (var value in scale.Span<float>())
         {
             if (!(value > 0) || !float.IsFinite(value))
-                throw new FormatException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a scale of {value}; scales are positive and finite"));
+                throw new FormatException(
+                    string.Create(System.Globalization.CultureInfo.InvariantCulture, $"a scale of {value}; scales are positive and finite")
+                );
         }
     }
 }

@@ -15,54 +15,84 @@ internal sealed record Operands(Node Node, long Opset, Func<string, Dimension[]?
     public Tensor? Constant(int input) => Has(input) ? ConstantOf(Node.Inputs[input]) : null;
 
     /// <summary>A constant operand of whole numbers; null if it is absent or computed.</summary>
-    public long[]? Integers(int input) => Constant(input) switch
-    {
-        { Type: ElementType.Int64 } tensor => tensor.Span<long>().ToArray(),
-        { Type: ElementType.Int32 } tensor => [.. tensor.Span<int>().ToArray().Select(value => (long)value)],
-        _ => null,
-    };
+    public long[]? Integers(int input) =>
+        Constant(input) switch
+        {
+            { Type: ElementType.Int64 } tensor => tensor.Span<long>().ToArray(),
+            { Type: ElementType.Int32 } tensor => [.. tensor.Span<int>().ToArray().Select(value => (long)value)],
+            _ => null,
+        };
 
-    /// <summary>Axes or the like, an attribute in older operator sets and an operand in newer ones; known is false if they are computed.</summary>
+    /// <summary>Axes or the like, an attribute in older operator sets and an operand in newer ones; known is false if they are
+    /// computed.</summary>
     public (bool Known, long[] Values) IntegersOrAttribute(int input, string attribute) =>
         Has(input) ? (Integers(input) is not null, Integers(input) ?? []) : (true, [.. Node.Ints(attribute)]);
 }
 
-/// <summary>The shape rules by the names that <see cref="OperatorTable"/> uses; those of quantization stand in <see cref="QuantizationRules"/>.</summary>
+/// <summary>The shape rules by the names that <see cref="OperatorTable"/> uses; those of quantization stand in
+/// <see cref="QuantizationRules"/>.</summary>
 internal static class ShapeRules
 {
-    public static ShapeRule Named(string name) => name switch
-    {
-        "unknown" => _ => [],
-        "same" => o => [o.Shape(0)],
-        "scalar" => _ => [[]],
-        "broadcast" => o => [Enumerable.Range(1, o.Node.Inputs.Length - 1).Aggregate(o.Shape(0), (shape, input) => Dimensions.Broadcast(shape, o.Shape(input)))],
-        "constant" => o => [o.ConstantOf(o.Node.Output) is { } value ? [.. value.Shape] : null],
-        "shape-operand" => o => [o.Integers(0) is { } shape ? [.. shape] : RankFrom(o.Shape(0))],
-        "shape-of" => o => [[o.Shape(0) is { } shape && o.Node.Attribute("start") is null && o.Node.Attribute("end") is null ? shape.Length : Dimensions.Unknown]],
-        "matmul" => o => [MatMul(o.Shape(0), o.Shape(1))],
-        "gemm" => Gemm,
-        "gather" => Gather,
-        "concat" => Concat,
-        "reshape" => Reshape,
-        "expand" => o => [o.Integers(1) is { } shape ? Dimensions.Broadcast(o.Shape(0), [.. shape]) : null],
-        "tile" => o => [o.Shape(0) is { } shape && o.Integers(1) is { } repeats ? [.. shape.Zip(repeats, (d, n) => Dimensions.Product([d, n]))] : o.Shape(0) is { } any ? Dimensions.OfRank(any.Length) : null],
-        "transpose" => Transpose,
-        "flatten" => o => [o.Shape(0) is { } shape ? Flatten(shape, (int)o.Node.Int("axis", 1)) : null],
-        "slice" => Slice,
-        "split" => Split,
-        "squeeze" => Squeeze,
-        "unsqueeze" => Unsqueeze,
-        "reduce" => Reduce,
-        "reduce-one" => o => [o.Shape(0) is { } shape ? Without(shape, [Dimensions.Axis(o.Node.Int("axis", 0), shape.Length)], o.Node.Int("keepdims", 1) == 1) : null],
-        "layer-norm" => LayerNorm,
-        "quantize" or "dequantize" => QuantizationRules.Linear,
-        "dynamic-quantize" => o => [o.Shape(0), [], []],
-        "matmul-integer" => QuantizationRules.MatMulInteger,
-        "qlinear-matmul" => o => [MatMul(o.Shape(0), o.Shape(3))],
-        _ => throw new ArgumentException($"no shape rule '{name}'"),
-    };
+    public static ShapeRule Named(string name) =>
+        name switch
+        {
+            "unknown" => _ => [],
+            "same" => o => [o.Shape(0)],
+            "scalar" => _ =>
+                [
+                    [],
+                ],
+            "broadcast" => o =>
+                [
+                    Enumerable
+                        .Range(1, o.Node.Inputs.Length - 1)
+                        .Aggregate(o.Shape(0), (shape, input) => Dimensions.Broadcast(shape, o.Shape(input))),
+                ],
+            "constant" => o => [o.ConstantOf(o.Node.Output) is { } value ? [.. value.Shape] : null],
+            "shape-operand" => o => [o.Integers(0) is { } shape ? [.. shape] : RankFrom(o.Shape(0))],
+            "shape-of" => o =>
+                [
+                    [
+                        o.Shape(0) is { } shape && o.Node.Attribute("start") is null && o.Node.Attribute("end") is null
+                            ? shape.Length
+                            : Dimensions.Unknown,
+                    ],
+                ],
+            "matmul" => o => [MatMul(o.Shape(0), o.Shape(1))],
+            "gemm" => Gemm,
+            "gather" => Gather,
+            "concat" => Concat,
+            "reshape" => Reshape,
+            "expand" => o => [o.Integers(1) is { } shape ? Dimensions.Broadcast(o.Shape(0), [.. shape]) : null],
+            "tile" => o =>
+                [
+                    o.Shape(0) is { } shape && o.Integers(1) is { } repeats ? [.. shape.Zip(repeats, (d, n) => Dimensions.Product([d, n]))]
+                    : o.Shape(0) is { } any ? Dimensions.OfRank(any.Length)
+                    : null,
+                ],
+            "transpose" => Transpose,
+            "flatten" => o => [o.Shape(0) is { } shape ? Flatten(shape, (int)o.Node.Int("axis", 1)) : null],
+            "slice" => Slice,
+            "split" => Split,
+            "squeeze" => Squeeze,
+            "unsqueeze" => Unsqueeze,
+            "reduce" => Reduce,
+            "reduce-one" => o =>
+                [
+                    o.Shape(0) is { } shape
+                        ? Without(shape, [Dimensions.Axis(o.Node.Int("axis", 0), shape.Length)], o.Node.Int("keepdims", 1) == 1)
+                        : null,
+                ],
+            "layer-norm" => LayerNorm,
+            "quantize" or "dequantize" => QuantizationRules.Linear,
+            "dynamic-quantize" => o => [o.Shape(0), [], []],
+            "matmul-integer" => QuantizationRules.MatMulInteger,
+            "qlinear-matmul" => o => [MatMul(o.Shape(0), o.Shape(3))],
+            _ => throw new ArgumentException($"no shape rule '{name}'"),
+        };
 
-    private static Dimension[]? RankFrom(Dimension[]? shapeOperand) => shapeOperand is [{ Value: { } rank }] ? Dimensions.OfRank(rank) : null;
+    private static Dimension[]? RankFrom(Dimension[]? shapeOperand) =>
+        shapeOperand is [{ Value: { } rank }] ? Dimensions.OfRank(rank) : null;
 
     internal static Dimension[]? MatMul(Dimension[]? a, Dimension[]? b)
     {
@@ -70,9 +100,15 @@ internal static class ShapeRules
             return null;
         if (a.Length == 0 || b.Length == 0)
             throw new FormatException("a scalar cannot be multiplied as a matrix");
-        Dimension[] left = a.Length == 1 ? [1, .. a] : a, right = b.Length == 1 ? [.. b, 1] : b;
+        Dimension[] left = a.Length == 1 ? [1, .. a] : a,
+            right = b.Length == 1 ? [.. b, 1] : b;
         Dimensions.Same(left[^1], right[^2], $"the inner dimensions of {Dimensions.Text(a)} and {Dimensions.Text(b)}");
-        return [.. Dimensions.Broadcast(left[..^2], right[..^2])!, .. a.Length == 1 ? [] : left[^2..^1], .. b.Length == 1 ? [] : right[^1..]];
+        return
+        [
+            .. Dimensions.Broadcast(left[..^2], right[..^2])!,
+            .. a.Length == 1 ? [] : left[^2..^1],
+            .. b.Length == 1 ? [] : right[^1..],
+        ];
     }
 
     private static Dimension[]?[] Gemm(Operands o)
@@ -96,7 +132,10 @@ internal static class ShapeRules
         var axis = Dimensions.Axis(o.Node.Int("axis", 0), data.Length);
         if (data[axis].Value is { } size && o.Integers(1) is { } constant && constant.Any(index => index < -size || index >= size))
             throw new FormatException($"an index is out of range for {size} entries");
-        return [[.. data[..axis], .. indices, .. data[(axis + 1)..]]];
+        return
+        [
+            [.. data[..axis], .. indices, .. data[(axis + 1)..]],
+        ];
     }
 
     private static Dimension[]?[] Concat(Operands o)
@@ -108,9 +147,19 @@ internal static class ShapeRules
         if (shapes.Any(shape => shape!.Length != first.Length))
             throw new FormatException($"operands of different ranks: {string.Join(", ", shapes.Select(Dimensions.Text))}");
         var axis = Dimensions.Axis(o.Node.Int("axis", 1), first.Length);
-        return [[.. first.Select((_, i) => i == axis
-            ? shapes.All(shape => shape![i].Value is not null) ? shapes.Sum(shape => shape![i].Value!.Value) : Dimensions.Unknown
-            : shapes.Select(shape => shape![i]).Aggregate((a, b) => Dimensions.Same(a, b, $"the sizes of axis {i}")))]];
+        return
+        [
+            [
+                .. first.Select(
+                    (_, i) =>
+                        i == axis
+                            ? shapes.All(shape => shape![i].Value is not null)
+                                ? shapes.Sum(shape => shape![i].Value!.Value)
+                                : Dimensions.Unknown
+                            : shapes.Select(shape => shape![i]).Aggregate((a, b) => Dimensions.Same(a, b, $"the sizes of axis {i}"))
+                ),
+            ],
+        ];
     }
 
     private static Dimension[]?[] Reshape(Operands o)
@@ -121,14 +170,26 @@ internal static class ShapeRules
             throw new FormatException($"cannot be reshaped to [{string.Join(',', wanted)}]");
         var data = o.Shape(0);
         var copies = o.Node.Int("allowzero", 0) == 0;
-        Dimension[] result = [.. wanted.Select((size, i) => size == -1 ? Dimensions.Unknown : size != 0 || !copies ? size
-            : data is null ? Dimensions.Unknown : i < data.Length ? data[i] : throw new FormatException($"dimension {i} of {Dimensions.Text(data)} cannot be kept: there is none"))];
+        Dimension[] result =
+        [
+            .. wanted.Select(
+                (size, i) =>
+                    size == -1 ? Dimensions.Unknown
+                    : size != 0 || !copies ? size
+                    : data is null ? Dimensions.Unknown
+                    : i < data.Length ? data[i]
+                    : throw new FormatException($"dimension {i} of {Dimensions.Text(data)} cannot be kept: there is none")
+            ),
+        ];
         if (data is null || Dimensions.Product(data).Value is not { } count)
             return [result];
         if (Array.IndexOf(wanted, -1) is >= 0 and var inferred)
         {
             if (Dimensions.Product(result.Where((_, i) => i != inferred)).Value is { } others)
-                result[inferred] = others > 0 && count % others == 0 ? count / others : throw new FormatException($"{Dimensions.Text(data)} cannot be reshaped to [{string.Join(',', wanted)}]");
+                result[inferred] =
+                    others > 0 && count % others == 0
+                        ? count / others
+                        : throw new FormatException($"{Dimensions.Text(data)} cannot be reshaped to [{string.Join(',', wanted)}]");
         }
         else if (Dimensions.Product(result).Value is { } product && product != count)
             throw new FormatException($"{Dimensions.Text(data)} cannot be reshaped to [{string.Join(',', wanted)}]");
@@ -140,10 +201,16 @@ internal static class ShapeRules
         if (o.Shape(0) is not { } shape)
             return [];
         if (o.Node.Ints("perm") is not { Length: > 0 } order)
-            return [[.. shape.Reverse()]];
+            return
+            [
+                [.. shape.Reverse()],
+            ];
         if (!order.Order().SequenceEqual(Enumerable.Range(0, shape.Length).Select(i => (long)i)))
             throw new FormatException($"perm [{string.Join(',', order)}] is no order of the axes of {Dimensions.Text(shape)}");
-        return [[.. order.Select(axis => shape[axis])]];
+        return
+        [
+            [.. order.Select(axis => shape[axis])],
+        ];
     }
 
     private static Dimension[] Flatten(Dimension[] shape, int axis)
@@ -156,7 +223,12 @@ internal static class ShapeRules
     {
         if (o.Shape(0) is not { } shape)
             return [];
-        var (starts, ends, axes, steps) = (o.IntegersOrAttribute(1, "starts"), o.IntegersOrAttribute(2, "ends"), o.IntegersOrAttribute(3, "axes"), o.IntegersOrAttribute(4, "steps"));
+        var (starts, ends, axes, steps) = (
+            o.IntegersOrAttribute(1, "starts"),
+            o.IntegersOrAttribute(2, "ends"),
+            o.IntegersOrAttribute(3, "axes"),
+            o.IntegersOrAttribute(4, "steps")
+        );
         if (!starts.Known || !ends.Known || !axes.Known || !steps.Known)
             return [Dimensions.OfRank(shape.Length)];
         var result = (Dimension[])shape.Clone();
@@ -164,7 +236,10 @@ internal static class ShapeRules
         {
             var axis = Dimensions.Axis(axes.Values.Length > 0 ? axes.Values[i] : i, shape.Length);
             var step = steps.Values.Length > 0 ? steps.Values[i] : 1;
-            result[axis] = step == 0 ? throw new FormatException("a step of 0") : shape[axis].Value is { } size ? Sliced(size, starts.Values[i], ends.Values[i], step) : Dimensions.Unknown;
+            result[axis] =
+                step == 0 ? throw new FormatException("a step of 0")
+                : shape[axis].Value is { } size ? Sliced(size, starts.Values[i], ends.Values[i], step)
+                : Dimensions.Unknown;
         }
         return [result];
     }
@@ -187,9 +262,22 @@ internal static class ShapeRules
         if (known && sizes.Length > 0 && (sizes.Length != parts || (shape[axis].Value is { } whole && sizes.Sum() != whole)))
             throw new FormatException($"the parts [{string.Join(',', sizes)}] do not make up {Dimensions.Text(shape)} on axis {axis}");
         var part = shape[axis].Value is { } size ? (size + parts - 1) / parts : (long?)null;
-        return [.. Enumerable.Range(0, parts).Select(i => (Dimension[])[.. shape[..axis],
-            !known ? Dimensions.Unknown : sizes.Length > 0 ? sizes[i] : part is { } each ? Math.Min(each, shape[axis].Value!.Value - i * each) : Dimensions.Unknown,
-            .. shape[(axis + 1)..]])];
+        return
+        [
+            .. Enumerable
+                .Range(0, parts)
+                .Select(i =>
+                    (Dimension[])
+                        [
+                            .. shape[..axis],
+                            !known ? Dimensions.Unknown
+                            : sizes.Length > 0 ? sizes[i]
+                            : part is { } each ? Math.Min(each, shape[axis].Value!.Value - i * each)
+                            : Dimensions.Unknown,
+                            .. shape[(axis + 1)..],
+                        ]
+                ),
+        ];
     }
 
     private static Dimension[]?[] Squeeze(Operands o)
@@ -215,7 +303,10 @@ internal static class ShapeRules
         if (added.Count != axes.Length)
             throw new FormatException($"axes [{string.Join(',', axes)}] name one axis twice");
         var source = 0;
-        return [[.. Enumerable.Range(0, rank).Select(i => added.Contains(i) ? 1 : shape[source++])]];
+        return
+        [
+            [.. Enumerable.Range(0, rank).Select(i => added.Contains(i) ? 1 : shape[source++])],
+        ];
     }
 
     private static Dimension[]?[] Reduce(Operands o)
@@ -228,7 +319,16 @@ internal static class ShapeRules
             return [keep ? Dimensions.OfRank(shape.Length) : null];
         if (axes.Length == 0 && o.Node.Int("noop_with_empty_axes", 0) == 1)
             return [shape];
-        return [Without(shape, axes.Length == 0 ? [.. Enumerable.Range(0, shape.Length)] : axes.Select(axis => Dimensions.Axis(axis, shape.Length)).ToHashSet(), keep)];
+        return
+        [
+            Without(
+                shape,
+                axes.Length == 0
+                    ? [.. Enumerable.Range(0, shape.Length)]
+                    : axes.Select(axis => Dimensions.Axis(axis, shape.Length)).ToHashSet(),
+                keep
+            ),
+        ];
     }
 
     private static Dimension[] Without(Dimension[] shape, IReadOnlyCollection<int> axes, bool keep) =>
@@ -241,8 +341,14 @@ internal static class ShapeRules
         var axis = Dimensions.Axis(o.Node.Int("axis", -1), shape.Length);
         for (var input = 1; input < o.Node.Inputs.Length; input++)
         {
-            if (o.Shape(input) is { } weight && Dimensions.Broadcast(shape[axis..], weight) is { } result && result.Length > shape.Length - axis)
-                throw new FormatException($"scale or bias {Dimensions.Text(weight)} is larger than what is normalized of {Dimensions.Text(shape)}");
+            if (
+                o.Shape(input) is { } weight
+                && Dimensions.Broadcast(shape[axis..], weight) is { } result
+                && result.Length > shape.Length - axis
+            )
+                throw new FormatException(
+                    $"scale or bias {Dimensions.Text(weight)} is larger than what is normalized of {Dimensions.Text(shape)}"
+                );
         }
         var mean = Without(shape, [.. Enumerable.Range(axis, shape.Length - axis)], keep: true);
         return [shape, mean, mean];

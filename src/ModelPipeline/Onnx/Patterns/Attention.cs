@@ -60,7 +60,7 @@ internal sealed record Attention(Node Product, IReadOnlyList<Node> Scores, Node 
     private static (IReadOnlyList<Node> Behind, Node Context)? Forward(Node softmax, UseDef uses)
     {
         List<Node> behind = [];
-        for (var value = softmax.Output; ;)
+        for (var value = softmax.Output; ; )
         {
             List<Node> readers = [.. uses.Consumers(value).Where(reader => reader.OpType is not ("Shape" or "Size"))];
             if (Guard(value, readers, uses) is { } guard)
@@ -70,8 +70,11 @@ internal sealed record Attention(Node Product, IReadOnlyList<Node> Scores, Node 
             }
             else if (readers is [{ OpType: "MatMul" } context] && context.Inputs[0] == value && uses.Constant(context.Inputs[1]) is null)
                 return (behind, context);
-            else if (readers is [{ OpType: "Reshape" or "Identity" or "Cast" or "Squeeze" or "Unsqueeze" or "Mul" } layout] && layout.Inputs[0] == value
-                && (layout.OpType != "Mul" || uses.Constant(layout.Inputs[1]) is not null))
+            else if (
+                readers is [{ OpType: "Reshape" or "Identity" or "Cast" or "Squeeze" or "Unsqueeze" or "Mul" } layout]
+                && layout.Inputs[0] == value
+                && (layout.OpType != "Mul" || uses.Constant(layout.Inputs[1]) is not null)
+            )
             {
                 behind.Add(layout);
                 value = layout.Output;
@@ -83,9 +86,12 @@ internal sealed record Attention(Node Product, IReadOnlyList<Node> Scores, Node 
 
     /// <summary>Where(IsNaN(p), 0, p)</summary>
     private static Node? Guard(string value, IReadOnlyList<Node> readers, UseDef uses) =>
-        readers.Count == 2 && readers.FirstOrDefault(reader => reader.OpType == "IsNaN") is { } isNaN
+        readers.Count == 2
+        && readers.FirstOrDefault(reader => reader.OpType == "IsNaN") is { } isNaN
         && readers.FirstOrDefault(reader => reader.OpType == "Where") is { } guard
-        && guard.Inputs[0] == isNaN.Output && guard.Inputs[2] == value && uses.Constant(guard.Inputs[1])?.SingleFloat() is 0
+        && guard.Inputs[0] == isNaN.Output
+        && guard.Inputs[2] == value
+        && uses.Constant(guard.Inputs[1])?.SingleFloat() is 0
             ? guard
             : null;
 

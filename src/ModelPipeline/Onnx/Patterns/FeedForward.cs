@@ -13,10 +13,14 @@ internal sealed record FeedForward(Linear First, Gelu Activation, Linear Second,
     public static FeedForward? Of(Gelu gelu, PatternMatches matches)
     {
         var uses = matches.Uses;
-        return matches.LinearOf(gelu.Input) is { } first && uses.Consumers(first.Output).All(reader => gelu.Nodes.Contains(reader) || reader.OpType == "Shape")
-            && uses.OnlyConsumer(gelu.Output) is { } product && Linear.Of(product, uses) is { } second && second.Input == gelu.Output
+        return
+            matches.LinearOf(gelu.Input) is { } first
+            && uses.Consumers(first.Output).All(reader => gelu.Nodes.Contains(reader) || reader.OpType == "Shape")
+            && uses.OnlyConsumer(gelu.Output) is { } product
+            && Linear.Of(product, uses) is { } second
+            && second.Input == gelu.Output
             && second.Residual(uses) is { } residual
-                ? new FeedForward(first, gelu, second, residual)
-                : null;
+            ? new FeedForward(first, gelu, second, residual)
+            : null;
     }
 }

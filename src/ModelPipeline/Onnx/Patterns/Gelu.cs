@@ -5,8 +5,10 @@ internal enum GeluForm
 {
     /// <summary>One operator.</summary>
     Operator,
+
     /// <summary>x (1 + erf(x / sqrt 2)) / 2</summary>
     Erf,
+
     /// <summary>x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2</summary>
     Tanh,
 }
@@ -39,8 +41,11 @@ internal sealed record Gelu(GeluForm Form, IReadOnlyList<Node> Nodes, string Inp
 
     private static string? OfErf(Node erf, UseDef uses, List<Node> nodes)
     {
-        if (uses.Producer(erf.Inputs[0]) is not { OpType: "Div" or "Mul" } argument || uses.Scalar(argument) is not var (factor, x)
-            || MathF.Abs(factor - (argument.OpType == "Div" ? MathF.Sqrt(2) : MathF.Sqrt(0.5f))) > 1e-3f)
+        if (
+            uses.Producer(erf.Inputs[0]) is not { OpType: "Div" or "Mul" } argument
+            || uses.Scalar(argument) is not var (factor, x)
+            || MathF.Abs(factor - (argument.OpType == "Div" ? MathF.Sqrt(2) : MathF.Sqrt(0.5f))) > 1e-3f
+        )
             return null;
         nodes.Add(argument);
         return x;
@@ -48,13 +53,20 @@ internal sealed record Gelu(GeluForm Form, IReadOnlyList<Node> Nodes, string Inp
 
     private static string? OfTanh(Node tanh, UseDef uses, List<Node> nodes)
     {
-        if (uses.Producer(tanh.Inputs[0]) is not { OpType: "Mul" } argument || uses.Scalar(argument) is not (> 0.797f and < 0.799f, var sum)
-            || uses.Producer(sum) is not { OpType: "Add" } bent)
+        if (
+            uses.Producer(tanh.Inputs[0]) is not { OpType: "Mul" } argument
+            || uses.Scalar(argument) is not (> 0.797f and < 0.799f, var sum)
+            || uses.Producer(sum) is not { OpType: "Add" } bent
+        )
             return null;
         foreach (var (x, term) in new[] { (bent.Inputs[0], bent.Inputs[1]), (bent.Inputs[1], bent.Inputs[0]) })
         {
-            if (uses.Producer(term) is { OpType: "Mul" } small && uses.Scalar(small) is (> 0.0447f and < 0.0448f, var power)
-                && uses.Producer(power) is { OpType: "Pow" or "Mul" } cube && cube.Inputs.Contains(x))
+            if (
+                uses.Producer(term) is { OpType: "Mul" } small
+                && uses.Scalar(small) is (> 0.0447f and < 0.0448f, var power)
+                && uses.Producer(power) is { OpType: "Pow" or "Mul" } cube
+                && cube.Inputs.Contains(x)
+            )
             {
                 if (cube.OpType == "Mul" && uses.Producer(uses.Other(cube, x)!) is { OpType: "Mul" } square)
                     nodes.Add(square);
@@ -77,8 +89,14 @@ internal sealed record Gelu(GeluForm Form, IReadOnlyList<Node> Nodes, string Inp
                 withX = true;
             else if (uses.Constant(factor)?.SingleFloat() is 0.5f && !withHalf)
                 withHalf = true;
-            else if (!withX && !withHalf && uses.Producer(factor) is { OpType: "Mul" } halved && uses.Scalar(halved) is (0.5f, var whole) && whole == x
-                && uses.OnlyConsumer(factor) == product)
+            else if (
+                !withX
+                && !withHalf
+                && uses.Producer(factor) is { OpType: "Mul" } halved
+                && uses.Scalar(halved) is (0.5f, var whole)
+                && whole == x
+                && uses.OnlyConsumer(factor) == product
+            )
             {
                 nodes.Add(halved);
                 (withX, withHalf) = (true, true);

@@ -1,7 +1,8 @@
 namespace ModelPipeline.Onnx.Patterns;
 
 /// <summary>
-/// (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over the last axis: as one operator or as exporters write it out, without the
+/// (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over the last axis: as one operator or as exporters write it out, without
+/// the
 /// bias (ModernBERT), or without the mean (RMS norm).
 /// </summary>
 /// <param name="Nodes">All of it, in graph order; the last one writes <see cref="Output"/>.</param>
@@ -15,35 +16,52 @@ internal sealed record LayerNorm(IReadOnlyList<Node> Nodes, string Input, string
     public string Output => Nodes[^1].Output;
 
     /// <summary>The norm of which a node is the operator, or the square root; null for any other node.</summary>
-    public static LayerNorm? Of(Node node, UseDef uses) => node switch
-    {
-        { OpType: "LayerNormalization" } => Operator(node, centered: true),
-        { OpType: "RMSNormalization" or "SimplifiedLayerNormalization" } => Operator(node, centered: false),
-        { OpType: "Sqrt", Domain: "" } => Written(node, uses),
-        _ => null,
-    };
+    public static LayerNorm? Of(Node node, UseDef uses) =>
+        node switch
+        {
+            { OpType: "LayerNormalization" } => Operator(node, centered: true),
+            { OpType: "RMSNormalization" or "SimplifiedLayerNormalization" } => Operator(node, centered: false),
+            { OpType: "Sqrt", Domain: "" } => Written(node, uses),
+            _ => null,
+        };
 
-    private static LayerNorm Operator(Node node, bool centered) => new(
-        [node], node.Inputs[0], node.Inputs[1], node.Inputs.ElementAtOrDefault(2) is { Length: > 0 } bias ? bias : null,
-        node.Attribute("epsilon") is { HasF: true } epsilon ? epsilon.F : 1e-5f, centered);
+    private static LayerNorm Operator(Node node, bool centered) =>
+        new(
+            [node],
+            node.Inputs[0],
+            node.Inputs[1],
+            node.Inputs.ElementAtOrDefault(2) is { Length: > 0 } bias ? bias : null,
+            node.Attribute("epsilon") is { HasF: true } epsilon ? epsilon.F : 1e-5f,
+            centered
+        );
 
     private static LayerNorm? Written(Node sqrt, UseDef uses)
     {
-        if (uses.Producer(sqrt.Inputs[0]) is not { OpType: "Add" } sum || uses.Scalar(sum) is not var (epsilon, variance)
-            || uses.Producer(variance) is not { OpType: "ReduceMean" } mean || uses.Producer(mean.Inputs[0]) is not { OpType: "Pow" or "Mul" } square
-            || !IsSquare(square, uses))
+        if (
+            uses.Producer(sqrt.Inputs[0]) is not { OpType: "Add" } sum
+            || uses.Scalar(sum) is not var (epsilon, variance)
+            || uses.Producer(variance) is not { OpType: "ReduceMean" } mean
+            || uses.Producer(mean.Inputs[0]) is not { OpType: "Pow" or "Mul" } square
+            || !IsSquare(square, uses)
+        )
             return null;
         var value = square.Inputs[0];
         List<Node> nodes = [square, mean, sum, sqrt];
-        if (Divided(value, sqrt, uses, nodes) is not { } normal || uses.OnlyConsumer(normal.Output) is not { OpType: "Mul" } scaled
-            || Vector(scaled, normal.Output, uses) is not { } scale)
+        if (
+            Divided(value, sqrt, uses, nodes) is not { } normal
+            || uses.OnlyConsumer(normal.Output) is not { OpType: "Mul" } scaled
+            || Vector(scaled, normal.Output, uses) is not { } scale
+        )
             return null;
         nodes.Add(scaled);
         var bias = uses.OnlyConsumer(scaled.Output) is { OpType: "Add" } shifted ? Vector(shifted, scaled.Output, uses) : null;
         if (bias is not null)
             nodes.Add(uses.OnlyConsumer(scaled.Output)!);
-        if (uses.Producer(value) is { OpType: "Sub" } centered && uses.Producer(centered.Inputs[1]) is { OpType: "ReduceMean" } center
-            && center.Inputs[0] == centered.Inputs[0])
+        if (
+            uses.Producer(value) is { OpType: "Sub" } centered
+            && uses.Producer(centered.Inputs[1]) is { OpType: "ReduceMean" } center
+            && center.Inputs[0] == centered.Inputs[0]
+        )
             return new([center, centered, .. nodes], centered.Inputs[0], scale, bias, epsilon, Centered: true);
         return new(nodes, value, scale, bias, epsilon, Centered: false);
     }

@@ -1,6 +1,7 @@
 namespace ModelPipeline.Onnx.Patterns;
 
-/// <summary>x W + b: a MatMul, or a Gemm without factors, with a constant fp32 matrix, and the addition of a constant vector behind it.</summary>
+/// <summary>x W + b: a MatMul, or a Gemm without factors, with a constant fp32 matrix, and the addition of a constant vector behind
+/// it.</summary>
 /// <param name="Product">The MatMul or Gemm.</param>
 /// <param name="Sum">The Add of the bias; null if there is none, or a Gemm adds it.</param>
 /// <param name="WeightName">[inputs, outputs], or the other way round if <see cref="Transposed"/>.</param>
@@ -23,22 +24,31 @@ internal sealed record Linear(Node Product, Node? Sum, string WeightName, Tensor
     /// <summary>The projection whose product a node is; null for any other node.</summary>
     public static Linear? Of(Node node, UseDef uses)
     {
-        if (node is not { OpType: "MatMul" or "Gemm", Domain: "" } || uses.Constant(node.Inputs[1]) is not { Type: ElementType.Float, Rank: 2 } weight)
+        if (
+            node is not { OpType: "MatMul" or "Gemm", Domain: "" }
+            || uses.Constant(node.Inputs[1]) is not { Type: ElementType.Float, Rank: 2 } weight
+        )
             return null;
         if (node.OpType == "Gemm")
         {
             var plain = node.Int("transA", 0) == 0 && Factor(node, "alpha") == 1 && Factor(node, "beta") == 1;
             return plain ? new Linear(node, null, node.Inputs[1], weight, node.Inputs.Length > 2 ? node.Inputs[2] : null) : null;
         }
-        return uses.OnlyConsumer(node.Output) is { OpType: "Add" } sum && uses.Other(sum, node.Output) is { } bias
+        return
+            uses.OnlyConsumer(node.Output) is { OpType: "Add" } sum
+            && uses.Other(sum, node.Output) is { } bias
             && uses.Constant(bias) is { Type: ElementType.Float, Rank: <= 1 }
-                ? new Linear(node, sum, node.Inputs[1], weight, bias)
-                : new Linear(node, null, node.Inputs[1], weight, null);
+            ? new Linear(node, sum, node.Inputs[1], weight, bias)
+            : new Linear(node, null, node.Inputs[1], weight, null);
     }
 
     private static float Factor(Node gemm, string name) => gemm.Attribute(name) is { HasF: true } attribute ? attribute.F : 1;
 
     /// <summary>The addition of the output to another activation, of which it is the only reader; null if there is none.</summary>
     public Node? Residual(UseDef uses) =>
-        uses.OnlyConsumer(Output) is { OpType: "Add" } residual && uses.Other(residual, Output) is { } stream && uses.Constant(stream) is null ? residual : null;
+        uses.OnlyConsumer(Output) is { OpType: "Add" } residual
+        && uses.Other(residual, Output) is { } stream
+        && uses.Constant(stream) is null
+            ? residual
+            : null;
 }

@@ -1,6 +1,7 @@
 namespace ModelPipeline.Onnx.Patterns;
 
-/// <summary>What a transformer is made of, as found in one graph. Passes, quantizers and reports ask here, so that each form is known to all of them.</summary>
+/// <summary>What a transformer is made of, as found in one graph. Passes, quantizers and reports ask here, so that each form is known to
+/// all of them.</summary>
 internal sealed class PatternMatches
 {
     private readonly HashSet<string> varying;

@@ -9,7 +9,14 @@ namespace ModelPipeline.Text.Tokenization;
 /// <param name="LeftStrip">Takes the spaces before it.</param>
 /// <param name="RightStrip">Takes the spaces behind it.</param>
 /// <param name="SingleWord">Not inside a word.</param>
-internal sealed record AddedToken(string Content, int Id, bool Normalized = false, bool LeftStrip = false, bool RightStrip = false, bool SingleWord = false);
+internal sealed record AddedToken(
+    string Content,
+    int Id,
+    bool Normalized = false,
+    bool LeftStrip = false,
+    bool RightStrip = false,
+    bool SingleWord = false
+);
 
 /// <summary>A part of a text: an added token, or what lies between two.</summary>
 internal readonly record struct TextPiece(ReadOnlyMemory<char> Text, int? Token);
@@ -34,7 +41,7 @@ internal sealed class AddedTokens
     {
         var (pieces, kept) = (new List<TextPiece>(), 0);
         var span = text.Span;
-        for (var at = 0; at < span.Length;)
+        for (var at = 0; at < span.Length; )
         {
             var found = span[at..].IndexOfAny(_firsts);
             if (found < 0)
@@ -68,7 +75,7 @@ internal sealed class AddedTokens
     private (AddedToken Token, int Length)? LongestAt(ReadOnlySpan<char> text, int start)
     {
         (AddedToken, int)? longest = null;
-        for (int end = start, node = TokenTrie.Root; end < text.Length && (node = _spellings.Step(node, text[end])) >= 0;)
+        for (int end = start, node = TokenTrie.Root; end < text.Length && (node = _spellings.Step(node, text[end])) >= 0; )
         {
             end++;
             if (_spellings.Value(node) is >= 0 and var index)

@@ -5,7 +5,8 @@ namespace ModelPipeline.Text.Tokenization;
 /// <summary>BERT's vocab.txt: one token a line, its id the line's index from 0.</summary>
 internal static class BertVocabulary
 {
-    /// <summary>Largest acceptable vocabulary in characters; the largest BERT vocabularies, of half a million tokens, have some five million.</summary>
+    /// <summary>Largest acceptable vocabulary in characters; the largest BERT vocabularies, of half a million tokens, have some five
+    /// million.</summary>
     private const int MaxVocabularyLength = 1 << 24;
 
     private static readonly string[] SpecialTokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -20,22 +21,35 @@ internal static class BertVocabulary
             if (token.Length == 0 || token.Contains('\r'))
                 throw new PipelineException($"{path}:{number}: an empty token or a stray carriage return; expected one token a line.");
             if (length + token.Length > MaxVocabularyLength)
-                throw new PipelineException($"{path}:{number}: longer than {MaxVocabularyLength} characters; expected the vocab.txt of a BERT model.");
+                throw new PipelineException(
+                    $"{path}:{number}: longer than {MaxVocabularyLength} characters; expected the vocab.txt of a BERT model."
+                );
             if (!tokens.TryAdd(token, tokens.Count))
-                throw new PipelineException($"{path}:{number}: token '{token}' is on line {tokens[token] + 1} already; every token has one id.");
+                throw new PipelineException(
+                    $"{path}:{number}: token '{token}' is on line {tokens[token] + 1} already; every token has one id."
+                );
             length += token.Length + 1;
         }
-        var specials = SpecialTokens.Zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], (usual, name) => settings.Special(name) ?? usual).ToList();
+        var specials = SpecialTokens
+            .Zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], (usual, name) => settings.Special(name) ?? usual)
+            .ToList();
         var missing = specials.Where(token => !tokens.ContainsKey(token)).ToList();
         if (missing.Count > 0)
             throw new PipelineException($"{path}: lacks {string.Join(", ", missing)}; expected the vocab.txt of a BERT model.");
 
         var added = settings.Added() ?? [.. specials.Select(token => new AddedToken(token, tokens[token]))];
         if (added.FirstOrDefault(token => !tokens.TryGetValue(token.Content, out var id) || id != token.Id) is { } foreign)
-            throw new PipelineException($"{path}: the added token '{foreign.Content}' with id {foreign.Id} is not on line {foreign.Id + 1}; declare the model's tokenizer.json instead.");
+            throw new PipelineException(
+                $"{path}: the added token '{foreign.Content}' with id {foreign.Id} is not on line {foreign.Id + 1}; declare the model's "
+                    + $"tokenizer.json instead."
+            );
         return new TokenizerParts(
-            Normalizer(settings, options), new BertPreTokenizer(), new WordPieceModel(tokens, new WordPieceOptions(specials[1]), path), added,
-            RowTemplates.Bert(tokens[specials[2]], tokens[specials[3]]))
+            Normalizer(settings, options),
+            new BertPreTokenizer(),
+            new WordPieceModel(tokens, new WordPieceOptions(specials[1]), path),
+            added,
+            RowTemplates.Bert(tokens[specials[2]], tokens[specials[3]])
+        )
         {
             PaddingId = tokens[specials[0]],
         };
@@ -48,7 +62,8 @@ internal static class BertVocabulary
             CleanText: true,
             HandleChineseChars: Choose("tokenize_chinese_chars", options.TokenizeChineseChars) ?? true,
             StripAccents: Choose("strip_accents", options.StripAccents) ?? lowercase,
-            Lowercase: lowercase);
+            Lowercase: lowercase
+        );
 
         bool? Choose(string key, bool? option)
         {

@@ -3,7 +3,8 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
-/// Byte pair encoding (Sennrich et al. 2016): the pair of lowest rank, of equal ones the leftmost, is merged until none is left. n log n in the word's length;
+/// Byte pair encoding (Sennrich et al. 2016): the pair of lowest rank, of equal ones the leftmost, is merged until none is left. n log n in
+/// the word's length;
 /// Microsoft.ML.Tokenizers' needs more than a minute for a word of a million letters.
 /// </summary>
 internal sealed class BytePairModel : TokenModel
@@ -15,7 +16,12 @@ internal sealed class BytePairModel : TokenModel
     /// <param name="merges">Pairs by rank.</param>
     /// <param name="ignoreMerges">A word that is a token is not merged.</param>
     /// <param name="place">Named in errors.</param>
-    public BytePairModel(IReadOnlyDictionary<string, int> vocabulary, IReadOnlyList<(string First, string Second)> merges, bool ignoreMerges, string place)
+    public BytePairModel(
+        IReadOnlyDictionary<string, int> vocabulary,
+        IReadOnlyList<(string First, string Second)> merges,
+        bool ignoreMerges,
+        string place
+    )
     {
         (Vocabulary, _ignoreMerges) = (vocabulary, ignoreMerges);
         _characters = vocabulary.Where(token => token.Key.Length == 1).ToDictionary(token => token.Key[0], token => token.Value);
@@ -24,9 +30,10 @@ internal sealed class BytePairModel : TokenModel
         foreach (var (rank, (first, second)) in merges.Index())
             _merges[(IdOf(first), IdOf(second))] = (rank, IdOf(first + second));
 
-        int IdOf(string token) => vocabulary.TryGetValue(token, out var id)
-            ? id
-            : throw new PipelineException($"{place}: the merges need the token '{token}', which the vocabulary lacks.");
+        int IdOf(string token) =>
+            vocabulary.TryGetValue(token, out var id)
+                ? id
+                : throw new PipelineException($"{place}: the merges need the token '{token}', which the vocabulary lacks.");
     }
 
     public override IReadOnlyDictionary<string, int> Vocabulary { get; }
@@ -63,8 +70,12 @@ internal sealed class BytePairModel : TokenModel
         {
             var at = candidate.At;
             // Out of date if either side has been merged meanwhile.
-            if (row[at].Id < 0 || row[at].Next >= row.Length
-                || !_merges.TryGetValue((row[at].Id, row[row[at].Next].Id), out var merge) || merge.Merged != candidate.Merged)
+            if (
+                row[at].Id < 0
+                || row[at].Next >= row.Length
+                || !_merges.TryGetValue((row[at].Id, row[row[at].Next].Id), out var merge)
+                || merge.Merged != candidate.Merged
+            )
             {
                 continue;
             }

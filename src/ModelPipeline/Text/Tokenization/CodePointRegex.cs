@@ -6,8 +6,10 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
-/// The part of Oniguruma's regular expressions that tokenizer files use, on .NET's: literals, classes, general categories, groups, alternatives,
-/// quantifiers and lookahead mean the same in both. .NET sees UTF-16 units; so a code point above U+FFFF is shown to it as a character of the same category.
+/// The part of Oniguruma's regular expressions that tokenizer files use, on .NET's: literals, classes, general categories, groups,
+/// alternatives,
+/// quantifiers and lookahead mean the same in both. .NET sees UTF-16 units; so a code point above U+FFFF is shown to it as a character of
+/// the same category.
 /// </summary>
 internal sealed class CodePointRegex : TextPattern
 {
@@ -58,7 +60,10 @@ internal sealed class CodePointRegex : TextPattern
         }
         catch (RegexMatchTimeoutException e)
         {
-            throw new PipelineException($"{_place}: '{_regex}' took longer than {Patience.TotalSeconds:0} s on one text; the expression is not fit for tokenizing.", inner: e);
+            throw new PipelineException(
+                $"{_place}: '{_regex}' took longer than {Patience.TotalSeconds:0} s on one text; the expression is not fit for tokenizing.",
+                inner: e
+            );
         }
         return matches;
     }
@@ -68,7 +73,7 @@ internal sealed class CodePointRegex : TextPattern
     {
         var shown = new StringBuilder(text.Length);
         var places = new int[text.Length + 1];
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             Rune.DecodeFromUtf16(text[start..], out var rune, out var consumed);
             places[shown.Length] = start;
@@ -96,6 +101,7 @@ internal sealed class CodePointRegex : TextPattern
     private sealed class Translation(string pattern, string place)
     {
         private readonly StringBuilder _result = new();
+
         /// <summary>Whether each open group ignores case.</summary>
         private readonly Stack<bool> _groups = new([false]);
         private int _at;
@@ -138,7 +144,15 @@ internal sealed class CodePointRegex : TextPattern
         private void Open()
         {
             var rest = pattern.AsSpan(_at);
-            foreach (var (opening, ignoresCase) in new[] { ("(?:", _groups.Peek()), ("(?i:", true), ("(?!", _groups.Peek()), ("(?=", _groups.Peek()) })
+            foreach (
+                var (opening, ignoresCase) in new[]
+                {
+                    ("(?:", _groups.Peek()),
+                    ("(?i:", true),
+                    ("(?!", _groups.Peek()),
+                    ("(?=", _groups.Peek()),
+                }
+            )
             {
                 if (!rest.StartsWith(opening))
                     continue;
@@ -181,7 +195,7 @@ internal sealed class CodePointRegex : TextPattern
                 _result.Append('^');
                 _at++;
             }
-            for (var first = _at; _at < pattern.Length;)
+            for (var first = _at; _at < pattern.Length; )
             {
                 var c = pattern[_at];
                 if (c == ']' && _at > first)
@@ -206,7 +220,10 @@ internal sealed class CodePointRegex : TextPattern
         /// <summary>\s, \d, \r and so on, escaped punctuation, and general categories.</summary>
         private void Escape()
         {
-            var match = Regex.Match(pattern[_at..], @"^\\([sSdDrnt]|[pP]\{(L[ultmo]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfo]?)\}|[!-/:-@\[-`{-~])");
+            var match = Regex.Match(
+                pattern[_at..],
+                @"^\\([sSdDrnt]|[pP]\{(L[ultmo]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfo]?)\}|[!-/:-@\[-`{-~])"
+            );
             if (!match.Success)
                 throw Refused(pattern[_at..Math.Min(pattern.Length, _at + 6)]);
             _result.Append(match.Value);
@@ -214,6 +231,9 @@ internal sealed class CodePointRegex : TextPattern
         }
 
         private PipelineException Refused(string what) =>
-            new($"{place}: the regular expression '{pattern}' has {what}, which is not supported; only literals, classes, general categories, groups, quantifiers and lookahead are.");
+            new(
+                $"{place}: the regular expression '{pattern}' has {what}, which is not supported; only literals, classes, general "
+                    + $"categories, groups, quantifiers and lookahead are."
+            );
     }
 }

@@ -16,7 +16,11 @@ internal readonly record struct JsonPlace(string File, string Key, JsonElement V
         var bytes = TokenizerFile.ReadBytes(file, MaxBytes);
         try
         {
-            return new JsonPlace(file, "", JsonDocument.Parse(bytes.AsMemory(bytes.AsSpan().StartsWith("\uFEFF"u8) ? 3 : 0)).RootElement).Expect(JsonValueKind.Object);
+            return new JsonPlace(
+                file,
+                "",
+                JsonDocument.Parse(bytes.AsMemory(bytes.AsSpan().StartsWith("\uFEFF"u8) ? 3 : 0)).RootElement
+            ).Expect(JsonValueKind.Object);
         }
         catch (JsonException e)
         {
@@ -27,7 +31,8 @@ internal readonly record struct JsonPlace(string File, string Key, JsonElement V
     /// <summary>File and key.</summary>
     public override string ToString() => Key.Length == 0 ? File : $"{File}: {Key}";
 
-    public JsonPlace this[string name] => Find(name) ?? throw new PipelineException($"{this}: '{name}' is missing; take the file from the model's author again.");
+    public JsonPlace this[string name] =>
+        Find(name) ?? throw new PipelineException($"{this}: '{name}' is missing; take the file from the model's author again.");
 
     /// <summary>Null if the key is missing or null.</summary>
     public JsonPlace? Find(string name) =>
@@ -63,28 +68,34 @@ internal readonly record struct JsonPlace(string File, string Key, JsonElement V
         return Wellformed(() => value.GetString()!);
     }
 
-    public int Integer() => Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number)
-        ? number
-        : throw Unexpected("a whole number");
+    public int Integer() =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetInt32(out var number) ? number : throw Unexpected("a whole number");
 
-    public double Number() => Value.ValueKind == JsonValueKind.Number && Value.TryGetDouble(out var number) && double.IsFinite(number)
-        ? number
-        : throw Unexpected("a finite number");
+    public double Number() =>
+        Value.ValueKind == JsonValueKind.Number && Value.TryGetDouble(out var number) && double.IsFinite(number)
+            ? number
+            : throw Unexpected("a finite number");
 
-    public bool Flag() => Value.ValueKind is JsonValueKind.True or JsonValueKind.False ? Value.GetBoolean() : throw Unexpected("true or false");
+    public bool Flag() =>
+        Value.ValueKind is JsonValueKind.True or JsonValueKind.False ? Value.GetBoolean() : throw Unexpected("true or false");
 
     public bool Flag(string name, bool otherwise) => Find(name)?.Flag() ?? otherwise;
 
     /// <summary>The refusal of what cannot be reproduced.</summary>
     public PipelineException Refused(string what) => new($"{this}: {what} is not supported; use a model whose tokenizer does without it.");
 
-    private JsonPlace Expect(JsonValueKind kind) => Value.ValueKind == kind ? this : throw Unexpected(kind switch
-    {
-        JsonValueKind.Object => "an object",
-        JsonValueKind.Array => "a list",
-        JsonValueKind.String => "a text",
-        var other => other.ToString(),
-    });
+    private JsonPlace Expect(JsonValueKind kind) =>
+        Value.ValueKind == kind
+            ? this
+            : throw Unexpected(
+                kind switch
+                {
+                    JsonValueKind.Object => "an object",
+                    JsonValueKind.Array => "a list",
+                    JsonValueKind.String => "a text",
+                    var other => other.ToString(),
+                }
+            );
 
     private PipelineException Unexpected(string expected)
     {

@@ -136,9 +136,16 @@ internal sealed record BertNormalizer(bool CleanText, bool HandleChineseChars, b
         return result.ToString();
     }
 
-    /// <summary>The blocks that the reference tokenizer splits one by one (its 0x2B920 included); kana and Hangul are not among them.</summary>
-    private static bool IsIdeograph(int code) => code
-        is (>= 0x4E00 and <= 0x9FFF) or (>= 0x3400 and <= 0x4DBF) or (>= 0xF900 and <= 0xFAFF)
-        or (>= 0x20000 and <= 0x2A6DF) or (>= 0x2A700 and <= 0x2B73F) or (>= 0x2B740 and <= 0x2B81F)
-        or (>= 0x2B920 and <= 0x2CEAF) or (>= 0x2F800 and <= 0x2FA1F);
+    /// <summary>The blocks that the reference tokenizer splits one by one (its 0x2B920 included); kana and Hangul are not among
+    /// them.</summary>
+    private static bool IsIdeograph(int code) =>
+        code
+            is (>= 0x4E00 and <= 0x9FFF)
+                or (>= 0x3400 and <= 0x4DBF)
+                or (>= 0xF900 and <= 0xFAFF)
+                or (>= 0x20000 and <= 0x2A6DF)
+                or (>= 0x2A700 and <= 0x2B73F)
+                or (>= 0x2B740 and <= 0x2B81F)
+                or (>= 0x2B920 and <= 0x2CEAF)
+                or (>= 0x2F800 and <= 0x2FA1F);
 }

@@ -32,7 +32,7 @@ internal sealed record BertPreTokenizer : PreTokenizer
     {
         var span = text.Span;
         var start = 0;
-        for (var i = 0; i < span.Length;)
+        for (var i = 0; i < span.Length; )
         {
             Rune.DecodeFromUtf16(span[i..], out var rune, out var length);
             var space = ReferenceCharacters.IsSpace(rune.Value);
@@ -85,7 +85,7 @@ internal sealed record MetaspacePreTokenizer(char Replacement, bool Prepend, boo
             return;
         }
         var span = replaced.Span;
-        for (var start = 0; start < span.Length;)
+        for (var start = 0; start < span.Length; )
         {
             var next = span[(start + 1)..].IndexOf(Replacement);
             var end = next < 0 ? span.Length : start + 1 + next;
@@ -95,7 +95,8 @@ internal sealed record MetaspacePreTokenizer(char Replacement, bool Prepend, boo
     }
 }
 
-/// <summary>Writes text as one character for each UTF-8 byte, as GPT-2's vocabulary does: printable bytes as themselves, the others from U+0100 on.</summary>
+/// <summary>Writes text as one character for each UTF-8 byte, as GPT-2's vocabulary does: printable bytes as themselves, the others from
+/// U+0100 on.</summary>
 /// <param name="Pattern">Splits first; null leaves the text whole.</param>
 internal sealed record ByteLevelPreTokenizer(bool AddPrefixSpace, TextPattern? Pattern) : PreTokenizer
 {

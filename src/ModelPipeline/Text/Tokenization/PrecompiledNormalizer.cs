@@ -6,7 +6,8 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
-/// SentencePiece's normalizer: a map from character sequences to texts. Its bytes are a little-endian uint32 length, a double-array trie (Aoe 1989, in
+/// SentencePiece's normalizer: a map from character sequences to texts. Its bytes are a little-endian uint32 length, a double-array trie
+/// (Aoe 1989, in
 /// the units of darts-clone) of that many bytes, and UTF-8 texts that each end with a zero byte.
 /// </summary>
 internal sealed record PrecompiledNormalizer : Normalizer
@@ -39,21 +40,23 @@ internal sealed record PrecompiledNormalizer : Normalizer
         var result = default(StringBuilder);
         var kept = 0;
         Span<byte> bytes = stackalloc byte[LongestCluster];
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             var length = ClusterLength(text, start);
             if (length == 1 && text[start] < 0x80)
             {
                 Replace(start, 1, _ascii[text[start]]);
             }
-            else if (Utf8Length(text.AsSpan(start, length)) <= LongestCluster
-                && Find(bytes[..Encoding.UTF8.GetBytes(text.AsSpan(start, length), bytes)]) is { } whole)
+            else if (
+                Utf8Length(text.AsSpan(start, length)) <= LongestCluster
+                && Find(bytes[..Encoding.UTF8.GetBytes(text.AsSpan(start, length), bytes)]) is { } whole
+            )
             {
                 Replace(start, length, whole);
             }
             else
             {
-                for (var i = start; i < start + length;)
+                for (var i = start; i < start + length; )
                 {
                     Rune.DecodeFromUtf16(text.AsSpan(i), out var rune, out var consumed);
                     Replace(i, consumed, Find(bytes[..rune.EncodeToUtf8(bytes)]));
@@ -82,9 +85,11 @@ internal sealed record PrecompiledNormalizer : Normalizer
             : StringInfo.GetNextTextElementLength(text.AsSpan(start));
     }
 
-    private static int Utf8Length(ReadOnlySpan<char> cluster) => cluster.Length > LongestCluster ? int.MaxValue : Encoding.UTF8.GetByteCount(cluster);
+    private static int Utf8Length(ReadOnlySpan<char> cluster) =>
+        cluster.Length > LongestCluster ? int.MaxValue : Encoding.UTF8.GetByteCount(cluster);
 
-    /// <summary>What the shortest sequence in the map that <paramref name="key"/> begins with is replaced by; null if there is none.</summary>
+    /// <summary>What the shortest sequence in the map that <paramref name="key"/> begins with is replaced by; null if there is
+    /// none.</summary>
     private string? Find(ReadOnlySpan<byte> key)
     {
         var position = Offset(_units[0]);

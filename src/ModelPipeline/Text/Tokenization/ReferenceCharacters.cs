@@ -8,24 +8,32 @@ namespace ModelPipeline.Text.Tokenization;
 internal enum CharacterTraits : byte
 {
     None = 0,
+
     /// <summary>General category P, and all ASCII symbols.</summary>
     Punctuation = 1,
+
     /// <summary>General category Mn.</summary>
     NonspacingMark = 2,
+
     /// <summary>General category M.</summary>
     Mark = 4,
+
     /// <summary>General category Cc, Cf or Co: BERT's cleaning removes it, if it is no space.</summary>
     Dropped = 8,
+
     /// <summary>Decomposes canonically, but nothing is composed to it.</summary>
     NeverComposed = 16,
+
     /// <summary>Has a canonical combining class other than 0.</summary>
     Combining = 32,
+
     /// <summary>Lower-casing changes it.</summary>
     Cased = 64,
 }
 
 /// <summary>
-/// Properties of code points as the reference tokenizer has them, from an embedded table: its Unicode versions are older than the runtime's,
+/// Properties of code points as the reference tokenizer has them, from an embedded table: its Unicode versions are older than the
+/// runtime's,
 /// and the runtime's casing would depend on the machine's ICU.
 /// </summary>
 internal static class ReferenceCharacters
@@ -78,11 +86,26 @@ internal static class ReferenceCharacters
     public static bool IsSpace(int code) => code < 0x10000 && char.IsWhiteSpace((char)code);
 
     /// <summary>Unicode's word characters (UTS 18): alphabetic, marks, decimal digits, connectors and the two joiners.</summary>
-    public static bool IsWord(int code) => CharUnicodeInfo.GetUnicodeCategory(code)
-        is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter
-        or UnicodeCategory.OtherLetter or UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark
-        or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation
-        || code is 0x200C or 0x200D or (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189);
+    public static bool IsWord(int code) =>
+        CharUnicodeInfo.GetUnicodeCategory(code)
+            is UnicodeCategory.UppercaseLetter
+                or UnicodeCategory.LowercaseLetter
+                or UnicodeCategory.TitlecaseLetter
+                or UnicodeCategory.ModifierLetter
+                or UnicodeCategory.OtherLetter
+                or UnicodeCategory.NonSpacingMark
+                or UnicodeCategory.SpacingCombiningMark
+                or UnicodeCategory.EnclosingMark
+                or UnicodeCategory.DecimalDigitNumber
+                or UnicodeCategory.LetterNumber
+                or UnicodeCategory.ConnectorPunctuation
+        || code
+            is 0x200C
+                or 0x200D
+                or (>= 0x24B6 and <= 0x24E9)
+                or (>= 0x1F130 and <= 0x1F149)
+                or (>= 0x1F150 and <= 0x1F169)
+                or (>= 0x1F170 and <= 0x1F189);
 
     /// <summary>Text without unpaired surrogates: each reads as U+FFFD.</summary>
     public static string WellFormed(string text)

@@ -8,7 +8,13 @@ internal static class RobertaVocabulary
     private const int MaxMerges = 2_000_000;
 
     private static readonly (string Name, string Usual)[] SpecialTokens =
-        [("cls_token", "<s>"), ("pad_token", "<pad>"), ("sep_token", "</s>"), ("unk_token", "<unk>"), ("mask_token", "<mask>")];
+    [
+        ("cls_token", "<s>"),
+        ("pad_token", "<pad>"),
+        ("sep_token", "</s>"),
+        ("unk_token", "<unk>"),
+        ("mask_token", "<mask>"),
+    ];
 
     public static TokenizerParts Read(JsonPlace root, string merges, TokenizerSettings settings)
     {
@@ -18,16 +24,31 @@ internal static class RobertaVocabulary
         foreach (var token in specials.Values)
         {
             if (!vocabulary.ContainsKey(token))
-                throw new PipelineException($"{root.File}: lacks {token}; expected the vocab.json of a RoBERTa model, else declare the model's tokenizer.json.");
+                throw new PipelineException(
+                    $"{root.File}: lacks {token}; expected the vocab.json of a RoBERTa model, else declare the model's tokenizer.json."
+                );
         }
-        var added = settings.Added() ?? [.. specials.Select(token => settings.Declared(token.Key, vocabulary[token.Value]) ?? Usual(token.Key, token.Value, vocabulary[token.Value]))];
+        var added =
+            settings.Added()
+            ??
+            [
+                .. specials.Select(token =>
+                    settings.Declared(token.Key, vocabulary[token.Value]) ?? Usual(token.Key, token.Value, vocabulary[token.Value])
+                ),
+            ];
         if (added.FirstOrDefault(token => !vocabulary.TryGetValue(token.Content, out var id) || id != token.Id) is { } foreign)
-            throw new PipelineException($"{root.File}: the added token '{foreign.Content}' with id {foreign.Id} is another there; declare the model's tokenizer.json instead.");
+            throw new PipelineException(
+                $"{root.File}: the added token '{foreign.Content}' with id {foreign.Id} is another there; declare the model's "
+                    + $"tokenizer.json instead."
+            );
         var prefix = settings.Find("add_prefix_space")?.Flag() ?? false;
         return new TokenizerParts(
-            null, new ByteLevelPreTokenizer(prefix, new CodePointRegex(ByteLevelPreTokenizer.DefaultPattern, root.File)),
-            new BytePairModel(vocabulary, Merges(merges), ignoreMerges: false, merges), added,
-            RowTemplates.Roberta(vocabulary[specials["cls_token"]], vocabulary[specials["sep_token"]]))
+            null,
+            new ByteLevelPreTokenizer(prefix, new CodePointRegex(ByteLevelPreTokenizer.DefaultPattern, root.File)),
+            new BytePairModel(vocabulary, Merges(merges), ignoreMerges: false, merges),
+            added,
+            RowTemplates.Roberta(vocabulary[specials["cls_token"]], vocabulary[specials["sep_token"]])
+        )
         {
             PaddingId = vocabulary[specials["pad_token"]],
         };

@@ -24,16 +24,24 @@ internal sealed record RowTemplate(IReadOnlyList<TemplatePart> Single, IReadOnly
 internal static class RowTemplates
 {
     /// <summary>[CLS] A [SEP] B [SEP]; B and its [SEP] have type 1.</summary>
-    public static RowTemplate Bert(int classification, int separator) => Classified(classification, separator, separators: 1, secondType: 1);
+    public static RowTemplate Bert(int classification, int separator) =>
+        Classified(classification, separator, separators: 1, secondType: 1);
 
     /// <summary>&lt;s&gt; A &lt;/s&gt;&lt;/s&gt; B &lt;/s&gt;, all of type 0.</summary>
-    public static RowTemplate Roberta(int classification, int separator) => Classified(classification, separator, separators: 2, secondType: 0);
+    public static RowTemplate Roberta(int classification, int separator) =>
+        Classified(classification, separator, separators: 2, secondType: 0);
 
     private static RowTemplate Classified(int classification, int separator, int separators, int secondType)
     {
         TemplatePart[] first = [TemplatePart.Special(classification, 0), TemplatePart.TextOf(0, 0)];
         return new RowTemplate(
             [.. first, TemplatePart.Special(separator, 0)],
-            [.. first, .. Enumerable.Repeat(TemplatePart.Special(separator, 0), separators), TemplatePart.TextOf(1, secondType), TemplatePart.Special(separator, secondType)]);
+            [
+                .. first,
+                .. Enumerable.Repeat(TemplatePart.Special(separator, 0), separators),
+                TemplatePart.TextOf(1, secondType),
+                TemplatePart.Special(separator, secondType),
+            ]
+        );
     }
 }

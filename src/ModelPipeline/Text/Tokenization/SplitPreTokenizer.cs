@@ -1,15 +1,29 @@
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>What becomes of the matches that a text is split at.</summary>
-internal enum SplitBehavior { Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous }
+internal enum SplitBehavior
+{
+    Removed,
+    Isolated,
+    MergedWithPrevious,
+    MergedWithNext,
+    Contiguous,
+}
 
 /// <summary>Splits by a pattern.</summary>
 /// <param name="Invert">Take what lies between the matches for the matches.</param>
 internal sealed record SplitPreTokenizer(TextPattern Pattern, SplitBehavior Behavior, bool Invert) : PreTokenizer
 {
-    public override void Split(ReadOnlyMemory<char> text, List<ReadOnlyMemory<char>> words) => Pieces(text, Pattern, Behavior, Invert, words);
+    public override void Split(ReadOnlyMemory<char> text, List<ReadOnlyMemory<char>> words) =>
+        Pieces(text, Pattern, Behavior, Invert, words);
 
-    public static void Pieces(ReadOnlyMemory<char> text, TextPattern pattern, SplitBehavior behavior, bool invert, List<ReadOnlyMemory<char>> words)
+    public static void Pieces(
+        ReadOnlyMemory<char> text,
+        TextPattern pattern,
+        SplitBehavior behavior,
+        bool invert,
+        List<ReadOnlyMemory<char>> words
+    )
     {
         var pieces = new List<(int Start, int End, bool Flag)>();
         var kept = 0;
@@ -54,7 +68,8 @@ internal sealed record SplitPreTokenizer(TextPattern Pattern, SplitBehavior Beha
         }
     }
 
-    /// <summary>Joins each piece to the last one where <paramref name="joins"/>, told whether it and the last are matches, says so. None is removed.</summary>
+    /// <summary>Joins each piece to the last one where <paramref name="joins"/>, told whether it and the last are matches, says so. None is
+    /// removed.</summary>
     private static void Join(List<(int Start, int End, bool Flag)> pieces, Func<bool, bool, bool> joins)
     {
         var (length, before) = (0, false);

@@ -17,7 +17,12 @@ internal static class StepReader
                 return new NormalizerSequence([.. Steps(place["normalizers"]).Select(NormalizerAt)]);
             case "BertNormalizer":
                 var lowercase = place.Flag("lowercase", true);
-                return new BertNormalizer(place.Flag("clean_text", true), place.Flag("handle_chinese_chars", true), place.Flag("strip_accents", lowercase), lowercase);
+                return new BertNormalizer(
+                    place.Flag("clean_text", true),
+                    place.Flag("handle_chinese_chars", true),
+                    place.Flag("strip_accents", lowercase),
+                    lowercase
+                );
             case "NFC":
                 return new FormNormalizer(UnicodeForm.Nfc);
             case "NFD":
@@ -38,7 +43,10 @@ internal static class StepReader
                 return new ReplaceNormalizer(Pattern(place["pattern"]), place["content"].Text());
             case "Precompiled":
                 var map = place["precompiled_charsmap"];
-                return new PrecompiledNormalizer(map.Value.TryGetBytesFromBase64(out var bytes) ? bytes : throw map.Refused("text that is not base64"), map.ToString());
+                return new PrecompiledNormalizer(
+                    map.Value.TryGetBytesFromBase64(out var bytes) ? bytes : throw map.Refused("text that is not base64"),
+                    map.ToString()
+                );
             case var other:
                 throw place["type"].Refused($"the normalizer '{other}'");
         }
@@ -57,7 +65,8 @@ internal static class StepReader
             case "ByteLevel":
                 return new ByteLevelPreTokenizer(
                     place.Flag("add_prefix_space", true),
-                    place.Flag("use_regex", true) ? new CodePointRegex(ByteLevelPreTokenizer.DefaultPattern, place.ToString()) : null);
+                    place.Flag("use_regex", true) ? new CodePointRegex(ByteLevelPreTokenizer.DefaultPattern, place.ToString()) : null
+                );
             case "Split":
                 return new SplitPreTokenizer(Pattern(place["pattern"]), Behavior(place["behavior"]), place.Flag("invert", false));
             case "Metaspace":
@@ -89,15 +98,16 @@ internal static class StepReader
         return new MetaspacePreTokenizer(character, prepend, place.Flag("split", true));
     }
 
-    private static SplitBehavior Behavior(JsonPlace place) => place.Text() switch
-    {
-        "Removed" => SplitBehavior.Removed,
-        "Isolated" => SplitBehavior.Isolated,
-        "MergedWithPrevious" => SplitBehavior.MergedWithPrevious,
-        "MergedWithNext" => SplitBehavior.MergedWithNext,
-        "Contiguous" => SplitBehavior.Contiguous,
-        var other => throw place.Refused($"the behavior '{other}'"),
-    };
+    private static SplitBehavior Behavior(JsonPlace place) =>
+        place.Text() switch
+        {
+            "Removed" => SplitBehavior.Removed,
+            "Isolated" => SplitBehavior.Isolated,
+            "MergedWithPrevious" => SplitBehavior.MergedWithPrevious,
+            "MergedWithNext" => SplitBehavior.MergedWithNext,
+            "Contiguous" => SplitBehavior.Contiguous,
+            var other => throw place.Refused($"the behavior '{other}'"),
+        };
 
     private static TextPattern Pattern(JsonPlace place)
     {
@@ -107,7 +117,8 @@ internal static class StepReader
         return literal.Text() is { Length: > 0 } text ? new LiteralPattern(text) : throw literal.Refused("an empty text");
     }
 
-    private static IEnumerable<JsonPlace> Steps(JsonPlace place) => place.Count() <= MaxSteps ? place.Items() : throw place.Refused($"a sequence of more than {MaxSteps} steps");
+    private static IEnumerable<JsonPlace> Steps(JsonPlace place) =>
+        place.Count() <= MaxSteps ? place.Items() : throw place.Refused($"a sequence of more than {MaxSteps} steps");
 
     public static RowTemplate Template(JsonPlace? found)
     {
@@ -126,13 +137,16 @@ internal static class StepReader
             case "Sequence":
                 // ByteLevel moves offsets alone.
                 var steps = Steps(place["processors"]).Where(step => step["type"].Text() != "ByteLevel").ToList();
-                return steps.Count <= 1 ? Template(steps.Count == 0 ? null : steps[0]) : throw place.Refused("a sequence of several templates");
+                return steps.Count <= 1
+                    ? Template(steps.Count == 0 ? null : steps[0])
+                    : throw place.Refused("a sequence of several templates");
             case var other:
                 throw place["type"].Refused($"the post_processor '{other}'");
         }
     }
 
-    private static int SpecialId(JsonPlace place) => place.Items().ToList() is [_, var id] ? id.Integer() : throw place.Refused("anything but a token and its id");
+    private static int SpecialId(JsonPlace place) =>
+        place.Items().ToList() is [_, var id] ? id.Integer() : throw place.Refused("anything but a token and its id");
 
     private static List<TemplatePart> Parts(JsonPlace template, JsonPlace place, int texts)
     {
@@ -149,12 +163,15 @@ internal static class StepReader
     {
         if (part.Find("Sequence") is { } text)
         {
-            return TemplatePart.TextOf(text["id"].Text() switch
-            {
-                "A" => 0,
-                "B" => 1,
-                var other => throw text.Refused($"the text '{other}'"),
-            }, text["type_id"].Integer());
+            return TemplatePart.TextOf(
+                text["id"].Text() switch
+                {
+                    "A" => 0,
+                    "B" => 1,
+                    var other => throw text.Refused($"the text '{other}'"),
+                },
+                text["type_id"].Integer()
+            );
         }
         var special = part["SpecialToken"];
         var ids = place["special_tokens"][special["id"].Text()]["ids"];

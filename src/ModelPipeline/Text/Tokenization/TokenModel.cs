@@ -5,7 +5,8 @@ namespace ModelPipeline.Text.Tokenization;
 /// <summary>Words to ids. Safe to share between threads; short words are remembered.</summary>
 internal abstract class TokenModel
 {
-    private const int LongestRemembered = 48, MostRemembered = 1 << 16;
+    private const int LongestRemembered = 48,
+        MostRemembered = 1 << 16;
 
     private readonly ConcurrentDictionary<string, int[]> _known = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _lookup;

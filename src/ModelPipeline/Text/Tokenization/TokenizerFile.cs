@@ -8,22 +8,34 @@ public sealed record TokenizerFiles(string Vocabulary)
 {
     /// <summary>merges.txt, which a vocab.json needs.</summary>
     public string? Merges { get; init; }
+
     /// <summary>tokenizer_config.json.</summary>
     public string? Config { get; init; }
+
     /// <summary>special_tokens_map.json.</summary>
     public string? SpecialTokens { get; init; }
 
     /// <summary>Each file under the name that programs expect.</summary>
     public IEnumerable<(string Name, string Path)> Named()
     {
-        yield return (TokenizerFile.KindOf(Vocabulary) switch
-        {
-            TokenizerFileKind.Text => "vocab.txt",
-            TokenizerFileKind.Json => Merges is null ? "tokenizer.json" : "vocab.json",
-            TokenizerFileKind.SentencePiece => Path.GetFileName(Vocabulary),
-            var other => throw new ArgumentOutOfRangeException(nameof(Vocabulary), other, null),
-        }, Vocabulary);
-        foreach (var (name, path) in new[] { ("merges.txt", Merges), ("tokenizer_config.json", Config), ("special_tokens_map.json", SpecialTokens) })
+        yield return (
+            TokenizerFile.KindOf(Vocabulary) switch
+            {
+                TokenizerFileKind.Text => "vocab.txt",
+                TokenizerFileKind.Json => Merges is null ? "tokenizer.json" : "vocab.json",
+                TokenizerFileKind.SentencePiece => Path.GetFileName(Vocabulary),
+                var other => throw new ArgumentOutOfRangeException(nameof(Vocabulary), other, null),
+            },
+            Vocabulary
+        );
+        foreach (
+            var (name, path) in new[]
+            {
+                ("merges.txt", Merges),
+                ("tokenizer_config.json", Config),
+                ("special_tokens_map.json", SpecialTokens),
+            }
+        )
         {
             if (path is not null)
                 yield return (name, path);
@@ -47,7 +59,9 @@ internal static class TokenizerFile
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
             if (stream.Length > maxBytes)
-                throw new PipelineException($"{path}: {stream.Length} bytes, longer than the {maxBytes} allowed; check that this is a tokenizer's file.");
+                throw new PipelineException(
+                    $"{path}: {stream.Length} bytes, longer than the {maxBytes} allowed; check that this is a tokenizer's file."
+                );
             var bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
             return bytes;
@@ -79,4 +93,9 @@ internal static class TokenizerFile
     }
 }
 
-internal enum TokenizerFileKind { Json, SentencePiece, Text }
+internal enum TokenizerFileKind
+{
+    Json,
+    SentencePiece,
+    Text,
+}

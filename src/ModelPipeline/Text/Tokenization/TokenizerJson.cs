@@ -6,7 +6,8 @@ namespace ModelPipeline.Text.Tokenization;
 /// <summary>The tokenizer.json of the tokenizers library.</summary>
 internal static class TokenizerJson
 {
-    private const int MaxTokens = 2_000_000, MaxAdded = 100_000;
+    private const int MaxTokens = 2_000_000,
+        MaxAdded = 100_000;
 
     public static TokenizerParts Read(JsonPlace root, TokenizerSettings settings)
     {
@@ -21,7 +22,11 @@ internal static class TokenizerJson
         var words = StepReader.PreTokenizer(root.Find("pre_tokenizer"));
         if (model is BytePairModel && words is not (ByteLevelPreTokenizer or PreTokenizerSequence { Steps: [.., ByteLevelPreTokenizer] }))
             throw root["model"].Refused("BPE without a pre_tokenizer ByteLevel at its end");
-        if (words is ByteLevelPreTokenizer { AddPrefixSpace: var prefixed } && settings.Find("add_prefix_space") is { } declared && declared.Flag() != prefixed)
+        if (
+            words is ByteLevelPreTokenizer { AddPrefixSpace: var prefixed }
+            && settings.Find("add_prefix_space") is { } declared
+            && declared.Flag() != prefixed
+        )
             throw Contrary(declared, root, "pre_tokenizer");
         var added = Added(root.Find("added_tokens"), model);
         var ids = added.ToDictionary(token => token.Content, token => token.Id, StringComparer.Ordinal);
@@ -30,7 +35,9 @@ internal static class TokenizerJson
         {
             PaddingId = settings.PaddingId(
                 token => ids.TryGetValue(token, out var id) || model.Vocabulary.TryGetValue(token, out id) ? id : null,
-                root.File, padding?.Find("pad_token")?.Text()),
+                root.File,
+                padding?.Find("pad_token")?.Text()
+            ),
             PaddingType = padding?.Find("pad_type_id")?.Integer() ?? 0,
         };
     }
@@ -43,10 +50,15 @@ internal static class TokenizerJson
         {
             case "WordPiece":
                 var options = new WordPieceOptions();
-                return new WordPieceModel(Vocabulary(model["vocab"]), new WordPieceOptions(
-                    model.Find("unk_token")?.Text() ?? options.Unknown,
-                    model.Find("continuing_subword_prefix")?.Text() ?? options.Prefix,
-                    model.Find("max_input_chars_per_word") is { } longest ? WordLength(longest) : options.LongestWord), model.ToString());
+                return new WordPieceModel(
+                    Vocabulary(model["vocab"]),
+                    new WordPieceOptions(
+                        model.Find("unk_token")?.Text() ?? options.Unknown,
+                        model.Find("continuing_subword_prefix")?.Text() ?? options.Prefix,
+                        model.Find("max_input_chars_per_word") is { } longest ? WordLength(longest) : options.LongestWord
+                    ),
+                    model.ToString()
+                );
             case "BPE":
                 foreach (var key in new[] { "unk_token", "continuing_subword_prefix", "end_of_word_suffix" })
                 {
@@ -57,21 +69,32 @@ internal static class TokenizerJson
                     throw dropout.Refused("dropout");
                 if (model.Flag("byte_fallback", false))
                     throw model["byte_fallback"].Refused("byte_fallback of BPE");
-                return new BytePairModel(Vocabulary(model["vocab"]), Merges(model["merges"]), model.Flag("ignore_merges", false), model.ToString());
+                return new BytePairModel(
+                    Vocabulary(model["vocab"]),
+                    Merges(model["merges"]),
+                    model.Flag("ignore_merges", false),
+                    model.ToString()
+                );
             case "Unigram":
                 var vocabulary = model["vocab"];
                 if (vocabulary.Count() > MaxTokens)
                     throw vocabulary.Refused($"more than {MaxTokens} tokens");
-                var pieces = vocabulary.Items().Select(piece => piece.Items().ToList() is [var token, var score]
-                    ? (token.Text(), score.Number())
-                    : throw piece.Refused("anything but a token and its score")).ToList();
+                var pieces = vocabulary
+                    .Items()
+                    .Select(piece =>
+                        piece.Items().ToList() is [var token, var score]
+                            ? (token.Text(), score.Number())
+                            : throw piece.Refused("anything but a token and its score")
+                    )
+                    .ToList();
                 return new UnigramModel(pieces, model["unk_id"].Integer(), model.Flag("byte_fallback", false), model.ToString());
             default:
                 throw model["type"].Refused($"the model '{type}'");
         }
     }
 
-    private static int WordLength(JsonPlace place) => place.Integer() is > 0 and <= 100_000 and var length ? length : throw place.Refused("a length that is not 1 to 100,000");
+    private static int WordLength(JsonPlace place) =>
+        place.Integer() is > 0 and <= 100_000 and var length ? length : throw place.Refused("a length that is not 1 to 100,000");
 
     /// <summary>Token and id of each key.</summary>
     public static Dictionary<string, int> Vocabulary(JsonPlace place)
@@ -91,15 +114,25 @@ internal static class TokenizerJson
     {
         if (place.Count() > MaxTokens)
             throw place.Refused($"more than {MaxTokens} merges");
-        return [.. place.Items().Select(merge =>
-        {
-            if (merge.Value.ValueKind == JsonValueKind.String)
-                return merge.Text().Split(' ') is [var first, var second] ? (first, second) : throw merge.Refused("anything but two tokens with a space between");
-            return merge.Items().ToList() is [var left, var right] ? (left.Text(), right.Text()) : throw merge.Refused("anything but two tokens");
-        })];
+        return
+        [
+            .. place
+                .Items()
+                .Select(merge =>
+                {
+                    if (merge.Value.ValueKind == JsonValueKind.String)
+                        return merge.Text().Split(' ') is [var first, var second]
+                            ? (first, second)
+                            : throw merge.Refused("anything but two tokens with a space between");
+                    return merge.Items().ToList() is [var left, var right]
+                        ? (left.Text(), right.Text())
+                        : throw merge.Refused("anything but two tokens");
+                }),
+        ];
     }
 
-    /// <summary>Special tokens first, as the reference orders them. Their ids are checked, for the reference takes its own where they differ.</summary>
+    /// <summary>Special tokens first, as the reference orders them. Their ids are checked, for the reference takes its own where they
+    /// differ.</summary>
     private static List<AddedToken> Added(JsonPlace? found, TokenModel model)
     {
         if (found is not { } place)
@@ -119,7 +152,9 @@ internal static class TokenizerJson
             if (expected != token.Id)
             {
                 throw new PipelineException(
-                    $"{item["id"]}: '{token.Content}' is declared as {token.Id}, but would get {expected} by its place; take the file from the model's author again.");
+                    $"{item["id"]}: '{token.Content}' is declared as {token.Id}, but would get {expected} by its place; take the file "
+                        + $"from the model's author again."
+                );
             }
             if (!ids.TryAdd(token.Content, token.Id))
                 throw item.Refused($"'{token.Content}' twice");
@@ -128,12 +163,20 @@ internal static class TokenizerJson
         return [.. tokens.OrderByDescending(token => token.Special).Select(token => token.Token)];
     }
 
-    /// <summary>A tokenizer_config.json that contradicts the normalizer would win in the reference's Python part, and lose in others.</summary>
+    /// <summary>A tokenizer_config.json that contradicts the normalizer would win in the reference's Python part, and lose in
+    /// others.</summary>
     private static void RequireAgreement(Normalizer? normalizer, JsonPlace root, TokenizerSettings settings)
     {
         if (normalizer is not BertNormalizer bert)
             return;
-        foreach (var (key, value) in new[] { ("do_lower_case", bert.Lowercase), ("strip_accents", bert.StripAccents), ("tokenize_chinese_chars", bert.HandleChineseChars) })
+        foreach (
+            var (key, value) in new[]
+            {
+                ("do_lower_case", bert.Lowercase),
+                ("strip_accents", bert.StripAccents),
+                ("tokenize_chinese_chars", bert.HandleChineseChars),
+            }
+        )
         {
             if (settings.Find(key) is { } declared && declared.Flag() != value)
                 throw Contrary(declared, root, "normalizer");

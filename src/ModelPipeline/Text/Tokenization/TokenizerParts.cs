@@ -6,14 +6,22 @@ namespace ModelPipeline.Text.Tokenization;
 /// <param name="Normalizer">Null changes nothing.</param>
 /// <param name="PreTokenizer">Null leaves texts whole.</param>
 /// <param name="Added">In the order in which equal spellings count.</param>
-internal sealed record TokenizerParts(Normalizer? Normalizer, PreTokenizer? PreTokenizer, TokenModel Model, IReadOnlyList<AddedToken> Added, RowTemplate Template)
+internal sealed record TokenizerParts(
+    Normalizer? Normalizer,
+    PreTokenizer? PreTokenizer,
+    TokenModel Model,
+    IReadOnlyList<AddedToken> Added,
+    RowTemplate Template
+)
 {
     public required int PaddingId { get; init; }
+
     /// <summary>Token type of padding.</summary>
     public int PaddingType { get; init; }
 
     /// <summary>Reads files of any kind.</summary>
-    /// <exception cref="PipelineException">A file is broken, or asks for what cannot be reproduced; the message names file and key.</exception>
+    /// <exception cref="PipelineException">A file is broken, or asks for what cannot be reproduced; the message names file and
+    /// key.</exception>
     public static TokenizerParts Read(TokenizerFiles files, TokenizerOptions options)
     {
         var settings = TokenizerSettings.Read(files);
@@ -34,7 +42,9 @@ internal sealed record TokenizerParts(Normalizer? Normalizer, PreTokenizer? PreT
                     Refuse(files.Merges, "a tokenizer.json has its merges in it");
                     return TokenizerJson.Read(root, settings);
                 }
-                var merges = files.Merges ?? throw new PipelineException($"{files.Vocabulary}: a vocab.json needs its merges.txt; declare it as merges.");
+                var merges =
+                    files.Merges
+                    ?? throw new PipelineException($"{files.Vocabulary}: a vocab.json needs its merges.txt; declare it as merges.");
                 return RobertaVocabulary.Read(root, merges, settings);
         }
         throw new InvalidOperationException();
@@ -49,6 +59,9 @@ internal sealed record TokenizerParts(Normalizer? Normalizer, PreTokenizer? PreT
     private static void RefuseOptions(TokenizerOptions options, string path)
     {
         if (options != new TokenizerOptions())
-            throw new PipelineException($"{path}: lowercase, strip_accents and tokenize_chinese_chars are for a vocab.txt; this file has its own, so leave them out and declare it as file.");
+            throw new PipelineException(
+                $"{path}: lowercase, strip_accents and tokenize_chinese_chars are for a vocab.txt; this file has its own, so leave them "
+                    + $"out and declare it as file."
+            );
     }
 }

@@ -15,7 +15,10 @@ internal sealed class TokenizerSettings
     /// <exception cref="PipelineException">Besides broken files: padding or truncation on the left.</exception>
     public static TokenizerSettings Read(TokenizerFiles files)
     {
-        var settings = new TokenizerSettings(files.Config is { } config ? JsonPlace.Read(config) : null, files.SpecialTokens is { } map ? JsonPlace.Read(map) : null);
+        var settings = new TokenizerSettings(
+            files.Config is { } config ? JsonPlace.Read(config) : null,
+            files.SpecialTokens is { } map ? JsonPlace.Read(map) : null
+        );
         foreach (var key in new[] { "padding_side", "truncation_side" })
         {
             if (settings.Find(key) is { } side && side.Text() != "right")
@@ -34,11 +37,14 @@ internal sealed class TokenizerSettings
         }
     }
 
-    /// <exception cref="PipelineException">tokenizer_class is there and none of <paramref name="known"/>: another class makes other rows of the same vocabulary.</exception>
+    /// <exception cref="PipelineException">tokenizer_class is there and none of <paramref name="known"/>: another class makes other rows of
+    /// the same vocabulary.</exception>
     public void RequireClass(params ReadOnlySpan<string> known)
     {
         if (Class is { } name && !known.Contains(name))
-            throw new PipelineException($"{Find("tokenizer_class")}: '{name}' is not supported without its tokenizer.json; declare that as file.");
+            throw new PipelineException(
+                $"{Find("tokenizer_class")}: '{name}' is not supported without its tokenizer.json; declare that as file."
+            );
     }
 
     /// <summary>A key of tokenizer_config.json that is there and not null.</summary>
@@ -64,19 +70,33 @@ internal sealed class TokenizerSettings
 
     /// <summary>The flags of a special token that is declared as an object; null if it is not.</summary>
     public AddedToken? Declared(string name, int id) =>
-        (_map?.Find(name) ?? _config?.Find(name)) is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } token ? Token(token, id) : null;
+        (_map?.Find(name) ?? _config?.Find(name)) is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } token
+            ? Token(token, id)
+            : null;
 
-    public static AddedToken Token(JsonPlace place, int id) => new(
-        place["content"].Text(), id, place.Flag("normalized", true), place.Flag("lstrip", false), place.Flag("rstrip", false), place.Flag("single_word", false));
+    public static AddedToken Token(JsonPlace place, int id) =>
+        new(
+            place["content"].Text(),
+            id,
+            place.Flag("normalized", true),
+            place.Flag("lstrip", false),
+            place.Flag("rstrip", false),
+            place.Flag("single_word", false)
+        );
 
     /// <summary>The id of a token that has to be there.</summary>
     /// <param name="place">Where the vocabulary is from.</param>
     public int PaddingId(Func<string, int?> idOf, string place, string? otherwise = null)
     {
-        var token = Special("pad_token") ?? otherwise
-            ?? throw new PipelineException($"{place}: which token pads is not said; declare its tokenizer_config.json or special_tokens_map.json, with pad_token.");
+        var token =
+            Special("pad_token")
+            ?? otherwise
+            ?? throw new PipelineException(
+                $"{place}: which token pads is not said; declare its tokenizer_config.json or special_tokens_map.json, with pad_token."
+            );
         return idOf(token) ?? throw new PipelineException($"{place}: the padding token '{token}' is not in the vocabulary.");
     }
 
-    private static string ContentOf(JsonPlace token) => token.Value.ValueKind == System.Text.Json.JsonValueKind.Object ? token["content"].Text() : token.Text();
+    private static string ContentOf(JsonPlace token) =>
+        token.Value.ValueKind == System.Text.Json.JsonValueKind.Object ? token["content"].Text() : token.Text();
 }

@@ -3,16 +3,29 @@ using System.Text;
 
 namespace ModelPipeline.Text.Tokenization;
 
-internal enum UnicodeForm { Nfc, Nfd, Nfkc, Nfkd }
+internal enum UnicodeForm
+{
+    Nfc,
+    Nfd,
+    Nfkc,
+    Nfkd,
+}
 
 /// <summary>
-/// Unicode's normalization forms (The Unicode Standard, section 3.11) from embedded tables. <see cref="string.Normalize()"/> changes nothing under
+/// Unicode's normalization forms (The Unicode Standard, section 3.11) from embedded tables. <see cref="string.Normalize()"/> changes
+/// nothing under
 /// InvariantGlobalization, and with ICU would depend on the machine's version.
 /// </summary>
 internal static class UnicodeForms
 {
-    private const int HangulBase = 0xAC00, LeadBase = 0x1100, VowelBase = 0x1161, TrailBase = 0x11A7;
-    private const int Leads = 19, Vowels = 21, Trails = 28, Syllables = Leads * Vowels * Trails;
+    private const int HangulBase = 0xAC00,
+        LeadBase = 0x1100,
+        VowelBase = 0x1161,
+        TrailBase = 0x11A7;
+    private const int Leads = 19,
+        Vowels = 21,
+        Trails = 28,
+        Syllables = Leads * Vowels * Trails;
 
     private static readonly FrozenDictionary<int, int[]> Canonical = Load("canonical-decompositions.txt");
     private static readonly FrozenDictionary<int, int[]> Compatibility = Load("compatibility-decompositions.txt");
@@ -35,13 +48,14 @@ internal static class UnicodeForms
     }
 
     /// <summary>Below it nothing changes in this form.</summary>
-    private static char FirstChanged(UnicodeForm form) => form switch
-    {
-        UnicodeForm.Nfc => '\u0300',
-        UnicodeForm.Nfd => '\u00C0',
-        UnicodeForm.Nfkc or UnicodeForm.Nfkd => '\u00A0',
-        var other => throw new ArgumentOutOfRangeException(nameof(form), other, null),
-    };
+    private static char FirstChanged(UnicodeForm form) =>
+        form switch
+        {
+            UnicodeForm.Nfc => '\u0300',
+            UnicodeForm.Nfd => '\u00C0',
+            UnicodeForm.Nfkc or UnicodeForm.Nfkd => '\u00A0',
+            var other => throw new ArgumentOutOfRangeException(nameof(form), other, null),
+        };
 
     private static List<int> Decompose(string text, bool compatibility)
     {
@@ -84,7 +98,8 @@ internal static class UnicodeForms
         }
     }
 
-    /// <summary>Sorts the combining marks from <paramref name="start"/> to <paramref name="end"/> by class; equals keep their order.</summary>
+    /// <summary>Sorts the combining marks from <paramref name="start"/> to <paramref name="end"/> by class; equals keep their
+    /// order.</summary>
     private static void Reorder(List<int> codes, int start, int end)
     {
         if (end - start < 2)
@@ -127,13 +142,19 @@ internal static class UnicodeForms
     /// <summary>Each composite is what the composite of all but its last part, and that part, are composed to.</summary>
     private static FrozenDictionary<(int, int), int> FindCompositions()
     {
-        var composites = Canonical.Where(pair => pair.Value.Length > 1 && !ReferenceCharacters.Is(pair.Key, CharacterTraits.NeverComposed)).ToList();
+        var composites = Canonical
+            .Where(pair => pair.Value.Length > 1 && !ReferenceCharacters.Is(pair.Key, CharacterTraits.NeverComposed))
+            .ToList();
         var byParts = composites.ToDictionary(pair => string.Join(' ', pair.Value), pair => pair.Key);
         return composites.ToFrozenDictionary(
-            pair => (pair.Value.Length == 2 ? pair.Value[0] : byParts[string.Join(' ', pair.Value[..^1])], pair.Value[^1]), pair => pair.Key);
+            pair => (pair.Value.Length == 2 ? pair.Value[0] : byParts[string.Join(' ', pair.Value[..^1])], pair.Value[^1]),
+            pair => pair.Key
+        );
     }
 
-    private static FrozenDictionary<int, int[]> Load(string name) => UnicodeData.Lines(name)
-        .Select(line => line.Split(' ').Select(UnicodeData.CodePoint).ToArray())
-        .ToFrozenDictionary(codes => codes[0], codes => codes[1..]);
+    private static FrozenDictionary<int, int[]> Load(string name) =>
+        UnicodeData
+            .Lines(name)
+            .Select(line => line.Split(' ').Select(UnicodeData.CodePoint).ToArray())
+            .ToFrozenDictionary(codes => codes[0], codes => codes[1..]);
 }

@@ -5,7 +5,8 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
-/// Unigram (Kudo 2018): of all ways to cut a word into tokens the one of the highest sum of scores, by Viterbi's algorithm in the order and precision of the
+/// Unigram (Kudo 2018): of all ways to cut a word into tokens the one of the highest sum of scores, by Viterbi's algorithm in the order and
+/// precision of the
 /// reference tokenizer, which is not SentencePiece's. Linear in the word's length.
 /// </summary>
 internal sealed class UnigramModel : TokenModel
@@ -17,6 +18,7 @@ internal sealed class UnigramModel : TokenModel
     private readonly double[] _scores;
     private readonly double _unknownScore;
     private readonly int _unknown;
+
     /// <summary>Ids of the 256 tokens of bytes; null if unknown characters are not written as bytes.</summary>
     private readonly int[]? _bytes;
 
@@ -40,9 +42,16 @@ internal sealed class UnigramModel : TokenModel
         _unknownScore = _scores.Min() - UnknownPenalty;
         if (byteFallback)
         {
-            _bytes = [.. Enumerable.Range(0, 256).Select(b => vocabulary.TryGetValue(string.Create(CultureInfo.InvariantCulture, $"<0x{b:X2}>"), out var id)
-                ? id
-                : throw new PipelineException($"{place}: byte_fallback needs 256 tokens of bytes, but <0x{b:X2}> is missing."))];
+            _bytes =
+            [
+                .. Enumerable
+                    .Range(0, 256)
+                    .Select(b =>
+                        vocabulary.TryGetValue(string.Create(CultureInfo.InvariantCulture, $"<0x{b:X2}>"), out var id)
+                            ? id
+                            : throw new PipelineException($"{place}: byte_fallback needs 256 tokens of bytes, but <0x{b:X2}> is missing.")
+                    ),
+            ];
         }
     }
 
@@ -54,7 +63,7 @@ internal sealed class UnigramModel : TokenModel
     {
         var ends = BestEnds(word.Span);
         var first = ids.Count;
-        for (var end = word.Length; end > 0;)
+        for (var end = word.Length; end > 0; )
         {
             var (start, id) = (ends[end].Start, ends[end].Id);
             if (id != _unknown)
@@ -79,12 +88,12 @@ internal sealed class UnigramModel : TokenModel
         var ends = new End[word.Length + 1];
         Array.Fill(ends, new End(double.NaN, -1, _unknown));
         ends[0] = default;
-        for (var start = 0; start < word.Length;)
+        for (var start = 0; start < word.Length; )
         {
             var before = ends[start].Score;
             var length = char.IsHighSurrogate(word[start]) && start + 1 < word.Length ? 2 : 1;
             var single = false;
-            for (int end = start, node = TokenTrie.Root; end < word.Length && (node = _tokens.Step(node, word[end])) >= 0;)
+            for (int end = start, node = TokenTrie.Root; end < word.Length && (node = _tokens.Step(node, word[end])) >= 0; )
             {
                 end++;
                 if (_tokens.Value(node) is >= 0 and var id)

@@ -31,15 +31,18 @@ internal sealed class WordPieceModel : TokenModel
                 throw new PipelineException($"{place}: token {id} is empty or has a line break; no word piece does.");
             lines.Append(token).Append('\n');
         }
-        _library = WordPieceTokenizer.Create(new MemoryStream(Encoding.UTF8.GetBytes(lines.ToString())), new Microsoft.ML.Tokenizers.WordPieceOptions
-        {
-            PreTokenizer = null,
-            Normalizer = null,
-            UnknownToken = options.Unknown,
-            ContinuingSubwordPrefix = options.Prefix,
-            // Code points are counted here; the library counts UTF-16 units.
-            MaxInputCharsPerWord = 2 * options.LongestWord,
-        });
+        _library = WordPieceTokenizer.Create(
+            new MemoryStream(Encoding.UTF8.GetBytes(lines.ToString())),
+            new Microsoft.ML.Tokenizers.WordPieceOptions
+            {
+                PreTokenizer = null,
+                Normalizer = null,
+                UnknownToken = options.Unknown,
+                ContinuingSubwordPrefix = options.Prefix,
+                // Code points are counted here; the library counts UTF-16 units.
+                MaxInputCharsPerWord = 2 * options.LongestWord,
+            }
+        );
     }
 
     public override IReadOnlyDictionary<string, int> Vocabulary { get; }
