@@ -32,7 +32,8 @@ internal static class OnnxReader
                     $"{path}: {length:N0} bytes; ONNX files over 2 GB cannot be read: start from an export with at most 2 GB of weights"
                 );
             var bytes = GC.AllocateUninitializedArray<byte>((int)length);
-            for (var read = 0; read < bytes.Length; )
+            var read = 0;
+            while (read < bytes.Length)
             {
                 var count = RandomAccess.Read(file, bytes.AsSpan(read), read);
                 read +=

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Google.Protobuf;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
@@ -154,7 +155,18 @@ internal static class ConstantFolding
 
     /// <summary>Equal for nodes that compute the same.</summary>
     private static string Meaning(Node node) =>
-        $"{node.Domain}|{node.OpType}|{string.Join('|', node.Inputs)}|{node.Outputs.Length}|{string.Join('|', node.Attributes.OrderBy(attribute => attribute.Name, StringComparer.Ordinal).Select(attribute => attribute.ToByteString().ToBase64()))}";
+        string.Join(
+            '|',
+            [
+                node.Domain,
+                node.OpType,
+                .. node.Inputs,
+                node.Outputs.Length.ToString(CultureInfo.InvariantCulture),
+                .. node
+                    .Attributes.OrderBy(attribute => attribute.Name, StringComparer.Ordinal)
+                    .Select(attribute => attribute.ToByteString().ToBase64()),
+            ]
+        );
 
     private static Dictionary<string, Tensor> Evaluate(OnnxModel model, IReadOnlyList<Node> cone, IReadOnlyList<string> wanted)
     {

@@ -93,7 +93,8 @@ internal static class Balance
         /// <summary>The projection that a value is read from by way of layout and one factor for all.</summary>
         private static Linear? Behind(string value, PatternMatches matches)
         {
-            for (var name = value; ; )
+            var name = value;
+            while (true)
             {
                 if (matches.LinearOf(name) is { } linear)
                     return linear.Sum is not null || linear.BiasName is null || linear.Product.OpType == "Gemm" ? linear : null;
@@ -110,7 +111,8 @@ internal static class Balance
 
         private static Linear? Ahead(string value, PatternMatches matches)
         {
-            for (var name = value; ; )
+            var name = value;
+            while (true)
             {
                 if (matches.Uses.OnlyConsumer(name) is not { } node)
                     return null;

@@ -103,12 +103,14 @@ public sealed partial record CompileReport(
     }
 
     [GeneratedRegex(
-        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$"
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +"
+            + @"(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$"
     )]
     private static partial Regex LayerRow();
 
     [GeneratedRegex(
-        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b"
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +"
+            + @"(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b"
     )]
     private static partial Regex TensorRow();
 
