@@ -71,12 +71,7 @@ public sealed record CorpusSpec
     /// <summary>The files by their keys in models.yaml.</summary>
     [JsonIgnore]
     public IEnumerable<(string Key, string Path)> Files =>
-        [
-            ("passages", Passages),
-            ("queries", Queries),
-            .. Qrels is { } qrels ? new[] { ("qrels", qrels) } : [],
-            ("candidates", Candidates),
-        ];
+        [("passages", Passages), ("queries", Queries), .. Qrels is { } qrels ? new[] { ("qrels", qrels) } : [], ("candidates", Candidates)];
 }
 
 public sealed record ModelSpec

@@ -43,7 +43,14 @@ internal sealed class CorpusReader(CorpusSpec spec)
             throw new PipelineException(string.Join('\n', errors.Take(MaxShown).Concat(more)), PipelineException.ConfigurationError);
         return new Corpus(
             spec.Name,
-            [.. queries.Select(query => new CorpusQuery(query.Key, query.Value, candidates[query.Key], grades.GetValueOrDefault(query.Key, [])))],
+            [
+                .. queries.Select(query => new CorpusQuery(
+                    query.Key,
+                    query.Value,
+                    candidates[query.Key],
+                    grades.GetValueOrDefault(query.Key, [])
+                )),
+            ],
             passages
         );
     }

@@ -33,9 +33,14 @@ public sealed class RankingBaselinesTests
         var baselines = RankingBaselines.Measure(
             new Corpus("plain", [query], new Dictionary<string, string> { ["p"] = "a" }),
             [query],
-            [[1f]]
+            [
+                [1f],
+            ]
         );
-        Assert.Equal((null, null, null, RankingVerdict.Undecided), (baselines.Fp32, baselines.Bm25, baselines.RandomOrders, baselines.Verdict));
+        Assert.Equal(
+            (null, null, null, RankingVerdict.Undecided),
+            (baselines.Fp32, baselines.Bm25, baselines.RandomOrders, baselines.Verdict)
+        );
         Assert.Contains("corpus 'plain' has no judgements", baselines.Statement);
     }
 
