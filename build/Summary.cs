@@ -84,11 +84,15 @@ internal static class Summary
 
     /// <summary>Marked with who gave the figures of the row where no device did: our simulator, or the toolkit's, which times
     /// nothing.</summary>
-    private static string Latency(BuildContext context, ValidationReport report) =>
-        report.Subject.InToolkit ? "tk"
-        : context.Runs[report.Subject.Model].Latency?.Of(report.Subject.Variant, report.Subject.Shape) is { Sequential: not null } latency
-            ? Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "")
-        : "-";
+    private static string Latency(BuildContext context, ValidationReport report)
+    {
+        if (report.Subject.InToolkit)
+            return "tk";
+        var latency = context.Runs[report.Subject.Model].Latency?.Of(report.Subject.Variant, report.Subject.Shape);
+        if (latency is not { Sequential: not null })
+            return "-";
+        return Show(latency.Figures, Metric.LatencyP50Ms) + (report.Subject.IsStandIn ? " sim" : "");
+    }
 
     /// <summary>How many passed, and the names of those that did not; the sentences are in the report and in the error of a failed
     /// run.</summary>

@@ -41,7 +41,7 @@ internal static class WeightCheck
         public string Words =>
             string.Join(
                 " and ",
-                new[] { (Count: NaN, Name: "NaN"), (Infinite, "infinite") }
+                new (long Count, string Name)[] { (NaN, "NaN"), (Infinite, "infinite") }
                     .Where(kind => kind.Count > 0)
                     .Select(kind => $"{kind.Count:N0} {kind.Name}")
             );

@@ -216,16 +216,17 @@ internal static class OnnxReader
         return new ValueInfo(
             proto.Name,
             (ElementType)type.ElemType,
-            [
-                .. shape.Dim.Select(d =>
-                    d.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue
-                        ? d.DimValue >= 0
-                            ? new Dimension(d.DimValue, null)
-                            : throw new FormatException($"'{proto.Name}' has the dimension {d.DimValue}")
-                        : new Dimension(null, d.HasDimParam ? d.DimParam : null)
-                ),
-            ]
+            [.. shape.Dim.Select(dimension => ReadDimension(proto.Name, dimension))]
         );
+    }
+
+    private static Dimension ReadDimension(string name, TensorShapeProto.Types.Dimension proto)
+    {
+        if (proto.ValueCase != TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue)
+            return new Dimension(null, proto.HasDimParam ? proto.DimParam : null);
+        return proto.DimValue >= 0
+            ? new Dimension(proto.DimValue, null)
+            : throw new FormatException($"'{name}' has the dimension {proto.DimValue}");
     }
 
     /// <summary>The tensor of an attribute or initializer.</summary>

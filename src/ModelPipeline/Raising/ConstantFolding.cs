@@ -8,23 +8,12 @@ namespace ModelPipeline.Raising;
 
 /// <summary>
 /// Weights stand as initializers: what is computed from constants alone (behind Transpose, Cast, Reshape, Concat, sums of adapters and the
-/// like)
-/// is computed once, by ONNX Runtime; Constant nodes give their values up; Identity, casts to the same type and Dropout, which change
+/// like) is computed once, by ONNX Runtime; Constant nodes give their values up; Identity, casts to the same type and Dropout, which change
 /// nothing, go.
 /// </summary>
 internal static class ConstantFolding
 {
-    private static readonly HashSet<string> NeverFolded =
-    [
-        "RandomNormal",
-        "RandomUniform",
-        "RandomNormalLike",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-        "Dropout",
-        "If",
-    ];
+    private static readonly HashSet<string> NeverFolded = [.. FoldShapes.Random, "Dropout", "If"];
 
     /// <summary>A result may take so many times the bytes of what it was computed from, or <see cref="SmallBytes"/>.</summary>
     private const int LargestGrowth = 2;

@@ -135,21 +135,16 @@ public static class PackageStage
         return folder;
     }
 
-    /// <summary>Variants that break a gate at any shape: a variant is one thing to those who use it.</summary>
-    private static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
+    /// <summary>Variants that break a gate at any shape, each with all its shapes.</summary>
+    internal static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
         [
             .. reports
                 .GroupBy(report => report.Subject.Variant)
-                .Where(variant => variant.Any(report => !report.Holds))
-                .SelectMany(variant => variant)
-                .Select(report => new OmittedVariant(
-                    report.Subject.Variant,
-                    report.Subject.Shape,
-                    report.Holds
-                        ? "it does not pass at another shape"
-                        : string.Join("; ", report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement))
-                )),
+                .SelectMany(variant => WholeVariant.Omitted(variant.Key, [.. variant.Select(Failures)])),
         ];
+
+    private static (string, IReadOnlyList<string>) Failures(ValidationReport report) =>
+        (report.Subject.Shape, [.. report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement)]);
 
     private static JsonObject Without(JsonObject node, string key)
     {

@@ -107,10 +107,12 @@ public static class RerankValidation
 
     private delegate double Correlation(ReadOnlySpan<float> x, ReadOnlySpan<float> y);
 
-    private static double? Agreement(float[] reference, float[] scores, Correlation correlation) =>
-        reference.Distinct().Count() < 2 ? null
-        : scores.Distinct().Count() < 2 ? 0
-        : correlation(reference, scores);
+    private static double? Agreement(float[] reference, float[] scores, Correlation correlation)
+    {
+        if (reference.Distinct().Count() < 2)
+            return null;
+        return scores.Distinct().Count() < 2 ? 0 : correlation(reference, scores);
+    }
 
     private static double? Difference(float score, float reference) => Math.Abs((double)score - reference);
 

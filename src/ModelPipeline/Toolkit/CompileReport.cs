@@ -60,11 +60,7 @@ public sealed partial record CompileReport(
         {
             if (line.Contains("Information Table", StringComparison.Ordinal))
             {
-                table =
-                    line.Contains("Network Layer", StringComparison.Ordinal) ? Table.Layers
-                    : line.Contains("Feature Tensor", StringComparison.Ordinal) ? Table.Features
-                    : line.Contains("Const Tensor", StringComparison.Ordinal) ? Table.Constants
-                    : Table.None;
+                table = Titles.FirstOrDefault(each => line.Contains(each.Title, StringComparison.Ordinal)).Table;
                 if (table == Table.Layers)
                     (layers, features, constants, internalKb, weightKb) = ([], [], [], null, null);
             }
@@ -101,6 +97,13 @@ public sealed partial record CompileReport(
         Features,
         Constants,
     }
+
+    private static readonly (string Title, Table Table)[] Titles =
+    [
+        ("Network Layer", Table.Layers),
+        ("Feature Tensor", Table.Features),
+        ("Const Tensor", Table.Constants),
+    ];
 
     [GeneratedRegex(
         @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +"

@@ -12,11 +12,19 @@ public sealed class StyleTests
     /// <summary>As .editorconfig and .csharpierrc.yaml have it.</summary>
     private const int MostColumns = 140;
 
+    private const int MostParameters = 5;
+
     [Fact]
     public void No_line_is_longer_than_140_columns() =>
         Assert.Empty(
             Sources.Named(".cs", ".cpp", ".h").SelectMany(path => LongLines(path, Sources.Text(path)).Select(line => $"{path}:{line}"))
         );
+
+    [Fact]
+    public void No_conditional_stands_in_another() => Assert.Empty(Found(NestedConditionals));
+
+    [Fact]
+    public void No_method_takes_more_than_five_things() => Assert.Empty(Found(LongParameterLists));
 
     [Fact]
     public async Task CSharpier_would_lay_out_nothing_otherwise()
@@ -39,6 +47,27 @@ public sealed class StyleTests
         }
     }
 
+    [Theory]
+    [InlineData("class A { int B(bool c) => c ? 1 : 2; }", 0)]
+    [InlineData("class A { int B(bool c) => c ? 1 : (c ? 2 : 3); }", 1)]
+    [InlineData("class A { long B(bool c) => (c ? c : !c) ? c ? 1 : 2 : (long)(c ? 2 : 3); }", 3)]
+    [InlineData("class A { int B(bool c) => c ? 1 : Of(() => c ? 2 : 3); }", 0)]
+    [InlineData("class A { int B(int c) => c switch { 1 => c > 0 ? 1 : 2, _ => c > 0 ? 1 : 2 }; }", 0)]
+    public void A_nested_conditional_is_seen(string source, int count) =>
+        Assert.Equal(count, NestedConditionals(Sources.Tree(source)).Count());
+
+    [Theory]
+    [InlineData("class A { void B(int a, int b, int c, int d, int e) { } }", 0)]
+    [InlineData("class A { void B(int a, int b, int c, int d, int e, int f) { } }", 1)]
+    [InlineData("class A { void B(int a, int b, int c, int d, int e, int f = 1, CancellationToken stop = default) { } }", 0)]
+    [InlineData("class A(int a, int b, int c, int d, int e, int f) { }", 1)]
+    [InlineData("record A(int a, int b, int c, int d, int e, int f) { }", 0)]
+    [InlineData("class A { void B() { void C(int a, int b, int c, int d, int e, int f) { } } }", 1)]
+    [InlineData("partial class A { [LibraryImport] static partial void B(int a, int b, int c, int d, int e, int f); }", 0)]
+    [InlineData("class A { [Theory] public void B(int a, int b, int c, int d, int e, int f) { } }", 0)]
+    public void A_long_list_of_parameters_is_seen(string source, int count) =>
+        Assert.Equal(count, LongParameterLists(Sources.Tree(source)).Count());
+
     [Fact]
     public void A_long_line_is_seen_unless_it_is_data()
     {
@@ -49,6 +78,11 @@ public sealed class StyleTests
         Assert.Equal([4], LongLines("a.cs", $"var a = $\"\"\"\n{filler} {{1}} {filler}\n\"\"\";\n// {filler}\n"));
         Assert.Equal([2], LongLines("a.h", $"\n// {filler}\n"));
     }
+
+    private static IEnumerable<string> Found(Func<SyntaxNode, IEnumerable<SyntaxNode>> what) =>
+        from path in Sources.Named(".cs")
+        from node in what(Sources.Tree(Sources.Text(path)))
+        select Sources.Place(path, node);
 
     /// <summary>Numbers of lines that are too long, but those of a raw string literal, which hold data.</summary>
     private static IEnumerable<int> LongLines(string path, string text)
@@ -69,4 +103,30 @@ public sealed class StyleTests
             && text.StringStartToken.Kind()
                 is SyntaxKind.InterpolatedSingleLineRawStringStartToken
                     or SyntaxKind.InterpolatedMultiLineRawStringStartToken;
+
+    /// <summary>Each <c>?:</c> that is an operand of another, in parentheses, cast or neither.</summary>
+    private static IEnumerable<SyntaxNode> NestedConditionals(SyntaxNode tree) =>
+        tree.DescendantNodes()
+            .OfType<ConditionalExpressionSyntax>()
+            .Where(inner =>
+                inner.Ancestors().SkipWhile(outer => outer is ParenthesizedExpressionSyntax or CastExpressionSyntax).FirstOrDefault()
+                is ConditionalExpressionSyntax
+            );
+
+    /// <summary>Lists of more than five parameters, not counting optional ones and the cancellation. Records are what long lists become;
+    /// declarations of foreign functions and the data of theories are as they are.</summary>
+    private static IEnumerable<SyntaxNode> LongParameterLists(SyntaxNode tree) =>
+        tree.DescendantNodes()
+            .OfType<ParameterListSyntax>()
+            .Where(list =>
+                list.Parent is not RecordDeclarationSyntax
+                && !(list.Parent is MemberDeclarationSyntax member && IsGiven(member))
+                && list.Parameters.Count(parameter => parameter is { Default: null } && parameter.Type?.ToString() != "CancellationToken")
+                    > MostParameters
+            );
+
+    private static bool IsGiven(MemberDeclarationSyntax member) =>
+        member
+            .AttributeLists.SelectMany(list => list.Attributes)
+            .Any(attribute => attribute.Name.ToString() is "LibraryImport" or "DllImport" or "Theory");
 }

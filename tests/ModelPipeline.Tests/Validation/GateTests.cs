@@ -96,8 +96,9 @@ public class GateTests
                         minimum ? new("spearman", limit / 1e6, null, null) : new("spearman", null, limit / 1e6, null),
                         figure / 1e6
                     );
-                    Assert.Equal((minimum ? figure - limit : limit - figure) / 1e6, outcome.Margin!.Value, 1e-9);
-                    Assert.Equal((minimum ? figure >= limit : figure <= limit) ? GateResult.Passed : GateResult.Failed, outcome.Result);
+                    var margin = minimum ? figure - limit : limit - figure;
+                    Assert.Equal(margin / 1e6, outcome.Margin!.Value, 1e-9);
+                    Assert.Equal(margin >= 0 ? GateResult.Passed : GateResult.Failed, outcome.Result);
                 }
             );
 
