@@ -29,6 +29,18 @@ public enum DeviceKind
     Loopback,
 }
 
+/// <summary>What kinds of devices have in common.</summary>
+public static class DeviceKinds
+{
+    /// <summary>Whether what runs there can be a measurement of a board.</summary>
+    public static bool IsBoard(this DeviceKind kind) =>
+        kind switch
+        {
+            DeviceKind.Local or DeviceKind.Ssh => true,
+            DeviceKind.Simulator or DeviceKind.Loopback => false,
+        };
+}
+
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
 {
@@ -53,7 +65,7 @@ public sealed record DeviceSpec
     public string? Platform { get; init; }
 
     /// <summary>Whether what runs there can be a measurement of a board.</summary>
-    public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
+    public bool IsBoard => Kind.IsBoard();
 }
 
 /// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON

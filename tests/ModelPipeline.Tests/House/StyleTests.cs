@@ -17,7 +17,9 @@ public sealed class StyleTests
     [Fact]
     public void No_line_is_longer_than_140_columns() =>
         Assert.Empty(
-            Sources.Named(".cs", ".cpp", ".h").SelectMany(path => LongLines(path, Sources.Text(path)).Select(line => $"{path}:{line}"))
+            SourceTree
+                .Named(".cs", ".cpp", ".h")
+                .SelectMany(path => LongLines(path, SourceTree.Text(path)).Select(line => $"{path}:{line}"))
         );
 
     [Fact]
@@ -54,7 +56,7 @@ public sealed class StyleTests
     [InlineData("class A { int B(bool c) => c ? 1 : Of(() => c ? 2 : 3); }", 0)]
     [InlineData("class A { int B(int c) => c switch { 1 => c > 0 ? 1 : 2, _ => c > 0 ? 1 : 2 }; }", 0)]
     public void A_nested_conditional_is_seen(string source, int count) =>
-        Assert.Equal(count, NestedConditionals(Sources.Tree(source)).Count());
+        Assert.Equal(count, NestedConditionals(SourceTree.Tree(source)).Count());
 
     [Theory]
     [InlineData("class A { void B(int a, int b, int c, int d, int e) { } }", 0)]
@@ -66,7 +68,7 @@ public sealed class StyleTests
     [InlineData("partial class A { [LibraryImport] static partial void B(int a, int b, int c, int d, int e, int f); }", 0)]
     [InlineData("class A { [Theory] public void B(int a, int b, int c, int d, int e, int f) { } }", 0)]
     public void A_long_list_of_parameters_is_seen(string source, int count) =>
-        Assert.Equal(count, LongParameterLists(Sources.Tree(source)).Count());
+        Assert.Equal(count, LongParameterLists(SourceTree.Tree(source)).Count());
 
     [Fact]
     public void A_long_line_is_seen_unless_it_is_data()
@@ -80,9 +82,9 @@ public sealed class StyleTests
     }
 
     private static IEnumerable<string> Found(Func<SyntaxNode, IEnumerable<SyntaxNode>> what) =>
-        from path in Sources.Named(".cs")
-        from node in what(Sources.Tree(Sources.Text(path)))
-        select Sources.Place(path, node);
+        from path in SourceTree.Named(".cs")
+        from node in what(SourceTree.Tree(SourceTree.Text(path)))
+        select SourceTree.Place(path, node);
 
     /// <summary>Numbers of lines that are too long, but those of a raw string literal, which hold data.</summary>
     private static IEnumerable<int> LongLines(string path, string text)
@@ -91,7 +93,7 @@ public sealed class StyleTests
         var lines = source.Lines.Where(line => line.End - line.Start > MostColumns).ToList();
         if (lines.Count == 0 || !path.EndsWith(".cs", StringComparison.Ordinal))
             return lines.Select(line => line.LineNumber + 1);
-        var tree = Sources.Tree(text);
+        var tree = SourceTree.Tree(text);
         return lines
             .Where(line => !tree.DescendantTokens(line.Span).Any(token => IsRaw(token) && token.Span.IntersectsWith(line.Span)))
             .Select(line => line.LineNumber + 1);
