@@ -65,7 +65,7 @@ public sealed partial class EdgeTests
             folders,
             path =>
                 Assert.Contains(
-                    $"\nnamespace {string.Join('.', ["ModelPipeline.Tests", .. path[..^1]])};",
+                    $"\nnamespace {string.Join('.', path[..^1].Prepend("ModelPipeline.Tests"))};",
                     "\n" + SourceTree.Text(Tests + string.Join('/', path))
                 )
         );
