@@ -78,7 +78,10 @@ public sealed class BootstrapTests : IDisposable
         // Another user may have no way to the repository.
         foreach (var file in new[] { "build.sh", "global.json" })
             File.Copy($"{_root}/{file}", $"{_folder}/{file}");
-        await Cli.Wrap("chmod").WithArguments(["-R", "777", _folder.FullName]).ExecuteAsync(Xunit.TestContext.Current.CancellationToken);
+        await CliWrap
+            .Cli.Wrap("chmod")
+            .WithArguments(["-R", "777", _folder.FullName])
+            .ExecuteAsync(Xunit.TestContext.Current.CancellationToken);
 
         var (exitCode, output) = await Run($"{_folder}/build.sh", "", ci, asNobody: true);
 
@@ -195,7 +198,8 @@ public sealed class BootstrapTests : IDisposable
         var bin = Path.Combine(_folder.FullName, "bin");
         var path = Path.Combine(bin, name);
         // Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.
-        Cli.Wrap("/bin/sh")
+        CliWrap
+            .Cli.Wrap("/bin/sh")
             .WithArguments(["-c", "printf '#!/bin/bash\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"", path, body])
             .ExecuteAsync()
             .GetAwaiter()
@@ -221,7 +225,8 @@ public sealed class BootstrapTests : IDisposable
             $"HOME={_folder.FullName}",
             .. ci ? ["CI=true"] : Array.Empty<string>(),
         ];
-        var run = await Cli.Wrap(user[0])
+        var run = await CliWrap
+            .Cli.Wrap(user[0])
             .WithArguments([.. user[1..], "-i", .. variables, "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument])
             .WithWorkingDirectory(from)
             .WithValidation(CommandResultValidation.None)

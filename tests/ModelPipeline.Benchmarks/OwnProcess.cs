@@ -2,8 +2,8 @@ using System.Diagnostics;
 
 namespace ModelPipeline.Benchmarks;
 
-/// <summary>This program again, in a process of its own. Not CliWrap's, which would be timed with what it does, and is read only when it has
-/// ended.</summary>
+/// <summary>This program again, in a process of its own. Not CliWrap's, which would be timed with what it does, and is read only when it
+/// has ended.</summary>
 internal static class OwnProcess
 {
     /// <summary>Starts it. It ends with its standard input at the latest, and what it prints is the caller's.</summary>

@@ -1,6 +1,6 @@
 // librknpu-driver.so: preloaded, it answers for the kernel driver /dev/rknpu, so that the vendor's librknnrt.so for arm64 loads,
-// describes and runs models on a machine without an NPU. Memory is real; a job is done as soon as it is submitted and leaves its outputs as they
-// were: zeros.
+// describes and runs models on a machine without an NPU. Memory is real; a job is done as soon as it is submitted and leaves its outputs
+// as they were: zeros.
 //
 // In the environment:
 //   RKNPU_VERSION  what it says of itself: 10000 x major + 100 x minor + patch (default 908, that is 0.9.8)

@@ -82,9 +82,14 @@ public sealed class StyleTests
     }
 
     private static IEnumerable<string> Found(Func<SyntaxNode, IEnumerable<SyntaxNode>> what) =>
-        from path in SourceTree.Named(".cs")
-        from node in what(SourceTree.Tree(SourceTree.Text(path)))
-        select SourceTree.Place(path, node);
+        from source in Sources.Value
+        from node in what(source.Tree)
+        select SourceTree.Place(source.Path, node);
+
+    /// <summary>Parsed once for all tests.</summary>
+    private static readonly Lazy<IReadOnlyList<(string Path, SyntaxNode Tree)>> Sources = new(() =>
+        [.. SourceTree.Named(".cs").Select(path => (path, SourceTree.Tree(SourceTree.Text(path))))]
+    );
 
     /// <summary>Numbers of lines that are too long, but those of a raw string literal, which hold data.</summary>
     private static IEnumerable<int> LongLines(string path, string text)

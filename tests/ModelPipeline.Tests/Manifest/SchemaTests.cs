@@ -82,8 +82,8 @@ public sealed class SchemaTests
         }
     }
 
-    /// <summary>Eight types above, four lists of kinds in <see cref="SchemaText"/>, and parts of types: precisions that can be measured, platforms of loopback
-    /// devices.</summary>
+    /// <summary>Eight types above, four lists of kinds in <see cref="SchemaText"/>, and parts of types: precisions that can be
+    /// measured, platforms of loopback devices.</summary>
     [Fact]
     public void Every_enum_is_compared_with_something_here() => Assert.Equal(14, Objects(Schema).Count(each => each.ContainsKey("enum")));
 

@@ -12,7 +12,7 @@ internal static class Dimensions
     /// <summary>From the front, or from the back if negative.</summary>
     public static int Axis(long axis, int rank) =>
         axis >= -rank && axis < rank
-            ? (int)(axis < 0 ? axis + rank : axis)
+            ? (int)((axis + rank) % rank)
             : throw new FormatException($"axis {axis} is out of range for rank {rank}");
 
     /// <summary>The product, unknown if a factor is.</summary>
