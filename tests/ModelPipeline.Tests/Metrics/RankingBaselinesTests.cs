@@ -1,10 +1,10 @@
 using ModelPipeline.Core;
-using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Stages;
 using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Inspection;
 using ModelPipeline.Tests.Stages;
+using ModelPipeline.Tests.Text;
 using ModelPipeline.Tests.Validation;
 using ModelPipeline.Text;
 
@@ -13,19 +13,6 @@ namespace ModelPipeline.Tests.Metrics;
 /// <summary>Whether fp32 ranks better than chance, and what words alone would do.</summary>
 public sealed class RankingBaselinesTests
 {
-    private static readonly Lazy<Corpus> Sample = new(() =>
-        Corpus.Load(
-            new CorpusSpec
-            {
-                Name = "sample",
-                Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-                Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-                Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-                Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-            }
-        )
-    );
-
     /// <summary>By hand: three passages of 3, 2 and 1 words; "red" is in two of them, "shoe" in one.</summary>
     [Fact]
     public void Without_judgements_there_is_nothing_to_compare()
@@ -82,7 +69,7 @@ public sealed class RankingBaselinesTests
     [Fact]
     public void The_sample_model_ranks_better_than_words_and_chance()
     {
-        var baselines = RankingBaselines.Measure(Sample.Value, TinyScores.Queries, TinyScores.Of("fp32"));
+        var baselines = RankingBaselines.Measure(SampleCorpus.Loaded, TinyScores.Queries, TinyScores.Of("fp32"));
         Assert.Equal(RankingVerdict.Ranks, baselines.Verdict);
         Assert.False(baselines.IsWorseThanBm25);
         Assert.True(baselines.Fp32 > baselines.Bm25 && baselines.Bm25 > baselines.RandomOrders);
@@ -97,9 +84,9 @@ public sealed class RankingBaselinesTests
         [
             .. TinyScores.Queries.Select(query => query.Candidates.Select(_ => (float)random.Between(0, 1_000_000)).ToArray()),
         ];
-        Assert.Equal(RankingVerdict.DoesNotRank, RankingBaselines.Measure(Sample.Value, TinyScores.Queries, chance).Verdict);
+        Assert.Equal(RankingVerdict.DoesNotRank, RankingBaselines.Measure(SampleCorpus.Loaded, TinyScores.Queries, chance).Verdict);
         IReadOnlyList<float[]> inverse = [.. TinyScores.Of("fp32").Select(scores => scores.Select(score => -score).ToArray())];
-        var baselines = RankingBaselines.Measure(Sample.Value, TinyScores.Queries, inverse);
+        var baselines = RankingBaselines.Measure(SampleCorpus.Loaded, TinyScores.Queries, inverse);
         Assert.Equal(RankingVerdict.DoesNotRank, baselines.Verdict);
         Assert.Contains("fp32 is not better than chance", baselines.Statement);
     }
@@ -109,7 +96,7 @@ public sealed class RankingBaselinesTests
     {
         var few = RankingBaselines.FewestQueries - 1;
         var baselines = RankingBaselines.Measure(
-            Sample.Value,
+            SampleCorpus.Loaded,
             [.. TinyScores.Queries.Take(few)],
             [.. TinyScores.Of("fp32").Take(few).Select(scores => scores.Select(score => -score).ToArray())]
         );
@@ -120,7 +107,7 @@ public sealed class RankingBaselinesTests
     [Fact]
     public void What_is_not_defined_says_why()
     {
-        var baselines = RankingBaselines.Measure(Sample.Value, TinyScores.Queries, null, "because");
+        var baselines = RankingBaselines.Measure(SampleCorpus.Loaded, TinyScores.Queries, null, "because");
         Assert.Null(baselines.Fp32);
         Assert.Equal("NDCG@10 of fp32 is not defined: because", baselines.Statement);
     }
