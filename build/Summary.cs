@@ -99,6 +99,7 @@ internal static class Summary
         [
             .. passed > 0 ? new[] { $"[green]{passed} passed[/]" } : [],
             .. report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => $"[red]FAILED {gate.Metric}[/]"),
+            .. report.Gates.Where(gate => gate.Result == GateResult.Undecided).Select(gate => $"[yellow]UNDECIDED {gate.Metric}[/]"),
             .. report.Gates.Where(gate => gate.Result == GateResult.NotMeasured).Select(gate => $"[yellow]open {gate.Metric}[/]"),
         ];
         return string.Join('\n', lines);

@@ -108,6 +108,7 @@ public static class HtmlReport
         {
             GateResult.Passed => "passed",
             GateResult.Failed => "failed",
+            GateResult.Undecided => "undecided",
             GateResult.NotMeasured => "not measured",
         };
 }

@@ -103,19 +103,26 @@ public sealed class ModelRun(ModelBuild build)
         return null;
     }
 
-    /// <summary>One sentence for every failed gate, with figure and limit; null if none failed.</summary>
+    /// <summary>One sentence for every gate that failed or is undecided, with figure and limit; null if there is none.</summary>
     public static string? Failures(IEnumerable<ValidationReport> reports)
     {
-        var failures = reports
+        var gates = reports
             .SelectMany(report =>
-                report
-                    .Gates.Where(gate => gate.Result == GateResult.Failed)
-                    .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")
+                report.Gates.Select(gate =>
+                    (gate.Result, Sentence: $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")
+                )
             )
             .ToList();
-        return failures.Count == 0
-            ? null
-            : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
+        string[] told = [.. Told(GateResult.Failed, "failed"), .. Told(GateResult.Undecided, "undecided")];
+        return told.Length == 0 ? null : string.Join('\n', told);
+
+        IEnumerable<string> Told(GateResult result, string word)
+        {
+            var sentences = gates.Where(gate => gate.Result == result).Select(gate => gate.Sentence).ToList();
+            return sentences.Count == 0
+                ? []
+                : [$"{sentences.Count} gate{(sentences.Count == 1 ? "" : "s")} {word}:\n  {string.Join("\n  ", sentences)}"];
+        }
     }
 
     private IReadOnlyList<ValidationReport> All() =>
