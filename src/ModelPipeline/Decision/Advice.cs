@@ -97,10 +97,7 @@ internal static class Advice
     private static string Told(ValidationReport report, Metric metric)
     {
         var figure = report.Figures[metric.Name];
-        var (own, drop) = (
-            report.Intervals.Figures.GetValueOrDefault(metric.Name),
-            report.Intervals.Drops.GetValueOrDefault(metric.Name)
-        );
+        var (own, drop) = (report.Intervals.Figures.GetValueOrDefault(metric.Name), report.Intervals.Drops.GetValueOrDefault(metric.Name));
         // fp32 agrees with itself wholly: that is no figure of its own.
         if (metric.ComparesWithFp32 || !report.Reference.TryGetValue(metric.Name, out var whole))
             return $"{metric.Label} to fp32 is {metric.Format(figure)}{Between(metric, own)}";

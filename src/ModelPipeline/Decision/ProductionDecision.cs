@@ -106,11 +106,7 @@ public sealed record ProductionDecision(
             .. reports
                 .GroupBy(report => report.Subject.Variant)
                 .Select(variant =>
-                    Candidate.Of(
-                        [.. variant],
-                        routings.Single(routing => routing.Variant == variant.Key),
-                        model.Decision.LatencyP95Ms
-                    )
+                    Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), model.Decision.LatencyP95Ms)
                 ),
         ];
 

@@ -13,9 +13,9 @@ namespace ModelPipeline.Metrics;
 /// The percentiles are those that a sample of n needs: as far out as Student's t with n - 1 degrees of freedom puts them, times
 /// sqrt(n / (n - 1)) (Hesterberg, "What Teachers Should Know about the Bootstrap", The American Statistician 69, 2015, section 3.3.3). Each end
 /// is then the outer one of that percentile and of the t interval, for where few units differ from fp32 at all, the resamples of those few
-/// say too little: on 30 queries of the sample's drops the percentiles alone hold the truth in 0.86 of the cases, BCa in 0.78, these in
-/// 0.95. A share of units has the Wilson score interval (JASA 22, 1927) in the place of the t interval: also where all agree, some queries
-/// that were not asked may not.
+/// say too little. Of 2,000 corpora of 30 queries drawn from the sample's, for tau, NDCG@10, its drop and the score difference of two int8
+/// builds, 0.94 to 0.96 of these intervals held the figure of all; for the drop percentiles alone did in 0.86, BCa in 0.78. A share of units
+/// has the Wilson score interval (JASA 22, 1927) in the place of the t interval: also where all agree, some that were not asked may not.
 /// </remarks>
 internal static class Bootstrap
 {
@@ -89,7 +89,8 @@ internal static class Bootstrap
         var error = TensorPrimitives.Norm<double>(influences) / Math.Sqrt((double)units * (units - 1));
         var student = StudentT.InvCDF(0, 1, units - 1, 1 - Tail);
         // Resamples without any unit that counts have no figure.
-        double[] sorted = [.. drawn.Where(double.IsFinite).Order()];
+        var sorted = Array.TrueForAll(drawn, double.IsFinite) ? drawn : Array.FindAll(drawn, double.IsFinite);
+        Array.Sort(sorted);
         var outward = Normal.CDF(0, 1, -student * Math.Sqrt(units / (units - 1.0)));
         var (low, high) = isShare ? Wilson(figure, units) : (figure - (student * error), figure + (student * error));
         if (sorted.Length > 0)

@@ -138,7 +138,8 @@ public sealed record Metric(
             Low: -1,
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
             Brief = "tau",
         },
@@ -151,7 +152,8 @@ public sealed record Metric(
             Low: -1,
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
         },
         new(
@@ -162,7 +164,8 @@ public sealed record Metric(
             "Share of queries whose first candidate is fp32's first; 0 to 1.",
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
         },
         new(
@@ -173,7 +176,8 @@ public sealed record Metric(
             "Mean share of fp32's first three candidates that are among the first three; 0 to 1.",
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
         },
         new(TiedPairs, "Tied pairs", MetricKind.Accuracy, 0, "Pairs of candidates of one query with equal scores, summed over the queries.")
@@ -181,9 +185,13 @@ public sealed record Metric(
             HasInterval = true,
         },
         new(DistinctScores, "Distinct scores", MetricKind.Accuracy, 0, "Number of different scores over all pairs."),
-        new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits.") { ComparesWithFp32 = true },
+        new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits.")
+        {
+            ComparesWithFp32 = true,
+        },
         new(MeanScoreDifference, "Mean score difference", MetricKind.Accuracy, 4, "Mean |score - fp32 score| over all pairs, in logits.")
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
         },
         new(
@@ -193,7 +201,8 @@ public sealed record Metric(
             3,
             "What remains of fp32's scores within queries after the best monotone map of the variant's to them, root mean square in logits."
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
             Brief = "residual",
         },
@@ -206,20 +215,16 @@ public sealed record Metric(
             Low: -1,
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
             Units = "texts",
             Brief = "cosine",
         },
-        new(
-            CosineMin,
-            "Cosine, min",
-            MetricKind.Accuracy,
-            4,
-            "Smallest cosine of a text's embedding to fp32's; -1 to 1.",
-            Low: -1,
-            High: 1
-        ) { ComparesWithFp32 = true },
+        new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1.", Low: -1, High: 1)
+        {
+            ComparesWithFp32 = true,
+        },
         new(
             SimilaritySpearman,
             "Similarity Spearman",
@@ -229,7 +234,8 @@ public sealed record Metric(
             Low: -1,
             High: 1
         )
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
             Units = "texts",
             Brief = "Spearman",
@@ -243,7 +249,8 @@ public sealed record Metric(
             HasInterval = true,
         },
         new(LabelAgreement, "Label agreement", MetricKind.Accuracy, 3, "Share of pairs whose label is fp32's; 0 to 1.", High: 1)
-        { ComparesWithFp32 = true,
+        {
+            ComparesWithFp32 = true,
             HasInterval = true,
         },
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),

@@ -29,6 +29,9 @@ public sealed class ModelRun(ModelBuild build)
     public IReadOnlyList<ValidationReport> Reports =>
         [.. Model.Variants.SelectMany(variant => reports.GetValueOrDefault(variant.Name, []))];
 
+    /// <summary>What to run, in a paragraph; empty before all variants are validated.</summary>
+    public string Advice { get; private set; } = "";
+
     /// <summary>Measured or read in this run; null if it was not.</summary>
     public LatencyReport? Latency => latency;
 
@@ -82,7 +85,8 @@ public sealed class ModelRun(ModelBuild build)
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];
-        return ValidateStage.WriteReport(build, judged, times, routings);
+        (var path, Advice) = ValidateStage.WriteReport(build, judged, times, routings);
+        return path;
     }
 
     public ProductionDecision Decide() => DecideStage.Run(build, All(), routings);

@@ -22,7 +22,8 @@ public class BootstrapTests
                 Assert.InRange(figure, pair.Value.Low, pair.Value.High);
                 Assert.InRange(pair.Value.Low, metric.Low ?? double.MinValue, figure);
                 Assert.InRange(pair.Value.High, figure, metric.High ?? double.MaxValue);
-                Assert.True(pair.Value.Low < pair.Value.High, pair.Key);
+                // All relevant passages of the sample are candidates, of which there are ten.
+                Assert.Equal(pair.Key == Metric.RecallAt10, pair.Value.Low == pair.Value.High);
             }
         );
         Assert.Equal(107, intervals.Figures[Metric.KendallTau].Units);
@@ -115,15 +116,25 @@ public class BootstrapTests
         }
     }
 
-    /// <summary>200 corpora of 30 queries, drawn from 5,000 that are made of the sample's: how often their intervals hold the figure of
-    /// all.</summary>
-    [Theory]
-    [InlineData(Metric.KendallTau, "int8_normal", false)]
-    [InlineData(Metric.KendallTau, "int8_kl_divergence", false)]
-    [InlineData(Metric.NdcgAt10, "int8_normal", false)]
-    [InlineData(Metric.NdcgAt10, "int8_kl_divergence", true)]
-    [InlineData(Metric.MeanScoreDifference, "int8_normal", false)]
-    public void Intervals_hold_the_figure_of_all_queries_in_93_to_97_of_100_corpora(string metric, string build, bool isDrop)
+    /// <summary>200 corpora of 30 queries, drawn from the sample's: how often their intervals hold the figure of all.</summary>
+    [Fact]
+    public void Intervals_hold_the_figure_of_all_queries_in_93_to_97_of_100_corpora()
+    {
+        (string Metric, string Build, bool IsDrop)[] cases =
+        [
+            (Metric.KendallTau, "int8_normal", false),
+            (Metric.KendallTau, "int8_kl_divergence", false),
+            (Metric.NdcgAt10, "int8_normal", false),
+            (Metric.NdcgAt10, "int8_kl_divergence", true),
+            (Metric.MeanScoreDifference, "int8_normal", false),
+        ];
+        double[] held = [.. cases.Select(each => Held(each.Metric, each.Build, each.IsDrop))];
+        // Of 1,000 intervals together, and of 200 each as far as chance lets them go.
+        Assert.InRange(held.Average(), 0.93, 0.97);
+        Assert.All(held, share => Assert.InRange(share, 0.9, 0.99));
+    }
+
+    private static double Held(string metric, string build, bool isDrop)
     {
         const int Corpora = 200;
         var (own, whole) = (Measured(build).Samples[metric], Fp32.Samples[metric]);
@@ -140,7 +151,7 @@ public class BootstrapTests
             Dictionary<string, Sample> Few(Sample sample) =>
                 new() { [metric] = new([.. drawn.Select(i => sample.Sums[i])], [.. drawn.Select(i => sample.Weights[i])]) };
         }
-        Assert.InRange(held, 0.93 * Corpora, 0.97 * Corpora);
+        return (double)held / Corpora;
     }
 
     [Fact]
