@@ -62,10 +62,8 @@ internal static class Summary
             Console.WriteLine($"\n{Wrapped(run.Advice)}");
         AnsiConsole.Write(table);
         foreach (var report in reports)
-        foreach (var gate in report.Gates.Where(gate => !gate.Result.Holds()))
-            Console.WriteLine(
-                $"  {report.Subject.Variant} {report.Subject.Shape}: {(gate.Result == GateResult.Failed ? "FAILED" : "UNDECIDED")} {gate.Metric}"
-            );
+        foreach (var gate in report.Gates.Where(gate => gate.Result != GateResult.Passed))
+            Console.WriteLine($"  {report.Subject.Variant} {report.Subject.Shape}: {Word(gate.Result)} {gate.Metric}");
 
         // An embedder's are in the report: its columns compare vectors.
         void Baseline(string name, double? ndcg)
@@ -125,20 +123,32 @@ internal static class Summary
             ? Show(latency.Figures, Metric.LatencyP50Ms)
             : "-";
 
-    /// <summary>How many have which result.</summary>
-    private static string Gates(ValidationReport report)
-    {
-        return string.Join('\n', report.Gates.GroupBy(gate => gate.Result).OrderBy(group => group.Key).Select(group => Line(group.Key, group.Count())));
+    /// <summary>How many have which result; the sentences are in the report and in the error of a failed run.</summary>
+    private static string Gates(ValidationReport report) =>
+        string.Join(
+            '\n',
+            report
+                .Gates.GroupBy(gate => gate.Result)
+                .OrderBy(group => group.Key)
+                .Select(group => $"[{Colour(group.Key)}]{group.Count()} {Word(group.Key)}[/]")
+        );
 
-        static string Line(GateResult result, int count) =>
-            result switch
-            {
-                GateResult.Passed => $"[green]{count} passed[/]",
-                GateResult.Failed => $"[red]{count} FAILED[/]",
-                GateResult.Undecided => $"[yellow]{count} undecided[/]",
-                GateResult.NotMeasured => $"[yellow]{count} open[/]",
-            };
-    }
+    private static string Word(GateResult result) =>
+        result switch
+        {
+            GateResult.Passed => "passed",
+            GateResult.Failed => "FAILED",
+            GateResult.Undecided => "UNDECIDED",
+            GateResult.NotMeasured => "open",
+        };
+
+    private static string Colour(GateResult result) =>
+        result switch
+        {
+            GateResult.Passed => "green",
+            GateResult.Failed => "red",
+            GateResult.Undecided or GateResult.NotMeasured => "yellow",
+        };
 
     /// <summary>The text in lines of less than <see cref="Width"/>, broken at blanks.</summary>
     internal static string Wrapped(string text)

@@ -34,7 +34,12 @@ internal static class IntervalSpeed
             figures = Bootstrap.Of(own.Samples, whole.Samples).Figures.Count;
             clocks.Add((Environment.CpuUsage.TotalTime - before).TotalSeconds);
         }
-        yield return new($"Intervals of {figures} figures and their drops, {Queries:N0} queries: the first time, of the processor", clocks[0], "s", "0.3 s");
+        yield return new(
+            $"Intervals of {figures} figures and their drops, {Queries:N0} queries: the first time, of the processor",
+            clocks[0],
+            "s",
+            "0.3 s"
+        );
         yield return new("The same again, median, of the processor", clocks.Order().ElementAt(Runs / 2), "s", "0.3 s");
 
         static float[] Scores(Func<float> score) => [.. Enumerable.Range(0, Candidates).Select(_ => score())];

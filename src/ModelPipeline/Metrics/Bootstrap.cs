@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using MathNet.Numerics.Distributions;
 using ModelPipeline.Core;
 
@@ -61,6 +62,7 @@ internal static class Bootstrap
 
     /// <summary>The figures of each sample in every resample, [sample][resample]; of several samples in the same resamples.</summary>
     /// <param name="samples">Of as many units each.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double[][] Draw(Sample[] samples)
     {
         var units = samples[0].Sums.Length;

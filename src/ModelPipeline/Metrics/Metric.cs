@@ -293,5 +293,10 @@ public sealed record Metric(
         );
 
     /// <summary>A figure for people: <see cref="Decimals"/> digits, invariant culture.</summary>
-    public string Format(double figure) => figure.ToString("F" + Decimals, System.Globalization.CultureInfo.InvariantCulture);
+    public string Format(double figure)
+    {
+        var text = figure.ToString("F" + Decimals, System.Globalization.CultureInfo.InvariantCulture);
+        // What rounds to 0 has no sign.
+        return text.AsSpan().ContainsAnyInRange('1', '9') ? text : text.TrimStart('-');
+    }
 }

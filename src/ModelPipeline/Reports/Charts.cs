@@ -111,9 +111,7 @@ internal static class Charts
         var timed = reports.All(report => report.Subject.OnDevice && report.Figures.ContainsKey(time.Name));
         return judged
             .Where(metric => reports.All(report => report.Figures.ContainsKey(metric.Name)))
-            .SelectMany(metric =>
-                new[] { timed ? time : null, size }.OfType<Metric>().Select(cost => Tradeoff(metric, cost, reports))
-            );
+            .SelectMany(metric => new[] { timed ? time : null, size }.OfType<Metric>().Select(cost => Tradeoff(metric, cost, reports)));
     }
 
     private static string Tradeoff(Metric metric, Metric cost, IReadOnlyList<ValidationReport> reports)
@@ -137,7 +135,8 @@ internal static class Charts
                 })
         );
         var x = Axis.Around(cost.Label, [0, .. points.Select(point => point.X)]);
-        var plot = new Plot(x, Axis.Around(metric.Label, points.SelectMany(point => new[] { point.Low, point.High, point.Y })));
+        var y = Axis.Around(metric.Label, points.SelectMany(point => new[] { point.Low, point.High, point.Y }));
+        var plot = new Plot(x, y);
         var best = points
             .Where(point => !points.Any(other => other.X <= point.X && other.Y >= point.Y && (other.X < point.X || other.Y > point.Y)))
             .OrderBy(point => point.X)
@@ -147,8 +146,9 @@ internal static class Charts
         foreach (var (i, point) in points.OrderByDescending(point => point.Y).Index())
         {
             plot.Line("interval", point.X, point.Low, point.X, point.High);
+            var isTop = point.Y > y.Max - ((y.Max - y.Min) / 15);
             var isRight = point.X > (x.Min + x.Max) / 2;
-            plot.Note(isRight ? "name end" : "name", point.X, point.Y, point.Name, isRight ? -9 : 9, i % 2 == 0 ? -5 : 15);
+            plot.Note(isRight ? "name end" : "name", point.X, point.Y, point.Name, isRight ? -9 : 9, i % 2 == 0 && !isTop ? -5 : 17);
         }
         plot.Dots("points", points.Select(point => (point.X, point.Y)));
         var bars = metric.ComparesWithFp32 ? "95 % intervals" : "95 % intervals of the difference to fp32";

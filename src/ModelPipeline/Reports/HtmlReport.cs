@@ -85,12 +85,7 @@ public static class HtmlReport
             yield return Row(Charts.Name(report, reports), report.Figures, headline, report);
     }
 
-    private static object Row(
-        string name,
-        IReadOnlyDictionary<string, double> figures,
-        Metric[] headline,
-        ValidationReport? report
-    ) =>
+    private static object Row(string name, IReadOnlyDictionary<string, double> figures, Metric[] headline, ValidationReport? report) =>
         new
         {
             Name = name,
@@ -114,7 +109,9 @@ public static class HtmlReport
             Text = Cell(metric, figures),
             // What judges by the corpus differs from query to query far more than from fp32 to a variant.
             Note = drop is null
-                ? report is null ? "" : Ends(metric, report.Intervals.Figures)
+                ? report is null
+                    ? ""
+                    : Ends(metric, report.Intervals.Figures)
                 : $"drop {metric.Format(drop.Low)} to {metric.Format(drop.High)}",
         };
     }
@@ -128,8 +125,8 @@ public static class HtmlReport
         {
             p95.Label,
             Text = isMeasured ? Cell(p95, figures)
-                : estimate is null ? "-"
-                : estimate.Range,
+            : estimate is null ? "-"
+            : estimate.Range,
             Note = isMeasured || estimate is null ? "" : "estimated",
         };
     }

@@ -35,10 +35,7 @@ internal static class WorstQueries
 
     private static object View(QueryFigures figures, CorpusQuery query, Corpus corpus, string variant)
     {
-        var (before, after) = (
-            RankingQuality.Rank([.. figures.ReferenceScores]),
-            RankingQuality.Rank([.. figures.Scores])
-        );
+        var (before, after) = (RankingQuality.Rank([.. figures.ReferenceScores]), RankingQuality.Rank([.. figures.Scores]));
         return new
         {
             query.Id,
