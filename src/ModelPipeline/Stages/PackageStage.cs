@@ -30,8 +30,8 @@ public static class DecideStage
 public static class PackageStage
 {
     /// <summary>
-    /// Packages the variants that break no gate at any shape, with vocabulary, report and decision; the others are named. Unchanged content
-    /// is not packed again.
+    /// Packages the variants that break no gate and leave none undecided at any shape, with vocabulary, report and decision; the others are
+    /// named. Unchanged content is not packed again.
     /// </summary>
     /// <param name="build">Of the model.</param>
     /// <param name="all">Of all its variants.</param>
@@ -123,19 +123,21 @@ public static class PackageStage
             { Count: > 0 } toolkits
         )
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
+        var decision = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName));
         var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
         {
             Routings = routings,
             Omitted = omitted,
             Text = ReleaseText.Of(model),
             Answer = answer,
+            Advice = decision.Advice,
         };
         await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }
 
-    /// <summary>Variants that break a gate at any shape, each with all its shapes.</summary>
+    /// <summary>Variants that break a gate or leave one undecided at any shape, each with all its shapes.</summary>
     internal static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
         [
             .. reports
@@ -144,7 +146,7 @@ public static class PackageStage
         ];
 
     private static (string, IReadOnlyList<string>) Failures(ValidationReport report) =>
-        (report.Subject.Shape, [.. report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement)]);
+        (report.Subject.Shape, [.. report.Gates.Where(gate => !gate.Result.Holds()).Select(gate => gate.Statement)]);
 
     private static JsonObject Without(JsonObject node, string key)
     {

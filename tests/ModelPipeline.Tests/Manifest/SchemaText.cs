@@ -50,8 +50,9 @@ internal static partial class SchemaText
     private static string Gate(Metric metric)
     {
         var tasks = ModelTask.All.Where(task => task.Metrics.Contains(metric.Name)).Select(task => task.Name).ToList();
+        var definition = "#/definitions/gate" + (metric.HasInterval ? "_with_confidence" : "");
         return $$"""
-                        {{Text(metric.Name)}}: { "$ref": "#/definitions/gate", "description": {{Text(metric.Description)}},
+                        {{Text(metric.Name)}}: { "$ref": {{Text(definition)}}, "description": {{Text(metric.Description)}},
                 """
             + (tasks.Count == 0 ? "" : $" \"x-tasks\": {List(tasks)},")
             + FormattableString.Invariant($" \"x-range\": [{Limit(metric.Low)}, {Limit(metric.High)}] }},\n");
@@ -64,7 +65,7 @@ internal static partial class SchemaText
     private static string Text(string text) =>
         JsonSerializer.Serialize(text, new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
-    [GeneratedRegex(@"^(?: {8}""\w+"": \{ ""\$ref"": ""#/definitions/gate"",.*\n)+", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(?: {8}""\w+"": \{ ""\$ref"": ""#/definitions/gate(?:_with_confidence)?"",.*\n)+", RegexOptions.Multiline)]
     private static partial Regex Gates();
 
     [GeneratedRegex("(?<=that some family of encoders needs and that do nothing elsewhere: )[^.]+")]
