@@ -10,7 +10,8 @@ public static class HtmlReport
     /// <summary>The same text for the same reports.</summary>
     /// <param name="reports">Of one model, at least one, in the order of models.yaml.</param>
     /// <param name="latency">Of the same artifacts; null leaves the section out.</param>
-    public static string Render(IReadOnlyList<ValidationReport> reports, LatencySection? latency = null)
+    /// <param name="plan">Of the same model; null leaves the section out.</param>
+    public static string Render(IReadOnlyList<ValidationReport> reports, LatencySection? latency = null, PlanSection? plan = null)
     {
         var subject = reports[0].Subject;
         var shown = Metric.All.Where(metric => reports.Any(report => report.Figures.ContainsKey(metric.Name))).ToArray();
@@ -45,6 +46,7 @@ public static class HtmlReport
                     .Select(metric => Charts.Comparison(metric, reports)),
                 Toolkit = ToolkitSections.Comparison(reports),
                 Latency = latency?.Render(reports) ?? "",
+                Plan = plan?.Render() ?? "",
             }
         );
     }

@@ -126,6 +126,7 @@ public static class PackageStage
         var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
         {
             Routings = routings,
+            Decided = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName)).Serve,
             Omitted = omitted,
             Text = ReleaseText.Of(model),
             Answer = answer,

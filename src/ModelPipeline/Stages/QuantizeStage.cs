@@ -134,7 +134,8 @@ public static class QuantizeStage
     /// <summary>What an NPU variant is made from.</summary>
     internal static async Task<NpuInputs> InputsAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        if (variant.DynamicInput)
+        var shared = build.SharesFile(variant);
+        if (shared)
             shape = build.LargestShape;
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
@@ -142,7 +143,7 @@ public static class QuantizeStage
         var settings = new
         {
             Variant = SettingsOf(variant),
-            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
+            Shapes = shared ? build.Model.Shapes.Select(each => each.ToString()) : [],
         };
         var digests = new Dictionary<string, string>
         {

@@ -97,7 +97,8 @@ public static class ValidateStage
     )
     {
         var path = Path.Combine(build.Folder, "validation", "report.html");
-        AtomicFile.WriteText(path, HtmlReport.Render(reports, new LatencySection(latency, routings)));
+        var plan = PlanStage.Kept(build) is { } kept ? new PlanSection(kept) : null;
+        AtomicFile.WriteText(path, HtmlReport.Render(reports, new LatencySection(latency, routings), plan));
         return path;
     }
 

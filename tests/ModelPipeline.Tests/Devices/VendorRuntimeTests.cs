@@ -80,7 +80,7 @@ public sealed class VendorRuntimeTests
             .SampleVariants()
             .Replace(
                 File.ReadAllText(workspace.Manifest),
-                "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true }\n\n",
+                "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0 }\n\n",
                 count: 1
             );
         await File.WriteAllTextAsync(workspace.Manifest, variants, Cancellation);
