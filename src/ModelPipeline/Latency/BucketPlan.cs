@@ -116,7 +116,7 @@ public sealed record BucketPlan(
                         )
                         {
                             Batch = artifact.Batch,
-                            RunMs = onDevice ? Round(Mean(artifact, fastest!).Value) : null,
+                            RunMs = onDevice ? Round(artifact.Batch * Mean(artifact, fastest!).Value) : null,
                         }
                 ),
             ],
@@ -140,15 +140,15 @@ public sealed record BucketPlan(
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
     {
         var contexts = CorePlan.Named(plan).Contexts.Count;
-        Bucket[] buckets = [.. used.Select(artifact => new Bucket(artifact.Tokens, artifact.Batch, Mean(artifact, plan).Value))];
+        Bucket[] buckets = [.. used.Select(artifact => new Bucket(artifact.Tokens, artifact.Batch, artifact.Batch * Mean(artifact, plan).Value))];
         // A last request of fewer passages would make requests look faster than they are.
         var requests = choice.Chunk(passages).Where((request, index) => index == 0 || request.Length == passages).ToArray();
         return new(
             plan,
-            Round(choice.Average(bucket => buckets[bucket].Cost)),
+            Round(choice.Average(bucket => buckets[bucket].Cost / buckets[bucket].Batch)),
             Round(P95(used, choice, plan)),
             Round(requests.Average(request => Router.Makespan(buckets, request, contexts))),
-            Round(buckets[^1].Cost),
+            Round(buckets[^1].Cost / buckets[^1].Batch),
             Round(requests.Average(request => Router.Makespan([buckets[^1]], new int[request.Length], contexts)))
         );
     }

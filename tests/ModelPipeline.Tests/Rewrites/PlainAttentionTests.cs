@@ -62,7 +62,7 @@ public sealed class PlainAttentionTests
             .Models[0]
             .Variants[0];
         Assert.Equal(form, variant.Attention);
-        Assert.Equal(form == AttentionForm.Plain ? ["families", PlainAttention.Name] : ["families"], variant.Rewrites);
+        Assert.Equal(form == AttentionForm.Plain ? 1 : 0, variant.Rewrites.Count(name => name == PlainAttention.Name));
     }
 
     [Fact]
