@@ -28,7 +28,18 @@ internal static class PlanTask
         foreach (var name in new[] { "Shapes", "Cores" })
             table.AddColumn(name, column => column.NoWrap().PadLeft(0).PadRight(0));
         foreach (
-            var name in new[] { "p50", "p95", report.Passages.ToString(CultureInfo.InvariantCulture), "p95", "disk", "RAM", "cut", "NDCG", "tau" }
+            var name in new[]
+            {
+                "p50",
+                "p95",
+                report.Passages.ToString(CultureInfo.InvariantCulture),
+                "p95",
+                "disk",
+                "RAM",
+                "cut",
+                "NDCG",
+                "tau",
+            }
         )
             table.AddColumn(name, column => column.NoWrap().RightAligned().PadLeft(0).PadRight(0));
         foreach (var plan in report.Front.Where(plan => plan != report.Best).Take(MostShown).Prepend(report.Best).OfType<ServingPlan>())

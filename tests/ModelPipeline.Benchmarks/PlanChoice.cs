@@ -33,8 +33,7 @@ internal static class PlanChoice
         var plans = PlanSearch.Plans(
             question,
             work,
-            (shape, precision, cores) =>
-                model.Milliseconds(work.At(shape), new RunPlace("rk3588", precision) { Cores = cores })
+            (shape, precision, cores) => model.Milliseconds(work.At(shape), new RunPlace("rk3588", precision) { Cores = cores })
         );
         var best = PlanSearch.Best(plans, question.Precisions);
         yield return new Row($"choosing from {Candidates} shapes for {Lengths} lengths", watch.Elapsed.TotalSeconds, "s", "2 s");

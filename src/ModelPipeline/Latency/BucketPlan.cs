@@ -140,7 +140,10 @@ public sealed record BucketPlan(
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
     {
         var contexts = CorePlan.Named(plan).Contexts.Count;
-        Bucket[] buckets = [.. used.Select(artifact => new Bucket(artifact.Tokens, artifact.Batch, artifact.Batch * Mean(artifact, plan).Value))];
+        Bucket[] buckets =
+        [
+            .. used.Select(artifact => new Bucket(artifact.Tokens, artifact.Batch, artifact.Batch * Mean(artifact, plan).Value)),
+        ];
         // A last request of fewer passages would make requests look faster than they are.
         var requests = choice.Chunk(passages).Where((request, index) => index == 0 || request.Length == passages).ToArray();
         return new(

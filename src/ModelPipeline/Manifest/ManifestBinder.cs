@@ -150,9 +150,10 @@ internal static class ManifestBinder
             Toolkit = (string)json["toolkit"]!,
             ToolkitPython = FilePath(folder, json["toolkit_python"]),
             ToolkitMinutes = (double?)json["toolkit_minutes"],
-            Rewrites = json["attention"] is { } attention && Enum<AttentionForm>(attention) == AttentionForm.Plain
-                ? [.. Names(json["rewrites"]).Union([VariantSpec.PlainAttention])]
-                : Names(json["rewrites"]),
+            Rewrites =
+                json["attention"] is { } attention && Enum<AttentionForm>(attention) == AttentionForm.Plain
+                    ? [.. Names(json["rewrites"]).Union([VariantSpec.PlainAttention])]
+                    : Names(json["rewrites"]),
             Fp16 = Names(json["fp16"]),
             AutoHybrid = json["auto_hybrid"] is { } auto
                 ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"])

@@ -50,7 +50,13 @@ internal static class ManifestChecks
                     ?? Find(model, "toolkit")
                     ?? Find(defaults, "toolkit")
                     ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
-                OneFile(variant["one_file"] ?? Find(model, "one_file") ?? Find(defaults, "one_file"), variant, model, TextOf(toolkit), errors);
+                OneFile(
+                    variant["one_file"] ?? Find(model, "one_file") ?? Find(defaults, "one_file"),
+                    variant,
+                    model,
+                    TextOf(toolkit),
+                    errors
+                );
             }
             foreach (var pair in (Find(model, "measured") as JsonArray)?.OfType<JsonObject>() ?? [])
                 Measured(pair, model, errors);

@@ -35,8 +35,12 @@ public sealed record PlanSection(PlanReport Plan)
                         Fixed(plan.DiskMb, 0),
                         Fixed(plan.MemoryMb, 0),
                         plan.CutShare.ToString("0.0 %", Invariant),
-                        plan.Cost is { } lost ? Fixed(lost.Ndcg, 3) : plan.CutShare > 0 ? "-" : "0",
-                        plan.Cost is { } cost ? Fixed(cost.KendallTau, 3) : plan.CutShare > 0 ? "-" : "1",
+                        plan.Cost is { } lost ? Fixed(lost.Ndcg, 3)
+                        : plan.CutShare > 0 ? "-"
+                        : "0",
+                        plan.Cost is { } cost ? Fixed(cost.KendallTau, 3)
+                        : plan.CutShare > 0 ? "-"
+                        : "1",
                     },
                 }),
             }

@@ -140,11 +140,7 @@ public static class QuantizeStage
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var settings = new
-        {
-            Variant = SettingsOf(variant),
-            Shapes = shared ? build.Model.Shapes.Select(each => each.ToString()) : [],
-        };
+        var settings = new { Variant = SettingsOf(variant), Shapes = shared ? build.Model.Shapes.Select(each => each.ToString()) : [] };
         var digests = new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,

@@ -67,7 +67,11 @@ public static class ToolkitStage
             );
             if (!Estimates.IsKnown(estimates, variant))
                 return null;
-            return estimates.Estimate(work[variant.Attention].At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build));
+            return estimates.Estimate(
+                work[variant.Attention].At(shape),
+                new RunPlace(variant.Target, variant.Precision),
+                Estimates.SessionOf(build)
+            );
         }
 
         ValidationReport Compared(ValidationReport report)

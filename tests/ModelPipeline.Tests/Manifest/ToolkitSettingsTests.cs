@@ -91,9 +91,7 @@ public sealed class ToolkitSettingsTests
             error
         );
 
-        Assert.True(
-            ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].OneFile
-        );
+        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].OneFile);
         Assert.True(
             ManifestFile
                 .Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]")))

@@ -96,7 +96,13 @@ public sealed class RouterTests
     public void Ties_go_by_order_to_the_first_context()
     {
         var routing = Router.Route([new(64, 1, 5), new(128, 1, 9)], [10, 100, 10, 100, 10], 2);
-        Assert.Equal([[1, 0, 4], [3, 2]], routing.Contexts.Select(context => context.SelectMany(run => run.Passages).ToArray()));
+        Assert.Equal(
+            [
+                [1, 0, 4],
+                [3, 2],
+            ],
+            routing.Contexts.Select(context => context.SelectMany(run => run.Passages).ToArray())
+        );
         Assert.Equal(19, routing.Makespan);
     }
 
