@@ -137,7 +137,18 @@ internal static class ManifestBinder
         };
     }
 
-    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides) =>
+    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides)
+    {
+        var variant = OfKeys(name, json, folder, overrides);
+        return variant with
+        {
+            OneFile =
+                variant.Backend == Backend.Rknn
+                && ((bool?)json["one_file"] ?? (VariantSpec.CanShareFile(variant.Toolkit) && !variant.IsHybrid)),
+        };
+    }
+
+    private static VariantSpec OfKeys(string name, JsonObject json, string folder, ManifestOverrides overrides) =>
         new()
         {
             Name = name,
@@ -158,9 +169,6 @@ internal static class ManifestBinder
             AutoHybrid = json["auto_hybrid"] is { } auto
                 ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"])
                 : null,
-            OneFile =
-                Enum<Backend>(json["backend"]!) == Backend.Rknn
-                && ((bool?)json["one_file"] ?? VariantSpec.CanShareFile((string)json["toolkit"]!)),
             AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
             Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
             SingleCore = (bool?)json["single_core"] ?? false,

@@ -298,6 +298,15 @@ public sealed record VariantSpec
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
     internal static readonly Version FirstWithOneFile = new(2, 5, 0);
 
+    /// <summary>Rewrites that leave paths which stay fp16 in an int8 build.</summary>
+    private static readonly string[] Splitting = ["hidden-split", "outlier-split", "norm-copy"];
+
+    /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all shapes
+    /// but the largest (seen in 2.5.0).</summary>
+    [JsonIgnore]
+    public bool IsHybrid =>
+        Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
+
     /// <summary>Whether a version of the toolkit makes one file for several shapes.</summary>
     internal static bool CanShareFile(string toolkit) => Version.TryParse(toolkit, out var version) && version >= FirstWithOneFile;
 
@@ -325,7 +334,7 @@ public sealed record VariantSpec
     /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
     public AutoHybrid? AutoHybrid { get; init; }
 
-    /// <summary>One file for all shapes where the model has several; backend rknn, toolkit 2.5.0 or later, whose default it is.</summary>
+    /// <summary>One file for all shapes where the model has several; backend rknn, toolkit 2.5.0 or later, whose default it is but of a hybrid.</summary>
     public bool OneFile { get; init; }
 
     /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>

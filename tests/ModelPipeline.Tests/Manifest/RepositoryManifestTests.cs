@@ -36,7 +36,7 @@ public sealed class RepositoryManifestTests
             flagship.Source.HuggingFace
         );
         Assert.True(flagship.ShapesAreAuto);
-        Assert.Equal([true, true, false], flagship.Variants.Select(variant => variant.OneFile));
+        Assert.Equal([true, false, false], flagship.Variants.Select(variant => variant.OneFile));
         Assert.Equal([Precision.Fp16, Precision.W8A8, Precision.W8A8], flagship.Variants.Select(variant => variant.Precision));
         Assert.NotNull(flagship.Release);
         Assert.Contains(new GateSpec("latency_p95_ms", null, 100, null), flagship.Variants[1].Gates);

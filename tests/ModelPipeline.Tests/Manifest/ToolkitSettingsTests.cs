@@ -101,6 +101,23 @@ public sealed class ToolkitSettingsTests
         );
     }
 
+    [Theory]
+    [InlineData("precision: w8a8", true)]
+    [InlineData("precision: w8a8, fp16: [head]", false)]
+    [InlineData("precision: w8a8, ranges: { clip: mse }", false)]
+    [InlineData("precision: w8a8, rewrites: [families, outlier-split]", false)]
+    [InlineData("precision: fp16", true)]
+    [InlineData("precision: fp16, one_file: false", false)]
+    public void An_int8_build_with_fp16_tensors_is_a_file_a_shape(string settings, bool oneFile) =>
+        Assert.Equal(
+            oneFile,
+            ManifestFile
+                .Load(ManifestFile.With(("variants:", $"toolkit: 2.5.0\n    variants:\n      npu: {{ backend: rknn, {settings} }}")))
+                .Models[0]
+                .Variants[0]
+                .OneFile
+        );
+
     [Fact]
     public void A_measured_latency_needs_a_build_to_be_compared_with()
     {

@@ -91,6 +91,26 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
         Assert.Equal("2.5.0", made.File.Compiler);
     }
 
+    /// <summary>Its second step would make a file for the largest shape alone.</summary>
+    [Fact]
+    public async Task Several_shapes_and_fp16_tensors_are_refused_in_one_sentence()
+    {
+        var environment = await RealToolkit.OfAsync("2.5.0");
+        OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")).Save(first.File("open.onnx"));
+        var request = Request(environment, "2.5.0", first, Precision.W8A8);
+
+        var failure = await Failure(
+            request with
+            {
+                Source = first.File("open.onnx"),
+                Shapes = [new(1, 64), new(1, 128)],
+                Variant = request.Variant with { Fp16 = ["head"] },
+            }
+        );
+
+        Assert.Contains("cannot be one file for several shapes: set 'one_file: false'", failure, StringComparison.Ordinal);
+    }
+
     /// <summary>Nor is the factor dropped, as one of 1 is.</summary>
     [Theory]
     [InlineData("2.3.2")]
