@@ -29,6 +29,9 @@ public sealed record VariantRouting(
     IReadOnlyList<GateOutcome> Gates
 )
 {
+    /// <summary>Of the figures on accuracy.</summary>
+    public Intervals Intervals { get; init; } = Intervals.None;
+
     /// <summary>The artifact that takes every length.</summary>
     public string Largest => Buckets[^1].Artifact;
 
@@ -68,9 +71,10 @@ public sealed record VariantRouting(
             ),
         ];
         float[][] reference = [.. largest.Queries.Select(query => query.ReferenceScores.ToArray())];
-        var accuracy = RerankValidation.Measure(queries, reference, scores).Figures;
+        var measured = RerankValidation.Measure(queries, reference, scores);
+        var intervals = Bootstrap.Of(measured.Samples, RerankValidation.Measure(queries, reference, reference).Samples);
         var latency = expected.Take(1).Select(sequence => KeyValuePair.Create(Metric.LatencyP95Ms, (double?)sequence.PassageP95Ms));
-        var figures = Figure.Set(accuracy.Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)).Concat(latency));
+        var figures = Figure.Set(measured.Figures.Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)).Concat(latency));
         return new(
             plan.Variant,
             plan.Buckets,
@@ -80,8 +84,11 @@ public sealed record VariantRouting(
             [
                 .. gates
                     .Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy)
-                    .Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice)),
+                    .Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice, intervals)),
             ]
-        );
+        )
+        {
+            Intervals = intervals,
+        };
     }
 }

@@ -178,7 +178,11 @@ internal static class ManifestBinder
             [
                 .. Named(
                         json["gates"]!,
-                        (metric, limit) => new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                        (metric, limit) =>
+                            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                            {
+                                Confidence = (double?)limit["confidence"],
+                            }
                     )
                     .Where(gate => gate.Metric != "compile"),
             ],

@@ -20,6 +20,8 @@ public sealed class PlanTests
             Workspace.TenQueries,
             ("shapes: [[1, 128]] ", "shapes: auto "),
             ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.5 }"),
+            ("kendall_tau: { min: 0.95 }", "kendall_tau: { min: 0.5 }"),
+            ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: 0.5 }"),
             ("ndcg_at_10: { max_drop: 0.01 }", "ndcg_at_10: { max_drop: 0.5 }")
         );
 
@@ -61,6 +63,12 @@ public sealed class PlanTests
         Assert.Equal("cpu-int8", served.Serve);
         var decision = ReportJson.Read<ProductionDecision>(workspace.Built("decision.json"));
         Assert.Null(decision.Winner);
+        Assert.Contains(
+            $"By the plan, the corpus is served best at {best.ShapesText} tokens in fp16, three contexts. ",
+            decision.Advice,
+            StringComparison.Ordinal
+        );
+        Assert.Contains("estimated and not measured, on the chip's CPU about", decision.Advice, StringComparison.Ordinal);
         Assert.Equal(names, decision.Variants.Where(verdict => verdict.Variant == "fp16").Select(verdict => verdict.Shape));
         var page = File.ReadAllText(workspace.Built("validation/report.html"));
         Assert.Contains("<h2>Plan", page, StringComparison.Ordinal);
