@@ -15,6 +15,16 @@ public sealed record ModelsManifest
     /// <summary>In the order of the file.</summary>
     public required IReadOnlyList<ModelSpec> Models { get; init; }
 
+    /// <summary>That of a file which is not there yet.</summary>
+    public static ModelsManifest Empty(string path) =>
+        new()
+        {
+            Path = System.IO.Path.GetFullPath(path),
+            Devices = new Dictionary<string, DeviceSpec>(),
+            Corpora = new Dictionary<string, CorpusSpec>(),
+            Models = [],
+        };
+
     /// <summary>True selects only w8a8 variants, false only fp16 ones (QUANTIZE); null all.</summary>
     public bool? Quantize { get; init; }
 }

@@ -95,6 +95,11 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
     }
 
+    /// <summary>The repository, folder or file that a new model comes from.</summary>
+    /// <exception cref="PipelineException">There is none, or the hub cannot be asked.</exception>
+    internal Task<ModelRepository> OpenAsync(string from, CancellationToken cancellation) =>
+        ModelRepository.OpenAsync(from, fetcher, cancellation);
+
     /// <summary>A single file that models.yaml does not name, as it is now.</summary>
     public Task<FetchedFile> FetchAsync(SourceSpec source, CancellationToken cancellation) =>
         fetcher.FetchAsync(source, null, cancellation);
