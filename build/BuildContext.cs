@@ -50,9 +50,7 @@ public sealed class BuildContext : FrostingContext
                             .OnDevice(context.Argument<string?>("device", null))
                     );
             // The model that --model names there is none yet.
-            Selected = isNew
-                ? []
-                : Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
+            Selected = isNew ? [] : Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
                 Manifest,
                 new SourceFetcher(

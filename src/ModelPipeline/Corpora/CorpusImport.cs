@@ -58,9 +58,9 @@ internal static class CorpusImport
         return texts.Count > 0
             ? PlainTexts.Open(texts)
             : throw new PipelineException(
-                $"--corpus={path}: {(Path.Exists(path) ? "none of the known forms" : "there is no such file or folder")}. Give a BEIR folder "
-                    + $"(corpus.jsonl, queries.jsonl, qrels/test.tsv), one of MS MARCO and TREC (collection.tsv, queries.tsv, qrels.txt, "
-                    + $"perhaps a run), or text files (.txt, .md).",
+                $"--corpus={path}: {(Path.Exists(path) ? "none of the known forms" : "there is no such file or folder")}. Give a BEIR "
+                    + $"folder (corpus.jsonl, queries.jsonl, qrels/test.tsv), one of MS MARCO and TREC (collection.tsv, queries.tsv, "
+                    + $"qrels.txt, perhaps a run), or text files (.txt, .md).",
                 PipelineException.ConfigurationError
             );
     }
@@ -79,7 +79,9 @@ internal static class CorpusImport
                 WriteLines(
                     temporary,
                     CandidatesName,
-                    chosen.Candidates.Select(query => JsonSerializer.Serialize(new { query_id = query.Key, passage_ids = query.Value }, Json))
+                    chosen.Candidates.Select(query =>
+                        JsonSerializer.Serialize(new { query_id = query.Key, passage_ids = query.Value }, Json)
+                    )
                 );
                 if (corpus.Judgements is not null)
                     WriteLines(
@@ -119,8 +121,8 @@ internal static class CorpusImport
         errors.ThrowIfAny();
         if (queries.Count == 0)
             throw new PipelineException(
-                $"The {corpus.Form} collection has no query{(corpus.Judgements is null ? "" : " with a passage graded above 0")}: check that "
-                    + $"its files belong together.",
+                $"The {corpus.Form} collection has no query{(corpus.Judgements is null ? "" : " with a passage graded above 0")}: check "
+                    + $"that its files belong together.",
                 PipelineException.ConfigurationError
             );
         if (run is null)

@@ -29,7 +29,8 @@ internal readonly record struct ForeignJudgement(string Query, string Passage, i
 /// <param name="Rank">From 1; in the order of the file where it has none.</param>
 internal readonly record struct ForeignCandidate(string Query, string Passage, int Rank);
 
-/// <summary>A test collection in a form that others publish. Each reader goes through its file line by line, as often as it is asked.</summary>
+/// <summary>A test collection in a form that others publish. Each reader goes through its file line by line, as often as it is
+/// asked.</summary>
 /// <param name="Form">What it is, for people.</param>
 internal sealed record ForeignCorpus(string Form)
 {

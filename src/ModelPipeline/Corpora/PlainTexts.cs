@@ -141,6 +141,8 @@ internal static class PlainTexts
         var words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var beginning = string.Join(' ', words.Take(QueryWords));
         // Languages without spaces.
-        return beginning.Length > 80 && words.Length < QueryWords ? beginning[..(char.IsHighSurrogate(beginning[29]) ? 29 : 30)] : beginning;
+        return beginning.Length > 80 && words.Length < QueryWords
+            ? beginning[..(char.IsHighSurrogate(beginning[29]) ? 29 : 30)]
+            : beginning;
     }
 }

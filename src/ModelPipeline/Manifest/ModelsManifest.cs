@@ -360,7 +360,12 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
 /// <param name="CpuOps">Operators that may run on the CPU.</param>
 /// <param name="WeightMb">Weight memory, in MB of 1000 KiB as the toolkit's users know them.</param>
 /// <param name="InternalMb">Internal memory, likewise.</param>
-public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null);
+public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null)
+{
+    /// <summary>No attention may be left as products around a softmax.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool FusesAllAttention { get; init; }
+}
 
 /// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
 /// <param name="Cosine">Smallest cosine to fp32.</param>

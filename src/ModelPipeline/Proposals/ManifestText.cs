@@ -41,7 +41,7 @@ internal static partial class ManifestText
             .Split('\n')
             .Select(line => line.StartsWith("  ", StringComparison.Ordinal) ? new string(' ', indent) + line[2..] : line);
         lines.InsertRange(at, first < 0 || section == "corpora" ? added : added.Prepend(""));
-        if (at + added.Count() >= lines.Count)
+        if (lines[^1].Length > 0)
             lines.Add("");
         return string.Join(lineEnd, lines);
     }

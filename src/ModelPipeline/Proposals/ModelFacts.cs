@@ -74,7 +74,10 @@ internal static class SettingsFile
 
     /// <summary>A whole number above 0; null for anything else, as the 1e30 that stands for no limit.</summary>
     public static int? Number(JsonElement owner, string key) =>
-        owner.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number > 0
+        owner.TryGetProperty(key, out var value)
+        && value.ValueKind == JsonValueKind.Number
+        && value.TryGetInt32(out var number)
+        && number > 0
             ? number
             : null;
 }

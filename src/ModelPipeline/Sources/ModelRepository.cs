@@ -64,7 +64,11 @@ internal sealed partial class ModelRepository
         {
             if (HubName().Match(from[Hub.Length..]) is not { Success: true } named)
                 throw Wrong(from, "is no hf:OWNER/NAME, nor one with @REVISION behind it");
-            var hub = new HuggingFaceSource(named.Groups["repo"].Value, named.Groups["revision"].Value is "" ? "main" : named.Groups["revision"].Value, "");
+            var hub = new HuggingFaceSource(
+                named.Groups["repo"].Value,
+                named.Groups["revision"].Value is "" ? "main" : named.Groups["revision"].Value,
+                ""
+            );
             if (fetcher.IsOffline)
                 throw Wrong(from, "asks the hub, which --offline forbids: leave that out once, or give a folder with the files");
             var listing = await fetcher.ListAsync(hub, cancellation).ConfigureAwait(false);
@@ -74,7 +78,10 @@ internal sealed partial class ModelRepository
         if (Directory.Exists(path))
             return new ModelRepository(fetcher, null, [path], null) { Name = NameOf(path) };
         if (!File.Exists(path))
-            throw Wrong(from, $"is neither there nor a repository's name{(HubName().IsMatch(from) ? $"; did you mean {Hub}{from}?" : ", which is hf:OWNER/NAME")}");
+        {
+            var hint = HubName().IsMatch(from) ? $"; did you mean {Hub}{from}?" : ", which is hf:OWNER/NAME";
+            throw Wrong(from, $"is neither there nor a repository's name{hint}");
+        }
         if (!IsModel(path))
             throw Wrong(from, "is no ONNX file; give a file that ends in .onnx, or the folder that it is in");
         var folder = Path.GetDirectoryName(path)!;
@@ -104,11 +111,7 @@ internal sealed partial class ModelRepository
         }
         if (_listed?.Contains(name) == false)
             return null;
-        var source = new SourceSpec
-        {
-            HuggingFace = _hub with { File = name, Revision = _commit ?? _hub.Revision },
-            MaxBytes = maxBytes,
-        };
+        var source = new SourceSpec { HuggingFace = _hub with { File = name, Revision = _commit ?? _hub.Revision }, MaxBytes = maxBytes };
         try
         {
             var fetched = await _fetcher.FetchAsync(source, null, context.Progress, context.Cancellation).ConfigureAwait(false);

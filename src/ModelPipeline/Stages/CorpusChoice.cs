@@ -57,7 +57,9 @@ internal sealed class CorpusChoice(ModelsManifest manifest, string? path, StageC
     /// <param name="folder">Of models.yaml.</param>
     public static string Entry(CorpusSpec spec, string folder) =>
         $"  {spec.Name}:\n"
-        + string.Concat(spec.Files.Select(file => $"    {file.Key}: {YamlText.Scalar(Path.GetRelativePath(folder, file.Path).Replace('\\', '/'))}\n"));
+        + string.Concat(
+            spec.Files.Select(file => $"    {file.Key}: {YamlText.Scalar(Path.GetRelativePath(folder, file.Path).Replace('\\', '/'))}\n")
+        );
 
     private (CorpusFacts, CorpusSpec) Declared(CorpusSpec spec)
     {
@@ -80,7 +82,11 @@ internal sealed class CorpusChoice(ModelsManifest manifest, string? path, StageC
         notes.Add($"corpus {name}: {imported.Queries} queries and {imported.Passages} passages of {from} ({imported.Form})");
         notes.AddRange(imported.Notes.Select(note => $"corpus {name}: {note}"));
         return (
-            new CorpusFacts(name, $"{imported.Queries} queries and {imported.Passages} passages of {from}: {string.Join("; ", imported.Notes)}", imported.IsJudged),
+            new CorpusFacts(
+                name,
+                $"{imported.Queries} queries and {imported.Passages} passages of {from}: {string.Join("; ", imported.Notes)}",
+                imported.IsJudged
+            ),
             CorpusImport.SpecOf(name, folder)
         );
     }
@@ -97,7 +103,8 @@ internal sealed class CorpusChoice(ModelsManifest manifest, string? path, StageC
     private static string NameOf(string path)
     {
         var name = string.Concat(
-            Path.GetFileNameWithoutExtension(path).Select(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-' ? letter : '-')
+            Path.GetFileNameWithoutExtension(path)
+                .Select(letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '-' ? letter : '-')
         );
         return name.TrimStart('.', '_', '-') is { Length: > 0 } usable ? usable[..Math.Min(usable.Length, 64)] : "corpus";
     }

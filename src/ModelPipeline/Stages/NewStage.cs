@@ -96,7 +96,8 @@ public static partial class NewStage
                 ? new[] { $"prefixes: \"{prefixes.Query}\" before queries, \"{prefixes.Passage}\" before passages" }
                 : [],
             .. corpora.Notes,
-            $"shape [1, {proposal.Tokens}]: {proposal.Lengths.Share99} tokens take 99 of 100 texts, the longest has {proposal.Lengths.Longest}",
+            $"shape [1, {proposal.Tokens}]: {proposal.Lengths.Share99} tokens take 99 of 100 texts, the longest has "
+                + $"{proposal.Lengths.Longest}",
             $"variants fp16 and int8 by backend {proposal.Backend}"
                 + $"{(proposal.Facts.HasToolkit ? "" : ", as rknn-toolkit2 is not set up here")}, cpu-int8 by onnx",
             .. proposal.Choice.Doubts.Select(doubt => $"check: {doubt}"),
@@ -116,13 +117,7 @@ public static partial class NewStage
             var spec = now.Models.Single(model => model.Name == needs.Facts.Name);
             context.Progress.Report(new StageProgress($"inspect {spec.Name}", 0, 0));
             var raised = RaisedModel.Of(needs.Model, needs.Facts.Origin, context.Cancellation).Model;
-            var subject = new InspectionSubject(
-                spec,
-                raised,
-                needs.Tokenizer,
-                needs.Facts.Sentence,
-                ModelTask.Named(spec.Task).Choose
-            );
+            var subject = new InspectionSubject(spec, raised, needs.Tokenizer, needs.Facts.Sentence, ModelTask.Named(spec.Task).Choose);
             return ModelInspector.Inspect(subject, context.Cancellation).Inspection;
         }
         finally

@@ -34,7 +34,19 @@ internal sealed partial class RepositoryReader(ModelRepository repository, Stage
         found.Add(
             $"{repository.Shown}: {file.Name}, {file.File.Bytes / 1e6:0.0} MB{(others.Count > 0 ? $"; left aside: {Few(others)}" : "")}"
         );
-        return (file, OnnxModel.Load(file.File.Path));
+        var data = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var location in OnnxModel.ExternalFiles(file.File.Path))
+        {
+            var name = file.Name[..(file.Name.LastIndexOf('/') + 1)] + location;
+            if (await repository.FindAsync(name, maxBytes, context).ConfigureAwait(false) is not { } there)
+                throw new PipelineException(
+                    $"{repository.Shown}: {file.Name} keeps data in '{location}', and there is no {name}; ask its author for it, or export "
+                        + $"the model again."
+                );
+            data[location] = there.File.Path;
+            found.Add($"data of {file.Name}: {name}, {there.File.Bytes / 1e6:0.0} MB");
+        }
+        return (file, OnnxModel.Load(file.File.Path, data));
     }
 
     private async Task<(RepositoryFile File, IReadOnlyList<string> Others)> ChooseAsync(long maxBytes)
@@ -54,8 +66,8 @@ internal sealed partial class RepositoryReader(ModelRepository repository, Stage
         var chosen = Usual.FirstOrDefault(whole.Contains) ?? (whole is [var only] ? only : null);
         if (chosen is null && whole.Length > 1)
             throw new PipelineException(
-                $"{repository.Shown} has {whole.Length} ONNX files, and none has the usual name {string.Join(" or ", Usual)}: {Few(whole)}. "
-                    + $"Give the one meant by --from=FILE.onnx.",
+                $"{repository.Shown} has {whole.Length} ONNX files, and none has the usual name {string.Join(" or ", Usual)}: "
+                    + $"{Few(whole)}. Give the one meant by --from=FILE.onnx.",
                 PipelineException.ConfigurationError
             );
         if (chosen is null)
@@ -116,8 +128,8 @@ internal sealed partial class RepositoryReader(ModelRepository repository, Stage
         if (await Find("vocab.json").ConfigureAwait(false) is { } bytes && await Find("merges.txt").ConfigureAwait(false) is { } merges)
             return ("file", "byte-level BPE", bytes, merges);
         throw new PipelineException(
-            $"{repository.Shown} has no tokenizer: expected tokenizer.json, vocab.txt, {string.Join(", ", SentencePieceNames)}, or vocab.json "
-                + $"with merges.txt beside the model.",
+            $"{repository.Shown} has no tokenizer: expected tokenizer.json, vocab.txt, {string.Join(", ", SentencePieceNames)}, or "
+                + $"vocab.json with merges.txt beside the model.",
             PipelineException.ConfigurationError
         );
 
@@ -159,7 +171,9 @@ internal sealed partial class RepositoryReader(ModelRepository repository, Stage
     private async Task<int?> MostTokensAsync(ConfigFacts? config, OnnxModel model)
     {
         List<int?> limits = [config?.Tokens];
-        foreach (var (name, key) in new[] { ("tokenizer_config.json", "model_max_length"), ("sentence_bert_config.json", "max_seq_length") })
+        foreach (
+            var (name, key) in new[] { ("tokenizer_config.json", "model_max_length"), ("sentence_bert_config.json", "max_seq_length") }
+        )
         {
             if (await PathOf(name).ConfigureAwait(false) is not { } path)
                 continue;

@@ -9,12 +9,7 @@ namespace ModelPipeline.Tests.Corpora;
 public sealed class CorpusImportTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
-    private readonly StageContext context = new(
-        new Progress<StageProgress>(),
-        _ => { },
-        _ => { },
-        TestContext.Current.CancellationToken
-    );
+    private readonly StageContext context = new(new Progress<StageProgress>(), _ => { }, _ => { }, TestContext.Current.CancellationToken);
 
     public void Dispose() => folder.Dispose();
 
@@ -137,7 +132,10 @@ public sealed class CorpusImportTests : IDisposable
         var failure = Assert.Throws<PipelineException>(() => CorpusImport.Open(folder.File("nowhere")));
         Assert.Contains("there is no such file or folder", failure.Message);
         folder.Write("corpus.jsonl", "");
-        Assert.Contains("corpus.jsonl without queries.jsonl", Assert.Throws<PipelineException>(() => CorpusImport.Open(folder.Path)).Message);
+        Assert.Contains(
+            "corpus.jsonl without queries.jsonl",
+            Assert.Throws<PipelineException>(() => CorpusImport.Open(folder.Path)).Message
+        );
     }
 
     private void Beir()

@@ -121,21 +121,26 @@ internal static class SmallRepositories
             ["tokenizer_config.json"] = Utf8("""{"pad_token":"<pad>","model_max_length":256}"""),
         };
 
-    /// <summary>Fifteen short texts of the sample.</summary>
+    /// <summary>Six short texts of the sample.</summary>
     public static string Texts() =>
         string.Join(
             '\n',
             File.ReadLines(RepositoryFiles.Sample("corpus/passages.jsonl"))
-                .Take(15)
-                .Select(line => string.Join(' ', JsonDocument.Parse(line).RootElement.GetProperty("text").GetString()!.Split(' ').Take(12)))
+                .Take(6)
+                .Select(line => string.Join(' ', JsonDocument.Parse(line).RootElement.GetProperty("text").GetString()!.Split(' ').Take(9)))
         );
 
-    private static object[] Row(string text) =>
-        [Special("<s>"), new { Sequence = new { id = text, type_id = 0 } }, Special("</s>")];
+    private static object[] Row(string text) => [Special("<s>"), new { Sequence = new { id = text, type_id = 0 } }, Special("</s>")];
 
     private static object Special(string token) => new { SpecialToken = new { id = token, type_id = 0 } };
 
-    private static object Token(string token, int id) => new { id = token, ids = new[] { id }, tokens = new[] { token } };
+    private static object Token(string token, int id) =>
+        new
+        {
+            id = token,
+            ids = new[] { id },
+            tokens = new[] { token },
+        };
 
     private static object[] Specials(params string[] tokens) =>
         [

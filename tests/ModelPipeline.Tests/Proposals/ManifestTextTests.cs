@@ -17,11 +17,7 @@ public sealed class ManifestTextTests
     public void An_empty_section_is_filled() =>
         Assert.Equal(
             "corpora:\n  b:\n    c: 2\nmodels:\n  m: 1\n",
-            ManifestText.With(
-                ManifestText.With("corpora: {}\nmodels:\n", "corpora", "  b:\n    c: 2\n"),
-                "models",
-                "  m: 1\n"
-            )
+            ManifestText.With(ManifestText.With("corpora: {}\nmodels:\n", "corpora", "  b:\n    c: 2\n"), "models", "  m: 1\n")
         );
 
     [Fact]

@@ -15,6 +15,8 @@ internal sealed class HubStandIn : IAsyncDisposable
     /// <summary>Content by repository and name.</summary>
     private Dictionary<string, IReadOnlyDictionary<string, byte[]>> Repositories { get; } = [];
 
+    public Uri Address => server.Address;
+
     /// <summary>For the host: where the hub is, and an empty cache.</summary>
     public Dictionary<string, string> Environment(TemporaryFolder folder) =>
         new() { ["HF_ENDPOINT"] = server.Address.AbsoluteUri, ["MODELPIPELINE_CACHE"] = folder.File("cache") };
