@@ -58,6 +58,8 @@ public sealed record PassReport(
 /// <summary>Source to static graph: shapes pinned, the variant's rewrites applied and each proved harmless.</summary>
 public static class PrepareStage
 {
+    public const string ReportFile = "prepare.json";
+
     private const string ModelFile = "model.onnx";
 
     /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same
@@ -108,7 +110,7 @@ public static class PrepareStage
         );
         Directory.CreateDirectory(folder);
         prepared.Save(output);
-        var reportPath = Path.Combine(folder, "prepare.json");
+        var reportPath = Path.Combine(folder, ReportFile);
         var foreseen = BuildRisks.Of(prepared, model);
         foreach (var finding in foreseen)
             (finding.IsWarning ? context.Warning : context.Info)(
