@@ -1,6 +1,6 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.IO.MemoryMappedFiles;
-using System.Runtime.InteropServices;
 using ModelPipeline.Core;
 using ModelPipeline.Onnx.Proto;
 
@@ -16,31 +16,15 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
     /// <summary>Behind the model's name, where this program writes such a file.</summary>
     public const string Extension = ".data";
 
-    private readonly Dictionary<string, (MemoryMappedFile? File, long Length)> files = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<(string Path, long Length, DateTime Changed), MappedFile> Mapped = new();
+
+    private readonly Dictionary<string, (MappedFile? File, long Length)> files = new(StringComparer.Ordinal);
 
     /// <summary>Files in the model's own folder.</summary>
     public static ExternalData Beside(string model) =>
         new(location =>
             Path.Combine(Path.GetDirectoryName(Path.GetFullPath(model))!, location) is var path && File.Exists(path) ? path : null
         );
-
-    /// <summary>A whole file of at most 2 GB, mapped.</summary>
-    /// <exception cref="PipelineException">It cannot be read.</exception>
-    public static ReadOnlyMemory<byte> Map(string path)
-    {
-        try
-        {
-            var length = Math.Min(new FileInfo(path).Length, OnnxModel.MaxBytes);
-            if (length == 0)
-                return ReadOnlyMemory<byte>.Empty;
-            using var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-            return new MappedBytes(file, 0, (int)length).Memory;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new PipelineException($"{path}: cannot be read: {e.Message}", inner: e);
-        }
-    }
 
     /// <summary>The name of the file that a tensor's data are in, with slashes.</summary>
     /// <exception cref="FormatException">There is none, or it leads out of the model's folder.</exception>
@@ -81,7 +65,7 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
         return bytes == 0 || file is null ? ReadOnlyMemory<byte>.Empty : new MappedBytes(file, offset, (int)bytes).Memory;
     }
 
-    private (MemoryMappedFile? File, long Length) Open(string location, string tensor)
+    private (MappedFile? File, long Length) Open(string location, string tensor)
     {
         if (files.TryGetValue(location, out var open))
             return open;
@@ -92,10 +76,12 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
             );
         try
         {
-            var length = new FileInfo(path).Length;
+            var info = new FileInfo(path);
             return files[location] = (
-                length == 0 ? null : MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read),
-                length
+                info.Length == 0
+                    ? null
+                    : Mapped.GetOrAdd((info.FullName, info.Length, info.LastWriteTimeUtc), file => new MappedFile(file.Path)),
+                info.Length
             );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -111,37 +97,32 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
         : long.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= 0 ? number
         : throw new FormatException($"tensor '{tensor.Name}': external {key} '{text}' is no number of bytes");
 
-    /// <summary>Part of a mapped file, which stays mapped as long as somebody holds it.</summary>
-    private sealed unsafe class MappedBytes : MemoryManager<byte>
+    /// <summary>A file that stays mapped until this process ends: spans of it may be anywhere. It takes addresses, no memory, and is mapped
+    /// once.</summary>
+    private sealed unsafe class MappedFile
     {
         private readonly MemoryMappedViewAccessor view;
-        private readonly int length;
-        private byte* start;
 
-        public MappedBytes(MemoryMappedFile file, long offset, int length)
+        public MappedFile(string path)
         {
-            view = file.CreateViewAccessor(offset, length, MemoryMappedFileAccess.Read);
-            this.length = length;
+            using var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+            view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+            byte* start = null;
             view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-            start += view.PointerOffset;
+            Start = start + view.PointerOffset;
         }
 
-        ~MappedBytes() => Dispose(false);
+        public byte* Start { get; }
+    }
 
-        public override Span<byte> GetSpan() => new(start, length);
+    private sealed unsafe class MappedBytes(MappedFile file, long offset, int length) : MemoryManager<byte>
+    {
+        public override Span<byte> GetSpan() => new(file.Start + offset, length);
 
-        public override MemoryHandle Pin(int elementIndex = 0) => new(start + elementIndex, default, this);
+        public override MemoryHandle Pin(int elementIndex = 0) => new(file.Start + offset + elementIndex, default, this);
 
         public override void Unpin() { }
 
-        protected override void Dispose(bool disposing)
-        {
-            if (start is null)
-                return;
-            start = null;
-            view.SafeMemoryMappedViewHandle.ReleasePointer();
-            if (disposing)
-                view.Dispose();
-        }
+        protected override void Dispose(bool disposing) { }
     }
 }

@@ -44,7 +44,7 @@ public sealed record OnnxModel
 
     /// <summary>Locations of the files beside it that hold its tensors' data; empty for most models, and for what is none.</summary>
     /// <exception cref="PipelineException">The file cannot be read, or a location leads out of its folder.</exception>
-    public static IReadOnlyList<string> ExternalFiles(string path) => OnnxReader.ExternalFiles(ExternalData.Map(path), path);
+    public static IReadOnlyList<string> ExternalFiles(string path) => ExternalFileNames.Of(path);
 
     /// <summary>Reads a model from memory, which must not change after; <paramref name="name"/> stands for the file in errors.</summary>
     public static OnnxModel Parse(ReadOnlyMemory<byte> bytes, string name = "model") => OnnxReader.Read(bytes, name);

@@ -52,39 +52,6 @@ internal static class OnnxReader
         }
     }
 
-    /// <summary>See <see cref="OnnxModel.ExternalFiles"/>.</summary>
-    public static IReadOnlyList<string> ExternalFiles(ReadOnlyMemory<byte> bytes, string name)
-    {
-        // A tensor without data is some names and numbers.
-        const int MostBytes = 1 << 16;
-        List<TensorProto> tensors;
-        try
-        {
-            tensors =
-            [
-                .. WireMessage
-                    .Split(bytes, ModelProto.GraphFieldNumber)
-                    .Cut.SelectMany(graph => WireMessage.Split(graph.Content, GraphProto.InitializerFieldNumber).Cut)
-                    .Where(tensor => tensor.Content.Length <= MostBytes)
-                    .Select(tensor => Parse(TensorProto.Parser, new ReadOnlySequence<byte>(tensor.Content)))
-                    .Where(IsExternal),
-            ];
-        }
-        catch (Exception e) when (e is InvalidProtocolBufferException or FormatException or OverflowException)
-        {
-            // Whoever reads it tells what is wrong with it.
-            return [];
-        }
-        try
-        {
-            return [.. tensors.Select(ExternalData.LocationOf).Distinct(StringComparer.Ordinal)];
-        }
-        catch (FormatException e)
-        {
-            throw new PipelineException($"{name}: not a usable ONNX model: {e.Message}", inner: e);
-        }
-    }
-
     public static OnnxModel Read(ReadOnlyMemory<byte> bytes, string name, ExternalData? data = null)
     {
         try
@@ -292,7 +259,7 @@ internal static class OnnxReader
             );
     }
 
-    private static bool IsExternal(TensorProto proto) =>
+    public static bool IsExternal(TensorProto proto) =>
         proto.DataLocation == TensorProto.Types.DataLocation.External || proto.ExternalData.Count > 0;
 
     private static ReadOnlyMemory<byte> TypedData(TensorProto proto, ElementType type) =>
