@@ -5,7 +5,6 @@ using System.Text.Json;
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Patterns;
 using ModelPipeline.Quantization;

@@ -49,7 +49,10 @@ public sealed class NewTests : IDisposable
         await hub.DisposeAsync();
         var run = await HostProcess.RunAsync(folder.Path, ["--offline", "--allow-failed-variants"], environment);
         run.Succeeded();
-        var package = PackageCheck.Verify<PackageManifest>(folder.File("artifacts/packages/some-model-0.1.0"));
+        var package = PackageCheck.Verify<PackageManifest>(
+            folder.File("artifacts/packages/some-model-0.1.0"),
+            TestContext.Current.CancellationToken
+        );
         Assert.NotEmpty(package.Variants);
         Assert.All(package.Variants.SelectMany(variant => variant.Gates), gate => Assert.Equal(GateResult.Passed, gate.Result));
         Assert.All(package.Variants, variant => Assert.NotEmpty(variant.Gates));
@@ -77,7 +80,8 @@ public sealed class NewTests : IDisposable
             (model.Task, model.Pooling, model.Normalize, model.Tokenizer.Prefixes)
         );
         Assert.InRange(Assert.Single(model.Shapes).Sequence, 16, 64);
-        Assert.NotEmpty(PackageCheck.Verify<PackageManifest>(folder.File("artifacts/packages/bge-small-en-v1.5-0.1.0")).Variants);
+        var package = folder.File("artifacts/packages/bge-small-en-v1.5-0.1.0");
+        Assert.NotEmpty(PackageCheck.Verify<PackageManifest>(package, TestContext.Current.CancellationToken).Variants);
     }
 
     [Fact]

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using ModelPipeline.Onnx;
 using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Tests.Stages;
 
