@@ -20,7 +20,12 @@ public sealed record PlanAdvice(string Lengths, string Cost)
                     CultureInfo.InvariantCulture,
                     $"By the plan, the corpus is served best at {best.ShapesText} tokens in {best.PrecisionText}, "
                         + $"{best.CorePlan.Replace('_', ' ')}"
-                ) + (best.CutShare > 0 ? string.Create(CultureInfo.InvariantCulture, $", which cuts {100 * best.CutShare:0.#} % of it") : ""),
+                )
+                    + (
+                        best.CutShare > 0
+                            ? string.Create(CultureInfo.InvariantCulture, $", which cuts {100 * best.CutShare:0.#} % of it")
+                            : ""
+                    ),
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"It expects {plan.Passages} passages in about {best.RequestMs:0} ms ({best.RequestMs * plan.Low:0} to "

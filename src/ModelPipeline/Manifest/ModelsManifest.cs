@@ -314,8 +314,7 @@ public sealed record VariantSpec
     /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all shapes
     /// but the largest (seen in 2.5.0).</summary>
     [JsonIgnore]
-    public bool IsHybrid =>
-        Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
+    public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
 
     /// <summary>Whether a version of the toolkit makes one file for several shapes.</summary>
     internal static bool CanShareFile(string toolkit) => Version.TryParse(toolkit, out var version) && version >= FirstWithOneFile;
