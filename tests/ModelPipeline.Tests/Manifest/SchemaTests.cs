@@ -27,6 +27,7 @@ public sealed class SchemaTests
     [InlineData(typeof(Precision), "/definitions/variant/properties/precision")]
     [InlineData(typeof(QuantizationAlgorithm), "/definitions/algorithm")]
     [InlineData(typeof(QuantizationMethod), "/definitions/method")]
+    [InlineData(typeof(AttentionForm), "/definitions/attention")]
     [InlineData(typeof(RangeClip), "/definitions/variant/properties/ranges/properties/clip")]
     public void An_enum_has_the_values_of_its_type(Type type, string path) =>
         Assert.Equal(
@@ -130,9 +131,9 @@ public sealed class SchemaTests
 
     [Fact]
     public void Every_enum_is_compared_with_something_here() =>
-        // Eight types above, four lists of kinds, parts of types (precisions that can be measured, platforms of loopback devices), and the one
+        // Nine types above, four lists of kinds, parts of types (precisions that can be measured, platforms of loopback devices), and the one
         // word that both kinds of slices have.
-        Assert.Equal(16, Objects(Schema).Count(each => each.ContainsKey("enum")));
+        Assert.Equal(17, Objects(Schema).Count(each => each.ContainsKey("enum")));
 
     [Fact]
     public void The_embedded_schema_is_the_file() =>
