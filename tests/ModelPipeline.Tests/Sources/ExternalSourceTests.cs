@@ -21,13 +21,14 @@ public sealed class ExternalSourceTests : IDisposable
     public async Task A_hubs_data_come_from_beside_the_model_and_are_locked()
     {
         await using var hub = await HubStandIn.StartAsync("org/large", Files());
-        var first = await FetchAsync(hub.Address, "huggingface: { repo: org/large, file: onnx/model.onnx }");
+        var address = hub.Address;
+        var first = await FetchAsync(address, "huggingface: { repo: org/large, file: onnx/model.onnx }");
         Assert.Equal([Data], first.Data.Keys);
         Assert.Equal(TinyReranker.Source.Digest(), first.Load().Digest());
         Assert.Contains(first.Data[Data].Sha256, File.ReadAllText(folder.File("models.lock.json")));
 
         await hub.DisposeAsync();
-        var again = await FetchAsync(hub.Address, "huggingface: { repo: org/large, file: onnx/model.onnx }", offline: true);
+        var again = await FetchAsync(address, "huggingface: { repo: org/large, file: onnx/model.onnx }", offline: true);
         Assert.Equal(first.Digests(), again.Digests());
     }
 
