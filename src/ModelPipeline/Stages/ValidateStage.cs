@@ -30,8 +30,8 @@ public static class ValidateStage
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = await build.SourceAsync(context).ConfigureAwait(false);
-        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus)).Counted(tokenizer);
         var texts = new ScoredTexts(order, new(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]));
         var reference = await ReferenceAsync(build, shape, source, texts, context).ConfigureAwait(false);
         var baselines = await BaselineStage.RunAsync(build, shape, order, reference, context).ConfigureAwait(false);
