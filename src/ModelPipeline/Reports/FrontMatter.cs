@@ -58,9 +58,10 @@ internal static class FrontMatter
             );
             yaml.Append($"    dataset: {{ type: {corpus}, name: {corpus} }}\n    metrics:\n");
             foreach (var metric in manifest.Task.Metrics.Where(variant.Figures.ContainsKey).Select(Metric.Named))
-                yaml.Append(
-                    $"    - {{ type: {metric.Name}, name: {Quoted(metric.Label)}, value: {JsonSerializer.Serialize(variant.Figures[metric.Name])} }}\n"
-                );
+            {
+                var value = JsonSerializer.Serialize(variant.Figures[metric.Name]);
+                yaml.Append($"    - {{ type: {metric.Name}, name: {Quoted(metric.Label)}, value: {value} }}\n");
+            }
         }
         return yaml.ToString();
     }
