@@ -39,10 +39,12 @@ public sealed class BuildContext : FrostingContext
                     : null
                 )
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
-            Manifest = FrozenPlan.Applied(
-                ModelsYaml
-                    .Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable)
-                    .OnDevice(context.Argument<string?>("device", null))
+            Manifest = FrozenRecipe.Applied(
+                FrozenPlan.Applied(
+                    ModelsYaml
+                        .Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable)
+                        .OnDevice(context.Argument<string?>("device", null))
+                )
             );
             Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(

@@ -322,6 +322,15 @@ public sealed record VariantSpec
     /// <summary>Command buffers for one core alone: a smaller file.</summary>
     public bool SingleCore { get; init; }
 
+    /// <summary>What Search looks for in its place; null if nothing.</summary>
+    [JsonIgnore]
+    public SearchSpec? Search { get; init; }
+
+    /// <summary>As models.yaml has it, where models.lock.json has what Search found in its place; null where the variant is as
+    /// written.</summary>
+    [JsonIgnore]
+    public Int8Recipe? Written { get; init; }
+
     /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
     public bool ToolkitSimulator { get; init; }
 
