@@ -42,8 +42,7 @@ public sealed record Int8Recipe
 
     /// <summary>All of it in one line; equal recipes have equal lines.</summary>
     [JsonIgnore]
-    public string Text =>
-        $"{Joined(Rewrites)}; fp16 {Joined(Fp16)}; ranges {Word(Clip)}; {Word(Algorithm)}; by {Word(Method)}";
+    public string Text => $"{Joined(Rewrites)}; fp16 {Joined(Fp16)}; ranges {Word(Clip)}; {Word(Algorithm)}; by {Word(Method)}";
 
     /// <summary>Name of its files, 16 hex digits.</summary>
     [JsonIgnore]
@@ -108,7 +107,7 @@ public sealed record SearchSpec
     public IReadOnlyList<int> Channels { get; init; } = [16, 32];
 
     public IReadOnlyList<QuantizationAlgorithm> Algorithms { get; init; } =
-        [QuantizationAlgorithm.Normal, QuantizationAlgorithm.KlDivergence];
+    [QuantizationAlgorithm.Normal, QuantizationAlgorithm.KlDivergence];
 
     public IReadOnlyList<QuantizationMethod> Methods { get; init; } = [QuantizationMethod.Channel];
 }

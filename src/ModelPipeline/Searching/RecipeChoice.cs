@@ -20,13 +20,7 @@ internal static class RecipeChoice
     public static IReadOnlyList<BuiltRecipe> Judged(IReadOnlyList<BuiltRecipe> built, SearchSpec spec) =>
         [
             .. built
-                .Select(each =>
-                    each with
-                    {
-                        Breaks = [.. Breaks(each, spec)],
-                        OnFront = !built.Any(other => Dominates(other, each)),
-                    }
-                )
+                .Select(each => each with { Breaks = [.. Breaks(each, spec)], OnFront = !built.Any(other => Dominates(other, each)) })
                 .OrderBy(each => each.Breaks.Count > 0)
                 .ThenBy(each => each.Loss),
         ];

@@ -26,18 +26,7 @@ internal sealed record RecipeSpace(Int8Recipe Written, SearchSpec Spec)
 
     /// <summary>Where the search starts, the most promising first.</summary>
     public IReadOnlyList<Int8Recipe> Starts =>
-        [
-            .. new[]
-            {
-                Whole,
-                Written,
-                Written with
-                {
-                    Rewrites = Ordered([.. Others, "outlier-split"]),
-                    Fp16 = Whole.Fp16,
-                },
-            }.Distinct(),
-        ];
+        [.. new[] { Whole, Written, Written with { Rewrites = Ordered([.. Others, "outlier-split"]), Fp16 = Whole.Fp16 } }.Distinct()];
 
     /// <summary>All that differ from a recipe in one step, strength, class or setting.</summary>
     public IReadOnlyList<Int8Recipe> Neighbours(Int8Recipe recipe)

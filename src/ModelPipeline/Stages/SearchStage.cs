@@ -82,7 +82,11 @@ public static class SearchStage
         async Task<(IReadOnlyList<TriedRecipe> Tried, IReadOnlyList<Int8Recipe> Best)> EmulatedAsync()
         {
             var space = new RecipeSpace(written, spec);
-            var (clock, figures, order) = (Stopwatch.StartNew(), new Dictionary<Int8Recipe, (int Items, double Loss)>(), new List<Int8Recipe>());
+            var (clock, figures, order) = (
+                Stopwatch.StartNew(),
+                new Dictionary<Int8Recipe, (int Items, double Loss)>(),
+                new List<Int8Recipe>()
+            );
             var isOver = false;
             IReadOnlyList<Int8Recipe> candidates = [.. space.Starts.Concat(space.Neighbours(space.Whole)).Distinct()];
             Int8Recipe? leader = null;
@@ -138,19 +142,10 @@ public static class SearchStage
         }
 
         async Task<IReadOnlyDictionary<string, double>> ReportedAsync(Int8Recipe recipe) =>
-            await MeasureAsync(
-                    parts.Report,
-                    await scores.BuiltAsync(recipe, parts.Report.Texts, context).ConfigureAwait(false)
-                )
+            await MeasureAsync(parts.Report, await scores.BuiltAsync(recipe, parts.Report.Texts, context).ConfigureAwait(false))
                 .ConfigureAwait(false);
 
         async Task<IReadOnlyDictionary<string, double>> MeasureAsync(SearchPart part, RecipeTrial trial) =>
-            build
-                .Task.Measure(
-                    part.Order,
-                    await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false),
-                    trial.Outputs
-                )
-                .Figures;
+            build.Task.Measure(part.Order, await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false), trial.Outputs).Figures;
     }
 }

@@ -284,7 +284,8 @@ public sealed class ModelSourcesTests : IDisposable
                     task == "embed" ? "cosine_mean" : "kendall_tau"
                 )}}: { min: {{gate}} } } }
 
-                """ + settings
+                """
+                    + settings
             ),
             new ManifestOverrides(),
             _ => null
