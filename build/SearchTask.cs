@@ -54,8 +54,8 @@ internal static class SearchTask
         context.Log.Information(
             "On {0} other items: {1}; as written: {2}",
             report.Parts.Report,
-            Figures(build, report.Figures),
-            Figures(build, report.WrittenFigures)
+            Figures(build, objective, report.Figures),
+            Figures(build, objective, report.WrittenFigures)
         );
         if (report.CalibratedOn > 0)
             context.Log.Information("  calibration has {0} texts of these, too", report.CalibratedOn);
@@ -70,12 +70,12 @@ internal static class SearchTask
 
     private static string Broken(BuiltRecipe built) => built.Breaks.Count == 0 ? "" : $" (breaks {string.Join(", ", built.Breaks)})";
 
-    private static string Figures(ModelBuild build, IReadOnlyDictionary<string, double> figures) =>
+    private static string Figures(ModelBuild build, Metric objective, IReadOnlyDictionary<string, double> figures) =>
         string.Join(
             ", ",
             figures
                 .Select(figure => (Metric: Metric.Named(figure.Key), figure.Value))
-                .Where(figure => build.Task.Headline.Contains(figure.Metric.Name) || figure.Metric.Name == Metric.WithinQueryResidual)
+                .Where(figure => build.Task.Headline.Contains(figure.Metric.Name) || figure.Metric == objective)
                 .Select(figure => $"{figure.Metric.Brief} {figure.Metric.Format(figure.Value)}")
         );
 }

@@ -8,10 +8,13 @@ namespace ModelPipeline.Searching;
 /// <param name="Metric">One of the task's.</param>
 internal sealed record SearchObjective(Metric Metric)
 {
+    /// <summary>Of rerankers that give it.</summary>
+    private const string Residual = "within_query_residual";
+
     /// <summary>Metrics of which less is better.</summary>
     private static readonly string[] Costs =
     [
-        Metric.WithinQueryResidual,
+        Residual,
         Metric.MaxScoreDifference,
         Metric.MeanScoreDifference,
         Metric.TiedPairs,
@@ -21,7 +24,7 @@ internal sealed record SearchObjective(Metric Metric)
     public static SearchObjective Of(ModelTask task, SearchSpec spec) =>
         new(Metric.Named(spec.Maximise ?? Steadiest.First(name => task.Metrics.Contains(name))));
 
-    private static readonly string[] Steadiest = [Metric.WithinQueryResidual, Metric.CosineMean, Metric.LabelAgreement];
+    private static readonly string[] Steadiest = [Residual, Metric.KendallTau, Metric.CosineMean, Metric.LabelAgreement];
 
     /// <summary>Less is better; 0 or the least number there can be for fp32's own outputs. NaN if the figures lack the metric.</summary>
     public double Loss(IReadOnlyDictionary<string, double> figures) =>
