@@ -64,7 +64,7 @@ internal static class ManifestBinder
             Name = name,
             Passages = FilePath(folder, json["passages"])!,
             Queries = FilePath(folder, json["queries"])!,
-            Qrels = FilePath(folder, json["qrels"])!,
+            Qrels = FilePath(folder, json["qrels"]),
             Candidates = FilePath(folder, json["candidates"])!,
         };
 
@@ -169,7 +169,11 @@ internal static class ManifestBinder
             [
                 .. Named(
                         json["gates"]!,
-                        (metric, limit) => new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                        (metric, limit) =>
+                            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                            {
+                                Confidence = (double?)limit["confidence"],
+                            }
                     )
                     .Where(gate => gate.Metric != "compile"),
             ],
