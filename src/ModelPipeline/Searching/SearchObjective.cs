@@ -12,13 +12,7 @@ internal sealed record SearchObjective(Metric Metric)
     private const string Residual = "within_query_residual";
 
     /// <summary>Metrics of which less is better.</summary>
-    private static readonly string[] Costs =
-    [
-        Residual,
-        Metric.MaxScoreDifference,
-        Metric.MeanScoreDifference,
-        Metric.TiedPairs,
-    ];
+    private static readonly string[] Costs = [Residual, Metric.MaxScoreDifference, Metric.MeanScoreDifference, Metric.TiedPairs];
 
     /// <summary>By the variant's <c>search</c>; else the task's figure that says most of few texts.</summary>
     public static SearchObjective Of(ModelTask task, SearchSpec spec) =>
