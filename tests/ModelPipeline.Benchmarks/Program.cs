@@ -6,6 +6,7 @@ using ModelPipeline.Core;
 // [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- families --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
@@ -17,6 +18,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["quantizer"] = ReferenceModels.Run,
     ["download"] = Downloads.Run,
     ["tokenizers"] = TokenizerAgreement.Run,
+    ["families"] = FamilyModels.Run,
     ["plan"] = PlanChoice.Run,
     ["intervals"] = IntervalSpeed.Run,
 };

@@ -183,6 +183,9 @@ internal static class ManifestBinder
                     (double?)compile["weight_mb"],
                     (double?)compile["internal_mb"]
                 )
+                {
+                    FusesAllAttention = compile["fused_attention"] is not null,
+                }
                 : new CompileLimits(),
             Force = overrides.ForceConvert ?? false,
         };

@@ -15,6 +15,16 @@ public sealed record ModelsManifest
     /// <summary>In the order of the file.</summary>
     public required IReadOnlyList<ModelSpec> Models { get; init; }
 
+    /// <summary>That of a file which is not there yet.</summary>
+    public static ModelsManifest Empty(string path) =>
+        new()
+        {
+            Path = System.IO.Path.GetFullPath(path),
+            Devices = new Dictionary<string, DeviceSpec>(),
+            Corpora = new Dictionary<string, CorpusSpec>(),
+            Models = [],
+        };
+
     /// <summary>True selects only w8a8 variants, false only fp16 ones (QUANTIZE); null all.</summary>
     public bool? Quantize { get; init; }
 }
@@ -362,7 +372,12 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
 /// <param name="CpuOps">Operators that may run on the CPU.</param>
 /// <param name="WeightMb">Weight memory, in MB of 1000 KiB as the toolkit's users know them.</param>
 /// <param name="InternalMb">Internal memory, likewise.</param>
-public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null);
+public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null)
+{
+    /// <summary>No attention may be left as products around a softmax.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool FusesAllAttention { get; init; }
+}
 
 /// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
 /// <param name="Cosine">Smallest cosine to fp32.</param>

@@ -8,17 +8,14 @@ namespace ModelPipeline.Searching;
 /// <param name="Metric">One of the task's.</param>
 internal sealed record SearchObjective(Metric Metric)
 {
-    /// <summary>Of rerankers that give it.</summary>
-    private const string Residual = "within_query_residual";
-
     /// <summary>Metrics of which less is better.</summary>
-    private static readonly string[] Costs = [Residual, Metric.MaxScoreDifference, Metric.MeanScoreDifference, Metric.TiedPairs];
+    private static readonly string[] Costs = [Metric.WithinQueryResidual, Metric.MaxScoreDifference, Metric.MeanScoreDifference, Metric.TiedPairs];
 
     /// <summary>By the variant's <c>search</c>; else the task's figure that says most of few texts.</summary>
     public static SearchObjective Of(ModelTask task, SearchSpec spec) =>
         new(Metric.Named(spec.Maximise ?? Steadiest.First(name => task.Metrics.Contains(name))));
 
-    private static readonly string[] Steadiest = [Residual, Metric.KendallTau, Metric.CosineMean, Metric.LabelAgreement];
+    private static readonly string[] Steadiest = [Metric.WithinQueryResidual, Metric.CosineMean, Metric.LabelAgreement];
 
     /// <summary>Less is better; 0 or the least number there can be for fp32's own outputs. NaN if the figures lack the metric.</summary>
     public double Loss(IReadOnlyDictionary<string, double> figures) =>

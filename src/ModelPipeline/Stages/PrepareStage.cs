@@ -27,6 +27,9 @@ public sealed record PreparationReport(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelInspection? Inspection { get; init; }
 
+    /// <summary>What the toolkit will make of the prepared graph, as far as it is known before a build.</summary>
+    public IReadOnlyList<Inspection.Finding> Foreseen { get; init; } = [];
+
     /// <summary>What was done to the source before.</summary>
     public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
 }
@@ -108,8 +111,21 @@ public static class PrepareStage
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, ReportFile);
-        ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
-        build.Finish(record, key, [output, reportPath], context);
+        var foreseen = BuildRisks.Of(prepared, model);
+        foreach (var finding in foreseen)
+            (finding.IsWarning ? context.Warning : context.Info)(
+                $"{build.Model.Name} {Path.GetFileName(Path.GetDirectoryName(folder))}: {finding.About}: {finding.Statement}"
+            );
+        ReportJson.Write(
+            reportPath,
+            report with
+            {
+                Foreseen = foreseen,
+                Inspection = source.Inspection,
+                Raised = RaiseStage.Report(build).Steps,
+            }
+        );
+        build.Finish(record, key, new[] { output, output + ExternalData.Extension, reportPath }.Where(File.Exists), context);
         return output;
     }
 

@@ -2,8 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
-using ModelPipeline.Onnx;
-using ModelPipeline.Planning;
 using ModelPipeline.Searching;
 using ModelPipeline.Tasks;
 

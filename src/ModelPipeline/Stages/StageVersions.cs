@@ -9,7 +9,7 @@ internal static class StageVersions
 {
     public const int Raise = 2;
     public const int Inspect = 6;
-    public const int Prepare = 6;
+    public const int Prepare = 7;
     public const int Calibrate = 6;
     public const int Quantize = 7;
     public const int Score = 6;

@@ -30,7 +30,7 @@ public sealed class ToolkitSettingsTests
                 .Load(
                     ManifestFile.With(
                         ("variants:", OfTheToolkit),
-                        ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70 }")
+                        ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70, fused_attention: all }")
                     )
                 )
                 .Models
@@ -46,6 +46,7 @@ public sealed class ToolkitSettingsTests
         Assert.Equal(["Gather"], npu.Compile.CpuOps!);
         Assert.Equal((8, null), (npu.Compile.InternalMb, npu.Compile.WeightMb));
         Assert.Equal((null, 70), (plain.Compile.CpuOps, plain.Compile.WeightMb));
+        Assert.Equal((true, false), (plain.Compile.FusesAllAttention, npu.Compile.FusesAllAttention));
         Assert.Equal(["kendall_tau", "ndcg_at_10"], plain.Gates.Select(gate => gate.Metric));
     }
 
