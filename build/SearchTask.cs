@@ -15,9 +15,7 @@ internal static class SearchTask
     public static IReadOnlyList<VariantSpec> Variants(ModelSpec model)
     {
         var possible = model
-            .Variants.Where(variant =>
-                variant is { Backend: Backend.Rknn or Backend.Simulator, Precision: Precision.W8A8, DynamicInput: false }
-            )
+            .Variants.Where(variant => variant is { Backend: Backend.Rknn or Backend.Simulator, Precision: Precision.W8A8 })
             .ToList();
         return possible.Exists(variant => variant.Search is not null)
             ? [.. possible.Where(variant => variant.Search is not null)]

@@ -180,6 +180,8 @@ def build(create, job):
 
 def first_step(create, job):
     """Ranges of all tensors, by the calibration samples: the same for every plan. Returns the names of the tensors."""
+    if len(job["inputs"][0]["shapes"]) > 1:
+        raise RuntimeError("int8 with fp16 tensors or ranges of its own cannot be one file for several shapes: set 'one_file: false'")
     toolkit = create()
     load(toolkit, job)
     step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=link_dataset(job["dataset"]), proposal=False)

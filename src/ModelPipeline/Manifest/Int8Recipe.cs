@@ -29,16 +29,12 @@ public sealed record Int8Recipe
             Clip = variant.Clip,
         };
 
-    /// <summary>The variant built so.</summary>
-    public VariantSpec Over(VariantSpec variant) =>
-        variant with
-        {
-            Rewrites = Rewrites,
-            Fp16 = Fp16,
-            Algorithm = Algorithm,
-            Method = Method,
-            Clip = Clip,
-        };
+    /// <summary>The variant built so; one file for several shapes only where the toolkit can make that of the recipe.</summary>
+    public VariantSpec Over(VariantSpec variant)
+    {
+        var made = variant with { Rewrites = Rewrites, Fp16 = Fp16, Algorithm = Algorithm, Method = Method, Clip = Clip };
+        return made with { OneFile = made.OneFile && !made.IsHybrid };
+    }
 
     /// <summary>All of it in one line; equal recipes have equal lines.</summary>
     [JsonIgnore]

@@ -8,14 +8,7 @@ namespace ModelPipeline.Manifest;
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
-    private static readonly string[] ToolkitOnly =
-    [
-        "auto_hybrid",
-        "dynamic_input",
-        "accuracy_analysis",
-        "toolkit_simulator",
-        "single_core",
-    ];
+    private static readonly string[] ToolkitOnly = ["auto_hybrid", "one_file", "accuracy_analysis", "toolkit_simulator", "single_core"];
 
     /// <summary>Keys that say how an NPU's int8 is made.</summary>
     private static readonly string[] Int8Only = ["ranges", "hidden_split", "search"];
@@ -53,7 +46,13 @@ internal static class ManifestChecks
                     ?? Find(model, "toolkit")
                     ?? Find(defaults, "toolkit")
                     ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
-                DynamicInput(variant, model, TextOf(toolkit), errors);
+                OneFile(
+                    variant["one_file"] ?? Find(model, "one_file") ?? Find(defaults, "one_file"),
+                    variant,
+                    model,
+                    TextOf(toolkit),
+                    errors
+                );
             }
             foreach (var pair in (Find(model, "measured") as JsonArray)?.OfType<JsonObject>() ?? [])
                 Measured(pair, model, errors);
@@ -141,6 +140,8 @@ internal static class ManifestChecks
     /// <summary>Keys that only the toolkit understands.</summary>
     private static void Toolkit(JsonObject variant, Diagnostics errors)
     {
+        if (Text(variant, "backend") == "onnx" && variant.ContainsKey("attention"))
+            errors.AddToKey(variant, "attention", "backend onnx has no attention: it is for an NPU");
         foreach (var key in Names(variant).Where(ToolkitOnly.Contains))
         {
             if (Text(variant, "backend") is "onnx" or "simulator")
@@ -161,8 +162,6 @@ internal static class ManifestChecks
         }
         if (variant["search"] is not JsonObject search)
             return;
-        if (variant["dynamic_input"] is JsonValue dynamic && dynamic.GetValueKind() == JsonValueKind.True)
-            errors.AddToKey(variant, "search", "'search' beside dynamic_input: it builds one shape a file; search without, then set both");
         if (task is not null && search["maximise"] is { } metric && TextOf(metric) is { } name && !GateChecks.Of(task).Contains(name))
             errors.Add(
                 metric,
@@ -177,19 +176,20 @@ internal static class ManifestChecks
     }
 
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
-    private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
+    private static void OneFile(JsonNode? setting, JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
         if (
-            variant["dynamic_input"] is { } setting
-            && setting.GetValueKind() == JsonValueKind.True
-            && Find(model, "shapes") is JsonArray { Count: > 1 }
+            setting?.GetValueKind() == JsonValueKind.True
+            && Text(variant, "backend") == "rknn"
+            && Find(model, "shapes") is not JsonArray { Count: < 2 }
             && Version.TryParse(toolkit, out var version)
             && version < VariantSpec.FirstWithOneFile
+            && !errors.IsFaulty(setting)
         )
             errors.Add(
                 setting,
                 $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {VariantSpec.FirstWithOneFile}', or leave "
-                    + $"dynamic_input out for one file a shape"
+                    + $"one_file out for one file a shape"
             );
     }
 

@@ -37,6 +37,7 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
         Hidden(HiddenSplitName, Rewrites.HiddenSplit.DefaultChannels),
         new("outlier-split", OutlierSplit.Apply),
         new("norm-copy", NormCopy.Apply),
+        new(PlainAttention.Name, PlainAttention.Apply),
     ];
 
     public const string HiddenSplitName = "hidden-split";

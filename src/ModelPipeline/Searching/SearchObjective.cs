@@ -9,7 +9,13 @@ namespace ModelPipeline.Searching;
 internal sealed record SearchObjective(Metric Metric)
 {
     /// <summary>Metrics of which less is better.</summary>
-    private static readonly string[] Costs = [Metric.WithinQueryResidual, Metric.MaxScoreDifference, Metric.MeanScoreDifference, Metric.TiedPairs];
+    private static readonly string[] Costs =
+    [
+        Metric.WithinQueryResidual,
+        Metric.MaxScoreDifference,
+        Metric.MeanScoreDifference,
+        Metric.TiedPairs,
+    ];
 
     /// <summary>By the variant's <c>search</c>; else the task's figure that says most of few texts.</summary>
     public static SearchObjective Of(ModelTask task, SearchSpec spec) =>

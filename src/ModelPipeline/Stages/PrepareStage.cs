@@ -62,12 +62,13 @@ public static class PrepareStage
 
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose axes stay open. Variants with the same
+    /// <summary>Prepares one shape for one variant, or all for one with one file, whose axes stay open. Variants with the same
     /// rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        if (variant.DynamicInput)
+        var shared = build.SharesFile(variant);
+        if (shared)
             shape = build.LargestShape;
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
@@ -81,7 +82,7 @@ public static class PrepareStage
             new
             {
                 shape = shape.ToString(),
-                variant.DynamicInput,
+                OneFile = shared,
                 variant.Rewrites,
                 source.Inspection,
                 build.CalibrationSettings,
@@ -102,7 +103,7 @@ public static class PrepareStage
             context.Cancellation
         );
         var (prepared, report) = Prepare(
-            variant.DynamicInput ? model : PinShapes.Apply(model, shape),
+            shared ? model : PinShapes.Apply(model, shape),
             shape,
             [.. Pass.Sequence(variant.Rewrites)],
             rows.Samples,

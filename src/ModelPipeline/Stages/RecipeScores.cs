@@ -103,7 +103,7 @@ internal sealed class RecipeScores
     /// <summary>Those of what the variant's backend builds by a recipe.</summary>
     public async Task<RecipeTrial> BuiltAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context)
     {
-        var candidate = recipe.Over(variant);
+        var candidate = recipe.Over(variant) with { OneFile = false };
         var inputs = await QuantizeStage.InputsAsync(build, candidate, shape, context).ConfigureAwait(false);
         preparedFolders.Add(build.PreparedFolder(shape, candidate));
         var key = StageRecord.KeyOf(
@@ -143,7 +143,10 @@ internal sealed class RecipeScores
     /// <summary>Deletes prepared graphs that only this search has asked for; that of the choice stays.</summary>
     public void Sweep(Int8Recipe choice)
     {
-        var kept = build.Model.Variants.Append(choice.Over(variant)).Select(other => build.PreparedFolder(shape, other)).ToHashSet();
+        var kept = build
+            .Model.Variants.Append(choice.Over(variant) with { OneFile = false })
+            .Select(other => build.PreparedFolder(shape, other))
+            .ToHashSet();
         foreach (var folder in preparedFolders.Where(folder => !kept.Contains(folder) && Directory.Exists(folder)))
             Directory.Delete(folder, recursive: true);
     }

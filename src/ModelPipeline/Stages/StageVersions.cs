@@ -13,6 +13,6 @@ internal static class StageVersions
     public const int Calibrate = 6;
     public const int Quantize = 7;
     public const int Score = 6;
-    public const int Measure = 6;
-    public const int Package = 7;
+    public const int Measure = 7;
+    public const int Package = 8;
 }

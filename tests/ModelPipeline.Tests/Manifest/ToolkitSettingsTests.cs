@@ -83,26 +83,41 @@ public sealed class ToolkitSettingsTests
     [InlineData("toolkit: 2.2.0\n    ", "2.2.0")]
     public void Several_shapes_in_one_file_need_a_toolkit_that_can_build_them(string setting, string version)
     {
-        const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, dynamic_input: true }";
+        const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, one_file: true }";
 
         var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", setting + Dynamic))));
         Assert.EndsWith(
-            $"models.tiny.variants.npu.dynamic_input: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', "
-                + $"or leave dynamic_input out for one file a shape",
+            $"models.tiny.variants.npu.one_file: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', "
+                + $"or leave one_file out for one file a shape",
             error
         );
 
-        Assert.True(
-            ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].DynamicInput
-        );
+        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].OneFile);
         Assert.True(
             ManifestFile
                 .Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]")))
                 .Models[0]
                 .Variants[0]
-                .DynamicInput
+                .OneFile
         );
     }
+
+    [Theory]
+    [InlineData("precision: w8a8", true)]
+    [InlineData("precision: w8a8, fp16: [head]", false)]
+    [InlineData("precision: w8a8, ranges: { clip: mse }", false)]
+    [InlineData("precision: w8a8, rewrites: [families, outlier-split]", false)]
+    [InlineData("precision: fp16", true)]
+    [InlineData("precision: fp16, one_file: false", false)]
+    public void An_int8_build_with_fp16_tensors_is_a_file_a_shape(string settings, bool oneFile) =>
+        Assert.Equal(
+            oneFile,
+            ManifestFile
+                .Load(ManifestFile.With(("variants:", $"toolkit: 2.5.0\n    variants:\n      npu: {{ backend: rknn, {settings} }}")))
+                .Models[0]
+                .Variants[0]
+                .OneFile
+        );
 
     [Fact]
     public void A_measured_latency_needs_a_build_to_be_compared_with()
