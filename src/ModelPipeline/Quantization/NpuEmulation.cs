@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Quantization;
 
@@ -24,6 +25,9 @@ internal sealed class NpuEmulation
     private readonly OrderedDictionary<string, Tensor> initializers = [];
     private readonly Dictionary<string, string> renamed = [];
 
+    /// <summary>Products that are kept in fp16 by name, weights and all; one whose sum alone is fp16 keeps int8 weights.</summary>
+    private readonly HashSet<string> float16Products;
+
     private NpuEmulation(
         Graph graph,
         FusedOperators fused,
@@ -34,6 +38,13 @@ internal sealed class NpuEmulation
     {
         (this.graph, this.fused, this.activations, this.fp16, this.method) = (graph, fused, activations, fp16, method);
         names = new FreshNames(graph);
+        float16Products =
+        [
+            .. PatternMatches
+                .Of(graph)
+                .Linears.Where(linear => fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
+                .Select(linear => linear.Product.Output),
+        ];
     }
 
     /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
@@ -74,6 +85,7 @@ internal sealed class NpuEmulation
         {
             var emitted = node.OpType switch
             {
+                "MatMul" or "Gemm" when float16Products.Contains(node.Output) => node,
                 "MatMul" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: 1)),
                 "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(
                     node,
@@ -117,6 +129,12 @@ internal sealed class NpuEmulation
     {
         var (scale, zeroPoint) = Parameters(value, parameters);
         nodes.Add(new Node("QuantizeLinear", names.Of(value, "QuantizeLinear"), [value, scale, zeroPoint], [names.Of(value, "quantized")]));
+        Dequantize(value, scale, zeroPoint);
+    }
+
+    /// <summary>From the value of that name and role.</summary>
+    private void Dequantize(string value, string scale, string zeroPoint)
+    {
         nodes.Add(
             new Node(
                 "DequantizeLinear",
@@ -141,15 +159,7 @@ internal sealed class NpuEmulation
                 Outputs = [names.Of(value, "quantized")],
             }
         );
-        nodes.Add(
-            new Node(
-                "DequantizeLinear",
-                names.Of(value, "DequantizeLinear"),
-                [names.Of(value, "quantized"), scale, zeroPoint],
-                [names.Of(value, "dequantized")]
-            )
-        );
-        renamed[value] = names.Of(value, "dequantized");
+        Dequantize(value, scale, zeroPoint);
     }
 
     private (string Scale, string ZeroPoint) Parameters(string value, AffineParameters parameters)
@@ -190,16 +200,15 @@ internal sealed class NpuEmulation
         {
             nodes[i] = nodes[i].Rewired(output, raw).Rewired(renamed[output], output) with
             {
-                Outputs =
-                [
-                    .. nodes[i]
-                        .Outputs.Select(name =>
-                            name == output ? raw
-                            : name == renamed[output] ? output
-                            : name
-                        ),
-                ],
+                Outputs = [.. nodes[i].Outputs.Select(Swapped)],
             };
+        }
+
+        string Swapped(string name)
+        {
+            if (name == output)
+                return raw;
+            return name == renamed[output] ? output : name;
         }
     }
 

@@ -6,7 +6,6 @@ using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
-using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
@@ -41,9 +40,7 @@ public static class QuantizeStage
         var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, new { Variant = SettingsOf(variant), source.Answer }, inputs);
         return await KeptAsync(
                 build,
-                variant,
-                shape,
-                key,
+                new Recipe(variant, shape, key),
                 context,
                 artifact =>
                 {
@@ -119,9 +116,7 @@ public static class QuantizeStage
         var inputs = await InputsAsync(build, variant, shape, context).ConfigureAwait(false);
         return await KeptAsync(
                 build,
-                variant,
-                shape,
-                inputs.Provenance.Settings,
+                new Recipe(variant, shape, inputs.Provenance.Settings),
                 context,
                 artifact =>
                     variant.Backend == Backend.Rknn
@@ -169,25 +164,26 @@ public static class QuantizeStage
             Force = false,
         };
 
+    /// <param name="Key">Of all that decides about the artifact.</param>
+    private sealed record Recipe(VariantSpec Variant, InputShape Shape, string Key);
+
     /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its
     /// reports.</summary>
     private static async Task<string> KeptAsync(
         ModelBuild build,
-        VariantSpec variant,
-        InputShape shape,
-        string key,
+        Recipe recipe,
         StageContext context,
         Func<string, Task<IReadOnlyList<string>>> make
     )
     {
-        var artifact = build.Artifact(variant, shape);
+        var artifact = build.Artifact(recipe.Variant, recipe.Shape);
         var folder = Path.GetDirectoryName(artifact)!;
         var record = Path.Combine(folder, "quantize" + StageRecord.Extension);
-        if (build.IsUpToDate(record, key, context, variant.Force))
+        if (build.IsUpToDate(record, recipe.Key, context, recipe.Variant.Force))
             return artifact;
         Directory.CreateDirectory(folder);
         var reports = await make(artifact).ConfigureAwait(false);
-        build.Finish(record, key, [artifact, .. reports], context);
+        build.Finish(record, recipe.Key, [artifact, .. reports], context);
         return artifact;
     }
 
@@ -254,30 +250,13 @@ public static class QuantizeStage
         StageContext context
     )
     {
-        var imported = NpuEmulation.Import(prepared);
-        var fused = FusedOperators.Of(imported.Graph);
-        if (variant.Precision == Precision.Fp16)
-            return (
-                HalfPrecision.Build(imported, fused),
-                QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet())
+        var emulation = new Emulation(prepared);
+        return variant.Precision == Precision.Fp16
+            ? emulation.BuildFp16()
+            : emulation.Build(
+                variant,
+                emulation.Ranges(variant.Algorithm, calibration.Samples, context),
+                emulation.Clips(variant.Clip, calibration.Samples)
             );
-        var ranges = ActivationRanges.Collect(
-            imported,
-            fused.Points,
-            variant.Algorithm,
-            calibration.Samples,
-            context.Progress,
-            context.Cancellation
-        );
-        var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
-        var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        var emulated = NpuEmulation.Build(imported, fused, activations, fp16, variant.Method);
-        return (
-            emulated,
-            QuantizationReport.Of(fused, ranges, fp16) with
-            {
-                Weights = WeightShare.Of(imported.Graph, emulated.Graph, new HashSet<string>()),
-            }
-        );
     }
 }
