@@ -82,7 +82,7 @@ public sealed class VendorRuntimeTests
         using var workspace = new Workspace(
             Workspace.TenQueries,
             ("queries: 10", "queries: 2"),
-            ("    passages: 5 ", "    requests: 2\n    passages: 5 "),
+            ("    passages: 5 ", "    requests: 4\n    passages: 5 "),
             ("[[1, 128]] ", "auto ")
         );
         var variants = ToolkitOnBoardRun
