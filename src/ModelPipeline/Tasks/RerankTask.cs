@@ -11,6 +11,8 @@ internal sealed class RerankTask : ModelTask
 
     public override string Noun => "Reranker";
 
+    public override string HubTag => "text-ranking";
+
     public override string Description =>
         "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.";
 
@@ -46,6 +48,12 @@ internal sealed class RerankTask : ModelTask
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
+
+    internal override IReadOnlyList<SliceFigures> Slices(
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]> outputs
+    ) => SliceFigures.Of(order.Queries, order.Tokens, order.ByQuery(reference), order.ByQuery(outputs));
 
     internal override RankingBaselines? Baselines(
         Corpus corpus,

@@ -43,11 +43,11 @@ public sealed record ValidationSubject
     public bool InToolkit => Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator;
 
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
-    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);
+    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && !DeviceKind.IsBoard());
 
     /// <summary>Latency figures are measurements.</summary>
     [JsonIgnore]
-    public bool OnDevice => !IsStandIn && DeviceKind is DeviceKind.Local or DeviceKind.Ssh;
+    public bool OnDevice => !IsStandIn && DeviceKind.IsBoard();
 }
 
 /// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages
@@ -77,6 +77,9 @@ public sealed record ValidationReport(
 
     /// <summary>Of the figures on accuracy; none in files of versions that had none.</summary>
     public Intervals Intervals { get; init; } = Intervals.None;
+
+    /// <summary>Of parts of the texts; none in files of versions that had none.</summary>
+    public IReadOnlyList<SliceFigures> Slices { get; init; } = [];
 
     /// <summary>No gate failed or is undecided. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
@@ -123,6 +126,7 @@ public sealed record ValidationReport(
         {
             Classes = own.Classes.Count == 0 ? null : own.Classes,
             Intervals = Bootstrap.Of(own.Samples, whole.Samples),
+            Slices = subject.Task.Slices(order, reference, outputs),
         };
         return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
     }
@@ -145,9 +149,23 @@ public sealed record ValidationReport(
         {
             Figures = figures,
             Reference = whole,
-            Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice, Intervals)), .. compiled],
+            Gates =
+            [
+                .. gates.SelectMany(gate => SlicesOf(gate).Prepend(Gate.Judge(gate, figures, whole, Subject.OnDevice, Intervals))),
+                .. compiled,
+            ],
         };
     }
+
+    /// <summary>The gate on each of the parts that it asks for.</summary>
+    private IEnumerable<GateOutcome> SlicesOf(GateSpec gate) =>
+        Slices
+            .Where(slice => (gate.ByLength && slice.By == SliceFigures.Length) || (gate.ByQuery && slice.By == SliceFigures.Query))
+            .Select(slice =>
+            {
+                var outcome = Gate.Judge(gate, slice.Figures, slice.Reference, onDevice: false, slice.Intervals);
+                return outcome with { Slice = $"{slice.By} {slice.Name}", Statement = $"{slice.By} {slice.Name}: {outcome.Statement}" };
+            });
 
     /// <summary>How another report scored the same texts, told beside this one.</summary>
     /// <param name="source">Who gave the other's scores.</param>
