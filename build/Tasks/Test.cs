@@ -182,6 +182,15 @@ public sealed class Test : FrostingTask<BuildContext>
         var line = $"{tests - bad - skipped} passed, {bad} failed";
         File.WriteAllText(Path.Combine(results, "summary.txt"), line + "\n");
         context.Log.Information("{0}", line + (skipped > 0 ? $", {skipped} skipped" : ""));
+        // What the real toolkit and the vendor's runtime are for says so here when they are not at hand.
+        foreach (
+            var reason in suites
+                .Descendants("skipped")
+                .Select(skip => skip.Attribute("message")?.Value ?? skip.Value)
+                .Where(text => text.Length > 0)
+                .CountBy(text => text)
+        )
+            context.Log.Information("{0} skipped: {1}", reason.Value, reason.Key);
         // The whole log of each is far above by now, and a CI's page often shows the end alone.
         foreach (var failure in cases.SelectMany(test => test.Elements("failure").Concat(test.Elements("error"))))
             context.Log.Error("FAILED {0}\n{1}", failure.Parent!.Attribute("name")?.Value, Told(failure));

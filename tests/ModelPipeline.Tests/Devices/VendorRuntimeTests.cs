@@ -78,7 +78,13 @@ public sealed class VendorRuntimeTests
     {
         var toolkit = await RealToolkit.OfAsync("2.5.0");
         await using var board = await VendorBoard.StartAsync();
-        using var workspace = new Workspace(Workspace.TenQueries, ("[[1, 128]] ", "auto "));
+        // Few runs: each takes the emulator its time.
+        using var workspace = new Workspace(
+            Workspace.TenQueries,
+            ("queries: 10", "queries: 2"),
+            ("    passages: 5 ", "    requests: 4\n    passages: 5 "),
+            ("[[1, 128]] ", "auto ")
+        );
         var variants = ToolkitOnBoardRun
             .SampleVariants()
             .Replace(
@@ -124,7 +130,7 @@ public sealed class VendorRuntimeTests
         }
         Assert.NotEmpty(board.Jobs);
 
-        workspace.Edit((", allow_old_runtime: true", ""), ("queries: 10", "queries: 11"));
+        workspace.Edit((", allow_old_runtime: true", ""), ("queries: 2", "queries: 3"));
         var refused = await HostProcess.RunAsync(
             workspace.Folder,
             ["--target=Validate", "--model=tiny-reranker", "--device=board"],
