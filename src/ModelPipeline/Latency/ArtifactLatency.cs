@@ -18,6 +18,9 @@ public sealed record ArtifactLatency
     /// <summary>The shape's length.</summary>
     public required int Tokens { get; init; }
 
+    /// <summary>Passages a run.</summary>
+    public int Batch { get; init; } = 1;
+
     /// <summary>File name without folders.</summary>
     public required string Artifact { get; init; }
 

@@ -147,9 +147,21 @@ internal static class ManifestChecks
         }
     }
 
-    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
+    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file; and one graph for all shapes has
+    /// one batch.</summary>
     private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
+        if (
+            variant["dynamic_input"] is { } oneFile
+            && oneFile.GetValueKind() == JsonValueKind.True
+            && Find(model, "shapes") is JsonArray several
+            && several.OfType<JsonArray>().Select(shape => shape.FirstOrDefault()?.ToJsonString()).Distinct().Count() > 1
+        )
+            errors.Add(
+                oneFile,
+                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave dynamic_input out for one file a "
+                    + "shape"
+            );
         if (
             variant["dynamic_input"] is { } setting
             && setting.GetValueKind() == JsonValueKind.True

@@ -61,7 +61,9 @@ public static class ToolkitStage
             var (variant, shape) = build.Artifacts.First(each =>
                 each.Variant.Name == subject.Variant && each.Shape.ToString() == subject.Shape
             );
-            return estimates.Estimate(work.At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build));
+            return estimates
+                .Estimate(work.At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build))
+                ?.Each(shape.Batch);
         }
 
         ValidationReport Compared(ValidationReport report)

@@ -22,12 +22,11 @@ public static class ValidateStage
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = await build.SourceAsync(context).ConfigureAwait(false);
-        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus));
-        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var texts = new ScoredTexts(order, new(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]));
-        var reference = await ReferenceAsync(build, shape, source, texts, context).ConfigureAwait(false);
+        var texts = await ScoredTexts.OfAsync(build, shape, context).ConfigureAwait(false);
+        var order = texts.Order;
+        var reference = await ReferenceAsync(build, shape, texts, context).ConfigureAwait(false);
         var baselines = await BaselineStage.RunAsync(build, shape, order, reference, context).ConfigureAwait(false);
-        if (variant == model.Variants[0])
+        if (variant == model.Variants[0] && shape != BaselineStage.ShapeOf(model))
             BaselineStage.Tell(model, shape, baselines, context);
         var device = build.DeviceOf(variant);
         var simulated = ToolkitBuild.IsScored(build, variant)
@@ -105,14 +104,15 @@ public static class ValidateStage
         Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
-    private static Task<List<float[]>> ReferenceAsync(
+    internal static async Task<List<float[]>> ReferenceAsync(
         ModelBuild build,
         InputShape shape,
-        InspectedSource source,
         ScoredTexts texts,
         StageContext context
-    ) =>
-        KeptAsync(
+    )
+    {
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
+        return await KeptAsync(
             build,
             Path.Combine(build.Folder, "validation", $"reference-{shape}"),
             "reference",
@@ -127,12 +127,13 @@ public static class ValidateStage
                         using var scorer = new ReferenceScorer(model, source.Answer);
                         return texts.Finite(
                             "fp32",
-                            Scored("score fp32", texts.Rows.Value, context, row => scorer.Score(row, context.Cancellation))
+                            Scored("score fp32", texts.Rows.Value, scorer, context)
                         );
                     },
                     context.Cancellation
                 )
-        );
+        ).ConfigureAwait(false);
+    }
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
     private static async Task<List<float[]>> ScoresAsync(
@@ -163,7 +164,7 @@ public static class ValidateStage
                         .OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation)
                         .ConfigureAwait(false);
                     var loaded = await device
-                        .LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation)
+                        .LoadAsync(variant.Backend, artifact, shape.Batch, context.Progress, context.Cancellation)
                         .ConfigureAwait(false);
                     provenance?.Require(artifact, loaded.CustomString);
                     var run = await device
@@ -204,7 +205,10 @@ public static class ValidateStage
             {
                 shape = shape.ToString(),
                 answer,
-                build.Model.Validation.Queries,
+                Validation = build.Model.Validation with
+                {
+                    Device = "",
+                },
                 build.TextSettings,
             },
             inputs
@@ -217,29 +221,18 @@ public static class ValidateStage
         return scores;
     }
 
-    /// <summary>What is scored, in its order, and its token rows when they are needed.</summary>
-    private sealed record ScoredTexts(ScoringOrder Order, Lazy<IReadOnlyList<TokenizedInput>> Rows)
-    {
-        /// <summary>The outputs, which can be kept only if they are numbers.</summary>
-        public List<float[]> Finite(string whose, List<float[]> outputs)
-        {
-            Order.RequireFinite(whose, outputs);
-            return outputs;
-        }
-    }
-
     internal static List<float[]> Scored(
         string activity,
         IReadOnlyList<TokenizedInput> rows,
-        StageContext context,
-        Func<TokenizedInput, float[]> score
+        ReferenceScorer scorer,
+        StageContext context
     )
     {
         var scores = new List<float[]>(rows.Count);
-        foreach (var row in rows)
+        foreach (var run in rows.Chunk(scorer.Batch))
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            scores.Add(score(row));
+            scores.AddRange(scorer.Score(run, context.Cancellation));
             Report(context, activity, scores.Count, rows.Count);
         }
         return scores;

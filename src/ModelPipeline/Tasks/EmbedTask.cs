@@ -33,6 +33,8 @@ internal sealed class EmbedTask : ModelTask
     internal override bool RanksByQueries => true;
 
     /// <summary>Candidates by the cosine of their vectors to the query's.</summary>
+    internal override bool Ranks => true;
+
     internal override RankingBaselines? Baselines(
         Corpus corpus,
         ScoringOrder order,

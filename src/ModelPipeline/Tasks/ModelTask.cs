@@ -58,6 +58,9 @@ public abstract class ModelTask
     /// <exception cref="PipelineException">An output is not finite, or there are not as many as texts.</exception>
     internal abstract TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs);
 
+    /// <summary>Its outputs put a query's candidates in an order, so that <see cref="Baselines"/> has something to say.</summary>
+    internal virtual bool Ranks => false;
+
     /// <summary>fp32's ranking beside those that need no model; null for a task that ranks nothing.</summary>
     /// <param name="corpus">Of the queries.</param>
     /// <param name="order">The texts.</param>

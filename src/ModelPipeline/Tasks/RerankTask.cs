@@ -43,6 +43,8 @@ internal sealed class RerankTask : ModelTask
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
 
+    internal override bool Ranks => true;
+
     internal override RankingBaselines? Baselines(
         Corpus corpus,
         ScoringOrder order,
