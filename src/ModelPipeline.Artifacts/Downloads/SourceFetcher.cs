@@ -59,7 +59,8 @@ public sealed class SourceFetcher : IDisposable
 
     /// <inheritdoc cref="FetchAsync(SourceSpec, IProgress{StageProgress}?, CancellationToken)"/>
     /// <param name="source">Where from.</param>
-    /// <param name="locked">What a Hugging Face source must be; its revision is not looked up then.</param>
+    /// <param name="locked">What a Hugging Face source must be, whose revision is not looked up then, or a file without a declared
+    /// sha256.</param>
     /// <param name="progress">Told bytes.</param>
     /// <param name="cancellation">Takes effect at once.</param>
     public async Task<FetchedFile> FetchAsync(
@@ -70,7 +71,7 @@ public sealed class SourceFetcher : IDisposable
     )
     {
         if (source.File is { } file)
-            return await VerifyAsync(file, source, progress, cancellation).ConfigureAwait(false);
+            return await VerifyAsync(file, source, locked, progress, cancellation).ConfigureAwait(false);
         if (source.Url is { } url)
         {
             if (url.Scheme is not ("http" or "https"))
@@ -170,13 +171,20 @@ public sealed class SourceFetcher : IDisposable
     private static async Task<FetchedFile> VerifyAsync(
         string path,
         SourceSpec source,
+        LockedSource? locked,
         IProgress<StageProgress>? progress,
         CancellationToken cancellation
     )
     {
-        var declared = Declared(source, path);
         var found = await HashAsync(path, source.MaxBytes, $"Verifying {Path.GetFileName(path)}", progress, cancellation)
             .ConfigureAwait(false);
+        if (source.Sha256 is not { } declared)
+            return locked is null || found.Sha256 == locked.Sha256
+                ? found
+                : throw new PipelineException(
+                    $"{path}: sha256 is {found.Sha256}, but was {locked.Sha256} when models.lock.json was written; restore the file, or "
+                        + $"if it was meant to change run --target=Update."
+                );
         return found.Sha256.Equals(declared, StringComparison.OrdinalIgnoreCase)
             ? found
             : throw new PipelineException(
@@ -277,7 +285,7 @@ public sealed class SourceFetcher : IDisposable
     private static string Declared(SourceSpec source, string what) =>
         source.Sha256
         ?? throw new PipelineException(
-            $"{what}: the source has no sha256; it is required for file and url sources.",
+            $"{what}: the source has no sha256; it is required for url sources.",
             PipelineException.ConfigurationError
         );
 }

@@ -7,7 +7,7 @@ public sealed record SourceSpec
     public Uri? Url { get; init; }
     public HuggingFaceSource? HuggingFace { get; init; }
 
-    /// <summary>Lower-case hex; null only for Hugging Face.</summary>
+    /// <summary>Lower-case hex; null for Hugging Face, and for a file that is held to what it was when it was first used.</summary>
     public string? Sha256 { get; init; }
 
     /// <summary>Largest acceptable size in bytes; a longer body is refused.</summary>

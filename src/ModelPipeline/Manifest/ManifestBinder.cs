@@ -61,7 +61,7 @@ internal static class ManifestBinder
             Name = name,
             Passages = FilePath(folder, json["passages"])!,
             Queries = FilePath(folder, json["queries"])!,
-            Qrels = FilePath(folder, json["qrels"])!,
+            Qrels = FilePath(folder, json["qrels"]),
             Candidates = FilePath(folder, json["candidates"])!,
         };
 

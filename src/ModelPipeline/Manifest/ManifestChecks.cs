@@ -92,7 +92,7 @@ internal static class ManifestChecks
 
     private static void Source(JsonNode? source, Diagnostics errors)
     {
-        if (source is JsonObject && !Has(source, "sha256") && (Find(source, "file") ?? Find(source, "url")) is not null)
+        if (source is JsonObject && !Has(source, "sha256") && Find(source, "url") is not null)
             errors.AddToKey(source, "'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it");
         if (
             Find(source, "url") is { } url

@@ -63,13 +63,15 @@ public sealed record CorpusSpec
     public required string Name { get; init; }
     public required string Passages { get; init; }
     public required string Queries { get; init; }
-    public required string Qrels { get; init; }
+
+    /// <summary>Null where nobody judged: then only agreement with fp32 is measured.</summary>
+    public string? Qrels { get; init; }
     public required string Candidates { get; init; }
 
     /// <summary>The files by their keys in models.yaml.</summary>
     [JsonIgnore]
     public IEnumerable<(string Key, string Path)> Files =>
-        [("passages", Passages), ("queries", Queries), ("qrels", Qrels), ("candidates", Candidates)];
+        [("passages", Passages), ("queries", Queries), .. Qrels is { } qrels ? new[] { ("qrels", qrels) } : [], ("candidates", Candidates)];
 }
 
 public sealed record ModelSpec

@@ -53,6 +53,15 @@ public sealed record RankingBaselines(
         string why = ""
     )
     {
+        if (!queries.Any(query => query.Grades.Values.Any(grade => grade > 0)))
+            return new(
+                null,
+                null,
+                null,
+                0,
+                RankingVerdict.Undecided,
+                $"corpus '{corpus.Name}' has no judgements, so nothing tells how well fp32 ranks, only whether variants order as it does"
+            );
         var bm25 = new Bm25(corpus.Passages);
         double[] byWords = [.. queries.Select(query => RankingQuality.NdcgTieAveraged(query, bm25.Score(query)))];
         double[] byChance = [.. queries.Select(query => RankingQuality.NdcgTieAveraged(query, new float[query.Candidates.Count]))];

@@ -52,7 +52,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             .Select(companion => companion.Source)
             .Append(declared.Source)
             .Append(declared.Tokenizer.Vocab)
-            .Any(source => source.HuggingFace is not null);
+            .Any(source => source.Url is null && (source.HuggingFace is not null || source.Sha256 is null));
         if (!locked && isOpen && Locked(declared, fetched) is var now && !now.HasSourcesOf(before))
             Write(model, now);
         return fetched;

@@ -167,14 +167,12 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
             textDigests.TryGetValue(path, out var digest) ? digest : textDigests[path] = FileDigest.Of(path, context.Cancellation).Sha256;
         var files = await FetchAsync(context).ConfigureAwait(false);
         return new Dictionary<string, string>(
-            files.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
+            files
+                .Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
+                .Concat(spec.Files.Select(file => KeyValuePair.Create($"{corpus}/{file.Key}", Digest(file.Path))))
         )
         {
             ["vocabulary"] = files.Vocabulary.Sha256,
-            [$"{corpus}/passages"] = Digest(spec.Passages),
-            [$"{corpus}/queries"] = Digest(spec.Queries),
-            [$"{corpus}/qrels"] = Digest(spec.Qrels),
-            [$"{corpus}/candidates"] = Digest(spec.Candidates),
         };
     }
 }

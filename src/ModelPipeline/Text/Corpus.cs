@@ -7,8 +7,8 @@ namespace ModelPipeline.Text;
 /// <param name="Id">Unique in its file.</param>
 /// <param name="Text">What a user asked; not empty.</param>
 /// <param name="Candidates">Passage ids in the order of the file, at least one.</param>
-/// <param name="Grades">Relevance by passage id, 0 to <see cref="Corpus.MaxGrade"/>; at least one above 0. Passages without a grade count
-/// as 0.</param>
+/// <param name="Grades">Relevance by passage id, 0 to <see cref="Corpus.MaxGrade"/>; at least one above 0, or none
+/// where the corpus has no judgements. Passages without a grade count as 0.</param>
 public sealed record CorpusQuery(string Id, string Text, IReadOnlyList<string> Candidates, IReadOnlyDictionary<string, int> Grades);
 
 /// <summary>A retrieval test collection in memory.</summary>

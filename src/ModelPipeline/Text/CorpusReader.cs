@@ -29,7 +29,11 @@ internal sealed class CorpusReader(CorpusSpec spec)
         {
             if (!candidates.ContainsKey(query) && !broken.Contains(spec.Candidates))
                 errors.Add($"{spec.Candidates}: query '{query}' has no candidates; add a line for it.");
-            if (!grades.GetValueOrDefault(query, []).Values.Any(grade => grade > 0) && !broken.Contains(spec.Qrels))
+            if (
+                spec.Qrels is not null
+                && !grades.GetValueOrDefault(query, []).Values.Any(grade => grade > 0)
+                && !broken.Contains(spec.Qrels)
+            )
                 errors.Add(
                     $"{spec.Qrels}: query '{query}' has no passage graded above 0, so its NDCG is undefined; judge one or drop the query."
                 );
@@ -39,7 +43,14 @@ internal sealed class CorpusReader(CorpusSpec spec)
             throw new PipelineException(string.Join('\n', errors.Take(MaxShown).Concat(more)), PipelineException.ConfigurationError);
         return new Corpus(
             spec.Name,
-            [.. queries.Select(query => new CorpusQuery(query.Key, query.Value, candidates[query.Key], grades[query.Key]))],
+            [
+                .. queries.Select(query => new CorpusQuery(
+                    query.Key,
+                    query.Value,
+                    candidates[query.Key],
+                    grades.GetValueOrDefault(query.Key, [])
+                )),
+            ],
             passages
         );
     }
@@ -110,9 +121,11 @@ internal sealed class CorpusReader(CorpusSpec spec)
     )
     {
         var grades = new Dictionary<string, Dictionary<string, int>>(StringComparer.Ordinal);
+        if (spec.Qrels is not { } path)
+            return grades;
         Each(
             "qrels",
-            spec.Qrels,
+            path,
             (where, line) =>
             {
                 if (line.Split('\t') is not [var query, var passage, var text])

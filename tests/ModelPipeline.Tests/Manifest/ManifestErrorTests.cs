@@ -81,9 +81,9 @@ public sealed class ManifestErrorTests
     )]
     [InlineData("user: pi", "port: 70000", "6:45: devices.board.port: 70000 is not a whole number from 1 to 65535")]
     [InlineData(
-        "    qrels: corpus/qrels.tsv\n",
+        "    candidates: corpus/candidates.jsonl\n",
         "",
-        "8:3: corpora.sample: 'qrels' is missing: Tab-separated file of query id, passage id, grade."
+        "8:3: corpora.sample: 'candidates' is missing: JSON Lines file of {\"query_id\", \"passage_ids\"}: what to rerank."
     )]
     [InlineData("corpus/qrels.tsv", "''", "11:12: corpora.sample.qrels: '' is not text, at least one character")]
     [InlineData("models:", "modles:\n  a: 1\nmodels:", "13:1: modles: unknown key 'modles' (did you mean 'models'?)")]
@@ -136,13 +136,13 @@ public sealed class ManifestErrorTests
             + "sha256sum prints them"
     )]
     [InlineData(
-        "sha256: 3aed8eff",
-        "#",
+        "file: model.onnx\n      sha256: 3aed8eff",
+        "url: https://example.org/m\n      #",
         "17:5: models.tiny.source: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it"
     )]
     [InlineData(
         "{ huggingface: { repo: a/b, file: vocab.txt } }",
-        "{ file: vocab.txt }",
+        "{ url: https://example.org/vocab.txt }",
         "21:7: models.tiny.tokenizer.vocab: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it"
     )]
     [InlineData(
@@ -152,7 +152,7 @@ public sealed class ManifestErrorTests
     )]
     [InlineData(
         "{ huggingface: { repo: a/b, file: vocab.txt } }",
-        "{ huggingface: { repo: a/b, file: vocab.txt } }\n      config: { file: tokenizer_config.json }",
+        "{ huggingface: { repo: a/b, file: vocab.txt } }\n      config: { url: https://example.org/tokenizer_config.json }",
         "22:7: models.tiny.tokenizer.config: 'sha256' is missing: the SHA-256 of the file in hex, as sha256sum prints it"
     )]
     [InlineData("repo: a/b", "repo: a/b/c", "21:37: models.tiny.tokenizer.vocab.huggingface.repo: 'a/b/c' is not owner/name")]

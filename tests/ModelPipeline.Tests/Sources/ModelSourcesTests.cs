@@ -58,6 +58,26 @@ public sealed class ModelSourcesTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_without_sha256_is_held_to_what_it_was_at_first_until_update()
+    {
+        await using var hub = await StartHubAsync();
+        var path = _folder.Write("model.onnx", "first");
+        var (source, vocab) = ("{ file: model.onnx }", $"{{ file: {_folder.Write("vocab.txt", Vocabulary)} }}");
+        var first = await FetchAsync(hub, source: source, vocab: vocab);
+        Assert.Equal(Hash(Encoding.UTF8.GetBytes("first")), first.Model.Sha256);
+        Assert.Contains(first.Model.Sha256, File.ReadAllText(_folder.File("models.lock.json")));
+        Assert.Equal(first, await FetchAsync(hub, locked: true, source: source, vocab: vocab));
+
+        File.WriteAllText(path, "second");
+        var failure = await Assert.ThrowsAsync<PipelineException>(() => FetchAsync(hub, source: source, vocab: vocab));
+        Assert.Contains($"but was {first.Model.Sha256} when models.lock.json was written", failure.Message);
+
+        Assert.Equal(2, (await UpdateAsync(hub, source, vocab)).Count);
+        Assert.NotEqual(first.Model.Sha256, (await FetchAsync(hub, source: source, vocab: vocab)).Model.Sha256);
+        Assert.Empty(hub.Requests);
+    }
+
+    [Fact]
     public async Task Locked_refuses_another_setting_or_source_by_name_before_any_request()
     {
         await using var hub = await StartHubAsync();
@@ -284,7 +304,8 @@ public sealed class ModelSourcesTests : IDisposable
                     task == "embed" ? "cosine_mean" : "kendall_tau"
                 )}}: { min: {{gate}} } } }
 
-                """ + settings
+                """
+                    + settings
             ),
             new ManifestOverrides(),
             _ => null

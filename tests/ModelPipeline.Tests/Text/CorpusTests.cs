@@ -140,8 +140,16 @@ public sealed class CorpusTests : IDisposable
     public void A_missing_file_is_named()
     {
         var spec = Write();
-        File.Delete(spec.Qrels);
+        File.Delete(spec.Qrels!);
         Assert.Contains("qrels.tsv: cannot be read", Assert.Throws<PipelineException>(() => Corpus.Load(spec)).Message);
+    }
+
+    [Fact]
+    public void Without_qrels_there_are_candidates_and_no_grades()
+    {
+        var query = Assert.Single(Corpus.Load(Write() with { Qrels = null }).Queries);
+        Assert.Equal(["p1"], query.Candidates);
+        Assert.Empty(query.Grades);
     }
 
     private Corpus Load(string? passages = null, string? queries = null, string? qrels = null, string? candidates = null) =>

@@ -27,6 +27,24 @@ public sealed class RankingBaselinesTests
 
     /// <summary>By hand: three passages of 3, 2 and 1 words; "red" is in two of them, "shoe" in one.</summary>
     [Fact]
+    public void Without_judgements_there_is_nothing_to_compare()
+    {
+        var query = new CorpusQuery("q", "a", ["p"], new Dictionary<string, int>());
+        var baselines = RankingBaselines.Measure(
+            new Corpus("plain", [query], new Dictionary<string, string> { ["p"] = "a" }),
+            [query],
+            [
+                [1f],
+            ]
+        );
+        Assert.Equal(
+            (null, null, null, RankingVerdict.Undecided),
+            (baselines.Fp32, baselines.Bm25, baselines.RandomOrders, baselines.Verdict)
+        );
+        Assert.Contains("corpus 'plain' has no judgements", baselines.Statement);
+    }
+
+    [Fact]
     public void BM25_is_the_published_formula()
     {
         var bm25 = new Bm25(
