@@ -1,5 +1,4 @@
 using Microsoft.ML.OnnxRuntime;
-using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Onnx;
 using ModelPipeline.Text;

@@ -6,7 +6,6 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
-using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 

@@ -34,7 +34,8 @@ public abstract class ModelTask
     public abstract string Row { get; }
 
     /// <summary>What to do with an output, as a sentence of the model card.</summary>
-    public abstract string Usage { get; }
+    /// <param name="answer">Which output is read, and how; null where nothing is known of it.</param>
+    internal abstract string Usage(Answer? answer);
 
     /// <summary>What its variables in production.env begin with, unless models.yaml names them.</summary>
     public abstract string Variable { get; }

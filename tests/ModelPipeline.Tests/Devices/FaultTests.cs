@@ -76,14 +76,14 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await device.LoadAsync(
             Backend.Simulator,
             Artifact.Path,
-            new Reports(_ =>
+            progress: new Reports(_ =>
             {
                 if (cut)
                     return;
                 cut = true;
                 Signal("KILL", connection);
             }),
-            Cancellation
+            cancellation: Cancellation
         );
 
         Assert.True(cut);
@@ -285,13 +285,13 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
             device.LoadAsync(
                 Backend.Simulator,
                 path,
-                new Reports(report =>
+                progress: new Reports(report =>
                 {
                     using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
                     file.Seek(-8, SeekOrigin.End);
                     file.Write(new byte[8]);
                 }),
-                Cancellation
+                cancellation: Cancellation
             )
         );
 
