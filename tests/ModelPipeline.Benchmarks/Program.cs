@@ -4,7 +4,7 @@ using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
 // [--queries=N] [--sequence=N]
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
@@ -18,6 +18,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["download"] = Downloads.Run,
     ["tokenizers"] = TokenizerAgreement.Run,
     ["plan"] = PlanChoice.Run,
+    ["intervals"] = IntervalSpeed.Run,
 };
 try
 {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
@@ -37,6 +38,11 @@ public sealed record ProductionDecision(
     IReadOnlyDictionary<string, string> Environment
 )
 {
+    /// <summary>The paragraph that everything opens with: what to run, where, at which lengths, what it costs, against what, and what would
+    /// change it. Empty in files of versions that had none.</summary>
+    [JsonPropertyOrder(-1)]
+    public string Advice { get; init; } = "";
+
     /// <summary>
     /// The first NPU variant wins that passes every gate on its accuracy and size at every shape, and as its shapes serve the corpus
     /// together, and
@@ -46,14 +52,16 @@ public sealed record ProductionDecision(
     /// <param name="model">Whose decision settings apply.</param>
     /// <param name="reports">Of the model's variants, in the order of models.yaml.</param>
     /// <param name="routings">Of the same variants.</param>
+    /// <param name="plan">What a plan adds to the advice; null without one.</param>
     /// <exception cref="PipelineException">A variable cannot be written to an environment file.</exception>
-    public static ProductionDecision Make(ModelSpec model, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
+    public static ProductionDecision Make(
+        ModelSpec model,
+        IReadOnlyList<ValidationReport> reports,
+        IReadOnlyList<VariantRouting> routings,
+        PlanAdvice? plan = null
+    )
     {
-        var limit = model.Decision.LatencyP95Ms;
-        var candidates = reports
-            .GroupBy(report => report.Subject.Variant)
-            .Select(variant => Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), limit))
-            .ToArray();
+        var candidates = Candidates(model, reports, routings);
         var winner = candidates.FirstOrDefault(candidate => candidate.Passes);
         var served = winner?.Routing;
         var serve = served?.Largest ?? candidates.FirstOrDefault(candidate => candidate.Serves)?.Routing.Largest;
@@ -67,8 +75,40 @@ public sealed record ProductionDecision(
             served?.CorePlan,
             [.. candidates.SelectMany(candidate => candidate.Verdicts(winner))],
             EnvironmentFile.Resolve((winner is null ? model.Decision.Cpu : model.Decision.Npu) ?? variables, serve, served)
-        );
+        )
+        {
+            Advice = AdviceOn(model, reports, routings, plan),
+        };
     }
+
+    /// <summary>The advice alone: for pages that are written before there is a decision.</summary>
+    /// <inheritdoc cref="Make"/>
+    public static string AdviceOn(
+        ModelSpec model,
+        IReadOnlyList<ValidationReport> reports,
+        IReadOnlyList<VariantRouting> routings,
+        PlanAdvice? plan = null
+    )
+    {
+        var candidates = Candidates(model, reports, routings);
+        var winner = candidates.FirstOrDefault(candidate => candidate.Passes);
+        var chosen = winner ?? candidates.FirstOrDefault(candidate => candidate.Serves);
+        var choice = new Choice(reports, chosen?.Reports ?? [], chosen?.Routing, winner is not null, model.Decision.LatencyP95Ms);
+        return Decision.Advice.Of(choice, plan);
+    }
+
+    private static Candidate[] Candidates(
+        ModelSpec model,
+        IReadOnlyList<ValidationReport> reports,
+        IReadOnlyList<VariantRouting> routings
+    ) =>
+        [
+            .. reports
+                .GroupBy(report => report.Subject.Variant)
+                .Select(variant =>
+                    Candidate.Of([.. variant], routings.Single(routing => routing.Variant == variant.Key), model.Decision.LatencyP95Ms)
+                ),
+        ];
 
     /// <summary>One variant at all its shapes.</summary>
     /// <param name="Reports">One a shape.</param>

@@ -28,6 +28,9 @@ public sealed record VariantRouting(
     IReadOnlyList<GateOutcome> Gates
 )
 {
+    /// <summary>Of the figures on accuracy.</summary>
+    public Intervals Intervals { get; init; } = Intervals.None;
+
     /// <summary>The artifact that takes every length.</summary>
     public string Largest => Buckets[^1].Artifact;
 
@@ -64,9 +67,10 @@ public sealed record VariantRouting(
             ),
         ];
         float[][] reference = [.. largest.Queries.Select(query => query.ReferenceScores.ToArray())];
-        var accuracy = RerankValidation.Measure(queries, reference, scores).Figures;
+        var measured = RerankValidation.Measure(queries, reference, scores);
+        var intervals = Bootstrap.Of(measured.Samples, RerankValidation.Measure(queries, reference, reference).Samples);
         var latency = expected.Take(1).Select(sequence => KeyValuePair.Create(Metric.LatencyP95Ms, (double?)sequence.PassageP95Ms));
-        var figures = Figure.Set(accuracy.Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)).Concat(latency));
+        var figures = Figure.Set(measured.Figures.Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value)).Concat(latency));
         return new(
             plan.Variant,
             plan.Buckets,
@@ -76,9 +80,12 @@ public sealed record VariantRouting(
             [
                 .. gates
                     .Where(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy)
-                    .Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice)),
+                    .Select(gate => Gate.Judge(gate, figures, largest.Reference, plan.OnDevice, intervals)),
             ]
-        );
+        )
+        {
+            Intervals = intervals,
+        };
     }
 
     private static int BucketOf(BucketPlan plan, int tokens) =>

@@ -35,6 +35,8 @@ internal static class GateChecks
         {
             if (limit is not JsonValue value || value.GetValueKind() != JsonValueKind.Number || errors.IsFaulty(value))
                 continue;
+            if (name == "confidence")
+                continue;
             var number = value.Deserialize<double>();
             // A drop is a difference of two figures; below 0 it asks the variant to be better than fp32, which it may be.
             var (least, largest) = name == "max_drop" ? (low - high, high - low) : (low, high);

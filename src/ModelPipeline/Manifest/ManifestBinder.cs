@@ -165,7 +165,11 @@ internal static class ManifestBinder
             [
                 .. Named(
                         json["gates"]!,
-                        (metric, limit) => new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                        (metric, limit) =>
+                            new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
+                            {
+                                Confidence = (double?)limit["confidence"],
+                            }
                     )
                     .Where(gate => gate.Metric != "compile"),
             ],

@@ -339,12 +339,15 @@ public sealed record VariantSpec
 }
 
 /// <summary>One limit on one figure. Exactly one of the limits is set.</summary>
-/// <param name="Metric">A key of the validation report: ndcg_at_10, mrr_at_10, kendall_tau, spearman, top1_agreement, tied_pairs,
-/// max_score_difference, mean_score_difference, size_mb, latency_p95_ms, request_p95_ms.</param>
+/// <param name="Metric">A key of <c>gates</c> in the schema: ndcg_at_10, kendall_tau, size_mb, latency_p95_ms ...</param>
 /// <param name="Min">The figure must be at least this.</param>
 /// <param name="Max">The figure must be at most this.</param>
 /// <param name="MaxDrop">fp32's figure minus the variant's must be at most this.</param>
-public sealed record GateSpec(string Metric, double? Min, double? Max, double? MaxDrop);
+public sealed record GateSpec(string Metric, double? Min, double? Max, double? MaxDrop)
+{
+    /// <summary>Of the interval whose bad end must keep to the limit, above 0.5 and below 1; null judges the figure alone.</summary>
+    public double? Confidence { get; init; }
+}
 
 /// <summary>Limits on a compile report; null allows anything.</summary>
 /// <param name="CpuOps">Operators that may run on the CPU.</param>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
@@ -8,6 +9,9 @@ public enum GateResult
 {
     Passed,
     Failed,
+
+    /// <summary>The figure keeps to the limit, but so few queries cannot tell whether that is chance.</summary>
+    Undecided,
     NotMeasured,
 }
 
@@ -19,25 +23,65 @@ public enum GateResult
 /// <param name="Limit">The gate's limit.</param>
 /// <param name="Margin">Distance to the limit, negative beyond it; null if not measured.</param>
 /// <param name="Statement">All of this as a sentence without its full stop.</param>
-public sealed record GateOutcome(string Metric, GateResult Result, double? Figure, double Limit, double? Margin, string Statement);
+public sealed record GateOutcome(string Metric, GateResult Result, double? Figure, double Limit, double? Margin, string Statement)
+{
+    /// <summary>The end of the figure's interval that is nearer to the limit or farther beyond it, at the gate's confidence; null for a gate
+    /// without one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? End { get; init; }
+
+    /// <summary>Undecided: about how many queries, or texts, would decide; null if no number would, for the figure is at its limit.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Needs { get; init; }
+
+    /// <summary>Of a gate without a confidence: the chance, 0 to 0.5, that as many other queries say otherwise; null where the figure has no
+    /// interval.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? ChanceOfOther { get; init; }
+
+    /// <summary>As words of one cell: "passed", "undecided: needs about 400 queries".</summary>
+    [JsonIgnore]
+    public string Verdict =>
+        Result switch
+        {
+            GateResult.Passed => "passed",
+            GateResult.Failed => "failed",
+            GateResult.Undecided => $"undecided: {Gate.Needed(Metric, Needs)}",
+            GateResult.NotMeasured => "not measured",
+        };
+}
 
 /// <summary>Judges figures by the limits of models.yaml.</summary>
 public static class Gate
 {
     public const string NeedsDevice = "not measured: needs a device";
 
-    /// <summary>Judges one gate.</summary>
+    /// <summary>With fewer queries, resamples say too little of what was not drawn.</summary>
+    public const int FewestUnits = 20;
+
+    /// <summary>Whether a variant may be packaged with such a gate: what needs a device is open, not wrong, but what is undecided has no
+    /// one to vouch for it.</summary>
+    public static bool Holds(this GateResult result) =>
+        result switch
+        {
+            GateResult.Passed or GateResult.NotMeasured => true,
+            GateResult.Failed or GateResult.Undecided => false,
+        };
+
+    /// <summary>Judges one gate. Without a confidence it judges the figure; with one the figure and the bad end of its interval.</summary>
     /// <param name="gate">Exactly one limit set, a finite one.</param>
     /// <param name="variant">The variant's figures.</param>
     /// <param name="reference">fp32's figures, for <see cref="GateSpec.MaxDrop"/>.</param>
     /// <param name="onDevice">The variant itself ran on a board. Without it latency figures are simulated and count as not
     /// measured.</param>
+    /// <param name="intervals">Of the variant's figures; null for none, and then a gate with a confidence is undecided.</param>
     /// <exception cref="PipelineException">The gate names an unknown metric or has no single finite limit.</exception>
     public static GateOutcome Judge(
         GateSpec gate,
         IReadOnlyDictionary<string, double> variant,
         IReadOnlyDictionary<string, double> reference,
-        bool onDevice
+        bool onDevice,
+        Intervals? intervals = null
     )
     {
         var metric = Metric.Named(gate.Metric);
@@ -47,32 +91,91 @@ public static class Gate
         if (!variant.TryGetValue(metric.Name, out var figure))
             return NotMeasured($"{metric.Name} not measured: this validation gives no such figure");
         if (gate.MaxDrop is null)
-            return gate.Min is null
-                ? Verdict(metric.Name, figure, "maximum", limit - figure)
-                : Verdict(metric.Name, figure, "minimum", figure - limit);
+            return new Judged(metric, metric.Name, figure, limit, gate.Min is null).By(
+                gate.Confidence,
+                intervals?.Figures.GetValueOrDefault(metric.Name)
+            );
         if (!reference.TryGetValue(metric.Name, out var whole))
             return NotMeasured($"{metric.Name} not measured: fp32 has no such figure to drop from");
-        var drop = Exact(whole - figure);
-        return Verdict($"drop of {metric.Name} from fp32", drop, "maximum", limit - drop);
+        return new Judged(metric, $"drop of {metric.Name} from fp32", Exact(whole - figure), limit, IsMaximum: true).By(
+            gate.Confidence,
+            intervals?.Drops.GetValueOrDefault(metric.Name)
+        );
 
         GateOutcome NotMeasured(string statement) => new(metric.Name, GateResult.NotMeasured, null, limit, null, statement);
+    }
 
-        GateOutcome Verdict(string subject, double judged, string bound, double distance)
+    /// <summary>"needs about 400 queries".</summary>
+    internal static string Needed(string metric, int? units) =>
+        units is { } number
+            ? string.Create(CultureInfo.InvariantCulture, $"needs about {number:N0} {Metric.Named(metric).Units}")
+            : $"no number of {Metric.Named(metric).Units} decides";
+
+    /// <summary>A figure beside its limit.</summary>
+    private sealed record Judged(Metric Metric, string Subject, double Figure, double Limit, bool IsMaximum)
+    {
+        private double Margin => Distance(Figure);
+
+        private string Bound => IsMaximum ? "maximum" : "minimum";
+
+        public GateOutcome By(double? confidence, Interval? interval)
         {
-            var margin = Exact(distance);
-            var failed = margin < 0;
-            var side = (failed, bound) switch
-            {
-                (true, "minimum") => "below its minimum",
-                (true, _) => "above its maximum",
-                (false, _) => $"within its {bound}",
-            };
-            var format = "F" + Decimals(metric, judged, limit, margin);
-            var statement = $"{subject} {Text(judged)} is {side} {Text(limit)} by {Text(Math.Abs(margin))}";
-            return new(metric.Name, failed ? GateResult.Failed : GateResult.Passed, judged, limit, margin, statement);
-
-            string Text(double number) => number.ToString(format, CultureInfo.InvariantCulture);
+            if (confidence is not { } asked)
+                return Plain with { ChanceOfOther = interval?.ChanceBeyond(Margin) is { } chance ? Math.Round(chance, 3) : null };
+            if (Margin < 0)
+                return Plain;
+            if (interval is null || interval.Units < FewestUnits)
+                return Undecided(
+                    FewestUnits,
+                    string.Create(CultureInfo.InvariantCulture, $"{interval?.Units ?? 0} {Metric.Units} say nothing of chance")
+                );
+            var (low, high) = interval.At(Figure, asked);
+            var end = Math.Round(IsMaximum ? high : low, 6) + 0.0;
+            var text = string.Create(CultureInfo.InvariantCulture, $"the {100 * asked:0.##} % interval ends at {Metric.Format(end)}");
+            if (Distance(end) >= 0)
+                return Plain with { End = end, Statement = $"{Plain.Statement}, and {text}" };
+            return Undecided(Enough(interval.Units, Math.Abs(Figure - end)), text) with { End = end };
         }
+
+        private GateOutcome Plain
+        {
+            get
+            {
+                var side = Margin < 0 ? $"{(IsMaximum ? "above" : "below")} its {Bound}" : $"within its {Bound}";
+                var format = "F" + Decimals(Metric, Figure, Limit, Margin);
+                return new(
+                    Metric.Name,
+                    Margin < 0 ? GateResult.Failed : GateResult.Passed,
+                    Figure,
+                    Limit,
+                    Margin,
+                    $"{Subject} {Text(Figure)} is {side} {Text(Limit)} by {Text(Math.Abs(Margin))}"
+                );
+
+                string Text(double number) => number.ToString(format, CultureInfo.InvariantCulture);
+            }
+        }
+
+        private GateOutcome Undecided(int? needs, string why) =>
+            Plain with
+            {
+                Result = GateResult.Undecided,
+                Needs = needs,
+                Statement = $"undecided: {Plain.Statement}, but {why}: {Needed(Metric.Name, needs)}",
+            };
+
+        /// <summary>An interval is as wide as one over the root of the number of queries: so many make its half fit into the margin, to two
+        /// digits.</summary>
+        private int? Enough(int units, double half)
+        {
+            if (Margin == 0)
+                return null;
+            var enough = units * Math.Pow(half / Margin, 2);
+            var digit = Math.Pow(10, Math.Max(0, Math.Floor(Math.Log10(enough)) - 1));
+            return (int)Math.Min(Math.Ceiling(enough / digit) * digit, 1e9);
+        }
+
+        private double Distance(double figure) => Exact(IsMaximum ? Limit - figure : figure - Limit);
     }
 
     private static double SingleLimit(GateSpec gate)

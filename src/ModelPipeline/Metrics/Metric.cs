@@ -31,13 +31,17 @@ public sealed record Metric(
     public const string NdcgAt10 = "ndcg_at_10";
     public const string NdcgAt10TieAveraged = "ndcg_at_10_tie_averaged";
     public const string MrrAt10 = "mrr_at_10";
+    public const string RecallAt5 = "recall_at_5";
+    public const string RecallAt10 = "recall_at_10";
     public const string KendallTau = "kendall_tau";
     public const string Spearman = "spearman";
     public const string Top1Agreement = "top1_agreement";
+    public const string Top3Agreement = "top3_agreement";
     public const string TiedPairs = "tied_pairs";
     public const string DistinctScores = "distinct_scores";
     public const string MaxScoreDifference = "max_score_difference";
     public const string MeanScoreDifference = "mean_score_difference";
+    public const string WithinQueryResidual = "within_query_residual";
     public const string CosineMean = "cosine_mean";
     public const string CosineMin = "cosine_min";
     public const string SimilaritySpearman = "similarity_spearman";
@@ -58,6 +62,15 @@ public sealed record Metric(
     /// <summary>For the narrowest columns.</summary>
     public string Brief { get; init; } = Label;
 
+    /// <summary>The figure is of queries or texts and no extreme of them, so that it has an <see cref="Interval"/>.</summary>
+    public bool HasInterval { get; init; }
+
+    /// <summary>It compares with fp32, and is best for fp32 itself; else it judges by the corpus, or is no accuracy.</summary>
+    public bool ComparesWithFp32 { get; init; }
+
+    /// <summary>What is resampled for it.</summary>
+    public string Units { get; init; } = "queries";
+
     /// <summary>In the order reports show them.</summary>
     public static IReadOnlyList<Metric> All { get; } =
     [
@@ -68,7 +81,10 @@ public sealed record Metric(
             3,
             "Mean NDCG@10 of the ranking, gain 2^grade - 1, ideal over all judged passages, tied scores in candidate order; 0 to 1.",
             High: 1
-        ),
+        )
+        {
+            HasInterval = true,
+        },
         new(
             NdcgAt10TieAveraged,
             "NDCG@10, ties averaged",
@@ -76,7 +92,10 @@ public sealed record Metric(
             3,
             "NDCG@10 averaged over all orders of tied candidates; 0 to 1.",
             High: 1
-        ),
+        )
+        {
+            HasInterval = true,
+        },
         new(
             MrrAt10,
             "MRR@10",
@@ -84,7 +103,32 @@ public sealed record Metric(
             3,
             "Mean reciprocal rank of the first candidate with grade 1 or more within the first 10; 0 to 1.",
             High: 1
-        ),
+        )
+        {
+            HasInterval = true,
+        },
+        new(
+            RecallAt5,
+            "Recall@5",
+            MetricKind.Accuracy,
+            3,
+            "Mean share of the judged passages with grade 1 or more that are among the first 5; 0 to 1.",
+            High: 1
+        )
+        {
+            HasInterval = true,
+        },
+        new(
+            RecallAt10,
+            "Recall@10",
+            MetricKind.Accuracy,
+            3,
+            "Mean share of the judged passages with grade 1 or more that are among the first 10; 0 to 1.",
+            High: 1
+        )
+        {
+            HasInterval = true,
+        },
         new(
             KendallTau,
             "Kendall tau",
@@ -95,6 +139,8 @@ public sealed record Metric(
             High: 1
         )
         {
+            ComparesWithFp32 = true,
+            HasInterval = true,
             Brief = "tau",
         },
         new(
@@ -105,7 +151,11 @@ public sealed record Metric(
             "Spearman's rho between the scores of all pairs and fp32's, pooled over the queries; -1 to 1.",
             Low: -1,
             High: 1
-        ),
+        )
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+        },
         new(
             Top1Agreement,
             "Top-1 agreement",
@@ -113,17 +163,49 @@ public sealed record Metric(
             3,
             "Share of queries whose first candidate is fp32's first; 0 to 1.",
             High: 1
-        ),
+        )
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+        },
         new(
-            TiedPairs,
-            "Tied pairs",
+            Top3Agreement,
+            "Top-3 agreement",
             MetricKind.Accuracy,
-            0,
-            "Pairs of candidates of one query with equal scores, summed over the queries."
-        ),
+            3,
+            "Mean share of fp32's first three candidates that are among the first three; 0 to 1.",
+            High: 1
+        )
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+        },
+        new(TiedPairs, "Tied pairs", MetricKind.Accuracy, 0, "Pairs of candidates of one query with equal scores, summed over the queries.")
+        {
+            HasInterval = true,
+        },
         new(DistinctScores, "Distinct scores", MetricKind.Accuracy, 0, "Number of different scores over all pairs."),
-        new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits."),
-        new(MeanScoreDifference, "Mean score difference", MetricKind.Accuracy, 4, "Mean |score - fp32 score| over all pairs, in logits."),
+        new(MaxScoreDifference, "Max score difference", MetricKind.Accuracy, 4, "Largest |score - fp32 score| over all pairs, in logits.")
+        {
+            ComparesWithFp32 = true,
+        },
+        new(MeanScoreDifference, "Mean score difference", MetricKind.Accuracy, 4, "Mean |score - fp32 score| over all pairs, in logits.")
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+        },
+        new(
+            WithinQueryResidual,
+            "Residual within queries",
+            MetricKind.Accuracy,
+            3,
+            "What remains of fp32's scores within queries after the best monotone map of the variant's to them, root mean square in logits."
+        )
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+            Brief = "residual",
+        },
         new(
             CosineMean,
             "Cosine, mean",
@@ -134,17 +216,15 @@ public sealed record Metric(
             High: 1
         )
         {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+            Units = "texts",
             Brief = "cosine",
         },
-        new(
-            CosineMin,
-            "Cosine, min",
-            MetricKind.Accuracy,
-            4,
-            "Smallest cosine of a text's embedding to fp32's; -1 to 1.",
-            Low: -1,
-            High: 1
-        ),
+        new(CosineMin, "Cosine, min", MetricKind.Accuracy, 4, "Smallest cosine of a text's embedding to fp32's; -1 to 1.", Low: -1, High: 1)
+        {
+            ComparesWithFp32 = true,
+        },
         new(
             SimilaritySpearman,
             "Similarity Spearman",
@@ -155,11 +235,24 @@ public sealed record Metric(
             High: 1
         )
         {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+            Units = "texts",
             Brief = "Spearman",
         },
-        new(Accuracy, "Accuracy", MetricKind.Accuracy, 3, "Share of judged pairs that get the label they have; 0 to 1.", High: 1),
-        new(MacroF1, "Macro F1", MetricKind.Accuracy, 3, "Mean F1 over the labels that the judgements have; 0 to 1.", High: 1),
-        new(LabelAgreement, "Label agreement", MetricKind.Accuracy, 3, "Share of pairs whose label is fp32's; 0 to 1.", High: 1),
+        new(Accuracy, "Accuracy", MetricKind.Accuracy, 3, "Share of judged pairs that get the label they have; 0 to 1.", High: 1)
+        {
+            HasInterval = true,
+        },
+        new(MacroF1, "Macro F1", MetricKind.Accuracy, 3, "Mean F1 over the labels that the judgements have; 0 to 1.", High: 1)
+        {
+            HasInterval = true,
+        },
+        new(LabelAgreement, "Label agreement", MetricKind.Accuracy, 3, "Share of pairs whose label is fp32's; 0 to 1.", High: 1)
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
+        },
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
         new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
         new(
@@ -200,5 +293,10 @@ public sealed record Metric(
         );
 
     /// <summary>A figure for people: <see cref="Decimals"/> digits, invariant culture.</summary>
-    public string Format(double figure) => figure.ToString("F" + Decimals, System.Globalization.CultureInfo.InvariantCulture);
+    public string Format(double figure)
+    {
+        var text = figure.ToString("F" + Decimals, System.Globalization.CultureInfo.InvariantCulture);
+        // What rounds to 0 has no sign.
+        return text.AsSpan().ContainsAnyInRange('1', '9') ? text : text.TrimStart('-');
+    }
 }

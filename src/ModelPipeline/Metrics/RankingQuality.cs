@@ -60,6 +60,24 @@ public static class RankingQuality
         return first is >= 0 and < Depth ? 1.0 / (first + 1) : 0;
     }
 
+    /// <summary>
+    /// Share of the judged passages with grade 1 or more, candidates or not, that are among the first <paramref name="depth"/>: trec_eval's
+    /// recall_k, 0 to 1. NaN if no judged passage has a grade above 0.
+    /// </summary>
+    public static double Recall(CorpusQuery query, ReadOnlySpan<float> scores, int depth)
+    {
+        var relevant = query.Grades.Values.Count(grade => grade > 0);
+        return relevant == 0 ? double.NaN : (double)Rank(scores).Take(depth).Count(i => Grade(query, i) > 0) / relevant;
+    }
+
+    /// <summary>Share of the first <paramref name="depth"/> candidates of one ranking that are among the first of the other, 0 to 1; of
+    /// fewer candidates all count.</summary>
+    public static double Overlap(ReadOnlySpan<float> reference, ReadOnlySpan<float> scores, int depth)
+    {
+        var first = Rank(reference).Take(depth).ToArray();
+        return (double)first.Intersect(Rank(scores).Take(depth)).Count() / first.Length;
+    }
+
     private static int Grade(CorpusQuery query, int candidate) => query.Grades.GetValueOrDefault(query.Candidates[candidate]);
 
     private static double[] Gains(CorpusQuery query) => [.. query.Candidates.Select((_, i) => Gain(Grade(query, i)))];

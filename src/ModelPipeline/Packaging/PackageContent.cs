@@ -41,6 +41,9 @@ public sealed record PackageContent(
     /// <summary>Which output of the models is read, and how.</summary>
     public Answer? Answer { get; init; }
 
+    /// <summary>The paragraph of the decision.</summary>
+    public string Advice { get; init; } = "";
+
     /// <summary>Writes the card.</summary>
     public required PackageText Text { get; init; }
 
@@ -91,12 +94,14 @@ public sealed record PackageContent(
             Licence = Model.Licence,
             Answer = Answer,
             Origin = PackageManifest.OriginOf(Model.Source),
+            Advice = Advice,
             Simulated = files.Any(file => file.Simulated),
             Files = files,
             Variants =
             [
                 .. Reports.Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates)
                 {
+                    Intervals = report.Intervals,
                     Toolkit = report.Toolkit,
                 }),
             ],

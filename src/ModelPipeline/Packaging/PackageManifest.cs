@@ -19,6 +19,9 @@ public sealed record PackageVariant(
     IReadOnlyList<GateOutcome> Gates
 )
 {
+    /// <summary>Of the figures on accuracy; none in manifests of versions that had none.</summary>
+    public Intervals Intervals { get; init; } = Intervals.None;
+
     /// <summary>Artifacts of rknn-toolkit2: what it says of them.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ToolkitFindings? Toolkit { get; init; }
@@ -37,6 +40,10 @@ public sealed record PackageManifest : ArtifactManifest
     [JsonPropertyOrder(3)]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public Answer? Answer { get; init; }
+
+    /// <summary>The paragraph of the decision; empty in manifests of versions that had none.</summary>
+    [JsonPropertyOrder(3)]
+    public string Advice { get; init; } = "";
 
     /// <summary>Where the fp32 model came from, without local paths.</summary>
     [JsonPropertyOrder(3)]

@@ -101,6 +101,70 @@ internal static class Charts
         return plot.Render($"{metric.Label} by variant");
     }
 
+    /// <summary>The most telling figure of each variant against what it costs: the time of a passage if a device measured all, and the size;
+    /// the line joins those that nothing beats in both, bars are 95 % intervals.</summary>
+    public static IEnumerable<string> Tradeoffs(IReadOnlyList<ValidationReport> reports)
+    {
+        Metric[] judged = [.. reports[0].Subject.Task.Headline.Take(2).Select(Metric.Named)];
+        Metric size = Metric.Named(Metric.SizeMb),
+            time = Metric.Named(Metric.LatencyP50Ms);
+        var timed = reports.All(report => report.Subject.OnDevice && report.Figures.ContainsKey(time.Name));
+        return judged
+            .Where(metric => reports.All(report => report.Figures.ContainsKey(metric.Name)))
+            .SelectMany(metric => new[] { timed ? time : null, size }.OfType<Metric>().Select(cost => Tradeoff(metric, cost, reports)));
+    }
+
+    private static string Tradeoff(Metric metric, Metric cost, IReadOnlyList<ValidationReport> reports)
+    {
+        var points = reports
+            .Select(report =>
+            {
+                var (low, high) = Ends(metric, report);
+                return (Name: Name(report, reports), X: report.Figures[cost.Name], Y: report.Figures[metric.Name], Low: low, High: high);
+            })
+            .ToList();
+        // fp32 as the file that it is; a metric that compares with it has 1 or 0 there, and no figure.
+        points.AddRange(
+            reports
+                .DistinctBy(report => report.Subject.Shape)
+                .Where(report => report.Reference.ContainsKey(cost.Name) && report.Reference.ContainsKey(metric.Name))
+                .Select(report =>
+                {
+                    var figure = report.Reference[metric.Name];
+                    return (ReferenceName(report, reports), report.Reference[cost.Name], figure, figure, figure);
+                })
+        );
+        var x = Axis.Around(cost.Label, [0, .. points.Select(point => point.X)]);
+        var y = Axis.Around(metric.Label, points.SelectMany(point => new[] { point.Low, point.High, point.Y }));
+        var plot = new Plot(x, y);
+        var best = points
+            .Where(point => !points.Any(other => other.X <= point.X && other.Y >= point.Y && (other.X < point.X || other.Y > point.Y)))
+            .OrderBy(point => point.X)
+            .ToList();
+        foreach (var (from, to) in best.Zip(best.Skip(1)))
+            plot.Line("guide", from.X, from.Y, to.X, to.Y);
+        foreach (var (i, point) in points.OrderByDescending(point => point.Y).Index())
+        {
+            plot.Line("interval", point.X, point.Low, point.X, point.High);
+            var isTop = point.Y > y.Max - ((y.Max - y.Min) / 15);
+            var isRight = point.X > (x.Min + x.Max) / 2;
+            plot.Note(isRight ? "name end" : "name", point.X, point.Y, point.Name, isRight ? -9 : 9, i % 2 == 0 && !isTop ? -5 : 17);
+        }
+        plot.Dots("points", points.Select(point => (point.X, point.Y)));
+        var bars = metric.ComparesWithFp32 ? "95 % intervals" : "95 % intervals of the difference to fp32";
+        return plot.Render($"{metric.Label} against {cost.Label}; bars are {bars}, the line joins what nothing beats in both");
+    }
+
+    private static (double Low, double High) Ends(Metric metric, ValidationReport report)
+    {
+        var figure = report.Figures[metric.Name];
+        if (metric.ComparesWithFp32)
+            return report.Intervals.Figures.TryGetValue(metric.Name, out var own) ? (own.Low, own.High) : (figure, figure);
+        return report.Intervals.Drops.TryGetValue(metric.Name, out var drop) && report.Reference.TryGetValue(metric.Name, out var whole)
+            ? (whole - drop.High, whole - drop.Low)
+            : (figure, figure);
+    }
+
     /// <summary>The variant's name, with its shape where the report has several.</summary>
     internal static string Name(ValidationReport report, IReadOnlyList<ValidationReport> reports) =>
         reports.Count(other => other.Subject.Variant == report.Subject.Variant) > 1

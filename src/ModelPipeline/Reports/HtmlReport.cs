@@ -1,5 +1,6 @@
 using System.Globalization;
 using ModelPipeline.Metrics;
+using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Reports;
@@ -9,9 +10,10 @@ public static class HtmlReport
 {
     /// <summary>The same text for the same reports.</summary>
     /// <param name="reports">Of one model, at least one, in the order of models.yaml.</param>
-    /// <param name="latency">Of the same artifacts; null leaves the section out.</param>
-    public static string Render(IReadOnlyList<ValidationReport> reports, LatencySection? latency = null)
+    /// <param name="context">What else the page tells.</param>
+    public static string Render(IReadOnlyList<ValidationReport> reports, ReportContext? context = null)
     {
+        context ??= new();
         var subject = reports[0].Subject;
         var shown = Metric.All.Where(metric => reports.Any(report => report.Figures.ContainsKey(metric.Name))).ToArray();
         // fp32's figures differ with the length at which passages are cut.
@@ -23,12 +25,24 @@ public static class HtmlReport
                 Title = $"{subject.Model} {subject.Version}",
                 Subtitle = $"{subject.Task.Noun}, validated on {subject.Task.Counted(reports[0].Measured)} of corpus {subject.Corpus}, "
                     + $"against fp32 ONNX",
+                context.Advice,
                 IsSimulated = reports.Any(report => report.Subject.Simulated),
+                Rows = Rows(reports, shapes),
+                Tradeoffs = Charts.Tradeoffs(reports),
+                RewriteRows = context.Rewrites.Select(rewrite => new
+                {
+                    rewrite.Variants,
+                    rewrite.Name,
+                    rewrite.Places,
+                    Shift = rewrite.Shift is { } shift ? shift.ToString("0.0e+0", CultureInfo.InvariantCulture) : "-",
+                    rewrite.Outcome,
+                }),
+                Provenance = context.Provenance.Select(item => new { item.Key, item.Value }),
                 Baselines = shapes
                     .Where(report => report.Baselines is not null)
                     .Select(report => $"At [{report.Subject.Shape.Replace("x", ", ")}]: {report.Baselines!.Statement}"),
                 References = shapes.Select(report => Charts.ReferenceName(report, reports)),
-                Variants = reports.Select(report => Variant(report, Charts.Name(report, reports))),
+                Variants = reports.Select(report => Variant(report, Charts.Name(report, reports), context.Corpus)),
                 Metrics = shown.Select(metric => new
                 {
                     metric.Label,
@@ -37,6 +51,7 @@ public static class HtmlReport
                     Variants = reports.Select(report => new
                     {
                         Figure = Cell(metric, report.Figures),
+                        Interval = Ends(metric, report.Intervals.Figures),
                         IsOffDevice = IsOffDevice(metric, report),
                     }),
                 }),
@@ -44,7 +59,7 @@ public static class HtmlReport
                     .Where(metric => subject.Task.Headline.Take(2).Append(Metric.SizeMb).Contains(metric.Name))
                     .Select(metric => Charts.Comparison(metric, reports)),
                 Toolkit = ToolkitSections.Comparison(reports),
-                Latency = latency?.Render(reports) ?? "",
+                Latency = context.Latency?.Render(reports) ?? "",
             }
         );
     }
@@ -52,11 +67,92 @@ public static class HtmlReport
     private static string Cell(Metric metric, IReadOnlyDictionary<string, double> figures) =>
         figures.TryGetValue(metric.Name, out var figure) ? metric.Format(figure) : "-";
 
+    private static string Ends(Metric metric, IReadOnlyDictionary<string, Interval> intervals) =>
+        intervals.TryGetValue(metric.Name, out var interval) ? $"{metric.Format(interval.Low)} to {metric.Format(interval.High)}" : "";
+
+    /// <summary>The table that the decision rests on: fp32, what needs no model, and the variants, with few figures.</summary>
+    private static IEnumerable<object> Rows(IReadOnlyList<ValidationReport> reports, IReadOnlyList<ValidationReport> shapes)
+    {
+        Metric[] headline = [.. reports[0].Subject.Task.Headline.Take(2).Select(Metric.Named)];
+        foreach (var fp32 in shapes)
+        {
+            yield return Row(Charts.ReferenceName(fp32, reports), fp32.Reference, headline, null);
+            foreach (var (name, ndcg) in new[] { ("BM25", fp32.Baselines?.Bm25), ("random orders", fp32.Baselines?.RandomOrders) })
+                if (ndcg is { } figure && headline[0].Name == Metric.NdcgAt10)
+                    yield return Row(name, new Dictionary<string, double> { [Metric.NdcgAt10] = figure }, headline, null);
+        }
+        foreach (var report in reports)
+            yield return Row(Charts.Name(report, reports), report.Figures, headline, report);
+    }
+
+    private static object Row(string name, IReadOnlyDictionary<string, double> figures, Metric[] headline, ValidationReport? report) =>
+        new
+        {
+            Name = name,
+            Mark = report is null ? "" : Mark(report),
+            Cells = new[]
+            {
+                FigureCell(Metric.Named(Metric.SizeMb), figures, report),
+                FigureCell(headline[0], figures, report),
+                FigureCell(headline[1], figures, report),
+                Time(report, figures),
+            },
+            Verdict = report is null ? [] : Verdict(report),
+        };
+
+    private static object FigureCell(Metric metric, IReadOnlyDictionary<string, double> figures, ValidationReport? report)
+    {
+        var drop = metric.ComparesWithFp32 ? null : report?.Intervals.Drops.GetValueOrDefault(metric.Name);
+        return new
+        {
+            metric.Label,
+            Text = Cell(metric, figures),
+            // What judges by the corpus differs from query to query far more than from fp32 to a variant.
+            Note = drop is null
+                ? report is null
+                    ? ""
+                    : Ends(metric, report.Intervals.Figures)
+                : $"drop {metric.Format(drop.Low)} to {metric.Format(drop.High)}",
+        };
+    }
+
+    private static object Time(ValidationReport? report, IReadOnlyDictionary<string, double> figures)
+    {
+        var p95 = Metric.Named(Metric.LatencyP95Ms);
+        var isMeasured = figures.ContainsKey(p95.Name) && report is not { Subject.OnDevice: false };
+        var estimate = report?.Toolkit?.Estimate;
+        return new
+        {
+            p95.Label,
+            Text = isMeasured ? Cell(p95, figures)
+            : estimate is null ? "-"
+            : estimate.Range,
+            Note = isMeasured || estimate is null ? "" : "estimated",
+        };
+    }
+
+    /// <summary>Who gave the figures of a variant where no device did.</summary>
+    private static string Mark(ValidationReport report) =>
+        report.Subject switch
+        {
+            { InToolkit: true } => "toolkit's simulator",
+            { Simulated: true } => "simulated",
+            _ => "",
+        };
+
+    private static IEnumerable<object> Verdict(ValidationReport report) =>
+        report
+            .Gates.GroupBy(gate => gate.Result)
+            .OrderByDescending(group => group.Key == GateResult.Failed)
+            .ThenByDescending(group => group.Key == GateResult.Undecided)
+            .ThenBy(group => group.Key)
+            .Select(group => new { Count = group.Count(), Words = Words(group.Key) });
+
     /// <summary>A time that was not taken on a board is none, and says so wherever it is shown.</summary>
     private static bool IsOffDevice(Metric metric, ValidationReport report) =>
         metric.Kind == MetricKind.Latency && !report.Subject.OnDevice && report.Figures.ContainsKey(metric.Name);
 
-    private static object Variant(ValidationReport report, string name) =>
+    private static object Variant(ValidationReport report, string name, Corpus? corpus) =>
         new
         {
             Name = name,
@@ -70,12 +166,14 @@ public static class HtmlReport
                     + $"{report.Subject.Precision.ToString().ToLowerInvariant()} at [{report.Subject.Shape.Replace("x", ", ")}], run on "
                     + $"{report.Subject.Device}"
             ),
-            Verdict = report
-                .Gates.GroupBy(gate => gate.Result)
-                .OrderByDescending(group => group.Key == GateResult.Failed)
-                .ThenBy(group => group.Key)
-                .Select(group => new { Count = group.Count(), Words = Words(group.Key) }),
-            Gates = report.Gates.Select(gate => new { Words = Words(gate.Result), gate.Statement }),
+            Verdict = Verdict(report),
+            Gates = report.Gates.Select(gate => new
+            {
+                Words = Words(gate.Result),
+                gate.Statement,
+                Chance = gate.ChanceOfOther is { } chance ? chance.ToString("P0", CultureInfo.InvariantCulture) : "",
+            }),
+            Worst = WorstQueries.Of(report, corpus),
             Toolkit = ToolkitSections.Of(report),
             Charts = ChartsOf(report),
             Queries = report
@@ -108,6 +206,7 @@ public static class HtmlReport
         {
             GateResult.Passed => "passed",
             GateResult.Failed => "failed",
+            GateResult.Undecided => "undecided",
             GateResult.NotMeasured => "not measured",
         };
 }

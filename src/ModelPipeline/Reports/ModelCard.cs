@@ -25,6 +25,7 @@ internal static class ModelCard
                 manifest.Name,
                 manifest.Version,
                 What = manifest.Task.Description,
+                manifest.Advice,
                 Notices = Notices(manifest),
                 manifest.Origin,
                 Licence = manifest.Licence ?? "not stated: see the origin",
@@ -190,6 +191,7 @@ internal static class ModelCard
         {
             GateResult.Passed => "passed",
             GateResult.Failed => "**failed**",
+            GateResult.Undecided => "**undecided**",
             GateResult.NotMeasured => "not measured",
         };
 

@@ -29,6 +29,9 @@ public sealed class ModelRun(ModelBuild build)
     public IReadOnlyList<ValidationReport> Reports =>
         [.. Model.Variants.SelectMany(variant => reports.GetValueOrDefault(variant.Name, []))];
 
+    /// <summary>What to run, in a paragraph; empty before all variants are validated.</summary>
+    public string Advice { get; private set; } = "";
+
     /// <summary>Measured or read in this run; null if it was not.</summary>
     public LatencyReport? Latency => latency;
 
@@ -84,7 +87,8 @@ public sealed class ModelRun(ModelBuild build)
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];
-        return ValidateStage.WriteReport(build, judged, times, routings);
+        (var path, Advice) = ValidateStage.WriteReport(build, judged, times, routings);
+        return path;
     }
 
     public ProductionDecision Decide() => DecideStage.Run(build, All(), routings);
@@ -105,19 +109,26 @@ public sealed class ModelRun(ModelBuild build)
         return null;
     }
 
-    /// <summary>One sentence for every failed gate, with figure and limit; null if none failed.</summary>
+    /// <summary>One sentence for every gate that failed or is undecided, with figure and limit; null if there is none.</summary>
     public static string? Failures(IEnumerable<ValidationReport> reports)
     {
-        var failures = reports
+        var gates = reports
             .SelectMany(report =>
-                report
-                    .Gates.Where(gate => gate.Result == GateResult.Failed)
-                    .Select(gate => $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")
+                report.Gates.Select(gate =>
+                    (gate.Result, Sentence: $"{report.Subject.Model}:{report.Subject.Variant} at {report.Subject.Shape}: {gate.Statement}")
+                )
             )
             .ToList();
-        return failures.Count == 0
-            ? null
-            : $"{failures.Count} gate{(failures.Count == 1 ? "" : "s")} failed:\n  {string.Join("\n  ", failures)}";
+        string[] told = [.. Told(GateResult.Failed, "failed"), .. Told(GateResult.Undecided, "undecided")];
+        return told.Length == 0 ? null : string.Join('\n', told);
+
+        IEnumerable<string> Told(GateResult result, string word)
+        {
+            var sentences = gates.Where(gate => gate.Result == result).Select(gate => gate.Sentence).ToList();
+            return sentences.Count == 0
+                ? []
+                : [$"{sentences.Count} gate{(sentences.Count == 1 ? "" : "s")} {word}:\n  {string.Join("\n  ", sentences)}"];
+        }
     }
 
     private IReadOnlyList<ValidationReport> All() =>

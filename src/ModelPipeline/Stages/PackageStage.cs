@@ -30,7 +30,7 @@ public static class DecideStage
 public static class PackageStage
 {
     /// <summary>
-    /// Packages the variants that break no gate at any shape, with vocabulary, report and decision; the others are named. Unchanged content
+    /// Packages the variants that break no gate and leave none undecided at any shape, with vocabulary, report and decision; the others are named. Unchanged content
     /// is not packed again.
     /// </summary>
     /// <param name="build">Of the model.</param>
@@ -123,19 +123,21 @@ public static class PackageStage
             { Count: > 0 } toolkits
         )
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
+        var decision = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName));
         var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
         {
             Routings = routings,
             Omitted = omitted,
             Text = ReleaseText.Of(model),
             Answer = answer,
+            Advice = decision.Advice,
         };
         await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
         build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
         return folder;
     }
 
-    /// <summary>Variants that break a gate at any shape: a variant is one thing to those who use it.</summary>
+    /// <summary>Variants that break a gate or leave one undecided at any shape: a variant is one thing to those who use it.</summary>
     private static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
         [
             .. reports
@@ -147,7 +149,7 @@ public static class PackageStage
                     report.Subject.Shape,
                     report.Holds
                         ? "it does not pass at another shape"
-                        : string.Join("; ", report.Gates.Where(gate => gate.Result == GateResult.Failed).Select(gate => gate.Statement))
+                        : string.Join("; ", report.Gates.Where(gate => !gate.Result.Holds()).Select(gate => gate.Statement))
                 )),
         ];
 

@@ -55,6 +55,8 @@ public sealed record PassReport(
 /// <summary>Source to static graph: shapes pinned, the variant's rewrites applied and each proved harmless.</summary>
 public static class PrepareStage
 {
+    public const string ReportFile = "prepare.json";
+
     private const string ModelFile = "model.onnx";
 
     /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose lengths stay open. Variants with the same
@@ -105,7 +107,7 @@ public static class PrepareStage
         );
         Directory.CreateDirectory(folder);
         prepared.Save(output);
-        var reportPath = Path.Combine(folder, "prepare.json");
+        var reportPath = Path.Combine(folder, ReportFile);
         ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
         build.Finish(record, key, [output, reportPath], context);
         return output;

@@ -14,5 +14,5 @@ internal static class StageVersions
     public const int Quantize = 6;
     public const int Score = 6;
     public const int Measure = 6;
-    public const int Package = 6;
+    public const int Package = 7;
 }

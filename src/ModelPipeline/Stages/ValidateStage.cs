@@ -4,6 +4,7 @@ using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Text;
@@ -86,8 +87,12 @@ public static class ValidateStage
         ];
 
     /// <summary>One page for all validated variants of a model.</summary>
-    /// <returns>Path of report.html.</returns>
-    public static string WriteReport(
+    /// <param name="build">Of the model.</param>
+    /// <param name="reports">Of all its variants.</param>
+    /// <param name="latency">Of the same.</param>
+    /// <param name="routings">Of the same.</param>
+    /// <returns>Path of report.html, and the paragraph that it opens with.</returns>
+    public static (string Path, string Advice) WriteReport(
         ModelBuild build,
         IReadOnlyList<ValidationReport> reports,
         LatencyReport latency,
@@ -95,9 +100,59 @@ public static class ValidateStage
     )
     {
         var path = Path.Combine(build.Folder, "validation", "report.html");
-        AtomicFile.WriteText(path, HtmlReport.Render(reports, new LatencySection(latency, routings)));
-        return path;
+        var advice = ProductionDecision.AdviceOn(build.Model, reports, routings);
+        var context = new ReportContext
+        {
+            Advice = advice,
+            Latency = new LatencySection(latency, routings),
+            Corpus = build.Corpus(build.Model.Validation.Corpus),
+            Rewrites = Rewrites(build),
+            Provenance = Provenance(build, reports),
+        };
+        AtomicFile.WriteText(path, HtmlReport.Render(reports, context));
+        return (path, advice);
     }
+
+    /// <summary>What prepare.json says of each graph that variants were built from.</summary>
+    private static IReadOnlyList<AppliedRewrite> Rewrites(ModelBuild build) =>
+        [
+            .. build
+                .Artifacts.Where(each => each.Variant.Backend != Backend.Onnx)
+                .GroupBy(each => build.PreparedFolder(each.Shape, each.Variant))
+                .Select(graph => (Path: Path.Combine(graph.Key, PrepareStage.ReportFile), Of: graph.ToList()))
+                .Where(graph => File.Exists(graph.Path))
+                .SelectMany(graph =>
+                {
+                    var variants = string.Join(", ", graph.Of.Select(each => each.Variant.Name).Distinct());
+                    var name = build.Model.Shapes.Count == 1 ? variants : $"{variants} at {graph.Of[0].Shape}";
+                    return ReportJson
+                        .Read<PreparationReport>(graph.Path)
+                        .Passes.Select(pass => new AppliedRewrite(
+                            name,
+                            pass.Name,
+                            pass.Matches.Count,
+                            pass.ScoreShift,
+                            (pass.Applied, pass.Matches.Count) switch
+                            {
+                                (false, _) => "left out: it moves fp32",
+                                (true, 0) => pass.Skipped ?? "nothing to do",
+                                (true, _) => pass.Skipped is null ? "applied" : $"applied; {pass.Skipped}",
+                            }
+                        ));
+                }),
+        ];
+
+    private static IReadOnlyList<KeyValuePair<string, string>> Provenance(ModelBuild build, IReadOnlyList<ValidationReport> reports) =>
+        [
+            new("Source", $"{PackageManifest.OriginOf(build.Model.Source)}, sha256 {reports[0].Subject.ReferenceDigest.Sha256}"),
+            new("Licence", build.Model.Licence ?? "not stated"),
+            .. reports
+                .Select(report => report.Subject)
+                .DistinctBy(subject => subject.Artifact)
+                .Select(subject => new KeyValuePair<string, string>(subject.Artifact, $"sha256 {subject.ArtifactDigest.Sha256}")),
+            new("Corpus", reports[0].Subject.Corpus),
+            new("ModelPipeline", PipelineVersion.Current),
+        ];
 
     private static string ReportPath(ModelBuild build, VariantSpec variant, InputShape shape) =>
         Path.Combine(build.ValidationFolder(variant, shape), "validation.json");

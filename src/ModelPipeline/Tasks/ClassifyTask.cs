@@ -81,7 +81,45 @@ internal sealed class ClassifyTask : ModelTask
         )
         {
             Classes = classes,
+            Samples = Samples(order, [.. reference.Select(Label)], given, classes),
         };
+    }
+
+    /// <summary>By queries, whose pairs are no independent ones; accuracy and agreement are ratios of sums, macro F1 is linear in what each
+    /// query adds to the counts.</summary>
+    private static Dictionary<string, Sample> Samples(ScoringOrder order, int[] reference, int[] given, IReadOnlyList<ClassFigures> classes)
+    {
+        var queries = order.Pairs.Index().GroupBy(pair => pair.Item.Query).Select(query => query.ToList()).ToList();
+        double[] pairs = [.. queries.Select(query => (double)query.Count)];
+        double[] judged = [.. queries.Select(query => (double)query.Count(pair => pair.Item.Grade is not null))];
+        var samples = new Dictionary<string, Sample>
+        {
+            [Metric.LabelAgreement] = new(
+                [.. queries.Select(query => (double)query.Count(pair => reference[pair.Index] == given[pair.Index]))],
+                pairs
+            ),
+        };
+        if (judged.Sum() == 0)
+            return samples;
+        samples[Metric.Accuracy] = new(
+            [.. queries.Select(query => (double)query.Count(pair => pair.Item.Grade == given[pair.Index]))],
+            judged
+        );
+        var judgedClasses = classes.Where(each => each.Judged > 0).ToList();
+        samples[Metric.MacroF1] = Sample.Linear(
+            judgedClasses.Average(each => each.F1),
+            queries.Select(query => queries.Count * judgedClasses.Average(each => Added(each, query)))
+        );
+        return samples;
+
+        // The derivative of 2 right / (judged + given) by the query's share in the three.
+        double Added(ClassFigures each, List<(int Index, (string Query, string Passage, int? Grade) Item)> query)
+        {
+            var own = query.Where(pair => pair.Item.Grade is not null).ToList();
+            var right = own.Count(pair => pair.Item.Grade == each.Label && given[pair.Index] == each.Label);
+            var counted = own.Count(pair => pair.Item.Grade == each.Label) + own.Count(pair => given[pair.Index] == each.Label);
+            return ((2 * right) - (each.F1 * counted)) / (each.Judged + each.Given);
+        }
     }
 
     public override string Counted(TaskFigures figures) =>

@@ -27,16 +27,40 @@ public static class EmbeddingValidation
 
         var texts = ids.Select((id, i) => new TextFigures(id, Cosine(reference[i], embeddings[i]))).ToArray();
         var (expected, actual) = (Similarities(reference), Similarities(embeddings));
+        var spearman = RankCorrelation.Spearman<double>(expected, actual);
+        var samples = new Dictionary<string, Sample> { [Metric.CosineMean] = Sample.Mean([.. texts.Select(text => (double?)text.Cosine)]) };
+        if (double.IsFinite(spearman))
+            samples[Metric.SimilaritySpearman] = Sample.Linear(spearman, OfTexts(RankCorrelation.SpearmanInfluences(expected, actual)));
         var figures = Figure.Set(
-            KeyValuePair.Create(Metric.CosineMean, (double?)texts.Average(text => text.Cosine)),
+            KeyValuePair.Create(Metric.CosineMean, (double?)samples[Metric.CosineMean].Figure),
             KeyValuePair.Create(Metric.CosineMin, (double?)texts.Min(text => text.Cosine)),
-            KeyValuePair.Create(Metric.SimilaritySpearman, (double?)RankCorrelation.Spearman<double>(expected, actual))
+            KeyValuePair.Create(Metric.SimilaritySpearman, (double?)spearman)
         );
-        return new(figures) { Texts = [.. texts.Select(text => text with { Cosine = Math.Round(text.Cosine, 6) })] };
+        return new(figures) { Samples = samples, Texts = [.. texts.Select(text => text with { Cosine = Math.Round(text.Cosine, 6) })] };
     }
 
     private static double[] Similarities(IReadOnlyList<float[]> embeddings) =>
         [.. from i in Enumerable.Range(0, embeddings.Count) from j in Enumerable.Range(0, i) select Cosine(embeddings[i], embeddings[j])];
+
+    /// <summary>A text is in the pairs with all others: its influence is twice the mean of theirs (Hajek's projection of a statistic of
+    /// pairs).</summary>
+    /// <param name="pairs">As many as <see cref="Similarities"/> has, in its order.</param>
+    private static double[] OfTexts(double[] pairs)
+    {
+        // n (n - 1) / 2 pairs.
+        var texts = (int)Math.Round((1 + Math.Sqrt(1 + (8.0 * pairs.Length))) / 2);
+        var influences = new double[texts];
+        var next = 0;
+        for (var i = 0; i < texts; i++)
+        {
+            for (var j = 0; j < i; j++, next++)
+            {
+                influences[i] += 2 * pairs[next] / (texts - 1);
+                influences[j] += 2 * pairs[next] / (texts - 1);
+            }
+        }
+        return influences;
+    }
 
     internal static double Cosine(float[] x, float[] y)
     {

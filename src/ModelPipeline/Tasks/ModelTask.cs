@@ -111,6 +111,9 @@ public abstract class ModelTask
 /// <param name="Figures">By metric name.</param>
 public sealed record TaskFigures(IReadOnlyDictionary<string, double> Figures)
 {
+    /// <summary>The figures that are of queries or texts, as what each of these adds to them, by metric name.</summary>
+    internal IReadOnlyDictionary<string, Sample> Samples { get; init; } = new Dictionary<string, Sample>();
+
     /// <summary>Rankings: query by query.</summary>
     public IReadOnlyList<QueryFigures> Queries { get; init; } = [];
 

@@ -36,13 +36,17 @@ internal sealed class RerankTask : ModelTask
             Metric.NdcgAt10,
             Metric.NdcgAt10TieAveraged,
             Metric.MrrAt10,
+            Metric.RecallAt5,
+            Metric.RecallAt10,
             Metric.KendallTau,
             Metric.Spearman,
             Metric.Top1Agreement,
+            Metric.Top3Agreement,
             Metric.TiedPairs,
             Metric.DistinctScores,
             Metric.MaxScoreDifference,
             Metric.MeanScoreDifference,
+            Metric.WithinQueryResidual,
         ];
 
     public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];

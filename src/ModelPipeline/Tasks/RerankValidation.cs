@@ -65,27 +65,67 @@ public static class RerankValidation
         RequireScores(queries, scores, "the variant");
 
         var perQuery = queries.Select((query, i) => MeasureQuery(query, reference[i], scores[i])).ToArray();
-        float[] allReference = [.. reference.SelectMany(row => row)];
-        float[] all = [.. scores.SelectMany(row => row)];
-        var figures = Figure.Set(
-            KeyValuePair.Create(Metric.NdcgAt10, Mean(perQuery.Select(query => query.Ndcg))),
-            KeyValuePair.Create(
-                Metric.NdcgAt10TieAveraged,
-                Mean(queries.Select((query, i) => Defined(RankingQuality.NdcgTieAveraged(query, scores[i]))))
-            ),
-            KeyValuePair.Create(
-                Metric.MrrAt10,
-                Mean(queries.Select((query, i) => Defined(RankingQuality.ReciprocalRank(query, scores[i]))))
-            ),
-            KeyValuePair.Create(Metric.KendallTau, Mean(perQuery.Select(query => query.KendallTau))),
-            KeyValuePair.Create(Metric.Spearman, Agreement(allReference, all, RankCorrelation.Spearman)),
-            KeyValuePair.Create(Metric.Top1Agreement, Mean(perQuery.Select(query => (double?)(query.Top1Agrees ? 1 : 0)))),
-            KeyValuePair.Create(Metric.TiedPairs, (double?)perQuery.Sum(query => query.TiedPairs)),
-            KeyValuePair.Create(Metric.DistinctScores, (double?)all.Distinct().Count()),
+        var samples = Samples(queries, reference, scores, perQuery);
+        var figures = Figure.Set([
+            .. samples.Select(sample => KeyValuePair.Create(sample.Key, (double?)sample.Value.Figure)),
+            // Without an order in fp32's scores there is nothing to agree with; a variant that gives one score throughout agrees with nothing.
+            KeyValuePair.Create(Metric.Spearman, Agreement(Joined(reference), Joined(scores), RankCorrelation.Spearman)),
+            KeyValuePair.Create(Metric.DistinctScores, (double?)Joined(scores).Distinct().Count()),
             KeyValuePair.Create(Metric.MaxScoreDifference, (double?)perQuery.Max(query => query.MaxDifference)),
-            KeyValuePair.Create(Metric.MeanScoreDifference, Mean(all.Zip(allReference, Difference)))
-        );
-        return new(figures) { Queries = [.. perQuery.Select(query => query.Rounded())] };
+        ]);
+        return new(figures) { Samples = samples, Queries = [.. perQuery.Select(query => query.Rounded())] };
+    }
+
+    private static float[] Joined(IReadOnlyList<float[]> scores) => [.. scores.SelectMany(row => row)];
+
+    private static Dictionary<string, Sample> Samples(
+        IReadOnlyList<CorpusQuery> queries,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]> scores,
+        QueryFigures[] perQuery
+    )
+    {
+        double[] pairs = [.. scores.Select(row => (double)row.Length)];
+        var samples = new Dictionary<string, Sample>
+        {
+            [Metric.NdcgAt10] = Sample.Mean([.. perQuery.Select(query => query.Ndcg)]),
+            [Metric.NdcgAt10TieAveraged] = Mean((query, own) => RankingQuality.NdcgTieAveraged(query, own)),
+            [Metric.MrrAt10] = Mean((query, own) => RankingQuality.ReciprocalRank(query, own)),
+            [Metric.RecallAt5] = Mean((query, own) => RankingQuality.Recall(query, own, 5)),
+            [Metric.RecallAt10] = Mean((query, own) => RankingQuality.Recall(query, own, 10)),
+            [Metric.KendallTau] = Sample.Mean([.. perQuery.Select(query => query.KendallTau)]),
+            [Metric.Top1Agreement] = Sample.Mean([.. perQuery.Select(query => (double?)(query.Top1Agrees ? 1 : 0))]) with
+            {
+                IsShare = true,
+            },
+            [Metric.Top3Agreement] = Sample.Mean([
+                .. reference.Zip(scores, (whole, own) => (double?)RankingQuality.Overlap(whole, own, 3)),
+            ]),
+            [Metric.TiedPairs] = Sample.Mean([.. perQuery.Select(query => (double?)query.TiedPairs)]) with { Form = SampleForm.Total },
+            [Metric.MeanScoreDifference] = new([.. reference.Zip(scores, (whole, own) => own.Zip(whole, Difference).Sum()!.Value)], pairs),
+            [Metric.WithinQueryResidual] = new(ScoreResidual.Squares(reference, scores), pairs) { Form = SampleForm.RootMean },
+        };
+        if (Spearman() is { } spearman)
+            samples[Metric.Spearman] = spearman;
+        // Figures that no query gives.
+        return samples.Where(sample => sample.Value.Units > 0).ToDictionary();
+
+        Sample Mean(Func<CorpusQuery, float[], double> quality) =>
+            Sample.Mean([.. queries.Select((query, i) => Defined(quality(query, scores[i])))]);
+
+        Sample? Spearman()
+        {
+            var (whole, own) = (Joined(reference), Joined(scores));
+            if (Agreement(whole, own, RankCorrelation.Spearman) is not { } rho || own.Distinct().Count() < 2)
+                return null;
+            var influences = RankCorrelation.SpearmanInfluences(
+                Array.ConvertAll(whole, score => (double)score),
+                Array.ConvertAll(own, score => (double)score)
+            );
+            var next = 0;
+            double[] sums = [.. scores.Select(row => (rho * row.Length) + influences.AsSpan(next..(next += row.Length)).ToArray().Sum())];
+            return new(sums, pairs);
+        }
     }
 
     private static QueryFigures MeasureQuery(CorpusQuery query, float[] reference, float[] scores)
@@ -99,7 +139,7 @@ public static class RerankValidation
             RankingQuality.Rank(reference)[0] == RankingQuality.Rank(scores)[0],
             RankCorrelation.TiedPairs<float>(scores),
             differences.Max()!.Value,
-            Mean(differences)!.Value,
+            differences.Average()!.Value,
             reference,
             scores
         );
@@ -115,9 +155,6 @@ public static class RerankValidation
     private static double? Difference(float score, float reference) => Math.Abs((double)score - reference);
 
     private static double? Defined(double value) => double.IsNaN(value) ? null : value;
-
-    /// <summary>Mean of the values there are; null if there are none.</summary>
-    private static double? Mean(IEnumerable<double?> values) => values.Average();
 
     private static void RequireScores(IReadOnlyList<CorpusQuery> queries, IReadOnlyList<float[]> scores, string whose)
     {

@@ -75,9 +75,12 @@ public sealed record ValidationReport(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public RankingBaselines? Baselines { get; init; }
 
-    /// <summary>No gate failed. Gates that were not measured do not fail, but let nothing be published.</summary>
+    /// <summary>Of the figures on accuracy; none in files of versions that had none.</summary>
+    public Intervals Intervals { get; init; } = Intervals.None;
+
+    /// <summary>No gate failed or is undecided. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
-    public bool Holds => Gates.All(gate => gate.Result != GateResult.Failed);
+    public bool Holds => Gates.All(gate => gate.Result.Holds());
 
     /// <summary>Of a task that gives classes: label by label; else empty.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
@@ -119,6 +122,7 @@ public sealed record ValidationReport(
         )
         {
             Classes = own.Classes.Count == 0 ? null : own.Classes,
+            Intervals = Bootstrap.Of(own.Samples, whole.Samples),
         };
         return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
     }
@@ -141,7 +145,7 @@ public sealed record ValidationReport(
         {
             Figures = figures,
             Reference = whole,
-            Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice)), .. compiled],
+            Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice, Intervals)), .. compiled],
         };
     }
 

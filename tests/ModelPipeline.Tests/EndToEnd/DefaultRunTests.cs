@@ -107,7 +107,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     public void The_summary_shows_the_figures_of_the_reports()
     {
         var rows = Rows(run.Output);
-        Assert.Equal(["tiny-reranker fp32", "BM25", "random orders", .. Variants().Select(variant => $"{variant} 1x128")], rows.Keys);
+        Assert.Equal(["fp32", "BM25", "random orders", .. Variants().Select(variant => $"{variant} 1x128")], rows.Keys);
         foreach (var report in Reports())
         {
             string[] figures =
@@ -116,10 +116,9 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
                     Metric.Named(metric).Format(report.Figures[metric])
                 ),
             ];
-            var ratio = (report.Figures[Metric.SizeMb] / report.Reference[Metric.SizeMb]).ToString("F2", CultureInfo.InvariantCulture);
             var row = rows[$"{report.Subject.Variant} 1x128"];
-            Assert.Equal([figures[0], ratio, figures[1], figures[2]], row[..4]);
-            Assert.Equal(report.Subject.Simulated, row[4].EndsWith(" sim", StringComparison.Ordinal));
+            Assert.Equal([report.Subject.Simulated ? "sim" : "cpu", .. figures], row[..4].Select(cell => cell.Split('±')[0]));
+            Assert.All(row[2..4], cell => Assert.Contains("±.0", cell));
             Assert.Equal($"{report.Gates.Count} passed", row[5]);
         }
     }
@@ -136,11 +135,26 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         {
             Assert.Equal(printed[name][..2], row[..2]);
             foreach (var column in new[] { 2, 3 })
-                Assert.Equal(Number(printed[name][column]), Number(row[column]), 0.01);
+            foreach (var (came, stands) in printed[name][column].Split('±').Zip(row[column].Split('±')))
+                Assert.Equal(Number(came), Number(stands), 0.01);
             Assert.Equal(printed[name][5], row[5]);
         }
 
         static double Number(string cell) => cell == "" ? -1 : double.Parse(cell, CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public void The_summary_fits_80_columns_and_opens_with_the_paragraph_of_report_card_and_decision()
+    {
+        var lines = run.Output.Split('\n').SkipWhile(line => !line.StartsWith("Run ", StringComparison.Ordinal)).ToList();
+        var summary = lines.TakeWhile(line => !line.StartsWith("  artifacts/", StringComparison.Ordinal)).ToList();
+        Assert.All(summary, line => Assert.InRange(line.TrimEnd().Length, 0, 80));
+        var advice = string.Join(' ', summary.TakeWhile(line => !line.Contains("tiny-reranker 0.1.0", StringComparison.Ordinal)));
+        Assert.StartsWith("Run tiny-reranker-0.1.0-cpu-int8.onnx on the CPU. ", advice);
+        Assert.Equal(advice, (string?)JsonNode.Parse(File.ReadAllText(workspace.Built("decision.json")))!["advice"]);
+        Assert.Contains(advice, System.Net.WebUtility.HtmlDecode(File.ReadAllText(workspace.Built("validation/report.html"))));
+        Assert.Contains(advice, File.ReadAllText(Path.Combine(workspace.Release, "README.md")).Replace("\\", ""));
+        Assert.Equal(advice, workspace.VerifiedPackage().Advice);
     }
 
     [Fact]
@@ -284,7 +298,7 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     private ValidationReport Report(string variant) =>
         ReportJson.Read<ValidationReport>(workspace.Built($"validation/{variant}/1x128/validation.json"));
 
-    /// <summary>Cells of a summary table by what stands in the first: size, ratio, NDCG@10, tau, p50, gates.</summary>
+    /// <summary>Cells of a summary table by what stands in the first: who gave it, size, NDCG@10, tau, p50, gates.</summary>
     private static OrderedDictionary<string, string[]> Rows(string text) =>
         new(
             text.Split('\n')

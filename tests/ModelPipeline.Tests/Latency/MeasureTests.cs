@@ -104,7 +104,7 @@ public sealed partial class MeasureTests
         Assert.Equal([latency.Buckets[0].Expected[0]], routing.Expected);
         Assert.Equal(routing.Expected[0].PassageP95Ms, routing.Figures[Metric.LatencyP95Ms], 1e-6);
 
-        var page = HtmlReport.Render(judged, new LatencySection(latency, routings));
+        var page = HtmlReport.Render(judged, new ReportContext { Latency = new(latency, routings) });
         Assert.Contains("Measured on here (linux-", page);
         Assert.Contains("cpu 1x32: the NPU is &lt;hot&gt;", page);
         Assert.Contains("Served by length", page);

@@ -233,7 +233,8 @@ public sealed class ManifestErrorTests
         "{ min: 0.9 }",
         "{ min: 0.9 }, cosine_mean: { min: 0.9 }",
         "23:41: models.tiny.gates.cosine_mean: task rerank gives no cosine_mean; it gives ndcg_at_10, ndcg_at_10_tie_averaged, mrr_at_10, "
-            + "kendall_tau, spearman, top1_agreement, tied_pairs, distinct_scores, max_score_difference, mean_score_difference"
+            + "recall_at_5, recall_at_10, kendall_tau, spearman, top1_agreement, top3_agreement, tied_pairs, distinct_scores, "
+            + "max_score_difference, mean_score_difference, within_query_residual"
     )]
     public void One_mistake_gives_one_message(string old, string replacement, string expected) =>
         Assert.Equal(["models.yaml:" + expected], ManifestFile.Errors(ManifestFile.With((old, replacement))));

@@ -57,6 +57,7 @@ public sealed class SchemaTests
                 Values(gate["x-tasks"])
             );
             Assert.Equal(metric.Kind == MetricKind.Accuracy, gate["x-tasks"] is not null);
+            Assert.Equal($"#/definitions/gate{(metric.HasInterval ? "_with_confidence" : "")}", (string?)gate["$ref"]);
         }
         Assert.All(ModelTask.All, task => Assert.Empty(task.Headline.Except(task.Metrics)));
     }
@@ -71,13 +72,17 @@ public sealed class SchemaTests
                 "ndcg_at_10",
                 "ndcg_at_10_tie_averaged",
                 "mrr_at_10",
+                "recall_at_5",
+                "recall_at_10",
                 "kendall_tau",
                 "spearman",
                 "top1_agreement",
+                "top3_agreement",
                 "tied_pairs",
                 "distinct_scores",
                 "max_score_difference",
                 "mean_score_difference",
+                "within_query_residual",
                 "cosine_mean",
                 "cosine_min",
                 "similarity_spearman",

@@ -65,6 +65,82 @@ public class GateTests
     public void A_figure_that_the_validation_does_not_give_is_not_measured() =>
         Assert.Equal(GateResult.NotMeasured, Gate.Judge(new("cosine_min", 0.9, null, null), None, None, onDevice: false).Result);
 
+    /// <summary>The half above the limit, 0.021, needs to be 0.013: (0.021 / 0.013)^2 times the queries.</summary>
+    [Theory]
+    [InlineData(0.929, GateResult.Passed, "kendall_tau 0.953 is within its minimum 0.929 by 0.024, and the 95 % interval ends at 0.932")]
+    [InlineData(
+        0.94,
+        GateResult.Undecided,
+        "undecided: kendall_tau 0.953 is within its minimum 0.940 by 0.013, but the 95 % interval ends at 0.932: needs about 280 queries"
+    )]
+    [InlineData(0.96, GateResult.Failed, "kendall_tau 0.953 is below its minimum 0.960 by 0.007")]
+    [InlineData(
+        0.953,
+        GateResult.Undecided,
+        "undecided: kendall_tau 0.953 is within its minimum 0.953 by 0.000, but the 95 % interval ends at 0.932: no number of queries decides"
+    )]
+    public void With_a_confidence_the_bad_end_of_the_interval_is_judged(double minimum, GateResult result, string statement)
+    {
+        var outcome = Confident(new("kendall_tau", minimum, null, null) { Confidence = 0.95 }, new(0.932, 0.966, 0.01, 107));
+        Assert.Equal((result, statement), (outcome.Result, outcome.Statement));
+        Assert.Null(outcome.ChanceOfOther);
+    }
+
+    [Fact]
+    public void A_drop_is_judged_by_the_upper_end_of_the_drops_interval()
+    {
+        var gate = new GateSpec("ndcg_at_10", null, null, 0.01) { Confidence = 0.95 };
+        var intervals = new Intervals(
+            new Dictionary<string, Interval> { ["ndcg_at_10"] = new(0.7, 0.8, 0.02, 107) },
+            new Dictionary<string, Interval> { ["ndcg_at_10"] = new(-0.004, 0.009, 0.003, 107) }
+        );
+        Assert.Equal(GateResult.Passed, At(gate));
+        Assert.Equal(GateResult.Undecided, At(gate with { MaxDrop = 0.008 }));
+        Assert.Equal(GateResult.Passed, At(gate with { MaxDrop = 0.008, Confidence = 0.8 }));
+
+        GateResult At(GateSpec judged) =>
+            Gate.Judge(
+                judged,
+                new Dictionary<string, double> { ["ndcg_at_10"] = 0.76 },
+                new Dictionary<string, double> { ["ndcg_at_10"] = 0.763 },
+                onDevice: false,
+                intervals
+            ).Result;
+    }
+
+    [Fact]
+    public void Too_few_queries_decide_nothing()
+    {
+        var gate = new GateSpec("kendall_tau", 0.5, null, null) { Confidence = 0.95 };
+        var few = Confident(gate, new(0.953, 0.953, 0, 19));
+        Assert.Equal((GateResult.Undecided, 20), (few.Result, few.Needs));
+        Assert.EndsWith("but 19 queries say nothing of chance: needs about 20 queries", few.Statement);
+        Assert.Equal("undecided: needs about 20 queries", few.Verdict);
+        Assert.Equal(GateResult.Undecided, Judge(gate, 0.953).Result);
+        Assert.Equal(GateResult.Passed, Confident(gate, new(0.953, 0.953, 0, 20)).Result);
+    }
+
+    [Fact]
+    public void Without_a_confidence_the_chance_of_another_verdict_is_told()
+    {
+        var outcome = Confident(new("kendall_tau", 0.94, null, null), new(0.932, 0.966, 0.01, 107));
+        Assert.Equal((GateResult.Passed, "kendall_tau 0.953 is within its minimum 0.940 by 0.013"), (outcome.Result, outcome.Statement));
+        Assert.Equal(0.179, outcome.ChanceOfOther!.Value, 0.0005);
+    }
+
+    [Fact]
+    public void What_is_undecided_is_no_pass_and_holds_no_more_than_what_failed() =>
+        Assert.Equal([true, false, false, true], Enum.GetValues<GateResult>().Select(result => result.Holds()));
+
+    private static GateOutcome Confident(GateSpec gate, Interval interval) =>
+        Gate.Judge(
+            gate,
+            new Dictionary<string, double> { [gate.Metric] = 0.953 },
+            None,
+            onDevice: false,
+            new(new Dictionary<string, Interval> { [gate.Metric] = interval }, new Dictionary<string, Interval>())
+        );
+
     [Fact]
     public void A_gate_without_exactly_one_finite_limit_or_with_an_unknown_metric_is_a_configuration_error()
     {

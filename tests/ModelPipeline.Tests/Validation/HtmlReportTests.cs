@@ -64,8 +64,8 @@ public partial class HtmlReportTests
     public void Every_chart_is_well_formed_and_draws_within_its_box()
     {
         var charts = Figures().Matches(HtmlReport.Render(SampleReports.All)).Select(match => XElement.Parse(match.Value)).ToArray();
-        // Three comparisons, and three charts for each of three variants.
-        Assert.Equal(12, charts.Length);
+        // Two tradeoffs, three comparisons, and three charts for each of three variants.
+        Assert.Equal(14, charts.Length);
         foreach (var rectangle in charts.Descendants("rect"))
         {
             Assert.InRange((double)rectangle.Attribute("x")! + (double)rectangle.Attribute("width")!, 0, 460);
@@ -87,10 +87,115 @@ public partial class HtmlReportTests
         };
         var page = HtmlReport.Render([report, other]);
         Assert.Contains("<th>fp32 1x128</th><th>fp32 1x64</th><th>fp16 1x128", page);
-        Assert.Contains("<td>0.763</td><td>0.123</td><td>0.763</td>", page);
+        Assert.Contains("<td>0.763</td><td>0.123</td><td>0.763<span class=\"note\">", page);
         Assert.Contains("fp32 1x64  0.123", page);
         Assert.DoesNotContain("fp32 1x128", HtmlReport.Render([report]));
     }
+
+    [Fact]
+    public void The_decision_comes_first_and_each_figure_has_its_interval()
+    {
+        var page = HtmlReport.Render(SampleReports.All, new() { Advice = "Run <this>." });
+        var opening = page[page.IndexOf("<h1>", StringComparison.Ordinal)..page.IndexOf("<figure>", StringComparison.Ordinal)];
+        Assert.Contains("<p class=\"advice\">Run &lt;this&gt;.</p>", opening);
+        var (int8, tau) = (SampleReports.All[1], Metric.Named(Metric.KendallTau));
+        var interval = int8.Intervals.Figures[Metric.KendallTau];
+        Assert.Contains(
+            $"<span>{tau.Format(int8.Figures[Metric.KendallTau])}</span><span class=\"note\">{tau.Format(interval.Low)} to {tau.Format(interval.High)}</span>",
+            opening
+        );
+        Assert.Contains("drop ", opening);
+        // Every cell says what it is where the table is shown as cards.
+        Assert.DoesNotContain("<td>", opening);
+    }
+
+    [Fact]
+    public void The_queries_that_lose_most_are_shown_with_their_text_and_both_orders()
+    {
+        var corpus = new ModelPipeline.Text.Corpus(
+            "sample",
+            TinyScores.Queries,
+            TinyScores
+                .Queries.SelectMany(query => query.Candidates)
+                .Distinct()
+                .ToDictionary(id => id, id => id == TinyScores.Queries[0].Candidates[0] ? new string('x', 3) + " & more" : $"text of {id}")
+        );
+        var report = SampleReports.Of("int8_unmasked_normal", 2_732_811);
+        var page = HtmlReport.Render([report], new() { Corpus = corpus });
+        var worst = report.Queries.MinBy(query => query.Ndcg - query.ReferenceNdcg)!;
+        var query = TinyScores.Queries.Single(each => each.Id == worst.Id);
+        var section = page[page.IndexOf("<section", StringComparison.Ordinal)..page.IndexOf("</section>", StringComparison.Ordinal)];
+        Assert.Contains($"<h4>{System.Net.WebUtility.HtmlEncode(query.Text)}</h4>", section);
+        Assert.Equal(2, section.Split("<ol").Length - 1);
+        Assert.Equal(20, section.Split("<li>").Length - 1);
+        // The first of fp32's order, and what the variant did with it.
+        var first = RankingQuality.Rank([.. worst.ReferenceScores])[0];
+        var rank = Array.IndexOf(RankingQuality.Rank([.. worst.Scores]), first);
+        Assert.Contains($"text of {query.Candidates[first]} <span", section);
+        if (rank > 0)
+            Assert.Contains($", down {rank}</span>", section);
+        Assert.Equal(3, page.Split("<section").Length - 1);
+    }
+
+    /// <summary>WCAG 2.2, 1.4.3: 4.5 to 1 for text, in light, dark and print.</summary>
+    [Fact]
+    public void Text_has_contrast_enough_on_page_and_panel()
+    {
+        var themes = Theme()
+            .Matches(HtmlReport.Render(SampleReports.All))
+            .Select(theme =>
+                Colour().Matches(theme.Value).ToDictionary(match => match.Groups[1].Value, match => Luminance(match.Groups[2].Value))
+            )
+            .ToList();
+        Assert.Equal(3, themes.Count);
+        foreach (var theme in themes)
+        foreach (var background in new[] { "page", "panel" })
+        foreach (var text in new[] { "text", "muted", "good", "bad", "open" })
+        {
+            var (light, dark) = (Math.Max(theme[text], theme[background]), Math.Min(theme[text], theme[background]));
+            Assert.True((light + 0.05) / (dark + 0.05) >= 4.5, $"{text} on {background}");
+        }
+
+        static double Luminance(string colour)
+        {
+            var digits = colour.Length == 3 ? string.Concat(colour.Select(digit => $"{digit}{digit}")) : colour;
+            double[] channels =
+            [
+                .. Convert
+                    .FromHexString(digits)
+                    .Select(value => value / 255.0)
+                    .Select(c => c <= 0.04045 ? c / 12.92 : Math.Pow((c + 0.055) / 1.055, 2.4)),
+            ];
+            return (0.2126 * channels[0]) + (0.7152 * channels[1]) + (0.0722 * channels[2]);
+        }
+    }
+
+    /// <summary>What scrolls can be reached and is named; what is a card where there is no room names its cells.</summary>
+    [Fact]
+    public void No_table_is_cut_where_there_is_no_room()
+    {
+        var page = HtmlReport.Render(SampleReports.All);
+        foreach (Match table in Table().Matches(page))
+        {
+            if (table.Groups["class"].Value.Contains("cards", StringComparison.Ordinal))
+                Assert.DoesNotMatch("<td(?! data-label=)", table.Value);
+            else
+                Assert.NotEqual("", table.Groups["label"].Value);
+        }
+        Assert.DoesNotMatch("<div class=\"scroll\">", page);
+    }
+
+    [GeneratedRegex(@":root \{[^}]*\}")]
+    private static partial Regex Theme();
+
+    [GeneratedRegex("--([a-z]+): #([0-9a-f]{6}|[0-9a-f]{3});")]
+    private static partial Regex Colour();
+
+    [GeneratedRegex(
+        "(?<before>(aria-label=\"(?<label>[^\"]*)\">)?\\s*)<table( class=\"(?<class>[^\"]*)\")?>.*?</table>",
+        RegexOptions.Singleline
+    )]
+    private static partial Regex Table();
 
     [Fact]
     public void Names_are_escaped()

@@ -39,6 +39,78 @@ public class RerankValidationTests
         Assert.Equal(0.5, RankingQuality.ReciprocalRank(query, scores));
     }
 
+    /// <summary>By trec_eval's recall_1, recall_2, recall_5 of the same run: of three relevant passages one is no candidate.</summary>
+    [Fact]
+    public void Recall_counts_relevant_passages_that_are_no_candidates()
+    {
+        var query = Query("q1", ("a", 0), ("b", 2), ("c", 1));
+        query = query with { Grades = new Dictionary<string, int>(query.Grades) { ["z"] = 1 } };
+        float[] scores = [3, 2, 1];
+        Assert.Equal([0, 1 / 3.0, 2 / 3.0], new[] { 1, 2, 5 }.Select(depth => RankingQuality.Recall(query, scores, depth)));
+        Assert.True(double.IsNaN(RankingQuality.Recall(Query("q2", ("a", 0)), [1], 5)));
+    }
+
+    [Fact]
+    public void The_first_three_agree_by_whom_they_are_not_by_their_order()
+    {
+        Assert.Equal(1, RankingQuality.Overlap([5, 4, 3, 2], [3, 4, 5, 2], 3));
+        Assert.Equal(2 / 3.0, RankingQuality.Overlap([5, 4, 3, 2], [2, 4, 3, 5], 3));
+        Assert.Equal(1, RankingQuality.Overlap([1, 2], [2, 1], 3));
+    }
+
+    /// <summary>Pools (3, 1) of the second query into 2, 2; their mean is 2, so that 1 and -1 are left, of four pairs.</summary>
+    [Fact]
+    public void The_residual_within_queries_is_what_no_monotone_map_mends()
+    {
+        float[][] reference =
+        [
+            [-1, 0],
+            [3, 1],
+        ];
+        float[][] scores =
+        [
+            [-9, 0],
+            [5, 7],
+        ];
+        Assert.Equal(Math.Sqrt(2 / 4.0), ScoreResidual.WithinQueries(reference, scores), 1e-12);
+        // Any monotone change of the scores costs nothing, and neither does a tie of equals.
+        float[][] curved = [.. reference.Select(query => query.Select(score => MathF.Exp(score / 2)).ToArray())];
+        Assert.Equal(0, ScoreResidual.WithinQueries(reference, curved), 1e-12);
+        // One score for all leaves fp32's deviation within its queries.
+        Assert.Equal(
+            Math.Sqrt((0.25 + 0.25 + 1 + 1) / 4),
+            ScoreResidual.WithinQueries(
+                reference,
+                [
+                    [2, 2],
+                    [2, 2],
+                ]
+            ),
+            1e-12
+        );
+    }
+
+    [Fact]
+    public void An_isotonic_fit_never_falls_and_keeps_the_mean_of_every_tie() =>
+        Gen.Select(Gen.Int[0, 4].Array[1, 12], Gen.Int[-9, 9].Array[12])
+            .Sample(
+                (x, y) =>
+                {
+                    float[] at = [.. x.Select(value => (float)value)];
+                    float[] values = [.. y.Take(x.Length).Select(value => (float)value)];
+                    var fitted = ScoreResidual.Isotonic(at, values);
+                    Assert.Equal(values.Sum(value => (double)value), fitted.Sum(), 1e-9);
+                    for (var i = 0; i < at.Length; i++)
+                    for (var j = 0; j < at.Length; j++)
+                        Assert.True(at[i] < at[j] ? fitted[i] <= fitted[j] + 1e-12 : at[i] > at[j] || fitted[i] == fitted[j]);
+                    // No constant map is better, nor is the best line that rises.
+                    var mean = values.Average();
+                    Assert.True(Error(value => fitted[value]) <= Error(_ => mean) + 1e-9);
+
+                    double Error(Func<int, double> map) => values.Select((value, i) => (value - map(i)) * (value - map(i))).Sum();
+                }
+            );
+
     [Fact]
     public void A_relevant_passage_that_is_no_candidate_lowers_ndcg()
     {
