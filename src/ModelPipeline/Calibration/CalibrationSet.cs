@@ -49,11 +49,7 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
     internal static CalibrationSet Of(IReadOnlyList<string> inputs, IReadOnlyList<TokenizedInput> rows, int batch) =>
         new(
             inputs,
-            [
-                .. TokenizedInput
-                    .Batches(rows, batch)
-                    .Select(run => (IReadOnlyList<long[]>)[.. inputs.Select(input => run[input])]),
-            ],
+            [.. TokenizedInput.Batches(rows, batch).Select(run => (IReadOnlyList<long[]>)[.. inputs.Select(input => run[input])])],
             batch
         );
 

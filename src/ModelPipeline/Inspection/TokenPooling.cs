@@ -17,7 +17,11 @@ internal sealed record TokenPooling(string Name, string Words, TokenPooling.Redu
     [
         new("mean", "the mean of the states of the tokens whose mask is 1", Mean),
         new("cls", "the state of the first token", (states, hidden, tokens) => states.Slice(tokens[0] * hidden, hidden).ToArray()),
-        new("last", "the state of the last token whose mask is 1", (states, hidden, tokens) => states.Slice(tokens[^1] * hidden, hidden).ToArray()),
+        new(
+            "last",
+            "the state of the last token whose mask is 1",
+            (states, hidden, tokens) => states.Slice(tokens[^1] * hidden, hidden).ToArray()
+        ),
         new("none", "the states of all tokens whose mask is 1", Every),
     ];
 

@@ -158,35 +158,28 @@ public static class ValidateStage
         Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
-    internal static async Task<List<float[]>> ReferenceAsync(
-        ModelBuild build,
-        InputShape shape,
-        ScoredTexts texts,
-        StageContext context
-    )
+    internal static async Task<List<float[]>> ReferenceAsync(ModelBuild build, InputShape shape, ScoredTexts texts, StageContext context)
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         return await KeptAsync(
-            build,
-            Path.Combine(build.Folder, "validation", $"reference-{shape}"),
-            "reference",
-            source.Sha256,
-            shape,
-            context,
-            () =>
-                Task.Run(
-                    () =>
-                    {
-                        var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
-                        using var scorer = new ReferenceScorer(model, source.Answer);
-                        return texts.Finite(
-                            "fp32",
-                            Scored("score fp32", texts.Rows.Value, scorer, context)
-                        );
-                    },
-                    context.Cancellation
-                )
-        ).ConfigureAwait(false);
+                build,
+                Path.Combine(build.Folder, "validation", $"reference-{shape}"),
+                "reference",
+                source.Sha256,
+                shape,
+                context,
+                () =>
+                    Task.Run(
+                        () =>
+                        {
+                            var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
+                            using var scorer = new ReferenceScorer(model, source.Answer);
+                            return texts.Finite("fp32", Scored("score fp32", texts.Rows.Value, scorer, context));
+                        },
+                        context.Cancellation
+                    )
+            )
+            .ConfigureAwait(false);
     }
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
@@ -275,12 +268,7 @@ public static class ValidateStage
         return scores;
     }
 
-    internal static List<float[]> Scored(
-        string activity,
-        IReadOnlyList<TokenizedInput> rows,
-        ReferenceScorer scorer,
-        StageContext context
-    )
+    internal static List<float[]> Scored(string activity, IReadOnlyList<TokenizedInput> rows, ReferenceScorer scorer, StageContext context)
     {
         var scores = new List<float[]>(rows.Count);
         foreach (var run in rows.Chunk(scorer.Batch))

@@ -256,7 +256,12 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var sent = 0L;
         await using var device = await ConnectAsync();
 
-        await device.LoadAsync(Backend.Simulator, Artifact.Path, progress: new Reports(report => sent = report.Done), cancellation: Cancellation);
+        await device.LoadAsync(
+            Backend.Simulator,
+            Artifact.Path,
+            progress: new Reports(report => sent = report.Done),
+            cancellation: Cancellation
+        );
 
         Assert.Equal(bytes.Length, sent);
         Assert.Equal(FileDigest.Of(Artifact.Path, Cancellation), FileDigest.Of(stored, Cancellation));

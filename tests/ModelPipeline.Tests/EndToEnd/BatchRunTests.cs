@@ -60,11 +60,7 @@ public sealed class BatchRunTests
         };
 
         // The toolkit's simulator makes scores up, as many as there are passages; the runtime of the tests computes in fp32.
-        await HostProcess.RunAsync(
-            workspace.Folder,
-            ["--target=Validate", "--model=tiny-reranker", "--allow-failed-variants"],
-            variables
-        );
+        await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--allow-failed-variants"], variables);
         Assert.Equal(100, Report(workspace, "npu").Queries.Sum(query => query.Scores.Count));
         (
             await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)

@@ -122,10 +122,10 @@ public sealed class BatchTests
 
     private static string Variants(string shapes) =>
         $$"""
-            shapes: {{shapes}}
-            variants:
-              int8: { backend: simulator, precision: w8a8 }
-              fp16: { backend: simulator, precision: fp16 }
-              cpu-int8: { backend: onnx, precision: w8a8 }
-        """;
+                shapes: {{shapes}}
+                variants:
+                  int8: { backend: simulator, precision: w8a8 }
+                  fp16: { backend: simulator, precision: fp16 }
+                  cpu-int8: { backend: onnx, precision: w8a8 }
+            """;
 }
