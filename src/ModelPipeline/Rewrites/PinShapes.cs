@@ -59,7 +59,8 @@ public static class PinShapes
             if (bound != wanted)
                 throw new PipelineException(
                     $"input {input} does not allow the shape {shape} of models.yaml; give it a shape that fits, or export the model with "
-                        + $"dynamic axes"
+                        + $"dynamic axes",
+                    PipelineException.ConfigurationError
                 );
         }
     }

@@ -29,7 +29,7 @@ public sealed class BatchRunTests
         var report = Report(workspace, "fp16");
         Assert.Equal(100, report.Queries.Sum(query => query.Scores.Count));
         Assert.InRange(report.Figures[Metric.KendallTau], 0.999, 1);
-        var manifest = PackageCheck.Verify<PackageManifest>(workspace.Release);
+        var manifest = PackageCheck.Verify<PackageManifest>(workspace.Release, TestContext.Current.CancellationToken);
         Assert.Contains("[3, 64]", File.ReadAllText(Path.Combine(workspace.Package, "README.md")));
         Assert.All(manifest.Variants, variant => Assert.Equal("3x64", variant.Subject.Shape));
 

@@ -2,7 +2,6 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Latency;
 using ModelPipeline.Metrics;
-using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Latency;
