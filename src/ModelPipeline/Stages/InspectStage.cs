@@ -1,6 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Onnx;
+using ModelPipeline.Sources;
 
 namespace ModelPipeline.Stages;
 
