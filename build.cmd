@@ -14,9 +14,11 @@ dotnet --version >nul 2>nul || (
 )
 dotnet build build -c Release --nologo -v quiet || exit /b 1
 popd
-rem Paths on the command line are the caller's; what it does not name lies beside this script.
+rem Paths on the command line are the caller's; what it does not name lies beside this script, unless the caller has a models.yaml or makes one.
 set "defaults="
 if /i "%caller%"=="%root%" goto run
+if exist "%caller%models.yaml" goto run
+echo %* | findstr /c:"--target=New" >nul && goto run
 echo %* | findstr /c:"--manifest" >nul || set defaults=--manifest="%root%models.yaml"
 echo %* | findstr /c:"--artifacts" >nul || set defaults=%defaults% --artifacts="%root%artifacts"
 :run

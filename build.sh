@@ -60,8 +60,8 @@ output=build/bin/Release/net10.0
 state=build/obj/bootstrap.state
 sources() {
   echo "$sdk $(command -v aarch64-linux-gnu-g++ || true)"
-  # All of pipeline/ is built in, but for the sample, which is read from where it is.
-  find build src native pipeline Directory.*.props global.json \( -name bin -o -name obj -o -path pipeline/sample \) -prune -o -type f -exec cksum {} + |
+  # All of pipeline/ is built in, but for the sample model, which is read from where it is.
+  find build src native pipeline Directory.*.props global.json \( -name bin -o -name obj -o -path pipeline/sample/tiny-reranker \) -prune -o -type f -exec cksum {} + |
     LC_ALL=C sort
 }
 built() { cksum "$output"/{Build,Cake.Frosting,ModelPipeline,ModelPipeline.Artifacts}.dll 2>&1 || true; }
@@ -71,9 +71,9 @@ if [[ "$(cat "$state" 2>/dev/null)" != "$now"$'\n'"$(built)" ]]; then
   printf '%s\n%s\n' "$now" "$(built)" >"$state"
 fi
 
-# Paths on the command line are the caller's; what it does not name lies here.
+# Paths on the command line are the caller's; what it does not name lies here, unless the caller has a models.yaml or makes one.
 defaults=()
-if [[ $caller != "$root" ]]; then
+if [[ $caller != "$root" && ! -e $caller/models.yaml && "$*" != *--target=New* ]]; then
   [[ " $*" == *" --manifest"* ]] || defaults+=("--manifest=$root/models.yaml")
   [[ " $*" == *" --artifacts"* ]] || defaults+=("--artifacts=$root/artifacts")
 fi

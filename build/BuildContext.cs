@@ -39,12 +39,18 @@ public sealed class BuildContext : FrostingContext
                     : null
                 )
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
-            Manifest = FrozenPlan.Applied(
-                ModelsYaml
-                    .Load(context.Argument("manifest", "models.yaml"), overrides, Environment.GetEnvironmentVariable)
-                    .OnDevice(context.Argument<string?>("device", null))
-            );
-            Selected = Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
+            var path = context.Argument("manifest", "models.yaml");
+            var isNew = context.Argument("target", "").Equals("New", StringComparison.OrdinalIgnoreCase);
+            Manifest =
+                isNew && !File.Exists(path)
+                    ? ModelsManifest.Empty(path)
+                    : FrozenPlan.Applied(
+                        ModelsYaml
+                            .Load(path, overrides, Environment.GetEnvironmentVariable)
+                            .OnDevice(context.Argument<string?>("device", null))
+                    );
+            // The model that --model names there is none yet.
+            Selected = isNew ? [] : Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));
             Sources = new ModelSources(
                 Manifest,
                 new SourceFetcher(

@@ -62,9 +62,15 @@ internal static class CommandLine
             );
         if (
             given.Any(each => each.Option.Name == "--from")
-            && !targets.DefaultIfEmpty("Default").All(target => target.Equals("Plan", StringComparison.OrdinalIgnoreCase))
+            && !targets.DefaultIfEmpty("Default").All(target => Is(target, "New") || Is(target, "Plan"))
         )
-            throw Wrong("--from names what --target=Plan estimates, and is for nothing else");
+            throw Wrong("--from names what --target=New takes up or --target=Plan estimates, and is for nothing else");
+        if (given.Any(each => each.Option.Name == "--corpus") && !targets.DefaultIfEmpty("Default").All(target => Is(target, "New")))
+            throw Wrong("--corpus names what --target=New imports, and is for nothing else; models.yaml has the corpora of its models");
+        if (targets.Any(target => Is(target, "New")) && targets.Count() > 1)
+            throw Wrong("--target=New goes alone: what it writes is built by the next run");
+
+        static bool Is(string target, string name) => target.Equals(name, StringComparison.OrdinalIgnoreCase);
     }
 
     private static bool IsPublish(IEnumerable<string> targets) =>

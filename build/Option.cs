@@ -66,10 +66,8 @@ internal sealed record Option(string Name, string Text)
         Again("--measure-again", "Measure latency again", "MEASURE_AGAIN"),
         new("--compare-with", "Package of the last release: reports say what has changed in compile reports since") { Value = "PATH" },
         new("--keep-scratch", "Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact"),
-        new("--from", "With --target=Plan: estimate this model by its config.json alone; hf:owner/name, a folder or a file")
-        {
-            Value = "MODEL",
-        },
+        new("--from", "Model for --target=New or, by its config.json alone, Plan; hf:owner/name, a folder or a file") { Value = "MODEL" },
+        new("--corpus", "With --target=New: a BEIR folder, one of MS MARCO and TREC, or text files") { Value = "PATH" },
         new("--to", "Publish to a folder instead of GitHub") { Value = "PATH" },
         new("--draft", "Publish complete and checked, but not shown to readers"),
         new("--dry-run", "With --target=Publish: only tell what it would do"),

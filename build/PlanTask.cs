@@ -22,19 +22,30 @@ internal static class PlanTask
         var report = await context.StageAsync(stage => PlanStage.RunAsync(build, stage));
         var table = Table(
             $"Plans for {report.Model} on {report.Chip}, estimated ms and MB",
-            $"p50, p95: of a passage. {report.Passages}: mean of so many passages, and its p95. NDCG: lost by cutting. 90 % lie within "
+            $"p50, p95: of a passage. {report.Passages}: mean of so many passages, and its p95. NDCG: lost by cutting; tau: to the ranking of whole passages. 90 % lie within "
                 + $"{report.Low:0.00} to {report.High:0.00} of each time."
         );
         foreach (var name in new[] { "Shapes", "Cores" })
             table.AddColumn(name, column => column.NoWrap().PadLeft(0).PadRight(0));
         foreach (
-            var name in new[] { "p50", "p95", report.Passages.ToString(CultureInfo.InvariantCulture), "p95", "disk", "RAM", "cut", "NDCG" }
+            var name in new[]
+            {
+                "p50",
+                "p95",
+                report.Passages.ToString(CultureInfo.InvariantCulture),
+                "p95",
+                "disk",
+                "RAM",
+                "cut",
+                "NDCG",
+                "tau",
+            }
         )
             table.AddColumn(name, column => column.NoWrap().RightAligned().PadLeft(0).PadRight(0));
         foreach (var plan in report.Front.Where(plan => plan != report.Best).Take(MostShown).Prepend(report.Best).OfType<ServingPlan>())
         {
             table.AddRow(
-                $"{(plan.Precision == Precision.Fp16 ? "fp16" : "int8")} {plan.ShapesText}",
+                $"{plan.PrecisionText} {plan.ShapesText}",
                 Cores(CorePlan.Named(plan.CorePlan)),
                 Short(plan.PassageP50Ms),
                 Short(plan.PassageP95Ms),
@@ -43,7 +54,8 @@ internal static class PlanTask
                 Short(plan.DiskMb),
                 Short(plan.MemoryMb),
                 plan.CutShare == 0 ? "0" : plan.CutShare.ToString("0.0%", CultureInfo.InvariantCulture),
-                plan.Cost is { } cost ? cost.Ndcg.ToString("0.000", CultureInfo.InvariantCulture) : ""
+                plan.Cost is { } lost ? lost.Ndcg.ToString(".000", CultureInfo.InvariantCulture) : "",
+                plan.Cost is { } cost ? cost.KendallTau.ToString(".00", CultureInfo.InvariantCulture) : ""
             );
         }
         AnsiConsole.Write(table);

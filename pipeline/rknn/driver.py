@@ -168,6 +168,8 @@ def build(create, job):
         options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
         step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
         return toolkit
+    if len(job["inputs"][0]["shapes"]) > 1:
+        raise RuntimeError("int8 with fp16 tensors or ranges of its own cannot be one file for several shapes: set 'one_file: false'")
     step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
     toolkit.release()
     edit_configuration(job.get("float16", []), job.get("ranges", {}))

@@ -13,6 +13,7 @@ public enum PackageRole
     Decision,
     Compile,
     Sbom,
+    Serving,
 }
 
 /// <summary>A file of a package.</summary>

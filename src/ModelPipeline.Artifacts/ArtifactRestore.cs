@@ -102,7 +102,9 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
                 ArtifactFault.Malformed,
                 $"{simulated.Name} only emulates what an NPU computes; a release must not hold it. Tell its publisher."
             )
-            : fitting.Concat(manifest.Files.Where(file => file.Role is PackageRole.Vocabulary or PackageRole.Environment));
+            : fitting.Concat(
+                manifest.Files.Where(file => file.Role is PackageRole.Vocabulary or PackageRole.Environment or PackageRole.Serving)
+            );
 
         static bool Fits(string? wanted, string? there) =>
             wanted is null || string.Equals(wanted, there, StringComparison.OrdinalIgnoreCase);

@@ -118,7 +118,7 @@ public sealed class BootstrapTests : IDisposable
         );
         var root = _folder.CreateSubdirectory("root").FullName;
         var caller = _folder.CreateSubdirectory("caller").FullName;
-        foreach (var folder in new[] { "build", "src", "native", "pipeline/schema", "pipeline/sample" })
+        foreach (var folder in new[] { "build", "src", "native", "pipeline/schema", "pipeline/sample/tiny-reranker" })
             Directory.CreateDirectory(Path.Combine(root, folder));
         foreach (var file in new[] { "build.sh", "global.json", "Directory.Build.props" })
             File.Copy(Path.Combine(_root, file), Path.Combine(root, file));
@@ -132,11 +132,17 @@ public sealed class BootstrapTests : IDisposable
             [caller, host, "--manifest=my.yaml", "--artifacts=out", ""],
             (await Run($"{root}/build.sh", "--manifest=my.yaml --artifacts=out", from: caller)).Output.Split('\n')
         );
+        Assert.Equal(
+            [caller, host, "--target=New", "--from=m", ""],
+            (await Run($"{root}/build.sh", "--target=New --from=m", from: caller)).Output.Split('\n')
+        );
+        await File.WriteAllTextAsync(Path.Combine(caller, "models.yaml"), "", Xunit.TestContext.Current.CancellationToken);
+        Assert.Equal([caller, host, "--tree", ""], (await Run($"{root}/build.sh", "--tree", from: caller)).Output.Split('\n'));
         Assert.Equal([root, host, "--tree", ""], (await Run($"{root}/build.sh", "--tree", from: root)).Output.Split('\n'));
         Assert.Single(await BuildsAsync());
 
         await File.WriteAllTextAsync(
-            Path.Combine(root, "pipeline/sample/text"),
+            Path.Combine(root, "pipeline/sample/tiny-reranker/text"),
             "is read from there",
             Xunit.TestContext.Current.CancellationToken
         );

@@ -14,7 +14,7 @@ internal sealed record Arguments
     public string Corpus { get; init; } = Sample("corpus");
 
     /// <summary>A folder of models/minilm-l12-reranker, models/all-minilm-l6-v2 (each a model.onnx or model.onnx.gz, and a vocab.txt) and
-    /// data/debian (a corpus), or of tokenizers: a folder of files and cases.jsonl each.</summary>
+    /// data/debian (a corpus), or of tokenizers: a folder of files and cases.jsonl each; or fixtures/families.</summary>
     public string? Reference { get; init; }
 
     /// <summary>The first so many queries of the corpus, or twice as many passages for an embedder.</summary>

@@ -26,14 +26,14 @@ internal static class PlanChoice
             [new("sequence", 1, 1), new("cores_0_1_2", 1, 3), new("three_contexts", 3, 1)]
         )
         {
-            OneFile = true,
+            InOneFile = [Precision.Fp16, Precision.W8A8],
+            Batches = [1, 2, 4],
         };
         var watch = Stopwatch.StartNew();
         var plans = PlanSearch.Plans(
             question,
             work,
-            (shape, precision, cores) =>
-                model.Milliseconds(work.At(new InputShape(1, shape)), new RunPlace("rk3588", precision) { Cores = cores })
+            (shape, precision, cores) => model.Milliseconds(work.At(shape), new RunPlace("rk3588", precision) { Cores = cores })
         );
         var best = PlanSearch.Best(plans, question.Precisions);
         yield return new Row($"choosing from {Candidates} shapes for {Lengths} lengths", watch.Elapsed.TotalSeconds, "s", "2 s");

@@ -5,7 +5,9 @@ using ModelPipeline.Core;
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
 // [--queries=N] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- families --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
@@ -17,7 +19,9 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["quantizer"] = ReferenceModels.Run,
     ["download"] = Downloads.Run,
     ["tokenizers"] = TokenizerAgreement.Run,
+    ["families"] = FamilyModels.Run,
     ["plan"] = PlanChoice.Run,
+    ["same-bytes"] = SameBytes.Run,
     ["intervals"] = IntervalSpeed.Run,
 };
 try

@@ -35,6 +35,10 @@ internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
         return new Uri($"{endpoint.AbsoluteUri.TrimEnd('/')}/{source.Repo}/resolve/{Uri.EscapeDataString(revision)}/{path}");
     }
 
+    /// <summary>Where the API lists the files of a repository.</summary>
+    public Uri ListingOf(HuggingFaceSource source) =>
+        new($"{endpoint.AbsoluteUri.TrimEnd('/')}/api/models/{source.Repo}/revision/{Uri.EscapeDataString(source.Revision)}");
+
     private HubFile Read(HuggingFaceSource source, Uri uri, HttpResponseMessage response)
     {
         var commit = Header(response, "X-Repo-Commit");

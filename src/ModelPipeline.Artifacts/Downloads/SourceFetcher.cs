@@ -124,6 +124,21 @@ public sealed class SourceFetcher : IDisposable
             };
     }
 
+    /// <summary>The files of a repository on the hub; null where the hub serves files without listing them.</summary>
+    /// <exception cref="PipelineException">The hub cannot be reached, or refuses.</exception>
+    internal async Task<HubListing?> ListAsync(HuggingFaceSource repository, CancellationToken cancellation)
+    {
+        const long MaxBytes = 16 << 20;
+        try
+        {
+            return HubListing.Read(await ReadAsync(_hub.ListingOf(repository), MaxBytes, cancellation).ConfigureAwait(false));
+        }
+        catch (PipelineException e) when (HttpSource.IsMissing(e))
+        {
+            return null;
+        }
+    }
+
     /// <summary>A short text whose digest is not known, past the cache.</summary>
     /// <exception cref="PipelineException">It cannot be had, or is longer than <paramref name="maxBytes"/>.</exception>
     internal Task<byte[]> ReadAsync(Uri uri, long maxBytes, CancellationToken cancellation) =>

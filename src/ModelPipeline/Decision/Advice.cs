@@ -1,6 +1,7 @@
 using System.Globalization;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Planning;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Decision;
@@ -8,7 +9,30 @@ namespace ModelPipeline.Decision;
 /// <summary>What a plan adds to the advice, as sentences without their full stops; see --target=Plan.</summary>
 /// <param name="Lengths">Which shapes serve the corpus, and what that rests on.</param>
 /// <param name="Cost">What they are expected to take.</param>
-public sealed record PlanAdvice(string Lengths, string Cost);
+public sealed record PlanAdvice(string Lengths, string Cost)
+{
+    /// <summary>What --target=Plan found; null without a plan that keeps to its limits.</summary>
+    public static PlanAdvice? Of(PlanReport? plan) =>
+        plan?.Best is not { } best
+            ? null
+            : new(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"By the plan, the corpus is served best at {best.ShapesText} tokens in {best.PrecisionText}, "
+                        + $"{best.CorePlan.Replace('_', ' ')}"
+                )
+                    + (
+                        best.CutShare > 0
+                            ? string.Create(CultureInfo.InvariantCulture, $", which cuts {100 * best.CutShare:0.#} % of it")
+                            : ""
+                    ),
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"It expects {plan.Passages} passages in about {best.RequestMs:0} ms ({best.RequestMs * plan.Low:0} to "
+                        + $"{best.RequestMs * plan.High:0}), estimated and not measured"
+                ) + (plan.CpuRequestMs is { } cpu ? string.Create(CultureInfo.InvariantCulture, $", on the chip's CPU about {cpu:0}") : "")
+            );
+}
 
 /// <summary>What the advice is made of.</summary>
 /// <param name="Reports">Of all variants, in the order of models.yaml.</param>

@@ -1,6 +1,7 @@
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Planning;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
@@ -57,12 +58,15 @@ public sealed record VariantRouting(
             return new(plan.Variant, plan.Buckets, plan.Truncation, expected, new Dictionary<string, double>(), []);
 
         var next = 0;
+        int[] limits = [.. plan.Buckets.Select(bucket => bucket.MaxTokens)];
         float[][] scores =
         [
             .. queries.Select(
                 (query, q) =>
                     query
-                        .Candidates.Select((_, candidate) => reports[BucketOf(plan, tokens[next++])].Queries[q].Scores[candidate])
+                        .Candidates.Select(
+                            (_, candidate) => reports[limits[Router.BucketOf(limits, tokens[next++])]].Queries[q].Scores[candidate]
+                        )
                         .ToArray()
             ),
         ];
@@ -87,7 +91,4 @@ public sealed record VariantRouting(
             Intervals = intervals,
         };
     }
-
-    private static int BucketOf(BucketPlan plan, int tokens) =>
-        (plan.Buckets.FirstOrDefault(bucket => tokens <= bucket.MaxTokens) ?? plan.Buckets[^1]).MaxTokens;
 }

@@ -18,7 +18,7 @@ public sealed record ArtifactLatency
     /// <summary>The shape's length.</summary>
     public required int Tokens { get; init; }
 
-    /// <summary>Passages a run.</summary>
+    /// <summary>Passages that one run takes.</summary>
     public int Batch { get; init; } = 1;
 
     /// <summary>File name without folders.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
+using ModelPipeline.Planning;
 
 namespace ModelPipeline.Latency;
 
@@ -10,7 +11,15 @@ namespace ModelPipeline.Latency;
 /// <param name="Passages">Of the corpus.</param>
 /// <param name="Share">Of the corpus' passages, 0 to 1.</param>
 [OneLine]
-public sealed record LengthBucket(int MaxTokens, string Artifact, int Passages, double Share);
+public sealed record LengthBucket(int MaxTokens, string Artifact, int Passages, double Share)
+{
+    /// <summary>Passages that one run takes.</summary>
+    public int Batch { get; init; } = 1;
+
+    /// <summary>Mean of a run under the core plan whose requests are expected to take least; null unless a device measured it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? RunMs { get; init; }
+}
 
 /// <summary>Passages longer than the largest bucket, which takes them cut.</summary>
 /// <param name="Passages">Of the corpus.</param>
@@ -38,8 +47,7 @@ public sealed record TruncationCost(int ModelTokens, double WholeNdcg, double Cu
 /// <param name="Plan">Name of the core plan.</param>
 /// <param name="PassageMs">Mean.</param>
 /// <param name="PassageP95Ms">95th percentile over passages and runs.</param>
-/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, each taking the next passage when it
-/// is free.</param>
+/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, by the one <see cref="Router"/>.</param>
 /// <param name="LargestPassageMs">Mean if every passage went to the largest shape.</param>
 /// <param name="LargestRequestMs">Likewise of requests.</param>
 [OneLine]
@@ -90,8 +98,11 @@ public sealed record BucketPlan(
                 )
             )
             .ToArray();
-        int[] choice = [.. tokens.Select(length => Math.Min(used.Count(artifact => artifact.Tokens < length), used.Length - 1))];
+        int[] limits = [.. used.Select(artifact => artifact.Tokens)];
+        int[] choice = [.. tokens.Select(length => Router.BucketOf(limits, length))];
         var counts = choice.CountBy(bucket => bucket).ToDictionary();
+        IReadOnlyList<ExpectedLatency> expected = timed ? [.. used[0].Plans.Select(plan => Expect(plan.Plan, used, choice, passages))] : [];
+        var fastest = expected.MinBy(plan => plan.RequestMs)?.Plan;
         return new(
             artifacts[0].Variant,
             [
@@ -103,11 +114,15 @@ public sealed record BucketPlan(
                             counts.GetValueOrDefault(bucket),
                             Share(counts.GetValueOrDefault(bucket), tokens.Count)
                         )
+                        {
+                            Batch = artifact.Batch,
+                            RunMs = onDevice ? Round(artifact.Batch * Mean(artifact, fastest!).Value) : null,
+                        }
                 ),
             ],
             Cut(tokens, used[^1].Tokens),
             onDevice,
-            timed ? [.. used[0].Plans.Select(plan => Expect(plan.Plan, used, choice, passages))] : []
+            expected
         );
     }
 
@@ -125,28 +140,20 @@ public sealed record BucketPlan(
     private static ExpectedLatency Expect(string plan, ArtifactLatency[] used, int[] choice, int passages)
     {
         var contexts = CorePlan.Named(plan).Contexts.Count;
-        double[] mean = [.. used.Select(artifact => Mean(artifact, plan).Value)];
+        Bucket[] buckets =
+        [
+            .. used.Select(artifact => new Bucket(artifact.Tokens, artifact.Batch, artifact.Batch * Mean(artifact, plan).Value)),
+        ];
         // A last request of fewer passages would make requests look faster than they are.
         var requests = choice.Chunk(passages).Where((request, index) => index == 0 || request.Length == passages).ToArray();
         return new(
             plan,
-            Round(choice.Average(bucket => mean[bucket])),
+            Round(choice.Average(bucket => buckets[bucket].Cost / buckets[bucket].Batch)),
             Round(P95(used, choice, plan)),
-            Round(requests.Average(request => Makespan(Runs(request), contexts))),
-            Round(mean[^1]),
-            Round(requests.Average(request => Makespan(Runs([.. request.Select(_ => mean.Length - 1)]), contexts)))
+            Round(requests.Average(request => Router.Makespan(buckets, request, contexts))),
+            Round(buckets[^1].Cost / buckets[^1].Batch),
+            Round(requests.Average(request => Router.Makespan([buckets[^1]], new int[request.Length], contexts)))
         );
-
-        // Passages of a bucket run together as its artifact takes them; what fills up a last run takes its time, too.
-        IEnumerable<double> Runs(int[] request)
-        {
-            var seen = new int[used.Length];
-            foreach (var bucket in request)
-            {
-                if (seen[bucket]++ % used[bucket].Batch == 0)
-                    yield return mean[bucket] * used[bucket].Batch;
-            }
-        }
     }
 
     /// <summary>The smallest time that 95 of 100 passages take no longer than, each bucket's runs standing for its passages.</summary>
@@ -163,15 +170,6 @@ public sealed record BucketPlan(
             .ToArray();
         var covered = 0.0;
         return weighted.First(run => (covered += run.Weight) >= 0.95 - 1e-9).Time;
-    }
-
-    /// <summary>When the last of the contexts is done if each takes the next passage when it is free.</summary>
-    private static double Makespan(IEnumerable<double> passages, int contexts)
-    {
-        var busy = new double[contexts];
-        foreach (var passage in passages)
-            busy[Array.IndexOf(busy, busy.Min())] += passage;
-        return busy.Max();
     }
 
     private static PlanLatency Plan(ArtifactLatency artifact, string plan) => artifact.Plans.Single(measured => measured.Plan == plan);

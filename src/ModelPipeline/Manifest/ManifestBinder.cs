@@ -137,7 +137,18 @@ internal static class ManifestBinder
         };
     }
 
-    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides) =>
+    private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides)
+    {
+        var variant = OfKeys(name, json, folder, overrides);
+        return variant with
+        {
+            OneFile =
+                variant.Backend == Backend.Rknn
+                && ((bool?)json["one_file"] ?? (VariantSpec.CanShareFile(variant.Toolkit) && !variant.IsHybrid)),
+        };
+    }
+
+    private static VariantSpec OfKeys(string name, JsonObject json, string folder, ManifestOverrides overrides) =>
         new()
         {
             Name = name,
@@ -150,12 +161,14 @@ internal static class ManifestBinder
             Toolkit = (string)json["toolkit"]!,
             ToolkitPython = FilePath(folder, json["toolkit_python"]),
             ToolkitMinutes = (double?)json["toolkit_minutes"],
-            Rewrites = Names(json["rewrites"]),
+            Rewrites =
+                json["attention"] is { } attention && Enum<AttentionForm>(attention) == AttentionForm.Plain
+                    ? [.. Names(json["rewrites"]).Union([VariantSpec.PlainAttention])]
+                    : Names(json["rewrites"]),
             Fp16 = Names(json["fp16"]),
             AutoHybrid = json["auto_hybrid"] is { } auto
                 ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"])
                 : null,
-            DynamicInput = (bool?)json["dynamic_input"] ?? false,
             AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
             Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
             SingleCore = (bool?)json["single_core"] ?? false,
@@ -179,6 +192,9 @@ internal static class ManifestBinder
                     (double?)compile["weight_mb"],
                     (double?)compile["internal_mb"]
                 )
+                {
+                    FusesAllAttention = compile["fused_attention"] is not null,
+                }
                 : new CompileLimits(),
             Force = overrides.ForceConvert ?? false,
         };

@@ -11,7 +11,7 @@ internal static class ManifestChecks
     private static readonly string[] ToolkitOnly =
     [
         "auto_hybrid",
-        "dynamic_input",
+        "one_file",
         "accuracy_analysis",
         "toolkit_simulator",
         "ranges",
@@ -50,7 +50,13 @@ internal static class ManifestChecks
                     ?? Find(model, "toolkit")
                     ?? Find(defaults, "toolkit")
                     ?? Find(ManifestSchema.BuiltIn, "defaults", "toolkit");
-                DynamicInput(variant, model, TextOf(toolkit), errors);
+                OneFile(
+                    variant["one_file"] ?? Find(model, "one_file") ?? Find(defaults, "one_file"),
+                    variant,
+                    model,
+                    TextOf(toolkit),
+                    errors
+                );
             }
             foreach (var pair in (Find(model, "measured") as JsonArray)?.OfType<JsonObject>() ?? [])
                 Measured(pair, model, errors);
@@ -138,6 +144,8 @@ internal static class ManifestChecks
     /// <summary>Keys that only the toolkit understands.</summary>
     private static void Toolkit(JsonObject variant, Diagnostics errors)
     {
+        if (Text(variant, "backend") == "onnx" && variant.ContainsKey("attention"))
+            errors.AddToKey(variant, "attention", "backend onnx has no attention: it is for an NPU");
         foreach (var key in Names(variant).Where(ToolkitOnly.Contains))
         {
             if (Text(variant, "backend") is "onnx" or "simulator")
@@ -147,32 +155,32 @@ internal static class ManifestChecks
         }
     }
 
-    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file; and one graph for all shapes has
-    /// one batch.</summary>
-    private static void DynamicInput(JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
+    /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
+    private static void OneFile(JsonNode? setting, JsonObject variant, JsonObject model, string? toolkit, Diagnostics errors)
     {
         if (
-            variant["dynamic_input"] is { } oneFile
-            && oneFile.GetValueKind() == JsonValueKind.True
+            setting?.GetValueKind() == JsonValueKind.True
+            && Text(variant, "backend") == "rknn"
             && Find(model, "shapes") is JsonArray several
             && several.OfType<JsonArray>().Select(shape => shape.FirstOrDefault()?.ToJsonString()).Distinct().Count() > 1
+            && !errors.IsFaulty(setting)
         )
             errors.Add(
-                oneFile,
-                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave dynamic_input out for one file a "
-                    + "shape"
+                setting,
+                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave one_file out for one file a shape"
             );
         if (
-            variant["dynamic_input"] is { } setting
-            && setting.GetValueKind() == JsonValueKind.True
-            && Find(model, "shapes") is JsonArray { Count: > 1 }
+            setting?.GetValueKind() == JsonValueKind.True
+            && Text(variant, "backend") == "rknn"
+            && Find(model, "shapes") is not JsonArray { Count: < 2 }
             && Version.TryParse(toolkit, out var version)
             && version < VariantSpec.FirstWithOneFile
+            && !errors.IsFaulty(setting)
         )
             errors.Add(
                 setting,
                 $"toolkit {toolkit} cannot build several shapes into one file: set 'toolkit: {VariantSpec.FirstWithOneFile}', or leave "
-                    + $"dynamic_input out for one file a shape"
+                    + $"one_file out for one file a shape"
             );
     }
 

@@ -15,6 +15,16 @@ public sealed record ModelsManifest
     /// <summary>In the order of the file.</summary>
     public required IReadOnlyList<ModelSpec> Models { get; init; }
 
+    /// <summary>That of a file which is not there yet.</summary>
+    public static ModelsManifest Empty(string path) =>
+        new()
+        {
+            Path = System.IO.Path.GetFullPath(path),
+            Devices = new Dictionary<string, DeviceSpec>(),
+            Corpora = new Dictionary<string, CorpusSpec>(),
+            Models = [],
+        };
+
     /// <summary>True selects only w8a8 variants, false only fp16 ones (QUANTIZE); null all.</summary>
     public bool? Quantize { get; init; }
 }
@@ -262,6 +272,13 @@ public enum QuantizationMethod
     Layer,
 }
 
+/// <summary>Fused: one operator of the NPU. Plain: products, additions and Softmax by themselves.</summary>
+public enum AttentionForm
+{
+    Fused,
+    Plain,
+}
+
 /// <summary>By what error ranges of int8 tensors are chosen; none takes what calibration saw.</summary>
 public enum RangeClip
 {
@@ -288,12 +305,19 @@ public sealed record VariantSpec
     public int OptimizationLevel { get; init; } = 3;
     public string Toolkit { get; init; } = "2.3.2";
 
-    /// <summary>Whether that version makes one file for several shapes.</summary>
-    [JsonIgnore]
-    public bool CanShareFile => Version.TryParse(Toolkit, out var version) && version >= FirstWithOneFile;
-
     /// <summary>Older toolkits fail in the middle of building several shapes of a BERT model into one file.</summary>
     internal static readonly Version FirstWithOneFile = new(2, 5, 0);
+
+    /// <summary>Rewrites that leave paths which stay fp16 in an int8 build.</summary>
+    private static readonly string[] Splitting = ["hidden-split", "outlier-split", "norm-copy"];
+
+    /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all shapes
+    /// but the largest (seen in 2.5.0).</summary>
+    [JsonIgnore]
+    public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
+
+    /// <summary>Whether a version of the toolkit makes one file for several shapes.</summary>
+    internal static bool CanShareFile(string toolkit) => Version.TryParse(toolkit, out var version) && version >= FirstWithOneFile;
 
     /// <summary>An interpreter that has this version of the toolkit; null leaves it to the environment and to Provision.</summary>
     [JsonIgnore]
@@ -306,14 +330,21 @@ public sealed record VariantSpec
     /// <summary>Names of graph passes, in order.</summary>
     public required IReadOnlyList<string> Rewrites { get; init; }
 
+    /// <summary>Whether the toolkit may fuse attention: it is kept from it by a rewrite.</summary>
+    [JsonIgnore]
+    public AttentionForm Attention => Rewrites.Contains(PlainAttention) ? AttentionForm.Plain : AttentionForm.Fused;
+
+    /// <summary>The rewrite that <c>attention: plain</c> stands for.</summary>
+    internal const string PlainAttention = "plain-attention";
+
     /// <summary>Tensor names (with * wildcards) kept in fp16: the hybrid plan.</summary>
     public IReadOnlyList<string> Fp16 { get; init; } = [];
 
     /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
     public AutoHybrid? AutoHybrid { get; init; }
 
-    /// <summary>One file for all shapes of the model; backend rknn, toolkit 2.5.0.</summary>
-    public bool DynamicInput { get; init; }
+    /// <summary>One file for all shapes where the model has several; backend rknn, toolkit 2.5.0 or later, whose default it is but of a hybrid.</summary>
+    public bool OneFile { get; init; }
 
     /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>
     public bool AccuracyAnalysis { get; init; }
@@ -353,7 +384,12 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
 /// <param name="CpuOps">Operators that may run on the CPU.</param>
 /// <param name="WeightMb">Weight memory, in MB of 1000 KiB as the toolkit's users know them.</param>
 /// <param name="InternalMb">Internal memory, likewise.</param>
-public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null);
+public sealed record CompileLimits(IReadOnlyList<string>? CpuOps = null, double? WeightMb = null, double? InternalMb = null)
+{
+    /// <summary>No attention may be left as products around a softmax.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool FusesAllAttention { get; init; }
+}
 
 /// <summary>Thresholds of the toolkit's auto_hybrid: a layer that is worse stays in fp16.</summary>
 /// <param name="Cosine">Smallest cosine to fp32.</param>

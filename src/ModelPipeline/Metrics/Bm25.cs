@@ -45,12 +45,22 @@ internal sealed class Bm25
     {
         if (!passages[id].TryGetValue(word, out var count))
             return 0;
-        var having = frequencies[word];
-        var idf = Math.Log(1 + ((passages.Count - having + 0.5) / (having + 0.5)));
-        return idf * count / (count + (K1 * (1 - B + (B * lengths[id] / meanLength))));
+        return Weight(count, lengths[id] / meanLength, passages.Count, frequencies[word]);
     }
 
-    private static IEnumerable<string> Words(string text)
+    /// <summary>What one word of a query adds.</summary>
+    /// <param name="count">Times that the passage has it, at least one.</param>
+    /// <param name="length">The passage's words, as a share of the mean.</param>
+    /// <param name="passages">In the collection.</param>
+    /// <param name="having">Passages with the word.</param>
+    public static double Weight(int count, double length, long passages, int having)
+    {
+        var idf = Math.Log(1 + ((passages - having + 0.5) / (having + 0.5)));
+        return idf * count / (count + (K1 * (1 - B + (B * length))));
+    }
+
+    /// <summary>Of a text, in their order.</summary>
+    public static IEnumerable<string> Words(string text)
     {
         var word = new StringBuilder();
         foreach (var rune in text.EnumerateRunes())

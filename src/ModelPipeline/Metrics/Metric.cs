@@ -50,6 +50,7 @@ public sealed record Metric(
     public const string LabelAgreement = "label_agreement";
     public const string SizeMb = "size_mb";
     public const string CompileCpuOps = "compile.cpu_ops";
+    public const string CompileFusedAttention = "compile.fused_attention";
     public const string CompileWeightMb = "compile.weight_mb";
     public const string CompileInternalMb = "compile.internal_mb";
     public const string LatencyMeanMs = "latency_mean_ms";
@@ -255,6 +256,7 @@ public sealed record Metric(
         },
         new(SizeMb, "Size, MB", MetricKind.Size, 2, "Size of the artifact in 10^6 bytes."),
         new(CompileCpuOps, "Operators on the CPU", MetricKind.Compile, 0, "Kinds of operators that the NPU's compiler left to the CPU."),
+        new(CompileFusedAttention, "Attentions fused", MetricKind.Compile, 0, "Attentions that the NPU's compiler made one operator each."),
         new(
             CompileWeightMb,
             "Weight memory, MB",

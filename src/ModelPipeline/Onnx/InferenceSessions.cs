@@ -13,10 +13,28 @@ public readonly record struct RunSettings(int Threads = 0, bool Optimize = true,
 internal static class InferenceSessions
 {
     public static InferenceSession Open(OnnxModel model, RunSettings settings = default) =>
-        Open(options => new InferenceSession(model.ToBytes(), options), settings, model.Graph.Name);
+        model.DataBytes <= OnnxModel.MostInline
+            ? Open(options => new InferenceSession(model.ToBytes(), options), settings, model.Graph.Name)
+            : OpenByFile(model, settings);
 
     public static InferenceSession Open(string path, RunSettings settings = default) =>
         Open(options => new InferenceSession(path, options), settings, path);
+
+    /// <summary>A model that is no single message goes by files, which are mapped and gone once it is open.</summary>
+    private static InferenceSession OpenByFile(OnnxModel model, RunSettings settings)
+    {
+        var folder = Directory.CreateTempSubdirectory("modelpipeline-").FullName;
+        try
+        {
+            var path = Path.Combine(folder, "model.onnx");
+            model.Save(path);
+            return Open(path, settings);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 
     private static InferenceSession Open(Func<SessionOptions, InferenceSession> open, RunSettings settings, string name)
     {

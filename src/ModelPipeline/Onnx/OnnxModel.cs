@@ -31,22 +31,64 @@ public sealed record OnnxModel
             .ToImmutableSortedDictionary(group => group.Key, group => group.Last().Value, StringComparer.Ordinal);
 
     /// <summary>
-    /// Reads and checks a file. It is held in memory once: tensors are slices of it. Files over 2 GB, external data, control flow and
-    /// malformed
-    /// content are refused by name.
+    /// Reads and checks a file. It is held in memory once: tensors are slices of it, or of the files beside it that they name. Files over
+    /// 2 GB, control flow and malformed content are refused by name.
     /// </summary>
-    public static OnnxModel Load(string path) => OnnxReader.Read(OnnxReader.ReadFile(path), path);
+    public static OnnxModel Load(string path) => OnnxReader.Read(OnnxReader.ReadFile(path), path, ExternalData.Beside(path));
+
+    /// <inheritdoc cref="Load(string)"/>
+    /// <param name="path">The file.</param>
+    /// <param name="data">Where the files are that it names, by location.</param>
+    public static OnnxModel Load(string path, IReadOnlyDictionary<string, string> data) =>
+        OnnxReader.Read(OnnxReader.ReadFile(path), path, new ExternalData(data.GetValueOrDefault));
+
+    /// <summary>Locations of the files beside it that hold its tensors' data; empty for most models, and for what is none.</summary>
+    /// <exception cref="PipelineException">The file cannot be read, or a location leads out of its folder.</exception>
+    public static IReadOnlyList<string> ExternalFiles(string path) => ExternalFileNames.Of(path);
 
     /// <summary>Reads a model from memory, which must not change after; <paramref name="name"/> stands for the file in errors.</summary>
     public static OnnxModel Parse(ReadOnlyMemory<byte> bytes, string name = "model") => OnnxReader.Read(bytes, name);
 
-    /// <summary>What <see cref="Save"/> writes.</summary>
+    /// <summary>What <see cref="Save(string)"/> writes.</summary>
     public byte[] ToBytes() => OnnxWriter.ToProto(this).ToByteArray();
 
-    /// <summary>Writes the file atomically.</summary>
-    public void Save(string path) => AtomicFile.Write(path, stream => OnnxWriter.ToProto(this).WriteTo(stream));
+    /// <summary>Bytes of all initializers.</summary>
+    internal long DataBytes => Graph.Initializers.Values.Sum(tensor => (long)tensor.Data.Length);
 
-    /// <summary>SHA-256 of the bytes that <see cref="Save"/> writes, lower-case hex.</summary>
+    /// <summary>Bytes of initializers that one file may hold: the largest protobuf message, and room for the nodes.</summary>
+    internal const long MostInline = MaxBytes - (64 << 20);
+
+    /// <summary>Writes the file atomically; a model beyond 2 GB gets a file with its weights beside it.</summary>
+    public void Save(string path) => Save(path, MostInline);
+
+    /// <inheritdoc cref="Save(string)"/>
+    /// <param name="path">The file.</param>
+    /// <param name="mostInline">Bytes of initializers beyond which they go to <see cref="ExternalData.Extension"/>.</param>
+    internal void Save(string path, long mostInline)
+    {
+        var data = path + ExternalData.Extension;
+        if (DataBytes <= mostInline)
+        {
+            AtomicFile.Write(path, stream => OnnxWriter.ToProto(this).WriteTo(stream));
+            File.Delete(data);
+            return;
+        }
+        var places = new Dictionary<string, long>(StringComparer.Ordinal);
+        AtomicFile.Write(
+            data,
+            stream =>
+            {
+                foreach (var (name, tensor) in Graph.Initializers.Where(entry => entry.Value.Data.Length >= OnnxWriter.LeastExternal))
+                {
+                    places[name] = stream.Position;
+                    stream.Write(tensor.Data.Span);
+                }
+            }
+        );
+        AtomicFile.Write(path, stream => OnnxWriter.ToProto(this, Path.GetFileName(data), places).WriteTo(stream));
+    }
+
+    /// <summary>SHA-256 of the bytes that <see cref="Save(string)"/> writes, lower-case hex.</summary>
     public string Digest()
     {
         using var hash = SHA256.Create();

@@ -52,11 +52,11 @@ internal static class OnnxReader
         }
     }
 
-    public static OnnxModel Read(ReadOnlyMemory<byte> bytes, string name)
+    public static OnnxModel Read(ReadOnlyMemory<byte> bytes, string name, ExternalData? data = null)
     {
         try
         {
-            return ReadModel(bytes);
+            return ReadModel(bytes, data);
         }
         catch (Exception e) when (e is InvalidProtocolBufferException or FormatException or OverflowException)
         {
@@ -64,7 +64,7 @@ internal static class OnnxReader
         }
     }
 
-    private static OnnxModel ReadModel(ReadOnlyMemory<byte> bytes)
+    private static OnnxModel ReadModel(ReadOnlyMemory<byte> bytes, ExternalData? data)
     {
         var (headerBytes, graphs) = WireMessage.Split(bytes, ModelProto.GraphFieldNumber);
         if (graphs is not [(_, var graph)])
@@ -105,7 +105,7 @@ internal static class OnnxReader
         {
             Graph = ReadGraph(
                 Parse(GraphProto.Parser, graphBytes),
-                initializers.Select(tensor => ReadInitializer(tensor.Remainder, tensor.Cut))
+                initializers.Select(tensor => ReadInitializer(tensor.Remainder, tensor.Cut, data))
             ),
             Opset = (int)opset,
             Header = header,
@@ -117,7 +117,8 @@ internal static class OnnxReader
 
     private static (string Name, Tensor Value) ReadInitializer(
         ReadOnlySequence<byte> rest,
-        IReadOnlyList<(int Field, ReadOnlyMemory<byte> Content)> data
+        IReadOnlyList<(int Field, ReadOnlyMemory<byte> Content)> data,
+        ExternalData? external
     )
     {
         var proto = Parse(TensorProto.Parser, rest);
@@ -125,7 +126,7 @@ internal static class OnnxReader
             proto.Name,
             data switch
             {
-                [] => ReadTensor(proto),
+                [] => ReadTensor(proto, null, external),
                 [(TensorProto.RawDataFieldNumber, var raw)] => ReadTensor(proto, raw),
                 [(TensorProto.FloatDataFieldNumber, var floats)] when proto.DataType == (int)ElementType.Float => ReadTensor(proto, floats),
                 [(TensorProto.DoubleDataFieldNumber, var doubles)] when proto.DataType == (int)ElementType.Double => ReadTensor(
@@ -228,12 +229,15 @@ internal static class OnnxReader
     }
 
     /// <summary>The tensor of an attribute or initializer.</summary>
+    /// <param name="proto">As it is in the file.</param>
     /// <param name="cut">Data that the message itself no longer holds.</param>
-    /// <exception cref="FormatException">External data, an unknown element type, or data of another length than the shape's.</exception>
-    public static Tensor ReadTensor(TensorProto proto, ReadOnlyMemory<byte>? cut = null)
+    /// <param name="external">Files that may hold its data; null where they cannot.</param>
+    /// <exception cref="FormatException">External data that are not there, an unknown element type, or data of another length than the
+    /// shape's.</exception>
+    public static Tensor ReadTensor(TensorProto proto, ReadOnlyMemory<byte>? cut = null, ExternalData? external = null)
     {
         var type = (ElementType)proto.DataType;
-        if (proto.DataLocation == TensorProto.Types.DataLocation.External || proto.ExternalData.Count > 0)
+        if (IsExternal(proto) && external is null)
             throw new FormatException(
                 $"tensor '{proto.Name}' keeps its data in another file; save the model as one file (under 2 GB) first"
             );
@@ -244,7 +248,9 @@ internal static class OnnxReader
             throw new FormatException($"tensor '{proto.Name}' has {proto.Dims.Count:N0} dimensions; at most {MaxRank} make sense");
         ImmutableArray<long> shape = [.. proto.Dims];
         var expected = checked(Tensor.CountOf(shape.AsSpan()) * size);
-        var data = cut ?? (proto.HasRawData ? proto.RawData.Memory : TypedData(proto, type));
+        var data = IsExternal(proto)
+            ? external!.Of(proto, expected)
+            : cut ?? (proto.HasRawData ? proto.RawData.Memory : TypedData(proto, type));
         return data.Length == expected
             ? new Tensor(type, shape, data)
             : throw new FormatException(
@@ -252,6 +258,9 @@ internal static class OnnxReader
                     + $"file has {data.Length:N0}"
             );
     }
+
+    public static bool IsExternal(TensorProto proto) =>
+        proto.DataLocation == TensorProto.Types.DataLocation.External || proto.ExternalData.Count > 0;
 
     private static ReadOnlyMemory<byte> TypedData(TensorProto proto, ElementType type) =>
         type switch

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Google.Protobuf;
 using ModelPipeline.Onnx.Proto;
 
@@ -6,7 +7,48 @@ namespace ModelPipeline.Onnx;
 /// <summary>The typed graph to protobuf messages. Tensor data are referred to, not copied.</summary>
 internal static class OnnxWriter
 {
+    /// <summary>Smaller tensors stay in the file.</summary>
+    public const int LeastExternal = 1024;
+
     public static ModelProto ToProto(OnnxModel model) => new(model.Header) { Graph = ToProto(model.Graph) };
+
+    /// <summary>With initializers whose data are in another file.</summary>
+    /// <param name="model">All of it.</param>
+    /// <param name="location">Name of that file, beside the model's.</param>
+    /// <param name="places">Offsets of the initializers that are there.</param>
+    public static ModelProto ToProto(OnnxModel model, string location, IReadOnlyDictionary<string, long> places)
+    {
+        var proto = new ModelProto(model.Header) { Graph = ToProto(model.Graph with { Initializers = [] }) };
+        proto.Graph.Initializer.AddRange(
+            model.Graph.Initializers.Select(entry =>
+                places.TryGetValue(entry.Key, out var offset)
+                    ? External(entry.Key, entry.Value, location, offset)
+                    : ToProto(entry.Value, entry.Key)
+            )
+        );
+        return proto;
+    }
+
+    private static TensorProto External(string name, Tensor tensor, string location, long offset)
+    {
+        var proto = new TensorProto
+        {
+            Name = name,
+            DataType = (int)tensor.Type,
+            DataLocation = TensorProto.Types.DataLocation.External,
+        };
+        proto.Dims.AddRange(tensor.Shape);
+        foreach (
+            var (key, value) in new[]
+            {
+                ("location", location),
+                ("offset", offset.ToString(CultureInfo.InvariantCulture)),
+                ("length", tensor.Data.Length.ToString(CultureInfo.InvariantCulture)),
+            }
+        )
+            proto.ExternalData.Add(new StringStringEntryProto { Key = key, Value = value });
+        return proto;
+    }
 
     private static GraphProto ToProto(Graph graph)
     {

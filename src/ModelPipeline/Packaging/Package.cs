@@ -83,7 +83,10 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
             );
             advance(digest.Size);
         }
-        var manifest = content.Manifest(files);
+        var serving = Path.Combine(folder, ServeFile.FileName);
+        ReportJson.Write(serving, ServeFile.Of(content.Manifest(files), content.Decided));
+        files.Add(new(ServeFile.FileName, PackageRole.Serving, null, false, FileDigest.Of(serving, cancellation)));
+        var manifest = content.Manifest([.. files.OrderBy(file => file.Name, StringComparer.Ordinal)]);
         ReportJson.Write(Path.Combine(folder, PackageManifest.FileName), manifest);
         AtomicFile.WriteText(Path.Combine(folder, PackageManifest.CardName), content.Text.Card(manifest));
         var sums = Names(folder).Select(name => $"{FileDigest.Of(Path.Combine(folder, name), cancellation).Sha256}  {name}\n");

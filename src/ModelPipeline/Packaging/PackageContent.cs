@@ -35,6 +35,9 @@ public sealed record PackageContent(
     /// <summary>Which of a variant's artifacts takes which lengths, one a variant.</summary>
     public IReadOnlyList<VariantRouting> Routings { get; init; } = [];
 
+    /// <summary>File that the decision names; null for none.</summary>
+    public string? Decided { get; init; }
+
     /// <summary>Variants that broke their gates, and are not here for that.</summary>
     public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
 
@@ -55,7 +58,7 @@ public sealed record PackageContent(
                 $"model '{Model.Name}' version '{Model.Version}'",
                 "cannot name a package. Use letters, digits and . _ + - only."
             );
-        string[] taken = [PackageManifest.FileName, PackageManifest.SumsName, PackageManifest.CardName];
+        string[] taken = [PackageManifest.FileName, PackageManifest.SumsName, PackageManifest.CardName, ServeFile.FileName];
         foreach (var group in Files.GroupBy(file => file.Name, StringComparer.OrdinalIgnoreCase))
         {
             if (!PackageManifest.IsPlain(group.Key) || taken.Contains(group.Key, StringComparer.OrdinalIgnoreCase))

@@ -19,6 +19,10 @@ internal static class GraphWork
                 "The graph's operators cannot be counted: shapes of its matrix products do not follow from the input's. Run Prepare with "
                     + "'fold-shapes'."
             );
+        // Grouped by their sizes at both lengths: at one, operators of unlike kinds can happen to be alike.
+        var same = narrow.Zip(wide).GroupBy(each => each).Select(each => (each.Key, Count: each.Count())).ToArray();
+        narrow = [.. same.Select(each => each.Key.First with { Count = each.Count })];
+        wide = [.. same.Select(each => each.Key.Second with { Count = each.Count })];
         return new(Sizes(model.Graph, narrow), narrow, wide);
     }
 
@@ -68,7 +72,7 @@ internal static class GraphWork
             work.Add(one);
         }
         work.Add(new(OperatorClass.Host, 1, 1, 1));
-        return [.. work.GroupBy(each => each with { Count = 1 }).Select(same => same.Key with { Count = same.Count() })];
+        return work;
 
         OperatorWork? Of(IEnumerable<Node> nodes, string point, long rows, long columns)
         {

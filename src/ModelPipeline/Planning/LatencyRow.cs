@@ -45,6 +45,10 @@ public sealed record LatencyRow
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Own { get; init; }
 
+    /// <summary>Plain rows alone tell of attention that is not fused.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public AttentionForm Attention { get; init; }
+
     /// <summary>Of the time, what the host did besides; it is taken off.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public double HostMs { get; init; }

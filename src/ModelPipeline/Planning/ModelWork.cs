@@ -71,6 +71,10 @@ public sealed record ModelSizes(double Tables, double Matrices, double LongMatri
     public double DiskMb(int bytes, int shapes, bool oneFile) => oneFile ? FileMb(bytes, shapes) : shapes * FileMb(bytes, 1);
 
     /// <summary>MB in memory: the weights once, and for each context the activations of each shape.</summary>
-    public double MemoryMb(int bytes, IReadOnlyList<int> shapes, int contexts, bool oneFile) =>
-        DiskMb(bytes, shapes.Count, oneFile) + (contexts * shapes.Sum() * InternalARow * bytes * WidestRow / 1e6);
+    /// <param name="bytes">Of an element.</param>
+    /// <param name="rows">Of each shape: batch times tokens.</param>
+    /// <param name="contexts">At least one.</param>
+    /// <param name="oneFile">As above.</param>
+    public double MemoryMb(int bytes, IReadOnlyList<int> rows, int contexts, bool oneFile) =>
+        DiskMb(bytes, rows.Count, oneFile) + (contexts * rows.Sum() * InternalARow * bytes * WidestRow / 1e6);
 }

@@ -31,9 +31,6 @@ public sealed record PlanReport
     /// <summary>Of the corpus.</summary>
     public required IReadOnlyList<LengthCount> Lengths { get; init; }
 
-    /// <summary>All shapes in one file.</summary>
-    public required bool OneFile { get; init; }
-
     /// <summary>A request on the chip's CPU, each passage at its own length; null where nothing is known of that CPU.</summary>
     public required double? CpuRequestMs { get; init; }
 
@@ -49,7 +46,7 @@ public sealed record PlanReport
             ? "no plan keeps to the limits on memory and file size"
             : string.Create(
                 CultureInfo.InvariantCulture,
-                $"{Best.Precision.ToString().ToLowerInvariant()} at {Best.ShapesText}, {Best.CorePlan.Replace('_', ' ')}: {Passages} "
+                $"{Best.PrecisionText} at {Best.ShapesText}, {Best.CorePlan.Replace('_', ' ')}: {Passages} "
                     + $"passages in about {Ms(Best.RequestMs)} ms"
             )
                 + string.Create(CultureInfo.InvariantCulture, $" (estimated, {Ms(Best.RequestMs * Low)} to {Ms(Best.RequestMs * High)})")

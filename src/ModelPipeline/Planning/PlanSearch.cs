@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 
 namespace ModelPipeline.Planning;
@@ -16,27 +17,35 @@ internal static class PlanSearch
     /// <summary>Plans that cut passages are looked at up to these shares.</summary>
     private static readonly double[] CutShares = [0, 0.01, 0.05, 0.1];
 
-    /// <summary>Expected plans, the best of each precision, core plan, number of shapes and largest shape that keeps to the
+    /// <summary>Expected plans, the best of each precision, core plan, batch, number of shapes and largest shape that keeps to the
     /// limits.</summary>
     /// <param name="question">What for.</param>
     /// <param name="work">Of the model.</param>
-    /// <param name="milliseconds">Of one run: shape's tokens, precision, cores that share it.</param>
-    public static IReadOnlyList<ServingPlan> Plans(PlanQuestion question, ModelWork work, Func<int, Precision, int, double> milliseconds)
+    /// <param name="milliseconds">Of one run: shape, precision, cores that share it.</param>
+    public static IReadOnlyList<ServingPlan> Plans(
+        PlanQuestion question,
+        ModelWork work,
+        Func<InputShape, Precision, int, double> milliseconds
+    )
     {
         int[] candidates = [.. question.Candidates.Order()];
+        int[] places = [.. question.Tokens.Select(length => Router.BucketOf(candidates, length))];
         var counts = new int[candidates.Length];
-        foreach (var length in question.Tokens)
-            counts[Router.BucketOf(candidates, length)]++;
+        foreach (var place in places)
+            counts[place]++;
         return
         [
             .. from precision in question.Precisions
             from cores in question.CorePlans
-            let times = candidates.Select(tokens => milliseconds(tokens, precision, cores.Cores)).ToArray()
+            from batch in question.Batches
+            let times = candidates.Select(tokens => milliseconds(new(batch, tokens), precision, cores.Cores)).ToArray()
             from shapes in ShapeSets(counts, times, question.MostShapes)
+            let buckets = candidates.Select((_, place) => Math.Min(shapes.Count(index => index < place), shapes.Count - 1)).ToArray()
             select Expected(
                 question,
                 work,
-                new Choice(precision, cores, [.. shapes.Select(index => candidates[index])], [.. shapes.Select(index => times[index])])
+                new Choice(precision, cores, [.. shapes.Select(index => new Bucket(candidates[index], batch, times[index]))]),
+                [.. places.Select(place => buckets[place])]
             ) into plan
             where plan.DiskMb <= (question.MostDiskMb ?? double.MaxValue) && plan.MemoryMb <= (question.MostMemoryMb ?? double.MaxValue)
             select plan,
@@ -60,7 +69,7 @@ internal static class PlanSearch
         );
         var own = whole.Where(plan => plan.Precision == exact).ToArray();
         var limit = own.Min(plan => plan.RequestMs) * Alike;
-        return own.Where(plan => plan.RequestMs <= limit).MinBy(plan => (plan.DiskMb, plan.RequestMs));
+        return own.Where(plan => plan.RequestMs <= limit).MinBy(plan => (plan.DiskMb, plan.Batch, plan.RequestMs));
     }
 
     /// <summary>Plans that no other beats in time, memory and cut passages at once, fastest first.</summary>
@@ -113,43 +122,66 @@ internal static class PlanSearch
     /// <summary>Shapes under consideration.</summary>
     /// <param name="Precision">Of the files.</param>
     /// <param name="Cores">Core plan.</param>
-    /// <param name="Shapes">Tokens, ascending.</param>
-    /// <param name="Times">Of a run of each, ms.</param>
-    private sealed record Choice(Precision Precision, PlannedCores Cores, int[] Shapes, double[] Times);
+    /// <param name="Buckets">By tokens, ascending; their cost is in ms.</param>
+    private sealed record Choice(Precision Precision, PlannedCores Cores, Bucket[] Buckets);
 
-    private static ServingPlan Expected(PlanQuestion question, ModelWork work, Choice choice)
+    private static ServingPlan Expected(PlanQuestion question, ModelWork work, Choice choice, int[] chosen)
     {
-        double[] passages = [.. question.Tokens.Select(length => choice.Times[Router.BucketOf(choice.Shapes, length)])];
         // A last request of fewer passages would make requests look faster than they are.
-        double[] requests =
-        [
-            .. passages
-                .Chunk(question.Passages)
-                .Where((request, index) => index == 0 || request.Length == question.Passages)
-                .Select(request => Router.Makespan(request, choice.Cores.Contexts)),
-        ];
-        Array.Sort(passages);
+        var whole = Math.Max(1, chosen.Length / question.Passages);
+        var requests = new double[whole];
+        for (var request = 0; request < whole; request++)
+        {
+            var from = request * question.Passages;
+            requests[request] = Router.Makespan(
+                choice.Buckets,
+                chosen.AsSpan(from, Math.Min(question.Passages, chosen.Length - from)),
+                choice.Cores.Contexts
+            );
+        }
         var mean = requests.Average();
         Array.Sort(requests);
         var bytes = OperatorWork.BytesOf(choice.Precision);
+        var (oneFile, batch) = (question.InOneFile.Contains(choice.Precision), choice.Buckets[0].Batch);
+        var longest = choice.Buckets[^1].Tokens;
         return new ServingPlan
         {
             Precision = choice.Precision,
             CorePlan = choice.Cores.Name,
-            Shapes = choice.Shapes,
-            PassageP50Ms = Round(Percentile(passages, 50)),
-            PassageP95Ms = Round(Percentile(passages, 95)),
+            Batch = batch,
+            Shapes = [.. choice.Buckets.Select(bucket => bucket.Tokens)],
+            OneFile = oneFile,
+            PassageP50Ms = Round(Percentile(choice.Buckets, chosen, 50)),
+            PassageP95Ms = Round(Percentile(choice.Buckets, chosen, 95)),
             RequestMs = Round(mean),
-            RequestP50Ms = Round(Percentile(requests, 50)),
-            RequestP95Ms = Round(Percentile(requests, 95)),
-            DiskMb = Round(work.Sizes.DiskMb(bytes, choice.Shapes.Length, question.OneFile)),
-            MemoryMb = Round(work.Sizes.MemoryMb(bytes, choice.Shapes, choice.Cores.Contexts, question.OneFile)),
-            CutShare = Math.Round(question.Tokens.Count(length => length > choice.Shapes[^1]) / (double)question.Tokens.Count, 6),
+            RequestP50Ms = Round(requests[Rank(requests.Length, 50)]),
+            RequestP95Ms = Round(requests[Rank(requests.Length, 95)]),
+            DiskMb = Round(work.Sizes.DiskMb(bytes, choice.Buckets.Length, oneFile)),
+            MemoryMb = Round(
+                work.Sizes.MemoryMb(bytes, [.. choice.Buckets.Select(bucket => bucket.Tokens * batch)], choice.Cores.Contexts, oneFile)
+            ),
+            CutShare = Math.Round(question.Tokens.Count(length => length > longest) / (double)question.Tokens.Count, 6),
         };
     }
 
-    /// <summary>By nearest rank.</summary>
-    private static double Percentile(double[] sorted, int percent) => sorted[(int)((((long)percent * sorted.Length) + 99) / 100) - 1];
+    /// <summary>Of the runs that passages wait for, by nearest rank.</summary>
+    private static double Percentile(Bucket[] buckets, int[] chosen, int percent)
+    {
+        var counts = new int[buckets.Length];
+        foreach (var bucket in chosen)
+            counts[bucket]++;
+        var left = Rank(chosen.Length, percent);
+        foreach (var (bucket, index) in buckets.Select((bucket, index) => (bucket, index)).OrderBy(pair => pair.bucket.Cost))
+        {
+            left -= counts[index];
+            if (left < 0)
+                return bucket.Cost;
+        }
+        return buckets.Max(bucket => bucket.Cost);
+    }
+
+    /// <summary>Index in ascending order, by nearest rank.</summary>
+    private static int Rank(int count, int percent) => (int)((((long)percent * count) + 99) / 100) - 1;
 
     private static double Round(double value) => Math.Round(value, 3);
 }

@@ -14,8 +14,16 @@ public sealed record ServingPlan
     /// <summary>Name of the core plan.</summary>
     public required string CorePlan { get; init; }
 
-    /// <summary>Tokens of the shapes, ascending; their batch is 1.</summary>
+    /// <summary>Tokens of the shapes, ascending.</summary>
     public required IReadOnlyList<int> Shapes { get; init; }
+
+    /// <summary>Passages that a run of each shape takes.</summary>
+    public required int Batch { get; init; }
+
+    /// <summary>All shapes in one file; else a file a shape.</summary>
+    public required bool OneFile { get; init; }
+
+    /// <summary>Of the run that takes a passage.</summary>
     public required double PassageP50Ms { get; init; }
     public required double PassageP95Ms { get; init; }
 
@@ -35,12 +43,22 @@ public sealed record ServingPlan
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public CutCost? Cost { get; init; }
 
-    /// <summary>As in tables: 64/96/128.</summary>
+    /// <summary>As in tables: 64/96/128, or 4x64/128 for runs of four passages.</summary>
     [JsonIgnore]
-    public string ShapesText => string.Join('/', Shapes);
+    public string ShapesText => (Batch == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $"{Batch}x")) + string.Join('/', Shapes);
 
-    public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{Precision.ToString().ToLowerInvariant()} at {ShapesText}, {CorePlan}");
+    /// <summary>As people say it: fp16, int8.</summary>
+    [JsonIgnore]
+    public string PrecisionText =>
+        Precision switch
+        {
+            Precision.Fp32 => "fp32",
+            Precision.Fp16 => "fp16",
+            Precision.W8A8 => "int8",
+            _ => throw new ArgumentOutOfRangeException(nameof(Precision)),
+        };
+
+    public override string ToString() => $"{PrecisionText} at {ShapesText}, {CorePlan}";
 }
 
 /// <summary>fp32's ranking with passages cut to a length, against its ranking of whole ones.</summary>
@@ -63,8 +81,11 @@ internal sealed record PlanQuestion(
     IReadOnlyList<PlannedCores> CorePlans
 )
 {
-    /// <summary>All shapes in one file, which shares its weights; else a file a shape.</summary>
-    public bool OneFile { get; init; }
+    /// <summary>Precisions whose shapes are all in one file, which shares its weights; else a file a shape.</summary>
+    public IReadOnlyList<Precision> InOneFile { get; init; } = [];
+
+    /// <summary>Passages that a run may take.</summary>
+    public IReadOnlyList<int> Batches { get; init; } = [1];
 
     /// <summary>Shapes at most.</summary>
     public int MostShapes { get; init; } = 8;

@@ -72,11 +72,19 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
         var kept = package with
         {
             Simulated = false,
-            Files = [.. package.Files.Where(file => file.Variant is null || !refused.Contains(file.Variant))],
+            Files =
+            [
+                .. package.Files.Where(file =>
+                    file.Role != PackageRole.Serving && (file.Variant is null || !refused.Contains(file.Variant))
+                ),
+            ],
             Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))],
             Routings = [.. package.Routings.Where(routing => !refused.Contains(routing.Variant))],
             Omitted = omitted,
         };
+        // The package's own names variants that are left out here.
+        var serving = ReleaseFile.Of(ServeFile.FileName, ReportJson.Text(ServeFile.Of(kept, decision.Serve)));
+        kept = kept with { Files = [.. kept.Files, new(serving.Name, PackageRole.Serving, null, false, serving.Digest)] };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
         var manifest = kept with
         {
@@ -89,7 +97,8 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
         };
         ReleaseFile[] files =
         [
-            .. kept.Files.Select(file => new ReleaseFile(file.Name, file.Digest)),
+            .. kept.Files.Where(file => file.Role != PackageRole.Serving).Select(file => new ReleaseFile(file.Name, file.Digest)),
+            serving,
             materials,
             ReleaseFile.Of(PackageManifest.FileName, ReportJson.Text(manifest)),
             ReleaseFile.Of(PackageManifest.CardName, text.Card(manifest)),

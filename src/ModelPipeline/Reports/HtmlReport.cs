@@ -60,6 +60,7 @@ public static class HtmlReport
                     .Select(metric => Charts.Comparison(metric, reports)),
                 Toolkit = ToolkitSections.Comparison(reports),
                 Latency = context.Latency?.Render(reports) ?? "",
+                Plan = context.Plan?.Render() ?? "",
             }
         );
     }

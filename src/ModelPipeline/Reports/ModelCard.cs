@@ -75,6 +75,7 @@ internal static class ModelCard
                     Bytes = file.Digest.Size.ToString(CultureInfo.InvariantCulture),
                     What = What(file),
                 }),
+                Routed = manifest.Routings.Take(1).Select(routing => routing.Variant),
                 HasVocabulary = manifest.Files.Any(file => file.Name == "vocab.txt"),
                 manifest.Task.Row,
                 Usage = manifest.Task.Usage(manifest.Answer) + BatchOf(model),
@@ -207,6 +208,7 @@ internal static class ModelCard
             PackageRole.Report => "validation in detail",
             PackageRole.Environment => "environment of production, as decided",
             PackageRole.Sbom => "what the release is made of, CycloneDX",
+            PackageRole.Serving => "files, shapes, contexts and routing for whoever serves the model",
             PackageRole.Decision => "why production runs what it runs",
         };
 }

@@ -11,6 +11,9 @@ public sealed record ReportContext
     /// <summary>Of the same artifacts; null leaves the section out.</summary>
     public LatencySection? Latency { get; init; }
 
+    /// <summary>Of the same model; null leaves the section out.</summary>
+    public PlanSection? Plan { get; init; }
+
     /// <summary>Texts of the queries that lose most; null leaves them out.</summary>
     public Corpus? Corpus { get; init; }
 

@@ -30,6 +30,10 @@ internal static class Template
     /// <summary>The Markdown that the template makes of the view.</summary>
     public static string Markdown(string template, object view) => Render(template, view, CharacterEncoder.Markdown);
 
+    /// <inheritdoc cref="Html"/>
+    /// <summary>The text that the template makes of the view, in which nothing is escaped.</summary>
+    public static string Text(string template, object view) => Render(template, view, NullEncoder.Default);
+
     private static string Render(string template, object view, TextEncoder encoder)
     {
         try

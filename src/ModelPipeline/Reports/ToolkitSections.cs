@@ -39,6 +39,7 @@ internal static class ToolkitSections
                         Row("Compiler", compile => compile.Compiler ?? "unknown"),
                         Row("Layers", compile => Number(compile.Layers, 0)),
                         Row("Operators on the CPU", compile => string.Join(", ", compile.CpuOperators)),
+                        Row("Attentions fused", compile => compile.Attentions is { } all ? $"{compile.FusedAttentions} of {all}" : "-"),
                         Row("Cycles, million", compile => Number(compile.Cycles / 1e6, 2)),
                         Row("Traffic, MB", compile => Number(compile.TrafficKb / 1024.0, 1)),
                         Row("Weight memory, MB", compile => Number(compile.WeightKb / 1000, 2)),

@@ -82,30 +82,16 @@ internal static class Balance
     {
         public static Projections? Of(Attention attention, PatternMatches matches)
         {
-            var (query, key, value) = (Behind(attention.Query, matches), Behind(attention.Key, matches), Behind(attention.Value, matches));
+            var (query, key, value) = (
+                matches.ProjectionBehind(attention.Query),
+                matches.ProjectionBehind(attention.Key),
+                matches.ProjectionBehind(attention.Value)
+            );
             if (query is null || key is null || value is null || query == key || key == value || query.Outputs != key.Outputs)
                 return null;
             return Ahead(attention.Context.Output, matches) is { } output && output.Inputs == value.Outputs
                 ? new Projections(attention, query, key, value, output)
                 : null;
-        }
-
-        /// <summary>The projection that a value is read from by way of layout and one factor for all.</summary>
-        private static Linear? Behind(string value, PatternMatches matches)
-        {
-            for (var name = value; ; )
-            {
-                if (matches.LinearOf(name) is { } linear)
-                    return linear.Sum is not null || linear.BiasName is null || linear.Product.OpType == "Gemm" ? linear : null;
-                if (matches.Uses.Producer(name) is not { } node || matches.Uses.OnlyConsumer(name) is null && name != value)
-                    return null;
-                if (node.OpType is "Reshape" or "Transpose" or "Identity" or "Squeeze" or "Unsqueeze")
-                    name = node.Inputs[0];
-                else if (node.OpType is "Mul" or "Div" && matches.Uses.Scalar(node) is var (_, scaled))
-                    name = scaled;
-                else
-                    return null;
-            }
         }
 
         private static Linear? Ahead(string value, PatternMatches matches)

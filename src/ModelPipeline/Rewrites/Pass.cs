@@ -36,6 +36,7 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
         new("hidden-split", (model, samples) => HiddenSplit.Apply(model, samples, HiddenSplit.DefaultChannels)),
         new("outlier-split", OutlierSplit.Apply),
         new("norm-copy", NormCopy.Apply),
+        new(PlainAttention.Name, PlainAttention.Apply),
     ];
 
     public Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>>? samples = null) => Rewrite(model, samples ?? []);

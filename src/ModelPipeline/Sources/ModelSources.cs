@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Sources;
 
@@ -12,6 +13,16 @@ public sealed record FetchedModel(FetchedFile Model, FetchedFile Vocabulary)
 {
     /// <summary>The tokenizer's other files, by key of models.yaml: merges, config, special_tokens.</summary>
     public ImmutableDictionary<string, FetchedFile> Companions { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
+
+    /// <summary>Files that hold data of the model's tensors, by the location that it names.</summary>
+    public ImmutableDictionary<string, FetchedFile> Data { get; init; } = ImmutableDictionary<string, FetchedFile>.Empty;
+
+    /// <summary>The model with its data.</summary>
+    internal OnnxModel Load() => OnnxModel.Load(Model.Path, Data.ToDictionary(file => file.Key, file => file.Value.Path));
+
+    /// <summary>sha256 of the model and of its data, by logical name.</summary>
+    internal Dictionary<string, string> Digests() =>
+        new(Data.Select(file => KeyValuePair.Create($"data/{file.Key}", file.Value.Sha256))) { ["model"] = Model.Sha256 };
 
     /// <summary>Files of the model's repository, or beside its file, that say what models.yaml leaves open, by name; see
     /// <see cref="ModelSpec.FilesBeside"/>.</summary>
@@ -53,6 +64,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             .Append(declared.Source)
             .Append(declared.Tokenizer.Vocab)
             .Any(source => source.Url is null && (source.HuggingFace is not null || source.Sha256 is null));
+        isOpen |= fetched.Data.Count > 0;
         if (!locked && isOpen && Locked(declared, fetched) is var now && !now.HasSourcesOf(before))
             Write(model, now);
         return fetched;
@@ -95,6 +107,11 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
     }
 
+    /// <summary>The repository, folder or file that a new model comes from.</summary>
+    /// <exception cref="PipelineException">There is none, or the hub cannot be asked.</exception>
+    internal Task<ModelRepository> OpenAsync(string from, CancellationToken cancellation) =>
+        ModelRepository.OpenAsync(from, fetcher, cancellation);
+
     /// <summary>A single file that models.yaml does not name, as it is now.</summary>
     public Task<FetchedFile> FetchAsync(SourceSpec source, CancellationToken cancellation) =>
         fetcher.FetchAsync(source, null, cancellation);
@@ -117,12 +134,63 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             var file = await fetcher.FetchAsync(companion, pin, progress, cancellation).ConfigureAwait(false);
             fetched = fetched with { Companions = fetched.Companions.Add(key, file) };
         }
+        foreach (var name in OnnxModel.ExternalFiles(fetched.Model.Path))
+        {
+            var file = await DataAsync(source, name, fetched.Model, pins, progress, cancellation).ConfigureAwait(false);
+            fetched = fetched with { Data = fetched.Data.Add(name, file) };
+        }
         foreach (var name in model.FilesBeside)
         {
             if (await BesideAsync(source, name, fetched.Model, pins, progress, cancellation).ConfigureAwait(false) is { } file)
                 fetched = fetched with { Beside = fetched.Beside.Add(name, file) };
         }
         return fetched;
+    }
+
+    /// <summary>A file with data of the model's tensors: beside it, at its own commit.</summary>
+    private async Task<FetchedFile> DataAsync(
+        SourceSpec source,
+        string name,
+        FetchedFile model,
+        LockedModel? pins,
+        IProgress<StageProgress>? progress,
+        CancellationToken cancellation
+    )
+    {
+        var data = source switch
+        {
+            { File: { } local } => source with { File = Path.Combine(Path.GetDirectoryName(local)!, name), Sha256 = null },
+            { HuggingFace: { } hub } => source with
+            {
+                HuggingFace = hub with
+                {
+                    File = hub.File[..(hub.File.LastIndexOf('/') + 1)] + name,
+                    Revision = model.Commit ?? hub.Revision,
+                },
+                Sha256 = null,
+            },
+            _ => throw new PipelineException(
+                $"{HttpSource.Shown(source.Url!)}: the model keeps data in '{name}', which a url does not say where to get: declare it "
+                    + $"as file or huggingface.",
+                PipelineException.ConfigurationError
+            ),
+        };
+        var pin = pins?.Data?.GetValueOrDefault(name);
+        if (data.File is { } path && !File.Exists(path))
+            throw new PipelineException($"{source.File}: the model keeps data in '{name}', and there is no file {path}; put it there.");
+        try
+        {
+            var isSame = data.HuggingFace is null || Pin(source, pins?.Source) is not null;
+            return await fetcher.FetchAsync(data, isSame ? pin : null, progress, cancellation).ConfigureAwait(false);
+        }
+        catch (PipelineException e) when (HttpSource.IsMissing(e))
+        {
+            throw new PipelineException(
+                $"{ModelsLock.NameOf(source, manifest)}: the model keeps data in '{name}', and the repository has no such file beside it; "
+                    + $"ask its author for it.",
+                inner: e
+            );
+        }
     }
 
     /// <summary>A file of the model's repository, at the model's own commit, or below the folder of its file or, for a file in onnx/, the
@@ -205,6 +273,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
                         )
                 ),
                 Beside = before.Beside,
+                Data = before.Data,
             }
         );
         if (changes.Count > 0)
@@ -231,6 +300,9 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         {
             Tokenizer = LockedModel.ByKey(
                 model.Tokenizer.Companions().Select(each => (each.Key, Locked(each.Source, fetched.Companions[each.Key])))
+            ),
+            Data = LockedModel.ByKey(
+                fetched.Data.Select(each => (each.Key, new LockedSource(each.Key, each.Value.Commit, each.Value.Sha256, each.Value.Bytes)))
             ),
             Beside = model.Source.HuggingFace is { } hub
                 ? LockedModel.ByKey(

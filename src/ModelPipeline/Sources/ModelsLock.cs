@@ -20,11 +20,16 @@ public sealed record LockedModel(LockedSource Source, LockedSource Vocab, JsonOb
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public SortedDictionary<string, LockedSource>? Beside { get; init; }
 
+    /// <summary>Files with data of the model's tensors, by location; null if it is one file.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, LockedSource>? Data { get; init; }
+
     internal bool HasSourcesOf(LockedModel? other) =>
         Source == other?.Source
         && Vocab == other.Vocab
         && (Tokenizer ?? []).SequenceEqual(other.Tokenizer ?? [])
-        && (Beside ?? []).SequenceEqual(other.Beside ?? []);
+        && (Beside ?? []).SequenceEqual(other.Beside ?? [])
+        && (Data ?? []).SequenceEqual(other.Data ?? []);
 
     internal static SortedDictionary<string, LockedSource>? ByKey(IEnumerable<(string Key, LockedSource Source)> sources) =>
         sources.ToDictionary(each => each.Key, each => each.Source) is { Count: > 0 } found ? new(found, StringComparer.Ordinal) : null;

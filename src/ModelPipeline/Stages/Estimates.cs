@@ -3,6 +3,7 @@ using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Planning;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Stages;
 
@@ -15,6 +16,23 @@ internal static class Estimates
     /// <summary>What a model has to do.</summary>
     public static async Task<ModelWork> WorkAsync(ModelBuild build, StageContext context) =>
         GraphWork.Of(OnnxModel.Load((await build.SourceAsync(context).ConfigureAwait(false)).Path));
+
+    /// <summary>What it has to do with attention in this form.</summary>
+    public static async Task<ModelWork> WorkAsync(ModelBuild build, AttentionForm attention, StageContext context)
+    {
+        if (attention == AttentionForm.Fused)
+            return await WorkAsync(build, context).ConfigureAwait(false);
+        var source = OnnxModel.Load((await build.SourceAsync(context).ConfigureAwait(false)).Path);
+        return GraphWork.Of(
+            Pass.Families.Append(Pass.Named(PlainAttention.Name)).Aggregate(source, (model, pass) => pass.Apply(model).Model)
+        );
+    }
+
+    /// <summary>Whether anything is known of how long a variant takes: nobody has published what attention takes that is not fused, so only
+    /// an own measurement tells.</summary>
+    public static bool IsKnown(LatencyModel estimates, VariantSpec variant) =>
+        variant.Attention == AttentionForm.Fused
+        || estimates.Rows.Any(row => row is { Own: true, Attention: AttentionForm.Plain } && row.Chip == variant.Target);
 
     /// <summary>The rates as they are known now.</summary>
     public static LatencyModel Of(ModelBuild build, ModelWork work) =>
@@ -33,7 +51,7 @@ internal static class Estimates
         ]);
 
     /// <summary>Adds what a board took, so that estimates are refined by it; what was no board's teaches nothing.</summary>
-    public static void Learn(ModelBuild build, LatencyReport report, ModelWork work) =>
+    public static void Learn(ModelBuild build, LatencyReport report, IReadOnlyDictionary<AttentionForm, ModelWork> work) =>
         LatencyData.Append(
             LatencyData.PathFor(build.Manifest),
             [
@@ -43,8 +61,9 @@ internal static class Estimates
                 where RateTable.TryFactor(variant.Target, out _)
                 select Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
                 {
+                    Attention = variant.Attention,
                     Ms = artifact.Sequential!.Passage.Figures.Mean.Value * artifact.Batch,
-                    Operators = work.At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
+                    Operators = work[variant.Attention].At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
                 },
             ]
         );

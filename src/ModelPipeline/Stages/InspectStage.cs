@@ -36,11 +36,11 @@ internal static class InspectStage
         };
         var inputs = new Dictionary<string, string>(
             fetched
-                .Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256))
+                .Digests()
+                .Concat(fetched.Companions.Select(file => KeyValuePair.Create($"tokenizer/{file.Key}", file.Value.Sha256)))
                 .Concat(fetched.Beside.Select(file => KeyValuePair.Create($"beside/{file.Key}", file.Value.Sha256)))
         )
         {
-            ["model"] = fetched.Model.Sha256,
             ["vocabulary"] = fetched.Vocabulary.Sha256,
         };
         var key = StageRecord.KeyOf("inspect", StageVersions.Inspect, settings, inputs);
@@ -54,7 +54,12 @@ internal static class InspectStage
             if (isFormed)
                 taken.Save(formed);
             ReportJson.Write(report, found);
-            build.Finish(record, key, isFormed ? [report, formed] : [report], context);
+            build.Finish(
+                record,
+                key,
+                new[] { report, formed, formed + ExternalData.Extension }.Where(path => path == report || (isFormed && File.Exists(path))),
+                context
+            );
         }
         var inspection = ReportJson.Read<ModelInspection>(report);
         foreach (var finding in inspection.Findings)
@@ -75,7 +80,7 @@ internal static class InspectStage
         try
         {
             // What is wrong with the file itself is told in its own names, before they change.
-            ModelInspector.RequireSound(OnnxModel.Load(fetched.Model.Path), build.Model.Name);
+            ModelInspector.RequireSound(fetched.Load(), build.Model.Name);
             var source = OnnxModel.Load((await RaiseStage.RunAsync(build, context).ConfigureAwait(false)).Path);
             var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
             var files = SentenceTransformersFiles.Read(

@@ -4,6 +4,7 @@ using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Planning;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 
@@ -67,7 +68,12 @@ public static class MeasureStage
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         if (report.OnDevice)
-            Estimates.Learn(build, report, await Estimates.WorkAsync(build, context).ConfigureAwait(false));
+        {
+            var work = new Dictionary<AttentionForm, ModelWork>();
+            foreach (var form in model.Variants.Select(variant => variant.Attention).Distinct())
+                work[form] = await Estimates.WorkAsync(build, form, context).ConfigureAwait(false);
+            Estimates.Learn(build, report, work);
+        }
         build.Finish(record, key, [output], context);
         return report;
     }

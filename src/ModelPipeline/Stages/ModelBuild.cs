@@ -54,7 +54,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         Path.Combine(
             Folder,
             "prepared",
-            variant.DynamicInput ? "dynamic" : shape.ToString(),
+            SharesFile(variant) ? "one-file" : shape.ToString(),
             variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites)
         );
 
@@ -70,13 +70,17 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
                 PipelineException.ConfigurationError
             );
 
+    /// <summary>Whether all shapes of a variant are in one file, in the toolkit's words with dynamic input: one graph, which has one
+    /// batch.</summary>
+    internal bool SharesFile(VariantSpec variant) =>
+        variant.OneFile && Shapes.Count > 1 && Shapes.Select(shape => shape.Batch).Distinct().Count() == 1;
+
     /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
     internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file, and so is one
-    /// with dynamic input; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";
@@ -88,7 +92,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         return variant.Backend switch
         {
             Backend.Onnx => Path.Combine(folder, $"{released}.onnx"),
-            Backend.Rknn when variant.DynamicInput => Path.Combine(folder, $"{released}.rknn"),
+            Backend.Rknn when SharesFile(variant) => Path.Combine(folder, $"{released}.rknn"),
             Backend.Rknn => Path.Combine(
                 folder,
                 shape.ToString(),

@@ -19,7 +19,7 @@ public static class DecideStage
     /// <summary>Writes production.env and decision.json into the model's folder.</summary>
     public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
     {
-        var decision = ProductionDecision.Make(build.Model, reports, routings);
+        var decision = ProductionDecision.Make(build.Model, reports, routings, PlanAdvice.Of(PlanStage.Kept(build)));
         AtomicFile.WriteText(Path.Combine(build.Folder, EnvironmentName), EnvironmentFile.Text(decision.Environment));
         ReportJson.Write(Path.Combine(build.Folder, DecisionName), decision);
         return decision;
@@ -127,6 +127,7 @@ public static class PackageStage
         var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
         {
             Routings = routings,
+            Decided = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName)).Serve,
             Omitted = omitted,
             Text = ReleaseText.Of(model),
             Answer = answer,

@@ -18,10 +18,19 @@ public static class PlanStage
     /// <summary>Shapes at most: more bring little, and the table has to fit a console.</summary>
     private const int MostShapes = 6;
 
+    /// <summary>Passages a run that are looked at.</summary>
+    private static readonly int[] Batches = [1, 2, 4];
+
     /// <summary>A table of this many rows or fewer is none of positions.</summary>
     private const int FewestPositions = 16;
 
     internal static string PathOf(ModelBuild build) => Path.Combine(build.Folder, "plan", "plan.json");
+
+    /// <summary>The plan that was made of this version of the model; null without one.</summary>
+    internal static PlanReport? Kept(ModelBuild build) =>
+        File.Exists(PathOf(build)) && ReportJson.Read<PlanReport>(PathOf(build)) is var plan && plan.Version == build.Model.Version
+            ? plan
+            : null;
 
     /// <summary>Writes plan.json; with <c>shapes: auto</c> the best plan is frozen in models.lock.json, too.</summary>
     /// <exception cref="PipelineException">The model has no NPU variant, or nothing is known of its chip.</exception>
@@ -47,7 +56,14 @@ public static class PlanStage
             [.. CorePlan.Of(Chip.Named(chip)).Select(plan => new PlannedCores(plan.Name, plan.Contexts.Count, plan.CoresEach))]
         )
         {
-            OneFile = variants.All(variant => variant.CanShareFile),
+            InOneFile =
+            [
+                .. variants
+                    .GroupBy(variant => variant.Precision)
+                    .Where(each => each.All(variant => variant.OneFile))
+                    .Select(each => each.Key),
+            ],
+            Batches = [.. Batches.Where(batch => batch <= model.Latency.Passages)],
             MostShapes = MostShapes,
             MostDiskMb = model.Plan.DiskMb,
             MostMemoryMb = model.Plan.MemoryMb,
@@ -59,7 +75,7 @@ public static class PlanStage
         Directory.CreateDirectory(Path.GetDirectoryName(PathOf(build))!);
         ReportJson.Write(PathOf(build), report);
         if (model.ShapesAreAuto && report.Best is { } plan)
-            build.Freeze(new([.. plan.Shapes.Select(length => new InputShape(1, length))], plan.Precision, plan.CorePlan));
+            build.Freeze(new([.. plan.Shapes.Select(length => new InputShape(plan.Batch, length))], plan.Precision, plan.CorePlan));
         return report;
 
         ServingPlan Costed(ServingPlan plan) => plan with { Cost = costs.GetValueOrDefault(plan.Shapes[^1]) };
@@ -78,8 +94,7 @@ public static class PlanStage
         var plans = PlanSearch.Plans(
             question,
             work,
-            (tokens, precision, cores) =>
-                estimates.Milliseconds(work.At(new InputShape(1, tokens)), new RunPlace(chip, precision) { Cores = cores })
+            (shape, precision, cores) => estimates.Milliseconds(work.At(shape), new RunPlace(chip, precision) { Cores = cores })
         );
         return new PlanReport
         {
@@ -97,7 +112,6 @@ public static class PlanStage
                     .OrderBy(bin => bin.Key)
                     .Select(bin => new LengthCount(bin.Key, bin.Count())),
             ],
-            OneFile = question.OneFile,
             CpuRequestMs = chip == "rk3588" ? Math.Round(question.Passages * Cpu(estimates, work, question.Tokens, model), 3) : null,
             Best = PlanSearch.Best(plans, question.Precisions),
             Front = PlanSearch.Front(plans),

@@ -27,6 +27,9 @@ public sealed record PreparationReport(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelInspection? Inspection { get; init; }
 
+    /// <summary>What the toolkit will make of the prepared graph, as far as it is known before a build.</summary>
+    public IReadOnlyList<Inspection.Finding> Foreseen { get; init; } = [];
+
     /// <summary>What was done to the source before.</summary>
     public IReadOnlyList<RaisingStep> Raised { get; init; } = [];
 }
@@ -59,12 +62,13 @@ public static class PrepareStage
 
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant, or all for one with dynamic input, whose lengths stay open. Variants with the same
+    /// <summary>Prepares one shape for one variant, or all for one with one file, whose lengths stay open. Variants with the same
     /// rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        if (variant.DynamicInput)
+        var shared = build.SharesFile(variant);
+        if (shared)
             shape = build.LargestShape;
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
@@ -78,7 +82,7 @@ public static class PrepareStage
             new
             {
                 shape = shape.ToString(),
-                variant.DynamicInput,
+                OneFile = shared,
                 variant.Rewrites,
                 source.Inspection,
                 build.CalibrationSettings,
@@ -99,7 +103,7 @@ public static class PrepareStage
             context.Cancellation
         );
         var (prepared, report) = Prepare(
-            variant.DynamicInput ? PinShapes.Batch(model, shape.Batch) : PinShapes.Apply(model, shape),
+            shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Apply(model, shape),
             shape,
             [.. Pass.Sequence(variant.Rewrites)],
             rows.Samples,
@@ -108,8 +112,21 @@ public static class PrepareStage
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, ReportFile);
-        ReportJson.Write(reportPath, report with { Inspection = source.Inspection, Raised = RaiseStage.Report(build).Steps });
-        build.Finish(record, key, [output, reportPath], context);
+        var foreseen = BuildRisks.Of(prepared, model);
+        foreach (var finding in foreseen)
+            (finding.IsWarning ? context.Warning : context.Info)(
+                $"{build.Model.Name} {Path.GetFileName(Path.GetDirectoryName(folder))}: {finding.About}: {finding.Statement}"
+            );
+        ReportJson.Write(
+            reportPath,
+            report with
+            {
+                Foreseen = foreseen,
+                Inspection = source.Inspection,
+                Raised = RaiseStage.Report(build).Steps,
+            }
+        );
+        build.Finish(record, key, new[] { output, output + ExternalData.Extension, reportPath }.Where(File.Exists), context);
         return output;
     }
 

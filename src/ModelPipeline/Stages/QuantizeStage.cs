@@ -135,16 +135,13 @@ public static class QuantizeStage
     /// <summary>What an NPU variant is made from.</summary>
     internal static async Task<NpuInputs> InputsAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        if (variant.DynamicInput)
+        var shared = build.SharesFile(variant);
+        if (shared)
             shape = build.LargestShape;
         var prepared = await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var calibration = await CalibrateStage.RunAsync(build, shape, context).ConfigureAwait(false);
         var origin = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
-        var settings = new
-        {
-            Variant = SettingsOf(variant),
-            Shapes = variant.DynamicInput ? build.Model.Shapes.Select(each => each.ToString()) : [],
-        };
+        var settings = new { Variant = SettingsOf(variant), Shapes = shared ? build.Model.Shapes.Select(each => each.ToString()) : [] };
         var digests = new Dictionary<string, string>
         {
             ["prepared"] = FileDigest.Of(prepared, context.Cancellation).Sha256,

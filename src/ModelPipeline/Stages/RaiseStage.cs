@@ -16,29 +16,32 @@ public static class RaiseStage
     /// <returns>The raised file, or the source itself if there is nothing to raise.</returns>
     public static async Task<FetchedFile> RunAsync(ModelBuild build, StageContext context)
     {
-        var source = (await build.FetchAsync(context).ConfigureAwait(false)).Model;
+        var fetched = await build.FetchAsync(context).ConfigureAwait(false);
+        var source = fetched.Model;
         var folder = FolderOf(build);
         var (output, record) = (Path.Combine(folder, "model.onnx"), Path.Combine(folder, "raise" + StageRecord.Extension));
-        var key = StageRecord.KeyOf("raise", StageVersions.Raise, null, new Dictionary<string, string> { ["model"] = source.Sha256 });
+        var key = StageRecord.KeyOf("raise", StageVersions.Raise, null, fetched.Digests());
         if (!build.IsUpToDate(record, key, context))
         {
             context.Progress.Report(new StageProgress("read source", 0, 0));
-            var model = OnnxModel.Load(source.Path);
+            var model = fetched.Load();
             var raised = RaisedModel.Of(model, source.Path, context.Cancellation);
             Directory.CreateDirectory(folder);
             List<string> outputs = [ReportPath(build)];
             ReportJson.Write(outputs[0], new RaisingReport(raised.Steps));
-            if (raised.Steps.Count > 0)
+            File.Delete(output);
+            // All behind this reads one file, or one with its data beside it.
+            if (raised.Steps.Count > 0 || fetched.Data.Count > 0)
             {
                 OnnxChecker.Check(raised.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(source.Path);
                 raised.Model.Save(output);
-                outputs.Add(output);
+                outputs.AddRange(new[] { output, output + ExternalData.Extension }.Where(File.Exists));
             }
             foreach (var step in raised.Steps)
                 context.Info($"{build.Model.Name}: source: {string.Join("; ", step.Matches)} (outputs {Moved(step)})");
             build.Finish(record, key, outputs, context);
         }
-        if (Report(build).Steps.Count == 0)
+        if (!File.Exists(output))
             return source;
         var digest = FileDigest.Of(output, context.Cancellation);
         return new FetchedFile(output, digest.Sha256, digest.Size);

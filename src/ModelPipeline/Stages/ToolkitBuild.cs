@@ -19,11 +19,13 @@ namespace ModelPipeline.Stages;
 /// </summary>
 /// <param name="build">Of the model.</param>
 /// <param name="variant">With backend rknn.</param>
-/// <param name="shape">Of the file; one of those of a file with dynamic input.</param>
+/// <param name="shape">Of the file; one of those of a file for several.</param>
 /// <param name="context">Progress, warnings and cancellation.</param>
 internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
 {
     private const int WorstTensors = 12;
+
+    private readonly bool shared = build.SharesFile(variant);
 
     /// <summary>Whether validation wants the toolkit's simulator: as another opinion beside a board's, or as the only one.</summary>
     public static bool IsScored(ModelBuild build, VariantSpec variant) =>
@@ -36,7 +38,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     {
         IReadOnlyList<InputShape> scored =
             !build.ToValidate.Contains(variant.Name) || !IsScored(build, variant) ? []
-            : variant.DynamicInput ? build.Model.Shapes
+            : shared ? build.Model.Shapes
             : [shape];
         var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", scored).ConfigureAwait(false);
         var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
@@ -142,7 +144,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Variant = variant,
                 Dataset = Path.Combine(inputs.Calibration, CalibrationSet.DatasetFile),
                 CustomString = inputs.Provenance.ToString(),
-                Shapes = variant.DynamicInput ? [.. build.Model.Shapes.OrderBy(other => other.Batch * other.Sequence)] : [],
+                Shapes = shared ? [.. build.Model.Shapes.OrderBy(other => other.Batch * other.Sequence)] : [],
                 Simulate = [.. runs.Select(run => run.Run)],
                 Analyse = variant.AccuracyAnalysis,
                 Ranges = Clips(inputs),
@@ -195,11 +197,11 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     {
         if (variant.ToolkitMinutes is { } minutes)
             return TimeSpan.FromMinutes(minutes);
-        var longest = variant.DynamicInput ? build.LargestShape : shape;
+        var longest = shared ? build.LargestShape : shape;
         return BuildTime.Limit(
             new BuildWork(new FileInfo(prepared).Length / 1e6, variant.Precision, variant.Algorithm)
             {
-                Shapes = variant.DynamicInput ? build.Model.Shapes.Count : 1,
+                Shapes = shared ? build.Model.Shapes.Count : 1,
                 CalibrationTokens = (long)build.Model.Calibration.Samples * longest.Sequence,
                 SimulatedTokens = simulatedTokens,
                 Analyse = variant.AccuracyAnalysis,

@@ -52,8 +52,12 @@ public static class ToolkitStage
     {
         if (reports.All(report => report.Toolkit is null))
             return reports;
-        var work = await Estimates.WorkAsync(build, context).ConfigureAwait(false);
-        var estimates = Estimates.Of(build, work);
+        var work = new Dictionary<AttentionForm, ModelWork>();
+        foreach (var form in build.Model.Variants.Select(variant => variant.Attention).Append(AttentionForm.Fused).Distinct())
+            work[form] = await Estimates.WorkAsync(build, form, context).ConfigureAwait(false);
+        var estimates = Estimates.Of(build, work[AttentionForm.Fused]);
+        foreach (var variant in build.Model.Variants.Where(variant => !Estimates.IsKnown(estimates, variant)))
+            context.Info($"{variant.Name}: how long attention takes that is not fused is unknown until a board has measured it");
         return [.. reports.Select(report => report.Toolkit is null ? report : Compared(report))];
 
         LatencyEstimate? Estimated(ValidationSubject subject)
@@ -61,8 +65,14 @@ public static class ToolkitStage
             var (variant, shape) = build.Artifacts.First(each =>
                 each.Variant.Name == subject.Variant && each.Shape.ToString() == subject.Shape
             );
+            if (!Estimates.IsKnown(estimates, variant))
+                return null;
             return estimates
-                .Estimate(work.At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build))
+                .Estimate(
+                    work[variant.Attention].At(shape),
+                    new RunPlace(variant.Target, variant.Precision),
+                    Estimates.SessionOf(build)
+                )
                 ?.Each(shape.Batch);
         }
 

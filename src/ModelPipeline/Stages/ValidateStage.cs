@@ -100,11 +100,13 @@ public static class ValidateStage
     )
     {
         var path = Path.Combine(build.Folder, "validation", "report.html");
-        var advice = ProductionDecision.AdviceOn(build.Model, reports, routings);
+        var plan = PlanStage.Kept(build);
+        var advice = ProductionDecision.AdviceOn(build.Model, reports, routings, PlanAdvice.Of(plan));
         var context = new ReportContext
         {
             Advice = advice,
             Latency = new LatencySection(latency, routings),
+            Plan = plan is null ? null : new PlanSection(plan),
             Corpus = build.Corpus(build.Model.Validation.Corpus),
             Rewrites = Rewrites(build),
             Provenance = Provenance(build, reports),

@@ -55,7 +55,23 @@ internal sealed class CorpusReader(CorpusSpec spec)
         );
     }
 
-    /// <summary>Text by id. A passage's title, as BEIR's files have it, comes before its text, as BEIR's loaders put it there.</summary>
+    /// <summary>Id and text of a line. A passage's title, as BEIR's files have it, comes before its text, as BEIR's loaders put it
+    /// there.</summary>
+    /// <exception cref="PipelineException">The line is no such record.</exception>
+    internal static (string Id, string Text) Text(string where, string line, bool withTitle)
+    {
+        using var document = Parse(where, line);
+        var record = document.RootElement;
+        var id = Text(where, record, record.TryGetProperty("id", out _) || !record.TryGetProperty("_id", out _) ? "id" : "_id");
+        var title =
+            withTitle && record.TryGetProperty("title", out var value) && value.ValueKind != JsonValueKind.Null
+                ? Text(where, "title", value, mayBeEmpty: true)
+                : "";
+        var text = Text(where, record, "text", mayBeEmpty: title.Trim().Length > 0);
+        return (id, title.Length == 0 ? text : $"{title} {text}".Trim());
+    }
+
+    /// <summary>Text by id.</summary>
     private OrderedDictionary<string, string> Texts(string key, string path, bool withTitles)
     {
         var texts = new OrderedDictionary<string, string>(StringComparer.Ordinal);
@@ -64,15 +80,8 @@ internal sealed class CorpusReader(CorpusSpec spec)
             path,
             (where, line) =>
             {
-                using var document = Parse(where, line);
-                var record = document.RootElement;
-                var id = Text(where, record, record.TryGetProperty("id", out _) || !record.TryGetProperty("_id", out _) ? "id" : "_id");
-                var title =
-                    withTitles && record.TryGetProperty("title", out var value) && value.ValueKind != JsonValueKind.Null
-                        ? Text(where, "title", value, mayBeEmpty: true)
-                        : "";
-                var text = Text(where, record, "text", mayBeEmpty: title.Trim().Length > 0);
-                if (!texts.TryAdd(id, title.Length == 0 ? text : $"{title} {text}".Trim()))
+                var (id, text) = Text(where, line, withTitles);
+                if (!texts.TryAdd(id, text))
                     throw new PipelineException($"{where}: id '{id}' is used before; ids are unique.");
             }
         );

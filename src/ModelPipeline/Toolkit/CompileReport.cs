@@ -30,6 +30,14 @@ public sealed partial record CompileReport(
     /// <summary>Memory read and written by all layers, in KiB an inference; the embedding table counts once as a whole.</summary>
     public long TrafficKb => Layers.Sum(layer => layer.TrafficKb);
 
+    /// <summary>Attentions that are one operator of the NPU's.</summary>
+    [JsonIgnore]
+    public int FusedAttentions => Layers.Count(layer => layer.Operator.Contains("SDPAttention", StringComparison.Ordinal));
+
+    /// <summary>Attentions that were left as products around a softmax.</summary>
+    [JsonIgnore]
+    public int OpenAttentions => Layers.Count(layer => layer.Operator.Contains("Softmax", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>Operators that fell back to the CPU, sorted.</summary>
     public IReadOnlyList<string> CpuOperators =>
         [.. Layers.Where(layer => layer.Target == "CPU").Select(layer => layer.Operator).Distinct().Order(StringComparer.Ordinal)];

@@ -25,14 +25,28 @@ public sealed record CompileSummary(
 {
     private const double KbPerMb = 1000;
 
+    /// <summary>Attentions that are one operator of the NPU's; null if the log was cut before the table of layers, or in summaries of older
+    /// versions.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? FusedAttentions { get; init; }
+
+    /// <summary>Attentions in all; null likewise.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Attentions { get; init; }
+
     public static CompileSummary Of(CompileReport report) =>
-        new(report.Compiler, report.Layers.Count, report.Cycles, report.TrafficKb, report.InternalKb, report.WeightKb, report.CpuOperators);
+        new(report.Compiler, report.Layers.Count, report.Cycles, report.TrafficKb, report.InternalKb, report.WeightKb, report.CpuOperators)
+        {
+            FusedAttentions = report.Layers.Count == 0 ? null : report.FusedAttentions,
+            Attentions = report.Layers.Count == 0 ? null : report.FusedAttentions + report.OpenAttentions,
+        };
 
     /// <summary>By metric name; those that a cut log lacks are left out.</summary>
     [JsonIgnore]
     public IReadOnlyDictionary<string, double> Figures =>
         Figure.Set(
             new(Metric.CompileCpuOps, CpuOperators.Count),
+            new(Metric.CompileFusedAttention, FusedAttentions),
             new(Metric.CompileWeightMb, WeightKb / KbPerMb),
             new(Metric.CompileInternalMb, InternalKb / KbPerMb)
         );
@@ -44,6 +58,7 @@ public sealed record CompileSummary(
         return
         [
             .. CpuGate(limits.CpuOps),
+            .. limits.FusesAllAttention ? [AttentionGate()] : Array.Empty<GateOutcome>(),
             .. Limit(Metric.CompileWeightMb, limits.WeightMb),
             .. Limit(Metric.CompileInternalMb, limits.InternalMb),
         ];
@@ -52,6 +67,17 @@ public sealed record CompileSummary(
             limit is null
                 ? []
                 : [Gate.Judge(new GateSpec(metric, null, limit, null), figures, new Dictionary<string, double>(), onDevice: false)];
+    }
+
+    private GateOutcome AttentionGate()
+    {
+        const string Name = Metric.CompileFusedAttention;
+        if (FusedAttentions is not { } fused || Attentions is not { } all)
+            return new(Name, GateResult.NotMeasured, null, 0, null, $"{Name} not measured: the toolkit's log has no table of layers");
+        var found = $"{Name}: {fused} of {all} attentions are fused";
+        return all > 0 && fused == all
+            ? new(Name, GateResult.Passed, fused, all, 0, found)
+            : new(Name, GateResult.Failed, fused, all, fused - all, $"{found}, all were to be; prepare.json says what its rewrites found");
     }
 
     private IEnumerable<GateOutcome> CpuGate(IReadOnlyList<string>? allowed)
@@ -106,6 +132,7 @@ public sealed record CompileChange(string Name, string Before, string After)
             ("traffic_kb", report => Text(report.TrafficKb)),
             ("internal_kb", report => Text(report.InternalKb)),
             ("weight_kb", report => Text(report.WeightKb)),
+            ("fused_attentions", report => Text(report.FusedAttentions)),
             ("cpu_operators", report => string.Join(", ", report.CpuOperators)),
         ];
         return

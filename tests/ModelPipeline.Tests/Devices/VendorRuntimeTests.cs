@@ -1,6 +1,8 @@
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Planning;
 using ModelPipeline.Tests.EndToEnd;
 using ModelPipeline.Tests.Toolkit;
 using ModelPipeline.Text;
@@ -70,17 +72,18 @@ public sealed class VendorRuntimeTests
         Assert.Empty(warnings);
     }
 
+    /// <summary>From <c>shapes: auto</c> to one file that the board has at every shape, under every core plan.</summary>
     [Fact]
     public async Task Validate_takes_one_file_of_the_toolkit_to_the_board_and_runs_it_at_each_of_its_shapes()
     {
         var toolkit = await RealToolkit.OfAsync("2.5.0");
         await using var board = await VendorBoard.StartAsync();
-        using var workspace = new Workspace(Workspace.TenQueries, ("[[1, 128]] ", "[[1, 64], [1, 128]] "));
+        using var workspace = new Workspace(Workspace.TenQueries, ("[[1, 128]] ", "auto "));
         var variants = ToolkitOnBoardRun
             .SampleVariants()
             .Replace(
                 File.ReadAllText(workspace.Manifest),
-                "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true }\n\n",
+                "    variants:\n      npu: { backend: rknn, precision: fp16, toolkit: 2.5.0 }\n\n",
                 count: 1
             );
         await File.WriteAllTextAsync(workspace.Manifest, variants, Cancellation);
@@ -95,11 +98,22 @@ public sealed class VendorRuntimeTests
         );
         var variables = new Dictionary<string, string> { ["MODELPIPELINE_TOOLKIT_PYTHON"] = toolkit.Python };
 
+        (await HostProcess.RunAsync(workspace.Folder, ["--target=Plan", "--model=tiny-reranker"], variables)).Succeeded();
         (
             await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)
         ).Succeeded();
 
-        foreach (var shape in new[] { "1x64", "1x128" })
+        var plan = ReportJson.Read<PlanReport>(workspace.Built("plan/plan.json")).Best!;
+        string[] shapes = [.. plan.Shapes.Select(tokens => $"{plan.Batch}x{tokens}")];
+        Assert.True(plan.OneFile && shapes.Length > 1, plan.ToString());
+        Assert.Single(Directory.GetFiles(workspace.Built("variants/npu"), "*.rknn", SearchOption.AllDirectories));
+        var latency = ReportJson.Read<LatencyReport>(workspace.Built("latency/latency.json"));
+        Assert.Equal(shapes, latency.Artifacts.Select(artifact => artifact.Shape));
+        Assert.All(
+            latency.Artifacts,
+            artifact => Assert.Equal(CorePlan.All.Select(cores => cores.Name), artifact.Plans.Select(cores => cores.Plan))
+        );
+        foreach (var shape in shapes)
         {
             var report = ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json"));
             Assert.Equal(

@@ -1,6 +1,10 @@
 using System.Text.Json.Nodes;
 using ModelPipeline.Core;
+using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
+using ModelPipeline.Packaging;
 using ModelPipeline.Planning;
 
 namespace ModelPipeline.Tests.EndToEnd;
@@ -11,7 +15,15 @@ public sealed class PlanTests
     [Fact]
     public async Task Auto_shapes_are_those_of_the_frozen_plan_and_missing_without_one()
     {
-        using var workspace = new Workspace(Workspace.TenQueries, ("shapes: [[1, 128]] ", "shapes: auto "));
+        // Ten queries tell no int8 apart from its gates at each shape of a plan.
+        using var workspace = new Workspace(
+            Workspace.TenQueries,
+            ("shapes: [[1, 128]] ", "shapes: auto "),
+            ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.5 }"),
+            ("kendall_tau: { min: 0.95 }", "kendall_tau: { min: 0.5 }"),
+            ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: 0.5 }"),
+            ("ndcg_at_10: { max_drop: 0.01 }", "ndcg_at_10: { max_drop: 0.5 }")
+        );
 
         var early = await workspace.RunAsync("--target=Quantize");
         Assert.Equal(PipelineException.ConfigurationError, early.ExitCode);
@@ -35,14 +47,32 @@ public sealed class PlanTests
         ]!["tiny-reranker"]!;
         Assert.Equal("fp16", (string?)locked["precision"]);
 
-        (await workspace.RunAsync("--target=Calibrate")).Succeeded();
-        Assert.Equal(
-            best.Shapes.Order(),
-            Directory
-                .GetDirectories(workspace.Built("calibration"))
-                .Select(path => int.Parse(Path.GetFileName(path)[2..], System.Globalization.CultureInfo.InvariantCulture))
-                .Order()
+        // From there to what is served: built, measured and validated at each of its shapes, routed by length, decided and packaged.
+        (await workspace.RunAsync("--target=Package")).Succeeded();
+        var names = best.Shapes.Select(tokens => $"{best.Batch}x{tokens}").ToArray();
+        var latency = ReportJson.Read<LatencyReport>(workspace.Built("latency/latency.json"));
+        Assert.Equal(names, latency.Artifacts.Where(artifact => artifact.Variant == "int8").Select(artifact => artifact.Shape));
+        Assert.Equal(latency.Lengths.Tokens.Count, report.Lengths.Sum(length => length.Passages));
+        var manifest = ReportJson.Read<PackageManifest>(Path.Combine(workspace.Package, "manifest.json"));
+        Assert.All(manifest.Routings, routing => Assert.Equal(best.Shapes, routing.Buckets.Select(bucket => bucket.MaxTokens)));
+        Assert.All(manifest.Routings, routing => Assert.Equal(0, routing.Truncation.Passages));
+        Assert.All(manifest.Routings, routing => Assert.Contains(routing.Gates, gate => gate.Result == GateResult.Passed));
+        var served = ReportJson.Read<ServeFile>(Path.Combine(workspace.Package, ServeFile.FileName));
+        Assert.Equal(best.Shapes, served.Variants["fp16"].Shapes.Select(shape => shape.Tokens));
+        Assert.Equal(best.CorePlan, served.Variants["fp16"].CorePlan);
+        Assert.Equal("cpu-int8", served.Serve);
+        var decision = ReportJson.Read<ProductionDecision>(workspace.Built("decision.json"));
+        Assert.Null(decision.Winner);
+        Assert.Contains(
+            $"By the plan, the corpus is served best at {best.ShapesText} tokens in fp16, three contexts. ",
+            decision.Advice,
+            StringComparison.Ordinal
         );
+        Assert.Contains("estimated and not measured, on the chip's CPU about", decision.Advice, StringComparison.Ordinal);
+        Assert.Equal(names, decision.Variants.Where(verdict => verdict.Variant == "fp16").Select(verdict => verdict.Shape));
+        var page = File.ReadAllText(workspace.Built("validation/report.html"));
+        Assert.Contains("<h2>Plan", page, StringComparison.Ordinal);
+        Assert.Contains(report.Sentence, System.Net.WebUtility.HtmlDecode(page), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -119,8 +119,8 @@ public sealed class BucketPlanTests
         Assert.Equal((70 + 110) / 2.0, sequence.RequestMs);
         Assert.Equal(150, sequence.LargestRequestMs);
         Assert.Equal((4 * 30 + 8 * 10) / 12.0, sequence.PassageMs, 1e-3);
-        // 15 15 15, then 15 and 45 behind the first two; 45 45 45, then 15 and 15 behind the first two.
-        Assert.Equal(60, parallel.RequestMs);
+        // 45, 15 and 15 on one context each, then 15 and 15 behind the short ones; 45 45 45, then 15 and 15 behind the first two.
+        Assert.Equal((45 + 60) / 2.0, parallel.RequestMs);
         Assert.Equal(90, parallel.LargestRequestMs);
         Assert.Equal(parallel, plan.Fastest);
     }

@@ -35,7 +35,9 @@ public sealed class RepositoryManifestTests
             new HuggingFaceSource("cross-encoder/ms-marco-MiniLM-L-12-v2", "main", "onnx/model.onnx"),
             flagship.Source.HuggingFace
         );
-        Assert.Equal([new InputShape(1, 512)], flagship.Shapes);
+        Assert.True(flagship.ShapesAreAuto);
+        Assert.Equal([true, false, false], flagship.Variants.Select(variant => variant.OneFile));
+        Assert.Equal([Precision.Fp16, Precision.W8A8, Precision.W8A8], flagship.Variants.Select(variant => variant.Precision));
         Assert.NotNull(flagship.Release);
         Assert.Contains(new GateSpec("latency_p95_ms", null, 100, null), flagship.Variants[1].Gates);
     }

@@ -27,6 +27,7 @@ public sealed class SchemaTests
     [InlineData(typeof(Precision), "/definitions/variant/properties/precision")]
     [InlineData(typeof(QuantizationAlgorithm), "/definitions/algorithm")]
     [InlineData(typeof(QuantizationMethod), "/definitions/method")]
+    [InlineData(typeof(AttentionForm), "/definitions/attention")]
     [InlineData(typeof(RangeClip), "/definitions/variant/properties/ranges/properties/clip")]
     public void An_enum_has_the_values_of_its_type(Type type, string path) =>
         Assert.Equal(
@@ -130,8 +131,8 @@ public sealed class SchemaTests
 
     [Fact]
     public void Every_enum_is_compared_with_something_here() =>
-        // Eight types above, four lists of kinds, and parts of types (precisions that can be measured, platforms of loopback devices).
-        Assert.Equal(14, Objects(Schema).Count(each => each.ContainsKey("enum")));
+        // Nine types above, four lists of kinds, and parts of types (precisions that can be measured, platforms of loopback devices).
+        Assert.Equal(15, Objects(Schema).Count(each => each.ContainsKey("enum")));
 
     [Fact]
     public void The_embedded_schema_is_the_file() =>

@@ -30,7 +30,7 @@ public sealed class ToolkitSettingsTests
                 .Load(
                     ManifestFile.With(
                         ("variants:", OfTheToolkit),
-                        ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70 }")
+                        ("kendall_tau: { min: 0.9 }", "kendall_tau: { min: 0.9 }, compile: { weight_mb: 70, fused_attention: all }")
                     )
                 )
                 .Models
@@ -46,6 +46,7 @@ public sealed class ToolkitSettingsTests
         Assert.Equal(["Gather"], npu.Compile.CpuOps!);
         Assert.Equal((8, null), (npu.Compile.InternalMb, npu.Compile.WeightMb));
         Assert.Equal((null, 70), (plain.Compile.CpuOps, plain.Compile.WeightMb));
+        Assert.Equal((true, false), (plain.Compile.FusesAllAttention, npu.Compile.FusesAllAttention));
         Assert.Equal(["kendall_tau", "ndcg_at_10"], plain.Gates.Select(gate => gate.Metric));
     }
 
@@ -80,11 +81,11 @@ public sealed class ToolkitSettingsTests
     [Fact]
     public void Shapes_of_different_batches_are_not_in_one_file()
     {
-        const string Dynamic = "toolkit: 2.5.0\n    variants:\n      npu: { backend: rknn, precision: fp16, dynamic_input: true }";
+        const string Dynamic = "toolkit: 2.5.0\n    variants:\n      npu: { backend: rknn, precision: fp16, one_file: true }";
         var error = Assert.Single(
             ManifestFile.Errors(ManifestFile.With(("variants:", Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128], [4, 128]]")))
         );
-        Assert.Contains("models.tiny.variants.npu.dynamic_input: shapes of different batches cannot be in one file", error);
+        Assert.Contains("models.tiny.variants.npu.one_file: shapes of different batches cannot be in one file", error);
         Assert.Single(
             ManifestFile.Load(ManifestFile.With(("variants:", Dynamic), ("[[1, 128], [1, 256]]", "[[4, 128], [4, 256]]"))).Models
         );
@@ -95,26 +96,41 @@ public sealed class ToolkitSettingsTests
     [InlineData("toolkit: 2.2.0\n    ", "2.2.0")]
     public void Several_shapes_in_one_file_need_a_toolkit_that_can_build_them(string setting, string version)
     {
-        const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, dynamic_input: true }";
+        const string Dynamic = "variants:\n      npu: { backend: rknn, precision: fp16, one_file: true }";
 
         var error = Assert.Single(ManifestFile.Errors(ManifestFile.With(("variants:", setting + Dynamic))));
         Assert.EndsWith(
-            $"models.tiny.variants.npu.dynamic_input: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', "
-                + $"or leave dynamic_input out for one file a shape",
+            $"models.tiny.variants.npu.one_file: toolkit {version} cannot build several shapes into one file: set 'toolkit: 2.5.0', "
+                + $"or leave one_file out for one file a shape",
             error
         );
 
-        Assert.True(
-            ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].DynamicInput
-        );
+        Assert.True(ManifestFile.Load(ManifestFile.With(("variants:", "toolkit: 2.5.0\n    " + Dynamic))).Models[0].Variants[0].OneFile);
         Assert.True(
             ManifestFile
                 .Load(ManifestFile.With(("variants:", setting + Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128]]")))
                 .Models[0]
                 .Variants[0]
-                .DynamicInput
+                .OneFile
         );
     }
+
+    [Theory]
+    [InlineData("precision: w8a8", true)]
+    [InlineData("precision: w8a8, fp16: [head]", false)]
+    [InlineData("precision: w8a8, ranges: { clip: mse }", false)]
+    [InlineData("precision: w8a8, rewrites: [families, outlier-split]", false)]
+    [InlineData("precision: fp16", true)]
+    [InlineData("precision: fp16, one_file: false", false)]
+    public void An_int8_build_with_fp16_tensors_is_a_file_a_shape(string settings, bool oneFile) =>
+        Assert.Equal(
+            oneFile,
+            ManifestFile
+                .Load(ManifestFile.With(("variants:", $"toolkit: 2.5.0\n    variants:\n      npu: {{ backend: rknn, {settings} }}")))
+                .Models[0]
+                .Variants[0]
+                .OneFile
+        );
 
     [Fact]
     public void A_measured_latency_needs_a_build_to_be_compared_with()

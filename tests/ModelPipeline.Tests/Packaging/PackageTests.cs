@@ -29,11 +29,11 @@ public sealed class PackageTests : IDisposable
         Assert.Equal("tiny-reranker-0.1.0", Path.GetFileName(package.Folder));
         var (exit, output) = await Programs.RunAsync(package.Folder, "sha256sum", "--strict", "-c", "SHA256SUMS");
         Assert.True(exit == 0, output);
-        Assert.Equal(6, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.EndsWith(": OK")));
+        Assert.Equal(7, output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(line => line.EndsWith(": OK")));
         var manifest = PackageCheck.Verify<PackageManifest>(package.Folder, Cancellation);
         Assert.Equal(ReportJson.Text(package.Manifest), ReportJson.Text(manifest));
         Assert.Equal(
-            ["production.env", "tiny-reranker-int8_normal-1x128.sim.onnx", "validation.json", "vocab.txt"],
+            ["production.env", "serve.json", "tiny-reranker-int8_normal-1x128.sim.onnx", "validation.json", "vocab.txt"],
             manifest.Files.Select(file => file.Name)
         );
         Assert.True(manifest.Simulated);
@@ -347,6 +347,7 @@ public sealed class PackageTests : IDisposable
             new Dictionary<string, string> { ["onnxruntime"] = "1.31.1" }
         )
         {
+            Routings = SampleReports.Routings([report]),
             Text = ReleaseText.Of(model),
         };
     }

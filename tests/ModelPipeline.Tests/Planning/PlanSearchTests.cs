@@ -1,4 +1,5 @@
 using CsCheck;
+using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;
 
@@ -26,7 +27,7 @@ public sealed class PlanSearchTests
                     var plans = PlanSearch.Plans(
                         new(tokens, tokens.Length, candidates, [Precision.Fp16], [Sequence]) { MostShapes = most },
                         ModelWork.Of(Reranker),
-                        (shape, _, _) => Time(shape)
+                        (shape, _, _) => Time(shape.Sequence)
                     );
                     var covering = candidates.First(shape => shape >= tokens.Max());
                     var best = Enumerable
@@ -107,6 +108,50 @@ public sealed class PlanSearchTests
         Assert.InRange(sizes.MemoryMb(2, seven, 2, true) - sizes.MemoryMb(2, seven, 1, true), 20, 25);
     }
 
+    /// <summary>A shape more costs an fp16 file a quarter of its size and an int8 file next to nothing, and the smallest of the fast plans
+    /// wins.</summary>
+    [Fact]
+    public void In_one_file_int8_has_more_shapes_than_fp16()
+    {
+        int[] tokens = [.. Enumerable.Range(0, 2000).Select(i => 20 + (i * 37 % 490))];
+        ServingPlan Best(Precision precision, bool oneFile) =>
+            PlanSearch.Best(
+                PlanSearch.Plans(
+                    Question(tokens) with
+                    {
+                        Precisions = [precision],
+                        InOneFile = oneFile ? [precision] : [],
+                        MostDiskMb = 110,
+                    },
+                    ModelWork.Of(Reranker),
+                    Time(Public.Value)
+                ),
+                [precision]
+            )!;
+
+        var (fp16, int8) = (Best(Precision.Fp16, true), Best(Precision.W8A8, true));
+        Assert.True(fp16.Shapes.Count < int8.Shapes.Count, $"{fp16}, {int8}");
+        Assert.True(fp16.DiskMb <= 110 && int8.DiskMb < 60 && fp16.OneFile && int8.OneFile);
+        // A file a shape: one in fp16, two in int8 keep to the limit.
+        Assert.Single(Best(Precision.Fp16, false).Shapes);
+        Assert.True(Best(Precision.W8A8, false).Shapes.Count < int8.Shapes.Count);
+    }
+
+    /// <summary>Passages of a batch share the read of the weights, which is most of a short passage's time, and wait for each
+    /// other.</summary>
+    [Fact]
+    public void Short_passages_in_sequence_go_in_batches_where_that_is_worth_it_and_else_alone()
+    {
+        int[] tokens = [.. Enumerable.Range(0, 400).Select(i => 20 + (i % 12))];
+        var question = Question(tokens) with { Passages = 8, CorePlans = [Sequence], Batches = [1, 2, 4], Precisions = [Precision.Fp16] };
+        ServingPlan Best(Func<InputShape, Precision, int, double> time) =>
+            PlanSearch.Best(PlanSearch.Plans(question, ModelWork.Of(Reranker), time), question.Precisions)!;
+
+        var shared = Best((shape, _, _) => 6 + (0.5 * shape.Batch));
+        Assert.Equal((4, "4x32", 16, 8), (shared.Batch, shared.ShapesText, shared.RequestMs, shared.PassageP50Ms));
+        Assert.Equal(1, Best((shape, _, _) => 0.3 + (6 * shape.Batch)).Batch);
+    }
+
     /// <summary>
     /// A board with two cores whose attention is three times slower: what was measured there moves the plan to more cuts of the long
     /// shapes, or at least to
@@ -119,8 +164,8 @@ public sealed class PlanSearchTests
         var board = LatencyModel.Fit([.. LatencyData.Public(), .. StandIn.Measure(truth, "rk3588", Reranker, [32, 64, 128, 256, 512])]);
         int[] tokens = [.. Enumerable.Range(0, 1000).Select(i => 40 + (i * 37 % 470))];
         var question = Question(tokens) with { CorePlans = [Sequence, Two], MostShapes = 4, Precisions = [Precision.Fp16] };
-        double Truth(int shape, Precision precision, int cores) =>
-            new OperatorTime(truth).Of(Reranker.At(new(1, shape)), new("rk3588", precision) { Cores = cores });
+        double Truth(InputShape shape, Precision precision, int cores) =>
+            new OperatorTime(truth).Of(Reranker.At(shape), new("rk3588", precision) { Cores = cores });
 
         var believed = PlanSearch.Best(PlanSearch.Plans(question, ModelWork.Of(Reranker), Time(board)), question.Precisions)!;
         var naive = PlanSearch.Best(PlanSearch.Plans(question, ModelWork.Of(Reranker), Time(Public.Value)), question.Precisions)!;
@@ -139,10 +184,10 @@ public sealed class PlanSearchTests
     private static PlanQuestion Question(int[] tokens) =>
         new(tokens, 5, [.. Enumerable.Range(1, 16).Select(step => step * 32)], [Precision.Fp16, Precision.W8A8], [Sequence, Joint, Three])
         {
-            OneFile = true,
+            InOneFile = [Precision.Fp16, Precision.W8A8],
             MostShapes = 6,
         };
 
-    private static Func<int, Precision, int, double> Time(LatencyModel model) =>
-        (shape, precision, cores) => model.Milliseconds(Reranker.At(new(1, shape)), new("rk3588", precision) { Cores = cores });
+    private static Func<InputShape, Precision, int, double> Time(LatencyModel model) =>
+        (shape, precision, cores) => model.Milliseconds(Reranker.At(shape), new("rk3588", precision) { Cores = cores });
 }

@@ -6,44 +6,105 @@ namespace ModelPipeline.Tests.Planning;
 /// <summary>The one rule by which passages are served.</summary>
 public sealed class RouterTests
 {
-    private static readonly Gen<(double[] Times, int Contexts)> Requests = Gen.Select(
-        Gen.Int[1, 60].Select(ms => (double)ms).Array[1, 30],
-        Gen.Int[1, 5]
+    private static readonly Gen<(Bucket[] Buckets, int[] Tokens, int Contexts)> Requests = Gen.Select(
+        Gen.Select(Gen.Int[1, 16], Gen.Int[1, 4], Gen.Int[1, 60]).Array[1, 6],
+        Gen.Int[1, 600].Array[1, 30],
+        Gen.Int[1, 5],
+        (sizes, tokens, contexts) =>
+            (
+                sizes
+                    .DistinctBy(size => size.Item1)
+                    .OrderBy(size => size.Item1)
+                    .Select(size => new Bucket(size.Item1 * 32, size.Item2, size.Item3))
+                    .ToArray(),
+                tokens,
+                contexts
+            )
     );
 
     [Fact]
     public void No_passage_is_lost_or_run_twice() =>
         Requests.Sample(
-            (times, contexts) =>
+            (buckets, tokens, contexts) =>
             {
-                var routing = Router.Route(times, contexts);
+                var routing = Router.Route(buckets, tokens, contexts);
                 Assert.Equal(contexts, routing.Contexts.Count);
-                Assert.Equal(Enumerable.Range(0, times.Length), routing.Contexts.SelectMany(passages => passages).Order());
-                Assert.Equal(routing.Contexts.Max(passages => passages.Sum(passage => times[passage])), routing.Makespan, 1e-9);
+                var runs = routing.Contexts.SelectMany(context => context).ToArray();
+                Assert.Equal(Enumerable.Range(0, tokens.Length), runs.SelectMany(run => run.Passages).Order());
+                Assert.All(runs, run => Assert.InRange(run.Passages.Count, 1, buckets[run.Bucket].Batch));
+                Assert.All(
+                    runs,
+                    run =>
+                        Assert.All(
+                            run.Passages,
+                            passage => Assert.Equal(Router.BucketOf([.. buckets.Select(each => each.Tokens)], tokens[passage]), run.Bucket)
+                        )
+                );
+                // No more runs than it takes: all but the last of a bucket are full.
+                Assert.All(
+                    runs.GroupBy(run => run.Bucket),
+                    own => Assert.True(own.Count(run => run.Passages.Count < buckets[own.Key].Batch) <= 1)
+                );
+                Assert.Equal(routing.Contexts.Max(context => context.Sum(run => buckets[run.Bucket].Cost)), routing.Makespan, 1e-9);
             }
         );
 
     [Fact]
     public void A_request_takes_at_most_four_thirds_of_the_bound() =>
         Requests.Sample(
-            (times, contexts) =>
+            (buckets, tokens, contexts) =>
             {
-                // No schedule beats the mean load, the longest passage, or the two that share a context where there are more long ones than
+                var routing = Router.Route(buckets, tokens, contexts);
+                double[] longest =
+                [
+                    .. routing.Contexts.SelectMany(context => context).Select(run => buckets[run.Bucket].Cost).OrderDescending(),
+                ];
+                // No schedule beats the mean load, the longest run, or the two that share a context where there are more long ones than
                 // contexts.
-                var longest = times.OrderDescending().ToArray();
                 var pair = longest.Length > contexts ? longest[contexts - 1] + longest[contexts] : 0;
-                var bound = Math.Max(Math.Max(times.Sum() / contexts, longest[0]), pair);
-                var makespan = Router.Route(times, contexts).Makespan;
-                Assert.InRange(makespan, bound - 1e-9, (bound * 4 / 3) + 1e-9);
+                var bound = Math.Max(Math.Max(longest.Sum() / contexts, longest[0]), pair);
+                Assert.InRange(routing.Makespan, bound - 1e-9, (bound * 4 / 3) + 1e-9);
+            }
+        );
+
+    [Fact]
+    public void Each_context_has_its_longest_runs_first_and_those_alike_in_their_order() =>
+        Requests.Sample(
+            (buckets, tokens, contexts) =>
+            {
+                foreach (var context in Router.Route(buckets, tokens, contexts).Contexts)
+                {
+                    var order = context.Select(run => (-buckets[run.Bucket].Cost, run.Passages[0])).ToArray();
+                    Assert.Equal(order.Order(), order);
+                    Assert.All(context, run => Assert.Equal(run.Passages.Order(), run.Passages));
+                }
             }
         );
 
     [Fact]
     public void The_makespan_alone_is_that_of_the_routing() =>
-        Requests.Sample((times, contexts) => Math.Abs(Router.Makespan(times, contexts) - Router.Route(times, contexts).Makespan) < 1e-9);
+        Requests.Sample(
+            (buckets, tokens, contexts) =>
+            {
+                int[] limits = [.. buckets.Select(bucket => bucket.Tokens)];
+                int[] chosen = [.. tokens.Select(length => Router.BucketOf(limits, length))];
+                Assert.Equal(Router.Route(buckets, tokens, contexts).Makespan, Router.Makespan(buckets, chosen, contexts), 1e-9);
+            }
+        );
 
     [Fact]
-    public void Passages_alike_keep_their_order() => Assert.Equal([1, 3, 0, 2, 4], Router.LongestFirst([5, 9, 5, 9, 5]));
+    public void Ties_go_by_order_to_the_first_context()
+    {
+        var routing = Router.Route([new(64, 1, 5), new(128, 1, 9)], [10, 100, 10, 100, 10], 2);
+        Assert.Equal(
+            [
+                [1, 0, 4],
+                [3, 2],
+            ],
+            routing.Contexts.Select(context => context.SelectMany(run => run.Passages).ToArray())
+        );
+        Assert.Equal(19, routing.Makespan);
+    }
 
     [Fact]
     public void A_passage_goes_to_the_smallest_bucket_that_it_fits_and_else_to_the_largest() =>

@@ -114,6 +114,8 @@ internal sealed class Packages : IDisposable
             new Dictionary<string, string> { ["modelpipeline"] = "0.1.0", ["onnxruntime"] = onnxRuntime }
         )
         {
+            Routings = SampleReports.Routings(reports),
+            Decided = decision.Serve,
             Text = ReleaseText.Of(model),
         };
         return ((await Package.WriteAsync(content, folder.File("packages"), cancellation: Cancellation)).Folder, model);

@@ -43,6 +43,7 @@ public sealed class ReleaseTests : IDisposable
                 "provenance.intoto.json",
                 "report.html",
                 "sbom.cdx.json",
+                "serve.json",
                 "tiny-reranker-cpu-cpu-int8.onnx",
                 "tiny-reranker-rk3588-int8.rknn",
                 "vocab.txt",

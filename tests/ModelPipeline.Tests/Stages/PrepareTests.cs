@@ -85,7 +85,7 @@ public sealed class PrepareTests
             """
                 shapes: [[1, 16], [1, 32]]
                 rewrites: [fold-shapes, mask]
-                variants: { all: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true } }
+                variants: { all: { backend: rknn, precision: fp16, toolkit: 2.5.0 } }
             """
         );
         var variant = sample.Build.Model.Variants[0];

@@ -1,3 +1,5 @@
+using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -29,7 +31,25 @@ public class CompileReportTests
             ("exSDPAttention", type, "NPU", "exSDPAttention:/layer.0/attention/self/MatMul_1_2sdpa"),
             (attention.Operator, attention.Type, attention.Target, attention.Name)
         );
+        Assert.Equal((4, 0), (report.FusedAttentions, report.OpenAttentions));
         Assert.All(report.Layers, layer => Assert.Equal(layer.Cycles, Math.Max(layer.DdrCycles, layer.NpuCycles)));
+    }
+
+    [Theory]
+    [InlineData("exSDPAttention:/layer", "exSDPAttention:/layer", GateResult.Passed, "4 of 4 attentions are fused")]
+    [InlineData(
+        "exSDPAttention ",
+        "exSoftmax13    ",
+        GateResult.Failed,
+        "0 of 4 attentions are fused, all were to be; prepare.json says what its rewrites found"
+    )]
+    [InlineData("Network Layer", "Nothing", GateResult.NotMeasured, "the toolkit's log has no table of layers")]
+    public void Attention_that_is_not_fused_breaks_its_gate(string from, string to, GateResult result, string statement)
+    {
+        var log = Recordings.Text("tiny-int8-verbose.log").Replace(from, to);
+        var outcome = Assert.Single(CompileSummary.Of(CompileReport.Parse(log)).Judge(new CompileLimits { FusesAllAttention = true }));
+        Assert.Equal((Metric.CompileFusedAttention, result), (outcome.Metric, outcome.Result));
+        Assert.EndsWith(statement, outcome.Statement);
     }
 
     [Fact]

@@ -45,21 +45,21 @@ public sealed class QuantizeWithToolkitTests : IDisposable
     }
 
     [Fact]
-    public async Task With_dynamic_input_all_shapes_are_one_file_if_the_toolkit_can_build_it()
+    public async Task All_shapes_are_one_file_if_the_toolkit_can_build_it()
     {
         workspace.Edit(
             ("[[1, 128]] ", "[[1, 64], [1, 128]] "),
-            ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        dynamic_input: true"),
+            ("      fp16:\n        backend: simulator", "      npu:\n        backend: rknn\n        one_file: true"),
             ("kendall_tau: { min: 0.999 }", "kendall_tau: { min: -1 }")
         );
         var refused = await RunAsync(toolkit);
         Assert.Equal(2, refused.ExitCode);
         Assert.Contains(
-            "variants.npu.dynamic_input: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'",
+            "variants.npu.one_file: toolkit 2.3.2 cannot build several shapes into one file: set 'toolkit: 2.5.0'",
             refused.Error
         );
 
-        workspace.Edit(("dynamic_input: true", "dynamic_input: true\n        toolkit: 2.5.0"));
+        workspace.Edit(("one_file: true", "toolkit: 2.5.0"));
         using var newer = new RecordedToolkit(version: "2.5.0");
         (await RunAsync(newer, "Validate")).Succeeded();
 

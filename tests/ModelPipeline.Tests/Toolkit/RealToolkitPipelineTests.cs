@@ -17,7 +17,7 @@ public sealed partial class RealToolkitPipelineTests : IDisposable
                 gates:
                   kendall_tau: { min: 0.8 }
                   compile: { cpu_ops: [Cast, Gather, InputOperator, OutputOperator, Reshape], weight_mb: 6, internal_mb: 1 }
-              new: { backend: rknn, precision: fp16, toolkit: 2.5.0, dynamic_input: true, gates: { kendall_tau: { min: 0.9 } } }
+              new: { backend: rknn, precision: fp16, toolkit: 2.5.0, gates: { kendall_tau: { min: 0.9 } } }
 
         """;
 

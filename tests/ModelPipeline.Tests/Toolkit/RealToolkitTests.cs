@@ -1,6 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -88,6 +89,48 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
 
         Assert.True(made.Compile.Complete);
         Assert.Equal("2.5.0", made.File.Compiler);
+    }
+
+    /// <summary>Its second step would make a file for the largest shape alone.</summary>
+    [Fact]
+    public async Task Several_shapes_and_fp16_tensors_are_refused_in_one_sentence()
+    {
+        var environment = await RealToolkit.OfAsync("2.5.0");
+        OnnxModel.Load(RepositoryFiles.Sample("tiny-reranker/model.onnx")).Save(first.File("open.onnx"));
+        var request = Request(environment, "2.5.0", first, Precision.W8A8);
+
+        var failure = await Failure(
+            request with
+            {
+                Source = first.File("open.onnx"),
+                Shapes = [new(1, 64), new(1, 128)],
+                Variant = request.Variant with { Fp16 = ["head"] },
+            }
+        );
+
+        Assert.Contains("cannot be one file for several shapes: set 'one_file: false'", failure, StringComparison.Ordinal);
+    }
+
+    /// <summary>Nor is the factor dropped, as one of 1 is.</summary>
+    [Theory]
+    [InlineData("2.3.2")]
+    [InlineData("2.5.0")]
+    public async Task Plain_attention_is_not_fused_and_stays_on_the_NPU(string version)
+    {
+        var environment = await RealToolkit.OfAsync(version);
+        Pass.Named(PlainAttention.Name).Apply(OnnxModel.Load(files.Prepared)).Model.Save(first.File("plain.onnx"));
+
+        var made = await ToolkitConversion.RunAsync(
+            Request(environment, version, first, Precision.Fp16) with
+            {
+                Source = first.File("plain.onnx"),
+            },
+            cancellation: Cancellation
+        );
+
+        Assert.DoesNotContain(made.Compile.Layers, layer => layer.Operator == "exSDPAttention");
+        Assert.Contains(made.Compile.Layers, layer => layer is { Operator: "exMatMul", Target: "NPU" });
+        Assert.DoesNotContain(made.Compile.Layers, layer => layer is { Operator: "exMatMul" or "exSoftmax13" or "Mul", Target: "CPU" });
     }
 
     [Theory]

@@ -10,7 +10,7 @@ public sealed class SeveralShapesOnBoardTests
     private const string Variants = """
             toolkit: 2.5.0
             variants:
-              npu: { backend: rknn, precision: fp16, dynamic_input: true }
+              npu: { backend: rknn, precision: fp16 }
 
         """;
 

@@ -44,6 +44,25 @@ internal sealed class PatternMatches
     /// <summary>The projection that writes a value; null if none does.</summary>
     public Linear? LinearOf(string value) => linearsByOutput.GetValueOrDefault(value);
 
+    /// <summary>The projection that a value is read from by way of layout and one factor for all; null if another value comes
+    /// between.</summary>
+    public Linear? ProjectionBehind(string value)
+    {
+        for (var name = value; ; )
+        {
+            if (LinearOf(name) is { } linear)
+                return linear.Sum is not null || linear.BiasName is null || linear.Product.OpType == "Gemm" ? linear : null;
+            if (Uses.Producer(name) is not { } node || (Uses.OnlyConsumer(name) is null && name != value))
+                return null;
+            if (node.OpType is "Reshape" or "Transpose" or "Identity" or "Squeeze" or "Unsqueeze")
+                name = node.Inputs[0];
+            else if (node.OpType is "Mul" or "Div" && Uses.Scalar(node) is var (_, scaled))
+                name = scaled;
+            else
+                return null;
+        }
+    }
+
     /// <summary>The norm that writes a value; null if none does.</summary>
     public LayerNorm? NormOf(string value) => normsByOutput.GetValueOrDefault(value);
 
