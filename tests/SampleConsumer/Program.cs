@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
 using SampleConsumer;
 
@@ -10,10 +11,11 @@ if (args is not [var query, ..])
     return 2;
 }
 const int Shown = 5;
+var model = typeof(Reranker).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(entry => entry.Key == "Model").Value!;
 string[] passages =
     args.Length > 1 ? args[1..] : [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, "passages.jsonl")).Select(Text)];
 
-using var reranker = new Reranker(Path.Combine(AppContext.BaseDirectory, "models", "tiny-reranker"), "cpu-int8");
+using var reranker = new Reranker(Path.Combine(AppContext.BaseDirectory, "models", model), "cpu-int8");
 var ranked = reranker.Score(query, passages).Zip(passages).OrderByDescending(pair => pair.First).Take(Shown);
 foreach (var (rank, (score, passage)) in ranked.Index())
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{rank + 1}. {score, 7:F3}  {passage}"));

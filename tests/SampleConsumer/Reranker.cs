@@ -1,20 +1,26 @@
 using System.Text.Json;
 using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.Tokenizers;
+using ModelPipeline.Manifest;
+using ModelPipeline.Text;
+using ModelPipeline.Text.Tokenization;
 
 namespace SampleConsumer;
 
-/// <summary>A released cross-encoder in ONNX Runtime: scores how well passages answer a query.</summary>
+/// <summary>A released cross-encoder in ONNX Runtime: scores how well passages answer a query. Its tokenizer may be of any kind that a
+/// release has.</summary>
 public sealed class Reranker : IDisposable
 {
     /// <summary>Passages scored in one run of the model.</summary>
     private const int BatchSize = 16;
 
+    /// <summary>Files that may hold the vocabulary, the most telling first.</summary>
+    private static readonly string[] Vocabularies = ["tokenizer.json", "vocab.txt", "vocab.json", "*.model"];
+
     private readonly InferenceSession session;
-    private readonly BertTokenizer tokenizer;
+    private readonly PairTokenizer tokenizer;
     private readonly int length;
 
-    /// <param name="folder">What a ModelArtifact item put into the output: model, vocab.txt, manifest.json.</param>
+    /// <param name="folder">What a ModelArtifact item put into the output: model, tokenizer files, manifest.json.</param>
     /// <param name="variant">Of the model.</param>
     /// <param name="length">Tokens of query and passage together; longer passages are cut.</param>
     public Reranker(string folder, string variant, int length = 128)
@@ -24,9 +30,9 @@ public sealed class Reranker : IDisposable
             .RootElement.GetProperty("files")
             .EnumerateArray()
             .Single(file => file.GetProperty("variant").GetString() == variant);
-        var lowercase = manifest.RootElement.GetProperty("settings").GetProperty("tokenizer").GetProperty("lowercase").GetBoolean();
+        var settings = manifest.RootElement.GetProperty("settings").GetProperty("tokenizer");
         session = new InferenceSession(Path.Combine(folder, model.GetProperty("name").GetString()!));
-        tokenizer = BertTokenizer.Create(Path.Combine(folder, "vocab.txt"), new BertOptions { LowerCaseBeforeTokenization = lowercase });
+        tokenizer = PairTokenizer.Load(FilesIn(folder), Options(settings), Prefixes(settings));
         this.length = length;
     }
 
@@ -38,34 +44,50 @@ public sealed class Reranker : IDisposable
 
     private float[] ScoreBatch(string query, string[] passages)
     {
-        var (ids, mask, types) = (
-            new long[passages.Length * length],
-            new long[passages.Length * length],
-            new long[passages.Length * length]
-        );
-        var first = tokenizer.EncodeToIds(query, addSpecialTokens: false);
-        if (first.Count > length - 4)
-            throw new ArgumentException($"The query has {first.Count} tokens; {length - 4} leave room for a passage.", nameof(query));
-        for (var row = 0; row < passages.Length; row++)
-        {
-            var second = tokenizer.EncodeToIds(passages[row], addSpecialTokens: false).Take(length - 3 - first.Count);
-            int[] head = [tokenizer.ClassificationTokenId, .. first, tokenizer.SeparatorTokenId];
-            int[] pair = [.. head, .. second, tokenizer.SeparatorTokenId];
-            for (var i = 0; i < pair.Length; i++)
-                (ids[row * length + i], mask[row * length + i], types[row * length + i]) = (pair[i], 1, i < head.Length ? 0 : 1);
-        }
+        var rows = passages.Select(passage => tokenizer.Encode(query, passage, length, TruncationStrategy.OnlySecond)).ToList();
         long[] shape = [passages.Length, length];
-        using var idsValue = OrtValue.CreateTensorValueFromMemory(ids, shape);
-        using var maskValue = OrtValue.CreateTensorValueFromMemory(mask, shape);
-        using var typesValue = OrtValue.CreateTensorValueFromMemory(types, shape);
-        var inputs = new Dictionary<string, OrtValue>
+        // A model takes what it was exported with: RoBERTa's kind has no token types.
+        var inputs = session.InputNames.ToDictionary(
+            name => name,
+            name => OrtValue.CreateTensorValueFromMemory(rows.SelectMany(row => row[name]).ToArray(), shape)
+        );
+        try
         {
-            ["input_ids"] = idsValue,
-            ["attention_mask"] = maskValue,
-            ["token_type_ids"] = typesValue,
-        };
-        using var options = new RunOptions();
-        using var outputs = session.Run(options, inputs, session.OutputNames);
-        return outputs[0].GetTensorDataAsSpan<float>().ToArray();
+            using var options = new RunOptions();
+            using var outputs = session.Run(options, inputs, session.OutputNames);
+            return outputs[0].GetTensorDataAsSpan<float>().ToArray();
+        }
+        finally
+        {
+            foreach (var input in inputs.Values)
+                input.Dispose();
+        }
     }
+
+    private static TokenizerFiles FilesIn(string folder)
+    {
+        var vocabulary = Vocabularies.SelectMany(name => Directory.EnumerateFiles(folder, name)).First();
+        return new TokenizerFiles(vocabulary)
+        {
+            Merges = Beside("merges.txt"),
+            Config = Beside("tokenizer_config.json"),
+            SpecialTokens = Beside("special_tokens_map.json"),
+        };
+
+        string? Beside(string name) => Path.Combine(folder, name) is var path && File.Exists(path) ? path : null;
+    }
+
+    /// <summary>What models.yaml said of the tokenizer besides its files.</summary>
+    private static TokenizerOptions Options(JsonElement settings)
+    {
+        return new TokenizerOptions(Flag("lowercase"), Flag("strip_accents"), Flag("tokenize_chinese_chars"));
+
+        bool? Flag(string name) => settings.TryGetProperty(name, out var value) ? value.GetBoolean() : null;
+    }
+
+    /// <summary>What stands before texts; null if nothing does.</summary>
+    private static TextPrefixes? Prefixes(JsonElement settings) =>
+        settings.TryGetProperty("prefixes", out var prefixes)
+            ? new TextPrefixes(prefixes.GetProperty("query").GetString()!, prefixes.GetProperty("passage").GetString()!)
+            : null;
 }

@@ -59,8 +59,8 @@ internal static class PlainTexts
             Queries = _ => queries,
             Notes =
             [
-                $"{texts.Count} texts of {files.Count} files, the beginnings of {queries.Length} as queries; nothing is judged, so figures "
-                    + $"tell whether variants do as fp32 does, not how well",
+                $"{texts.Count} texts of {files.Count} {(files.Count == 1 ? "file" : "files")}, the beginnings of {queries.Length} as "
+                    + $"queries; nothing is judged, so figures tell whether variants do as fp32 does, not how well",
             ],
         };
     }

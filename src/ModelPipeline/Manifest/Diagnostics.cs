@@ -36,6 +36,9 @@ internal sealed class Diagnostics(string file)
     /// <summary>Values are known by pointers, for JSON's null is no object of its own. The first place told of a pointer counts.</summary>
     public void Locate(JsonPointer at, Place place) => places.TryAdd(at, place);
 
+    /// <summary>Where the key of the value at <paramref name="at"/> stands; null if there is none.</summary>
+    public Position? KeyAt(JsonPointer at) => places.TryGetValue(at, out var place) ? place.Key : null;
+
     /// <summary>An error at a place that has no value of its own; <paramref name="path"/> is what it is part of.</summary>
     public void Add(Position position, string path, string message) => errors.Add((position, path, message));
 

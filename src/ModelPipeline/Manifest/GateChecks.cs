@@ -24,6 +24,8 @@ internal static class GateChecks
                 continue;
             if (task is not null && Of(task).Any() && metric["x-tasks"] is { } tasks && !Names(tasks).Contains(task))
                 errors.AddToKey(mapping, name, $"task {task} gives no {name}; it gives {string.Join(", ", Of(task))}");
+            if (task is not null and not "rerank" && limits["slices"] is not null)
+                errors.AddToKey(limits, "slices", $"task {task} has no slices: they are for task rerank");
             if (metric["x-range"] is JsonArray { Count: 2 } range)
                 Limits(name, limits, (double?)range[0], (double?)range[1], errors);
         }

@@ -80,6 +80,8 @@ internal static class ManifestBinder
             Task = (string)json["task"]!,
             Default = (bool?)json["default"] ?? true,
             Licence = (string?)json["licence"],
+            Languages = json["language"] is { } languages ? Names(languages) : [],
+            Datasets = json["datasets"] is { } datasets ? Names(datasets) : [],
             Source = Source(json["source"]!, folder),
             Tokenizer = Tokenizer(json["tokenizer"]!, folder),
             Output = json["output"] is { } output
@@ -182,6 +184,8 @@ internal static class ManifestBinder
                             new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
                             {
                                 Confidence = (double?)limit["confidence"],
+                                ByLength = limit["slices"]?["length"] is not null,
+                                ByQuery = limit["slices"]?["query"] is not null,
                             }
                     )
                     .Where(gate => gate.Metric != "compile"),

@@ -97,6 +97,14 @@ public sealed record ModelSpec
     /// <summary>False keeps the model out of the Default target; naming it with --model builds it.</summary>
     public bool Default { get; init; } = true;
     public string? Licence { get; init; }
+
+    /// <summary>Of the texts, as ISO 639 codes, for the model card.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<string> Languages { get; init; } = [];
+
+    /// <summary>Of a hub, that the model was trained or judged on, for the model card.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<string> Datasets { get; init; } = [];
     public required SourceSpec Source { get; init; }
     public required TokenizerSpec Tokenizer { get; init; }
 
@@ -378,6 +386,12 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
 {
     /// <summary>Of the interval whose bad end must keep to the limit, above 0.5 and below 1; null judges the figure alone.</summary>
     public double? Confidence { get; init; }
+
+    /// <summary>Every part of the texts by their length must keep to it, too.</summary>
+    public bool ByLength { get; init; }
+
+    /// <summary>Every part of the queries by their length must keep to it, too.</summary>
+    public bool ByQuery { get; init; }
 }
 
 /// <summary>Limits on a compile report; null allows anything.</summary>

@@ -39,6 +39,10 @@ public sealed record GateOutcome(string Metric, GateResult Result, double? Figur
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ChanceOfOther { get; init; }
 
+    /// <summary>The part of the texts that was judged: "length 65 to 128 tokens"; null for all of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Slice { get; init; }
+
     /// <summary>As words of one cell: "passed", "undecided: needs about 400 queries".</summary>
     [JsonIgnore]
     public string Verdict =>

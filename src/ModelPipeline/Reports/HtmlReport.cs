@@ -1,5 +1,6 @@
 using System.Globalization;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -72,7 +73,7 @@ public static class HtmlReport
         intervals.TryGetValue(metric.Name, out var interval) ? $"{metric.Format(interval.Low)} to {metric.Format(interval.High)}" : "";
 
     /// <summary>The table that the decision rests on: fp32, what needs no model, and the variants, with few figures.</summary>
-    private static IEnumerable<object> Rows(IReadOnlyList<ValidationReport> reports, IReadOnlyList<ValidationReport> shapes)
+    internal static IEnumerable<object> Rows(IReadOnlyList<ValidationReport> reports, IReadOnlyList<ValidationReport> shapes)
     {
         Metric[] headline = [.. reports[0].Subject.Task.Headline.Take(2).Select(Metric.Named)];
         foreach (var fp32 in shapes)
@@ -149,6 +150,30 @@ public static class HtmlReport
             .ThenBy(group => group.Key)
             .Select(group => new { Count = group.Count(), Words = Words(group.Key) });
 
+    private static IEnumerable<object> SliceCells(ValidationReport report, SliceFigures slice) =>
+        report
+            .Subject.Task.Headline.Take(2)
+            .Select(Metric.Named)
+            .Select(metric =>
+            {
+                var intervals = metric.ComparesWithFp32 ? slice.Intervals.Figures : slice.Intervals.Drops;
+                return (object)
+                    new
+                    {
+                        metric.Label,
+                        Text = Cell(metric, slice.Figures),
+                        Note = (metric.ComparesWithFp32 ? "" : "drop ") + Ends(metric, intervals),
+                    };
+            })
+            .Prepend(
+                new
+                {
+                    Label = "Pairs",
+                    Text = slice.Pairs.ToString("N0", CultureInfo.InvariantCulture),
+                    Note = "",
+                }
+            );
+
     /// <summary>A time that was not taken on a board is none, and says so wherever it is shown.</summary>
     private static bool IsOffDevice(Metric metric, ValidationReport report) =>
         metric.Kind == MetricKind.Latency && !report.Subject.OnDevice && report.Figures.ContainsKey(metric.Name);
@@ -174,6 +199,7 @@ public static class HtmlReport
                 gate.Statement,
                 Chance = gate.ChanceOfOther is { } chance ? chance.ToString("P0", CultureInfo.InvariantCulture) : "",
             }),
+            Slices = report.Slices.Select(slice => new { Name = $"{slice.By} {slice.Name}", Cells = SliceCells(report, slice) }),
             Worst = WorstQueries.Of(report, corpus),
             Toolkit = ToolkitSections.Of(report),
             Charts = ChartsOf(report),

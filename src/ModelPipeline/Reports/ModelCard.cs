@@ -22,6 +22,10 @@ internal static class ModelCard
             "model-card.md",
             new
             {
+                FrontMatter = FrontMatter.Of(model, manifest),
+                Usages = Usage.Of(model, manifest),
+                Limits = Limits(model, manifest),
+                Digest = manifest.Inputs.TryGetValue("model", out var digest) ? new[] { digest } : [],
                 manifest.Name,
                 manifest.Version,
                 What = manifest.Task.Description,
@@ -169,6 +173,19 @@ internal static class ModelCard
         return model.Tokenizer.StripAccents is { } strips && strips == (model.Tokenizer.Lowercase is false)
             ? $"{casing}, accents {(strips ? "stripped" : "kept")}"
             : casing;
+    }
+
+    /// <summary>What the figures do not say.</summary>
+    private static IEnumerable<string> Limits(ModelSpec model, PackageManifest manifest)
+    {
+        if (model.Shapes.Count > 0)
+            yield return FormattableString.Invariant(
+                $"Texts of more than {model.Shapes.Max(shape => shape.Sequence)} tokens are cut, and what is cut counts for nothing."
+            );
+        foreach (var subject in manifest.Variants.Select(variant => variant.Subject).DistinctBy(subject => subject.Corpus))
+            yield return $"Figures are of corpus {subject.Corpus}. On other texts or in other languages a variant may lose more against fp32.";
+        if (manifest.Variants.Any(variant => !variant.Subject.OnDevice))
+            yield return "Latencies of variants that no board has run are unknown.";
     }
 
     private static IEnumerable<string> Notices(PackageManifest manifest)

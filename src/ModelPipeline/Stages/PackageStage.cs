@@ -98,6 +98,13 @@ public static class PackageStage
             new
             {
                 Settings = Settings(model),
+                Card = new
+                {
+                    model.Licence,
+                    model.Languages,
+                    model.Datasets,
+                    model.Release,
+                },
                 answer,
                 omitted,
             },

@@ -10,8 +10,8 @@ internal sealed record ScoredTexts(ScoringOrder Order, Lazy<IReadOnlyList<Tokeni
     /// <summary>Those of the model's validation.</summary>
     public static async Task<ScoredTexts> OfAsync(ModelBuild build, InputShape shape, StageContext context)
     {
-        var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus)).Counted(tokenizer);
         return new(order, new(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]));
     }
 

@@ -24,6 +24,8 @@ internal sealed class ClassifyTask : ModelTask
 
     public override string Noun => "Classifier";
 
+    public override string HubTag => "text-classification";
+
     public override string Description => "A classifier that gives a pair of texts one of its labels: a logit a label, the largest wins.";
 
     public override string Row => "`[CLS] query [SEP] passage [SEP]`";

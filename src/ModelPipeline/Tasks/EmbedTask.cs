@@ -11,6 +11,8 @@ internal sealed class EmbedTask : ModelTask
 
     public override string Noun => "Embedder";
 
+    public override string HubTag => "sentence-similarity";
+
     public override string Description => "An embedder that turns a text into a vector; similar texts have a large cosine.";
 
     public override string Row => "`[CLS] text [SEP]`";

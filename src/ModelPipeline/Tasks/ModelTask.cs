@@ -27,6 +27,9 @@ public abstract class ModelTask
     /// <summary>What such a model is, with a capital.</summary>
     public abstract string Noun { get; }
 
+    /// <summary>The task's name on model hubs: pipeline_tag of the card.</summary>
+    public abstract string HubTag { get; }
+
     /// <summary>What it does, as a sentence of the model card.</summary>
     public abstract string Description { get; }
 
@@ -61,6 +64,13 @@ public abstract class ModelTask
 
     /// <summary>Its outputs put a query's candidates in an order, so that <see cref="Baselines"/> has something to say.</summary>
     internal virtual bool Ranks => false;
+
+    /// <summary>The figures of parts of the texts; none for a task that has none.</summary>
+    internal virtual IReadOnlyList<SliceFigures> Slices(
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]> outputs
+    ) => [];
 
     /// <summary>fp32's ranking beside those that need no model; null for a task that ranks nothing.</summary>
     /// <param name="corpus">Of the queries.</param>

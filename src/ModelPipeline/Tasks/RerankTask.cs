@@ -11,6 +11,8 @@ internal sealed class RerankTask : ModelTask
 
     public override string Noun => "Reranker";
 
+    public override string HubTag => "text-ranking";
+
     public override string Description =>
         "A cross-encoder that scores how well a passage answers a query: one logit a pair, the higher the better.";
 
@@ -57,6 +59,12 @@ internal sealed class RerankTask : ModelTask
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
 
     internal override bool Ranks => true;
+
+    internal override IReadOnlyList<SliceFigures> Slices(
+        ScoringOrder order,
+        IReadOnlyList<float[]> reference,
+        IReadOnlyList<float[]> outputs
+    ) => SliceFigures.Of(order.Queries, order.Tokens, order.ByQuery(reference), order.ByQuery(outputs));
 
     internal override RankingBaselines? Baselines(
         Corpus corpus,

@@ -40,6 +40,22 @@ public sealed class ScoringOrder
             model.Tokenizer.Truncation
         );
 
+    /// <summary>Of each of <see cref="Texts"/>, uncut; empty if nobody counted them.</summary>
+    public IReadOnlyList<int> Tokens { get; private init; } = [];
+
+    /// <summary>The same with the lengths of its texts.</summary>
+    public ScoringOrder Counted(PairTokenizer tokenizer) =>
+        new(this) { Tokens = [.. Texts.Select(text => tokenizer.Count(text.First, text.Second))] };
+
+    private ScoringOrder(ScoringOrder other) =>
+        (_truncation, _takesPairs, Queries, PassageIds, Texts) = (
+            other._truncation,
+            other._takesPairs,
+            other.Queries,
+            other.PassageIds,
+            other.Texts
+        );
+
     /// <summary>Those that validation takes, in the corpus' order.</summary>
     public IReadOnlyList<CorpusQuery> Queries { get; }
 

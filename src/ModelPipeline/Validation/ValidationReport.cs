@@ -78,6 +78,9 @@ public sealed record ValidationReport(
     /// <summary>Of the figures on accuracy; none in files of versions that had none.</summary>
     public Intervals Intervals { get; init; } = Intervals.None;
 
+    /// <summary>Of parts of the texts; none in files of versions that had none.</summary>
+    public IReadOnlyList<SliceFigures> Slices { get; init; } = [];
+
     /// <summary>No gate failed or is undecided. Gates that were not measured do not fail, but let nothing be published.</summary>
     [JsonIgnore]
     public bool Holds => Gates.All(gate => gate.Result.Holds());
@@ -123,6 +126,7 @@ public sealed record ValidationReport(
         {
             Classes = own.Classes.Count == 0 ? null : own.Classes,
             Intervals = Bootstrap.Of(own.Samples, whole.Samples),
+            Slices = subject.Task.Slices(order, reference, outputs),
         };
         return report.Timed(gates, new Dictionary<string, double>(), new Dictionary<string, double>());
     }
@@ -145,9 +149,23 @@ public sealed record ValidationReport(
         {
             Figures = figures,
             Reference = whole,
-            Gates = [.. gates.Select(gate => Gate.Judge(gate, figures, whole, Subject.OnDevice, Intervals)), .. compiled],
+            Gates =
+            [
+                .. gates.SelectMany(gate => SlicesOf(gate).Prepend(Gate.Judge(gate, figures, whole, Subject.OnDevice, Intervals))),
+                .. compiled,
+            ],
         };
     }
+
+    /// <summary>The gate on each of the parts that it asks for.</summary>
+    private IEnumerable<GateOutcome> SlicesOf(GateSpec gate) =>
+        Slices
+            .Where(slice => (gate.ByLength && slice.By == SliceFigures.Length) || (gate.ByQuery && slice.By == SliceFigures.Query))
+            .Select(slice =>
+            {
+                var outcome = Gate.Judge(gate, slice.Figures, slice.Reference, onDevice: false, slice.Intervals);
+                return outcome with { Slice = $"{slice.By} {slice.Name}", Statement = $"{slice.By} {slice.Name}: {outcome.Statement}" };
+            });
 
     /// <summary>How another report scored the same texts, told beside this one.</summary>
     /// <param name="source">Who gave the other's scores.</param>

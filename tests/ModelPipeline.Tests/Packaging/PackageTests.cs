@@ -92,6 +92,36 @@ public sealed class PackageTests : IDisposable
         Assert.DoesNotContain("{{", card);
     }
 
+    /// <summary>As a hub reads it: YAML between lines of dashes, with nothing that nobody declared.</summary>
+    [Fact]
+    public async Task The_model_card_begins_with_what_hubs_read()
+    {
+        var measured = FrontMatter(
+            File.ReadAllText(
+                Path.Combine((await WriteAsync("board", Report(Backend.Rknn, DeviceKind.Ssh, p95: 43.61))).Folder, "README.md")
+            )
+        );
+        Assert.Equal(["license", "pipeline_tag", "tags", "model-index"], measured.Keys);
+        Assert.Equal(("apache-2.0", "text-ranking"), (measured["license"], measured["pipeline_tag"]));
+        var index = (IDictionary<object, object>)((IList<object>)measured["model-index"])[0];
+        var result = (IDictionary<object, object>)((IList<object>)index["results"])[0];
+        var figures = ((IList<object>)result["metrics"])
+            .Cast<IDictionary<object, object>>()
+            .ToDictionary(metric => metric["type"], metric => metric["value"]);
+        Assert.Equal("0.95", ((string)figures["kendall_tau"])[..4]);
+        // What was only simulated was not measured.
+        var simulated = FrontMatter(File.ReadAllText(Path.Combine((await WriteAsync("out")).Folder, "README.md")));
+        Assert.DoesNotContain("model-index", simulated.Keys);
+
+        static Dictionary<string, object> FrontMatter(string card)
+        {
+            var parts = card.Split("---\n", 3);
+            Assert.Equal("", parts[0]);
+            Assert.StartsWith("\n# tiny-reranker", parts[2]);
+            return new YamlDotNet.Serialization.DeserializerBuilder().Build().Deserialize<Dictionary<string, object>>(parts[1]);
+        }
+    }
+
     [Fact]
     public async Task A_package_of_measured_board_files_says_so_instead()
     {

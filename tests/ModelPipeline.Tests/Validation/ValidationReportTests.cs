@@ -2,6 +2,8 @@ using System.Text.Json;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
+using ModelPipeline.Tasks;
+using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
@@ -76,5 +78,53 @@ public sealed class ValidationReportTests : IDisposable
             "missing.json",
             Assert.Throws<PipelineException>(() => ReportJson.Read<ValidationReport>(Path.Combine(_folder, "missing.json"))).Message
         );
+    }
+
+    /// <summary>Short passages as fp32 has them, long ones the other way round: good on average, bad where it is long.</summary>
+    [Fact]
+    public void A_gate_on_slices_tells_which_part_fails_though_the_whole_passes()
+    {
+        var queries = Enumerable
+            .Range(0, 30)
+            .Select(q => new CorpusQuery(
+                $"q{q}",
+                q % 2 == 0 ? "two words" : "a question of no less than nine words, all told",
+                ["a", "b", "c", "d"],
+                new Dictionary<string, int> { ["a"] = 1, ["d"] = 1 }
+            ))
+            .ToList();
+        float[][] reference = [.. queries.Select(_ => new float[] { 4, 3, 2, 1 })],
+            scores = [.. queries.Select(_ => new float[] { 4, 3, 1, 2 })];
+        int[] tokens = [.. queries.SelectMany(_ => new[] { 60, 64, 65, 128 })];
+        var slices = SliceFigures.Of(queries, tokens, reference, scores);
+        Assert.Equal(
+            ["length up to 64 tokens", "length 65 to 128 tokens", "query up to 4 words", "query more than 8 words"],
+            slices.Select(slice => $"{slice.By} {slice.Name}")
+        );
+        Assert.Equal([60, 60, 60, 60], slices.Select(slice => slice.Pairs));
+        Assert.Equal([1, -1, 2 / 3.0, 2 / 3.0], slices.Select(slice => slice.Figures[Metric.KendallTau]), new Near());
+        // d, the only relevant one of its length, was second and is first now.
+        Assert.Equal((1 / Math.Log2(3), 1), (slices[1].Reference[Metric.NdcgAt10], slices[1].Figures[Metric.NdcgAt10]), new NearPair());
+
+        var report = SampleReports.Of("int8_normal", 1) with { Slices = slices };
+        var gate = new GateSpec(Metric.KendallTau, 0.6, null, null) { ByLength = true };
+        var judged = report.Timed([gate], new Dictionary<string, double>(), new Dictionary<string, double>()).Gates;
+        Assert.Equal([GateResult.Passed, GateResult.Passed, GateResult.Failed], judged.Select(each => each.Result));
+        Assert.Equal("length 65 to 128 tokens: kendall_tau -1.000 is below its minimum 0.600 by 1.600", judged[2].Statement);
+    }
+
+    private sealed class Near : IEqualityComparer<double>
+    {
+        public bool Equals(double x, double y) => Math.Abs(x - y) < 1e-6;
+
+        public int GetHashCode(double value) => 0;
+    }
+
+    private sealed class NearPair : IEqualityComparer<(double, double)>
+    {
+        public bool Equals((double, double) x, (double, double) y) =>
+            Math.Abs(x.Item1 - y.Item1) < 1e-6 && Math.Abs(x.Item2 - y.Item2) < 1e-6;
+
+        public int GetHashCode((double, double) value) => 0;
     }
 }
