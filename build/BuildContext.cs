@@ -34,9 +34,7 @@ public sealed class BuildContext : FrostingContext
             run.Artifacts = Artifacts;
             var overrides = ManifestOverrides
                 .FromArguments(name =>
-                    context.Arguments.GetArguments(name)?.LastOrDefault() is { } value ? value
-                    : context.Arguments.HasArgument(name) ? ""
-                    : null
+                    context.Arguments.GetArguments(name)?.LastOrDefault() ?? (context.Arguments.HasArgument(name) ? "" : null)
                 )
                 .Over(ManifestOverrides.FromEnvironment(Environment.GetEnvironmentVariable));
             var path = context.Argument("manifest", "models.yaml");

@@ -22,8 +22,8 @@ internal static class PlanTask
         var report = await context.StageAsync(stage => PlanStage.RunAsync(build, stage));
         var table = Table(
             $"Plans for {report.Model} on {report.Chip}, estimated ms and MB",
-            $"p50, p95: of a passage. {report.Passages}: mean of so many passages, and its p95. NDCG: lost by cutting; tau: to the ranking of whole passages. 90 % lie within "
-                + $"{report.Low:0.00} to {report.High:0.00} of each time."
+            $"p50, p95: of a passage. {report.Passages}: mean of so many passages, and its p95. NDCG: lost by cutting; tau: to the "
+                + $"ranking of whole passages. 90 % lie within {report.Low:0.00} to {report.High:0.00} of each time."
         );
         foreach (var name in new[] { "Shapes", "Cores" })
             table.AddColumn(name, column => column.NoWrap().PadLeft(0).PadRight(0));
@@ -65,23 +65,19 @@ internal static class PlanTask
         context.Outputs.Add(Path.Combine(build.Folder, "plan", "plan.json"));
     }
 
+    private static async Task<string> ConfigPathAsync(BuildContext context, string from)
+    {
+        if (!from.StartsWith(Hub, StringComparison.Ordinal))
+            return Directory.Exists(from) ? Path.Combine(from, "config.json") : from;
+        var config = new SourceSpec { HuggingFace = new(from[Hub.Length..], "main", "config.json") };
+        return (await context.StageAsync(stage => context.Sources.FetchAsync(config, stage.Cancellation))).Path;
+    }
+
     /// <summary>--from: config.json alone.</summary>
     public static async Task FromConfigAsync(BuildContext context)
     {
         var from = context.Argument<string>("from");
-        var path =
-            from.StartsWith(Hub, StringComparison.Ordinal)
-                ? (
-                    await context.StageAsync(stage =>
-                        context.Sources.FetchAsync(
-                            new SourceSpec { HuggingFace = new(from[Hub.Length..], "main", "config.json") },
-                            stage.Cancellation
-                        )
-                    )
-                ).Path
-            : Directory.Exists(from) ? Path.Combine(from, "config.json")
-            : from;
-        var config = ConfigFile.Read(path);
+        var config = ConfigFile.Read(await ConfigPathAsync(context, from));
         var work = ModelWork.Of(config.Encoder);
         var estimates = LatencyModel.Fit(LatencyData.Load(LatencyData.PathFor(context.Manifest)));
         var table = Table(

@@ -27,10 +27,12 @@ internal static class PublishTask
 
     private static async Task ToGitHubAsync(BuildContext context, Release release, string source, ReleaseSpec? declared)
     {
-        var extent =
-            context.HasArgument("dry-run") ? PublishExtent.DryRun
-            : context.HasArgument("draft") ? PublishExtent.Draft
-            : PublishExtent.Release;
+        var extent = (context.HasArgument("dry-run"), context.HasArgument("draft")) switch
+        {
+            (true, _) => PublishExtent.DryRun,
+            (false, true) => PublishExtent.Draft,
+            (false, false) => PublishExtent.Release,
+        };
         var publisher = new GitHubPublisher(GitHubRepository.Resolve(declared, Environment.GetEnvironmentVariable));
         var outcome = await context.StageAsync(stage => publisher.PublishAsync(release, source, extent, stage));
         if (extent == PublishExtent.DryRun)

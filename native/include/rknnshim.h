@@ -172,8 +172,8 @@ RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer,
  * counts. *microseconds (may be null) is the run's time without copies.
  * RKNNSHIM_BUFFER_TOO_SMALL: the `count` of an output above its `capacity` says what is needed; contents are undefined.
  */
-RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count,
-                                        rknnshim_output* outputs, uint32_t output_count, int64_t* microseconds);
+RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs,
+                                        uint32_t output_count, int64_t* microseconds);
 
 /*
  * A second handle on the same model, which may run at the same time as the first: weights are shared, and each is closed by
@@ -181,7 +181,8 @@ RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_inp
  */
 RKNNSHIM_API int32_t rknnshim_model_duplicate(rknnshim_model model, int32_t core_mask, rknnshim_model* copy);
 
-/* Ends the run in progress (on an NPU only after it finished by itself), which then returns RKNNSHIM_CANCELLED. Without effect when none is. */
+/* Ends the run in progress (on an NPU only after it finished by itself), which then returns RKNNSHIM_CANCELLED.
+   Without effect when none is. */
 RKNNSHIM_API int32_t rknnshim_model_cancel(rknnshim_model model);
 
 /* The handle is invalid from now on. A run in progress ends first, then memory is freed. */

@@ -59,7 +59,8 @@ std::vector<std::byte> read_file(const std::string& path, size_t max_bytes, size
         throw Error(RKNNSHIM_NOT_FOUND, "'" + path + "' cannot be read: " + (file.get() < 0 ? reason() : "it is no file"));
     const auto size = static_cast<size_t>(info.st_size);
     if (size > max_bytes)
-        throw Error(RKNNSHIM_INVALID_MODEL, "'" + path + "' has " + std::to_string(size) + " bytes; at most " + std::to_string(max_bytes) + " are accepted");
+        throw Error(RKNNSHIM_INVALID_MODEL,
+                    "'" + path + "' has " + std::to_string(size) + " bytes; at most " + std::to_string(max_bytes) + " are accepted");
     std::vector<std::byte> bytes;
     bytes.reserve(size + extra);
     bytes.resize(size);
@@ -81,7 +82,8 @@ void write_file_atomically(const std::string& path, std::span<const std::byte> b
     if (!written || std::rename(temporary.c_str(), path.c_str()) != 0) {
         const std::string why = reason();
         unlink(temporary.c_str());
-        throw Error(RKNNSHIM_IO_ERROR, "'" + path + "' cannot be written: " + why + "; check the folder, its permissions and the free space");
+        throw Error(RKNNSHIM_IO_ERROR,
+                    "'" + path + "' cannot be written: " + why + "; check the folder, its permissions and the free space");
     }
     // The name itself is on the disk only when its folder is; a file system that cannot do that is no reason to fail.
     const auto folder = std::filesystem::path(path).parent_path();

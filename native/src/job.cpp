@@ -21,12 +21,13 @@ ConversionRequest parse_job(std::string_view json) {
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "job: 'target' must be a platform such as rk3588, not '" + target + "'");
     auto custom_string = fields.text("custom_string", "");
     if (custom_string.size() > kMaxCustomString)
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "job: 'custom_string' has " + std::to_string(custom_string.size()) +
-                                                   " bytes; at most " + std::to_string(kMaxCustomString) + " fit");
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "job: 'custom_string' has " + std::to_string(custom_string.size()) + " bytes; at most " +
+                                                   std::to_string(kMaxCustomString) + " fit");
     return {std::move(source), std::move(artifact), std::move(target), std::move(custom_string), std::move(fields)};
 }
 
-Job::Job(ConversionRequest request, const Backend& backend) : request_(std::move(request)), backend_(backend), thread_([this] { work(); }) {}
+Job::Job(ConversionRequest request, const Backend& backend)
+    : request_(std::move(request)), backend_(backend), thread_([this] { work(); }) {}
 
 void Job::work() {
     try {
@@ -63,7 +64,8 @@ void Job::push(const nlohmann::json& event) {
 void Job::end(rknnshim_status status, std::string text) {
     {
         const std::lock_guard lock(mutex_);
-        events_.push_back(dump({{"event", "done"}, {"status", status}, {"message", status == RKNNSHIM_OK ? "" : text}, {"dropped", dropped_}}));
+        events_.push_back(
+            dump({{"event", "done"}, {"status", status}, {"message", status == RKNNSHIM_OK ? "" : text}, {"dropped", dropped_}}));
         status_ = status;
         text_ = std::move(text);
     }

@@ -81,7 +81,8 @@ std::string Machine::take(const std::string& lock) {
     lock_ = file;
     struct stat owner {};
     const bool trusted = fstat(file, &owner) == 0 && (owner.st_uid == 0 || owner.st_uid == geteuid());
-    if (const auto owed = said.find('\n'); trusted && owed != std::string::npos && owed + 1 < said.size() && npu_governor() == "performance")
+    if (const auto owed = said.find('\n');
+        trusted && owed != std::string::npos && owed + 1 < said.size() && npu_governor() == "performance")
         static_cast<void>(write_governor(said.substr(owed + 1)));
     note("");
     return "";
@@ -181,7 +182,8 @@ std::string Machine::set_npu_governor(const std::string& name) {
     if (!write_governor(name)) {
         if (governor_before_.empty())
             note("");
-        return "the NPU's governor stays '" + before + "': this user may not write " + root_ + npu + "/governor, or the kernel has no governor '" + name + "'";
+        return "the NPU's governor stays '" + before + "': this user may not write " + root_ + npu +
+               "/governor, or the kernel has no governor '" + name + "'";
     }
     if (governor_before_.empty())
         governor_before_ = before;

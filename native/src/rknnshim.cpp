@@ -220,8 +220,8 @@ int32_t rknnshim_model_describe(rknnshim_model model, char* buffer, size_t capac
     });
 }
 
-int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs, uint32_t output_count,
-                           int64_t* microseconds) {
+int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs,
+                           uint32_t output_count, int64_t* microseconds) {
     return guard([&] {
         const auto open = models().get(model);
         const auto in = span(inputs, input_count, "inputs");

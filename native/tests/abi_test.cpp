@@ -33,7 +33,8 @@ TEST(the_library_tells_what_the_machine_is_and_keeps_others_off_it) {
     CHECK_EQUAL(rknnshim_machine_open(options.c_str(), &machine), RKNNSHIM_OK);
     CHECK_EQUAL(rknnshim_machine_open(options.c_str(), &second), RKNNSHIM_BUSY);
     CHECK(test::error_says("process " + std::to_string(getpid()) + " holds"));
-    const auto described = nlohmann::json::parse(test::text([&](char* b, size_t c, size_t* l) { return rknnshim_machine_describe(machine, b, c, l); }));
+    const auto described =
+        nlohmann::json::parse(test::text([&](char* b, size_t c, size_t* l) { return rknnshim_machine_describe(machine, b, c, l); }));
     CHECK(described["facts"]["platform"].get<std::string>().starts_with("linux-"));
     CHECK(described["facts"]["cores"] > 0);
     CHECK_EQUAL(described["facts"]["runtime"], "");
@@ -112,7 +113,8 @@ TEST(a_missing_or_foreign_ONNX_Runtime_is_named) {
     const test::Folder folder;
     const auto model = folder.write("m.onnx", onnx::sum(4));
     rknnshim_model handle = 0;
-    CHECK_EQUAL(rknnshim_model_load("onnx", model.c_str(), R"({"onnxruntime": "/nowhere/libonnxruntime.so"})", &handle), RKNNSHIM_NOT_FOUND);
+    CHECK_EQUAL(rknnshim_model_load("onnx", model.c_str(), R"({"onnxruntime": "/nowhere/libonnxruntime.so"})", &handle),
+                RKNNSHIM_NOT_FOUND);
     CHECK(test::error_says("/nowhere/libonnxruntime.so"));
     const auto garbage = nlohmann::json{{"onnxruntime", folder.write("libonnxruntime.so", "not a library")}}.dump();
     CHECK(rknnshim_model_load("onnx", model.c_str(), garbage.c_str(), &handle) != RKNNSHIM_OK);

@@ -30,7 +30,7 @@ inline std::string environment(const char* name) {
 /// How an agent is started.
 struct Start {
     std::vector<std::string> command{environment("RKNN_AGENT")}; ///< the folder for models is added
-    std::vector<std::string> variables;                           ///< NAME=VALUE; of this process's environment it gets nothing
+    std::vector<std::string> variables;                          ///< NAME=VALUE; of this process's environment it gets nothing
 };
 
 /// A running agent. Its standard error goes to the test's.

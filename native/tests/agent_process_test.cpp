@@ -73,8 +73,8 @@ TEST(the_agent_takes_a_model_once_and_runs_batches_under_each_plan) {
 TEST(a_model_for_several_shapes_runs_batches_of_each) {
     using shim::simulator::metadata_entry;
     const test::Folder folder;
-    const auto model = onnx::echo(0) + metadata_entry("modelpipeline.simulated", "true") + metadata_entry("modelpipeline.target", "rk3588") +
-                       metadata_entry("rknnrt_sim.sequences", "3 5");
+    const auto model = onnx::echo(0) + metadata_entry("modelpipeline.simulated", "true") +
+                       metadata_entry("modelpipeline.target", "rk3588") + metadata_entry("rknnrt_sim.sequences", "3 5");
     Agent agent(folder);
     agent.hello();
     upload(agent, model);
@@ -181,7 +181,9 @@ TEST(an_agent_ends_with_its_client_in_mid_run_and_gives_back_the_governor) {
     agent.request(Kind::Governor, {{"npu", "performance"}});
     CHECK_EQUAL(agent.expect(Kind::StatusReply)["npu_governor"], "performance");
     std::filesystem::copy_file(model, folder.path("cache/" + sha256(bytes) + ".onnx"));
-    agent.request(Kind::Load, {{"backend", "onnx"}, {"sha256", sha256(bytes)}, {"extension", ".onnx"}, {"threads", 1}, {"onnxruntime", test::onnxruntime()}});
+    agent.request(
+        Kind::Load,
+        {{"backend", "onnx"}, {"sha256", sha256(bytes)}, {"extension", ".onnx"}, {"threads", 1}, {"onnxruntime", test::onnxruntime()}});
     agent.expect(Kind::Loaded);
     agent.send(Kind::Run, batch({0}, 5000, 512));
     CHECK(agent.receive().kind == Kind::Result);

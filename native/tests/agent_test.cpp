@@ -172,11 +172,13 @@ TEST(twenty_thousand_mutated_messages_are_answered_or_end_the_stream) {
     size_t answers = 0;
     Session session(folder.path("cache"), folder.path("lock"), folder.path(""), [&](Kind, std::span<const std::byte>) { ++answers; });
     const std::string zeros(64, '0');
-    const std::vector<std::string> valid{
-        framed(Kind::Hello, R"({"protocol": 1})"), framed(Kind::Status, ""),
-        framed(Kind::Load, R"({"backend": "onnx", "extension": ".onnx", "sha256": ")" + zeros + "\"}"),
-        framed(Kind::Store, R"({"bytes": 100, "extension": ".onnx", "sha256": ")" + zeros + "\"}") + framed(Kind::Chunk, std::string(100, 'x')),
-        framed(Kind::Run, run_request({1, 2}, 2, 3, 4, 24)), framed(Kind::Governor, R"({"npu": "none"})")};
+    const std::vector<std::string> valid{framed(Kind::Hello, R"({"protocol": 1})"),
+                                         framed(Kind::Status, ""),
+                                         framed(Kind::Load, R"({"backend": "onnx", "extension": ".onnx", "sha256": ")" + zeros + "\"}"),
+                                         framed(Kind::Store, R"({"bytes": 100, "extension": ".onnx", "sha256": ")" + zeros + "\"}") +
+                                             framed(Kind::Chunk, std::string(100, 'x')),
+                                         framed(Kind::Run, run_request({1, 2}, 2, 3, 4, 24)),
+                                         framed(Kind::Governor, R"({"npu": "none"})")};
     std::minstd_rand random(1);
     for (int i = 0; i < 20000; ++i) {
         std::string stream = valid[random() % valid.size()];

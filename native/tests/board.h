@@ -36,7 +36,8 @@ struct Board {
     rknnshim_model handle = 0;
 };
 
-inline int32_t run(rknnshim_model model, const std::vector<int64_t>& ids, float* value, int64_t* microseconds = nullptr) { // NOLINT(readability-non-const-parameter): the output is written through it
+// NOLINTNEXTLINE(readability-non-const-parameter): the output is written through it
+inline int32_t run(rknnshim_model model, const std::vector<int64_t>& ids, float* value, int64_t* microseconds = nullptr) {
     const rknnshim_input input{ids.data(), ids.size()};
     rknnshim_output output{value, 1, 0};
     return rknnshim_model_run(model, &input, 1, &output, 1, microseconds);

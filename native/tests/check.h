@@ -50,9 +50,9 @@ void check_equal(const A& actual, const B& expected, const char* text, const cha
     static void name()
 // NOLINTEND(bugprone-macro-parentheses)
 
-#define CHECK(condition)                             \
-    do {                                             \
-        if (!(condition))                            \
+#define CHECK(condition)                                \
+    do {                                                \
+        if (!(condition))                               \
             test::fail(__FILE__, __LINE__, #condition); \
     } while (false)
 

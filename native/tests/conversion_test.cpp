@@ -69,11 +69,13 @@ TEST(events_tell_progress_and_end_with_done) {
 TEST(the_loader_refuses_what_the_conversion_did_not_mark) {
     const test::Folder folder;
     rknnshim_model handle = 0;
-    CHECK_EQUAL(rknnshim_model_load("simulator", folder.write("m.onnx", onnx::sum(4)).c_str(), test::options().c_str(), &handle), RKNNSHIM_INVALID_MODEL);
+    CHECK_EQUAL(rknnshim_model_load("simulator", folder.write("m.onnx", onnx::sum(4)).c_str(), test::options().c_str(), &handle),
+                RKNNSHIM_INVALID_MODEL);
     CHECK(test::error_says("is not a simulated artifact"));
 }
 
-void refused(const test::Folder& folder, const std::string& source, const std::string& artifact, int32_t status, const std::string& reason) {
+void refused(const test::Folder& folder, const std::string& source, const std::string& artifact, int32_t status,
+             const std::string& reason) {
     const size_t before = folder.files();
     CHECK_EQUAL(test::convert(test::job(source, artifact)), status);
     if (!test::error_says(reason))
@@ -87,7 +89,8 @@ TEST(sources_that_no_NPU_could_run_are_refused_and_nothing_is_written) {
     refused(folder, folder.path("none.onnx"), artifact, RKNNSHIM_NOT_FOUND, "none.onnx");
     refused(folder, folder.path(""), artifact, RKNNSHIM_NOT_FOUND, "it is no file");
     refused(folder, folder.write("garbage.onnx", "garbage"), artifact, RKNNSHIM_INVALID_MODEL, "garbage.onnx");
-    refused(folder, folder.write("open.onnx", onnx::sum(0)), artifact, RKNNSHIM_INVALID_MODEL, "input 'ids' is [1,?]; an NPU needs a fixed shape");
+    refused(folder, folder.write("open.onnx", onnx::sum(0)), artifact, RKNNSHIM_INVALID_MODEL,
+            "input 'ids' is [1,?]; an NPU needs a fixed shape");
     using namespace onnx;
     const auto open_output = model(cast("a", "x", kFloat) + node("NonZero", {"x"}, "y") + cast("y", "b", kFloat) +
                                    field(11, value_info("a", kInt64, {1, 4})) + field(12, value_info("b", kFloat, {2, 0})));

@@ -96,8 +96,13 @@ inline nlohmann::json describe(rknnshim_model model) {
 }
 
 inline std::string job(const std::string& source, const std::string& artifact) {
-    return nlohmann::json{{"backend", "simulator"}, {"source", source}, {"artifact", artifact}, {"target", "rk3588"},
-                          {"custom_string", "made by a test"}, {"onnxruntime", onnxruntime()}, {"threads", 1}}
+    return nlohmann::json{{"backend", "simulator"},
+                          {"source", source},
+                          {"artifact", artifact},
+                          {"target", "rk3588"},
+                          {"custom_string", "made by a test"},
+                          {"onnxruntime", onnxruntime()},
+                          {"threads", 1}}
         .dump();
 }
 

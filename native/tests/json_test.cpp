@@ -47,8 +47,8 @@ TEST(a_backend_that_cannot_convert_is_refused_and_the_known_ones_are_named) {
 
 TEST(model_options_are_checked) {
     rknnshim_model model = 0;
-    for (const char* options : {R"({"threads": -1})", R"({"threads": 1.5})", R"({"threads": "1"})", R"({"core_mask": 8})", R"({"core_mask": 65536})",
-                                R"({"threads": 99999999999999999999})", R"({"cores": 1})", "[]", "x"})
+    for (const char* options : {R"({"threads": -1})", R"({"threads": 1.5})", R"({"threads": "1"})", R"({"core_mask": 8})",
+                                R"({"core_mask": 65536})", R"({"threads": 99999999999999999999})", R"({"cores": 1})", "[]", "x"})
         CHECK_EQUAL(rknnshim_model_load("onnx", "/dev/null", options, &model), RKNNSHIM_INVALID_ARGUMENT);
 }
 

@@ -34,7 +34,8 @@ inline std::string value_info(std::string_view name, Type type, const std::vecto
     return field(1, name) + field(2, field(1, field(1, type) + field(2, shape)));
 }
 
-inline std::string node(std::string_view op, const std::vector<std::string>& inputs, std::string_view output, const std::string& attributes = {}) {
+inline std::string node(std::string_view op, const std::vector<std::string>& inputs, std::string_view output,
+                        const std::string& attributes = {}) {
     std::string out;
     for (const auto& input : inputs)
         out += field(1, input);
@@ -46,7 +47,8 @@ inline std::string cast(std::string_view input, std::string_view output, Type to
 }
 
 inline std::string zeros(std::string_view name, uint64_t rows, uint64_t columns) {
-    return field(5, field(1, rows) + field(1, columns) + field(2, uint64_t{kFloat}) + field(8, name) + field(9, std::string(rows * columns * 4, '\0')));
+    return field(5, field(1, rows) + field(1, columns) + field(2, uint64_t{kFloat}) + field(8, name) +
+                        field(9, std::string(rows * columns * 4, '\0')));
 }
 
 inline std::string model(const std::string& graph) {
@@ -61,7 +63,8 @@ inline std::string sum(uint64_t sequence) {
 
 /// y[1,S] = ids[1,S] as floats.
 inline std::string echo(uint64_t sequence) {
-    return model(cast("ids", "y", kFloat) + field(11, value_info("ids", kInt64, {1, sequence})) + field(12, value_info("y", kFloat, {1, sequence})));
+    return model(cast("ids", "y", kFloat) + field(11, value_info("ids", kInt64, {1, sequence})) +
+                 field(12, value_info("y", kFloat, {1, sequence})));
 }
 
 /// `steps` products of 512 x 512 matrices, some milliseconds each.

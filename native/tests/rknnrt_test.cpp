@@ -71,7 +71,8 @@ TEST(duplicates_share_a_model_and_run_beside_each_other) {
             threads.emplace_back([&, c] {
                 for (int64_t i = 0; i < 200; ++i) {
                     float value = 0;
-                    if (run(copies.at(c), {i, static_cast<int64_t>(c), 0, 0}, &value) != RKNNSHIM_OK || value != static_cast<float>(i + static_cast<int64_t>(c)))
+                    if (run(copies.at(c), {i, static_cast<int64_t>(c), 0, 0}, &value) != RKNNSHIM_OK ||
+                        value != static_cast<float>(i + static_cast<int64_t>(c)))
                         ++wrong.at(c);
                 }
             });

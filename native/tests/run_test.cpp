@@ -151,8 +151,9 @@ TEST(many_threads_may_share_load_and_close_models) {
                     if (run(shared.handle, {i, 1, 1, 1}, 1).values[0] != static_cast<float>(i + 3))
                         ++wrong;
                     rknnshim_model own = 0;
-                    if (i % 10 == 0 && (rknnshim_model_load("onnx", path.c_str(), test::options().c_str(), &own) != RKNNSHIM_OK ||
-                                        run(own, {i, 0, 0, 0}, 1).values[0] != static_cast<float>(i) || rknnshim_model_close(own) != RKNNSHIM_OK))
+                    if (i % 10 == 0 &&
+                        (rknnshim_model_load("onnx", path.c_str(), test::options().c_str(), &own) != RKNNSHIM_OK ||
+                         run(own, {i, 0, 0, 0}, 1).values[0] != static_cast<float>(i) || rknnshim_model_close(own) != RKNNSHIM_OK))
                         ++wrong;
                 }
             });

@@ -18,7 +18,8 @@ using namespace test::board;
 /// One for several shapes, as the stand-in knows them.
 std::string several_shapes(const test::Folder& folder, const std::string& onnx, const std::string& sequences) {
     using shim::simulator::metadata_entry;
-    return folder.write("several.sim.onnx", onnx + metadata_entry("modelpipeline.simulated", "true") + metadata_entry("modelpipeline.target", "rk3588") +
+    return folder.write("several.sim.onnx", onnx + metadata_entry("modelpipeline.simulated", "true") +
+                                                metadata_entry("modelpipeline.target", "rk3588") +
                                                 metadata_entry("rknnrt_sim.sequences", sequences));
 }
 
@@ -60,7 +61,8 @@ TEST(a_file_for_several_shapes_runs_at_each_as_the_file_for_that_shape) {
 TEST(contexts_of_a_file_for_several_shapes_each_have_their_own) {
     const test::Folder folder;
     rknnshim_model first = 0;
-    CHECK_EQUAL(rknnshim_model_load("rknnrt", several_shapes(folder, onnx::echo(0), "3 5").c_str(), options(1).c_str(), &first), RKNNSHIM_OK);
+    CHECK_EQUAL(rknnshim_model_load("rknnrt", several_shapes(folder, onnx::echo(0), "3 5").c_str(), options(1).c_str(), &first),
+                RKNNSHIM_OK);
     CHECK_EQUAL(outputs(first, {1, 2, 3}).size(), 3U);
     std::array<rknnshim_model, 2> copies{};
     for (auto& copy : copies)
@@ -90,7 +92,8 @@ TEST(a_runtime_that_cannot_set_shapes_is_refused_with_what_it_lacks) {
         const Board board(path);
         return;
     }
-    refused(path, options(), RKNNSHIM_RUNTIME_ERROR, "is for several shapes, and '" + runtime() + "' has no function rknn_set_input_shapes; install version 1.5.2");
+    refused(path, options(), RKNNSHIM_RUNTIME_ERROR,
+            "is for several shapes, and '" + runtime() + "' has no function rknn_set_input_shapes; install version 1.5.2");
     const Board single(artifact(folder, onnx::echo(3)));
     CHECK_EQUAL(outputs(single.handle, {1, 2, 3}).at(2), 3.0F);
 }

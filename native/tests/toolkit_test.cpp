@@ -35,8 +35,12 @@ TEST(the_driver_gets_the_job_and_its_file_becomes_the_artifact) {
     const test::Folder folder;
     nlohmann::json result;
 
-    CHECK_EQUAL(test::convert(toolkit_job(folder, R"(cat > artifact.rknn; echo chatter; echo '{"event":"result","artifact":"artifact.rknn","toolkit":"2"}' >&$1)"), &result),
-                RKNNSHIM_OK);
+    CHECK_EQUAL(
+        test::convert(
+            toolkit_job(folder,
+                        R"(cat > artifact.rknn; echo chatter; echo '{"event":"result","artifact":"artifact.rknn","toolkit":"2"}' >&$1)"),
+            &result),
+        RKNNSHIM_OK);
 
     const auto job = nlohmann::json::parse(test::read(folder.path("out.rknn")));
     CHECK_EQUAL(job["precision"], "fp16");
@@ -55,7 +59,11 @@ TEST(the_driver_has_an_environment_that_makes_the_same_bytes_twice) {
     setenv("MALLOC_ARENA_MAX", "7", 1);
     setenv("KEPT_BY_A_TEST", "yes", 1);
 
-    CHECK_EQUAL(test::convert(toolkit_job(folder, R"(env > artifact.rknn; test -d "$TMPDIR" && echo "$TMPDIR"; echo '{"event":"result","artifact":"artifact.rknn"}' >&$1)")), RKNNSHIM_OK);
+    CHECK_EQUAL(
+        test::convert(toolkit_job(
+            folder,
+            R"(env > artifact.rknn; test -d "$TMPDIR" && echo "$TMPDIR"; echo '{"event":"result","artifact":"artifact.rknn"}' >&$1)")),
+        RKNNSHIM_OK);
 
     const auto variables = "\n" + test::read(folder.path("out.rknn"));
     for (const char* const expected : {"MALLOC_PERTURB_=255", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "KEPT_BY_A_TEST=yes"})
@@ -70,10 +78,10 @@ TEST(the_driver_has_an_environment_that_makes_the_same_bytes_twice) {
 
 TEST(progress_bars_and_stages_become_events) {
     const test::Folder folder;
-    const auto json = toolkit_job(folder,
-                                  R"(echo '{"event":"stage","stage":"build"}' >&$1; echo '{"event":"progress","done":3,"total":9}' >&$1; )"
-                                  "printf '\\rI Quantizating :   9%%|##  | 7/81 [00:00<00:01]\\rI Odd : | x/y [\\n';"
-                                  R"(echo 'I rknn building done.'; echo '{"event":"result"}' >&$1)");
+    const auto json =
+        toolkit_job(folder, R"(echo '{"event":"stage","stage":"build"}' >&$1; echo '{"event":"progress","done":3,"total":9}' >&$1; )"
+                            "printf '\\rI Quantizating :   9%%|##  | 7/81 [00:00<00:01]\\rI Odd : | x/y [\\n';"
+                            R"(echo 'I rknn building done.'; echo '{"event":"result"}' >&$1)");
     rknnshim_job job = 0;
     CHECK_EQUAL(rknnshim_job_start(json.data(), json.size(), &job), RKNNSHIM_OK);
     std::string seen;
@@ -97,15 +105,19 @@ TEST(every_end_of_a_driver_without_a_result_is_told) {
 }
 
 TEST(whatever_else_comes_over_the_event_pipe_ends_the_job) {
-    for (const char* const garbage : {"nonsense", "[]", "{}", "7", R"({"event":7})", R"({"event":"other"})", R"({"event":"stage"})", R"({"event":"error","stage":"x"})", R"({"event":"progress","done":-1,"total":2})", ""})
+    for (const char* const garbage : {"nonsense", "[]", "{}", "7", R"({"event":7})", R"({"event":"other"})", R"({"event":"stage"})",
+                                      R"({"event":"error","stage":"x"})", R"({"event":"progress","done":-1,"total":2})", ""})
         refused("echo '" + std::string(garbage) + "' >&$1; sleep 60", RKNNSHIM_RUNTIME_ERROR, "on the driver's pipe");
-    refused("while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done >&$1", RKNNSHIM_RUNTIME_ERROR, "more than 8388608 bytes");
+    refused("while :; do printf xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done >&$1",
+            RKNNSHIM_RUNTIME_ERROR, "more than 8388608 bytes");
 }
 
 TEST(limits_and_malformed_jobs_are_refused) {
     refused("sleep 60 & sleep 60", RKNNSHIM_RUNTIME_ERROR, "start: the time limit of 1 s was reached", {{"max_seconds", 1}});
     const test::Folder folder;
-    const auto refuses = [&](const nlohmann::json& more, int32_t status) { CHECK_EQUAL(test::convert(toolkit_job(folder, "exit 0", more)), status); };
+    const auto refuses = [&](const nlohmann::json& more, int32_t status) {
+        CHECK_EQUAL(test::convert(toolkit_job(folder, "exit 0", more)), status);
+    };
     refuses({{"settings", "[1]"}}, RKNNSHIM_INVALID_ARGUMENT);
     refuses({{"settings", "{"}}, RKNNSHIM_INVALID_ARGUMENT);
     refuses({{"python", "/nowhere/python"}}, RKNNSHIM_NOT_FOUND);
@@ -116,7 +128,8 @@ TEST(limits_and_malformed_jobs_are_refused) {
 
 TEST(cancelling_ends_the_whole_group) {
     const test::Folder folder;
-    const auto json = toolkit_job(folder, "trap '' TERM; sleep 61 & echo $! > " + folder.path("pid") + ".new; mv " + folder.path("pid") + ".new " + folder.path("pid") + "; while :; do sleep 1; done");
+    const auto json = toolkit_job(folder, "trap '' TERM; sleep 61 & echo $! > " + folder.path("pid") + ".new; mv " + folder.path("pid") +
+                                              ".new " + folder.path("pid") + "; while :; do sleep 1; done");
     rknnshim_job job = 0;
     CHECK_EQUAL(rknnshim_job_start(json.data(), json.size(), &job), RKNNSHIM_OK);
     while (!std::filesystem::exists(folder.path("pid")))

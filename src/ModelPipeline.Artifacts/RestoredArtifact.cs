@@ -48,5 +48,6 @@ public sealed record RestoredFile(string Name, string Path, string Sha256, Packa
 
 /// <summary>An artifact with what is needed to use it.</summary>
 /// <param name="Manifest">Of the release.</param>
-/// <param name="Files">The variant's model files, the vocabulary, production.env and serve.json where there are some, and manifest.json.</param>
+/// <param name="Files">The variant's model files, the vocabulary, production.env and serve.json where there are some, and
+/// manifest.json.</param>
 public sealed record RestoredArtifact(ArtifactManifest Manifest, IReadOnlyList<RestoredFile> Files);

@@ -1,4 +1,5 @@
-using System.Diagnostics;
+using CliWrap;
+using CliWrap.Buffered;
 
 namespace Cake.Frosting.Tests;
 
@@ -77,7 +78,10 @@ public sealed class BootstrapTests : IDisposable
         // Another user may have no way to the repository.
         foreach (var file in new[] { "build.sh", "global.json" })
             File.Copy($"{_root}/{file}", $"{_folder}/{file}");
-        await Process.Start("chmod", ["-R", "777", _folder.FullName]).WaitForExitAsync(Xunit.TestContext.Current.CancellationToken);
+        await CliWrap
+            .Cli.Wrap("chmod")
+            .WithArguments(["-R", "777", _folder.FullName])
+            .ExecuteAsync(Xunit.TestContext.Current.CancellationToken);
 
         var (exitCode, output) = await Run($"{_folder}/build.sh", "", ci, asNobody: true);
 
@@ -200,8 +204,12 @@ public sealed class BootstrapTests : IDisposable
         var bin = Path.Combine(_folder.FullName, "bin");
         var path = Path.Combine(bin, name);
         // Another process writes it: none that this one starts meanwhile can hold it open, which would keep it from being run.
-        using var writer = Process.Start("/bin/sh", ["-c", "printf '#!/bin/bash\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"", path, body]);
-        writer.WaitForExit();
+        CliWrap
+            .Cli.Wrap("/bin/sh")
+            .WithArguments(["-c", "printf '#!/bin/bash\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"", path, body])
+            .ExecuteAsync()
+            .GetAwaiter()
+            .GetResult();
         return bin;
     }
 
@@ -214,24 +222,22 @@ public sealed class BootstrapTests : IDisposable
     )
     {
         string[] user =
-            asNobody && Environment.IsPrivilegedProcess ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"];
-        var start = new ProcessStartInfo(
-            $"/usr/bin/{user[0]}",
-            [.. user[1..], "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument]
-        )
-        {
-            RedirectStandardOutput = true,
-            WorkingDirectory = from,
-        };
-        start.Environment.Clear();
-        start.Environment["PATH"] = Path.Combine(_folder.FullName, "bin");
-        start.Environment["HOME"] = _folder.FullName;
-        if (ci)
-            start.Environment["CI"] = "true";
-        using var process = Process.Start(start)!;
-        var output = await process.StandardOutput.ReadToEndAsync(Xunit.TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(Xunit.TestContext.Current.CancellationToken);
-        return (process.ExitCode, output);
+            asNobody && Environment.IsPrivilegedProcess
+                ? ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env"]
+                : ["/usr/bin/env"];
+        string[] variables =
+        [
+            $"PATH={Path.Combine(_folder.FullName, "bin")}",
+            $"HOME={_folder.FullName}",
+            .. ci ? ["CI=true"] : Array.Empty<string>(),
+        ];
+        var run = await CliWrap
+            .Cli.Wrap(user[0])
+            .WithArguments([.. user[1..], "-i", .. variables, "/bin/bash", "-c", "exec /bin/bash \"$0\" $1 2>&1", script, argument])
+            .WithWorkingDirectory(from)
+            .WithValidation(CommandResultValidation.None)
+            .ExecuteBufferedAsync(Xunit.TestContext.Current.CancellationToken);
+        return (run.ExitCode, run.StandardOutput);
     }
 
     private static string FindRoot()

@@ -26,7 +26,7 @@ internal sealed record CpuQuantizationProcess(double Milliseconds, double Startu
     public static CpuQuantizationProcess Measure(string from, string to)
     {
         var wall = Stopwatch.StartNew();
-        using var process = Process.Start(OwnProcess.Start(Command, from, to))!;
+        using var process = OwnProcess.Start(Command, from, to);
         var figures = process.StandardOutput.ReadToEnd().Split(' ', StringSplitOptions.RemoveEmptyEntries);
         process.WaitForExit();
         if (process.ExitCode != 0 || figures.Length != 2)

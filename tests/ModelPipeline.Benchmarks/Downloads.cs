@@ -49,6 +49,7 @@ internal static class Downloads
         void Curl(string path)
         {
             File.Delete(taken);
+            // Not CliWrap: what it does would be timed too.
             using var curl = Process.Start("curl", ["--silent", "--fail", "--output", taken, new Uri(server.Address, path).AbsoluteUri]);
             curl.WaitForExit();
             if (curl.ExitCode != 0)

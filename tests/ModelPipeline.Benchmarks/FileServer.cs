@@ -48,9 +48,7 @@ internal sealed class FileServer : IDisposable
 
     public static FileServer Start(string path, int bytesPerSecond)
     {
-        var start = OwnProcess.Start(Command, path, $"{bytesPerSecond}");
-        start.RedirectStandardInput = true;
-        var process = Process.Start(start)!;
+        var process = OwnProcess.Start(Command, path, $"{bytesPerSecond}");
         return process.StandardOutput.ReadLine() is { } address
             ? new FileServer(process, new Uri(address))
             : throw new PipelineException("The server did not start; its message stands above.");

@@ -27,9 +27,12 @@ internal static class Table
 
     private static string Format(double value) =>
         value.ToString(
-            Math.Abs(value) >= 100 ? "N0"
-                : Math.Abs(value) >= 10 ? "0.00"
-                : "0.0000",
+            Math.Abs(value) switch
+            {
+                >= 100 => "N0",
+                >= 10 => "0.00",
+                _ => "0.0000",
+            },
             CultureInfo.InvariantCulture
         );
 }

@@ -15,5 +15,8 @@ internal sealed class TemporaryFolder : IDisposable
         return File(name);
     }
 
+    /// <summary>Of what is in it, sorted.</summary>
+    public string[] Names() => [.. Directory.EnumerateFileSystemEntries(Path).Select(entry => System.IO.Path.GetFileName(entry)).Order()];
+
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }

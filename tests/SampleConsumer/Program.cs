@@ -6,7 +6,8 @@ using SampleConsumer;
 if (args is not [var query, ..])
 {
     Console.Error.WriteLine(
-        """Expected a question, and perhaps passages to rank:  dotnet run --project tests/SampleConsumer -- "Why is the sky blue?" ["passage" ...]"""
+        "Expected a question, and perhaps passages to rank:  "
+            + """dotnet run --project tests/SampleConsumer -- "Why is the sky blue?" ["passage" ...]"""
     );
     return 2;
 }

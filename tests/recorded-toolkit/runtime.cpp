@@ -41,7 +41,8 @@ RKNN_EXPORT int32_t rknn_init(abi::Context* context, void* model, uint32_t size,
     uint64_t payload = 0;
     if (bytes.size() > begin)
         std::memcpy(&payload, bytes.data() + kLengthOffset, sizeof payload);
-    if (payload > bytes.size() - kHeaderBytes || payload < std::strlen(kMark) || std::memcmp(bytes.data() + kHeaderBytes, kMark, std::strlen(kMark)) != 0)
+    if (payload > bytes.size() - kHeaderBytes || payload < std::strlen(kMark) ||
+        std::memcmp(bytes.data() + kHeaderBytes, kMark, std::strlen(kMark)) != 0)
         return static_cast<int32_t>(abi::Status::ModelInvalid); // a real .rknn, which only an NPU runs
     return init(context, bytes.data() + begin, static_cast<uint32_t>(payload - std::strlen(kMark)), flags, extend);
 }

@@ -80,8 +80,8 @@ std::vector<std::byte> Session::Batch::passage(uint32_t index, uint32_t context,
     for (const auto& output : outputs)
         writer.put(static_cast<uint32_t>(output.count)).put(std::span<const float>(output.data, output.count));
     if (writer.bytes().size() >= kMaxMessage)
-        throw Error(RKNNSHIM_RUNTIME_ERROR, "the outputs of one passage have " + std::to_string(writer.bytes().size()) + " bytes; at most " +
-                                                std::to_string(kMaxMessage) + " can be sent");
+        throw Error(RKNNSHIM_RUNTIME_ERROR, "the outputs of one passage have " + std::to_string(writer.bytes().size()) +
+                                                " bytes; at most " + std::to_string(kMaxMessage) + " can be sent");
     return writer.bytes();
 }
 

@@ -130,7 +130,8 @@ int read_requests(int in, int out, Queue& queue, const std::atomic<int64_t>& sil
 /// Answers requests while another thread reads them. A client that is gone ends the work; a run that does not end is left behind.
 int serve(int in, int out, const std::string& folder, const std::string& lock, const std::string& root) {
     Queue queue;
-    auto session = std::make_shared<Session>(folder, lock, root, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
+    auto session =
+        std::make_shared<Session>(folder, lock, root, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
     std::jthread reader([&queue, in, out, client = std::weak_ptr(session), silence = session->silence()] {
         const int code = read_requests(in, out, queue, *silence);
         queue.close(code);
@@ -142,7 +143,7 @@ int serve(int in, int out, const std::string& folder, const std::string& lock, c
     while (const auto message = queue.pop())
         if (!session->handle(*message))
             break;
-    session.reset(); // removes what was not finished, gives back governor and lock
+    session.reset();      // removes what was not finished, gives back governor and lock
     _exit(queue.ended()); // the reader may still wait for input
 }
 
@@ -172,7 +173,8 @@ int main(int argc, char** argv) {
         return value == nullptr ? otherwise : value;
     };
     try {
-        return serve(STDIN_FILENO, out, argv[1], environment("MODELPIPELINE_LOCK", "/tmp/modelpipeline-npu.lock"), environment("MODELPIPELINE_ROOT", ""));
+        return serve(STDIN_FILENO, out, argv[1], environment("MODELPIPELINE_LOCK", "/tmp/modelpipeline-npu.lock"),
+                     environment("MODELPIPELINE_ROOT", ""));
     } catch (const std::exception& e) {
         std::cerr << "rknn-agent: " << e.what() << '\n';
         return 1;

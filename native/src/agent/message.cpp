@@ -29,7 +29,8 @@ public:
     uint32_t count(const char* what, uint32_t max) {
         const auto value = take<uint32_t>(what);
         if (value == 0 || value > max)
-            throw Error(RKNNSHIM_INVALID_ARGUMENT, std::string("run: its ") + what + " is " + std::to_string(value) + "; 1 to " + std::to_string(max) + " is possible");
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, std::string("run: its ") + what + " is " + std::to_string(value) + "; 1 to " +
+                                                       std::to_string(max) + " is possible");
         return value;
     }
 
@@ -54,7 +55,8 @@ std::optional<Message> MessageReader::next() {
         return std::nullopt;
     std::memcpy(&length, buffer_.data() + begin_, sizeof length);
     if (length == 0 || length > kMaxMessage)
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "a message of " + std::to_string(length) + " bytes: 1 to " + std::to_string(kMaxMessage) + " are possible");
+        throw Error(RKNNSHIM_INVALID_ARGUMENT,
+                    "a message of " + std::to_string(length) + " bytes: 1 to " + std::to_string(kMaxMessage) + " are possible");
     if (available - sizeof length < length)
         return std::nullopt;
     const auto first = buffer_.begin() + static_cast<std::ptrdiff_t>(begin_ + sizeof length);
@@ -75,8 +77,9 @@ RunRequest parse_run(std::span<const std::byte> payload) {
     const auto values = reader.rest();
     const uint64_t count = uint64_t{request.passages} * request.inputs; // below 2^22
     if (values.size() % sizeof(int32_t) != 0 || count > kMaxMessage || values.size() / sizeof(int32_t) != count * request.elements)
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "run: " + std::to_string(values.size()) + " bytes of token ids, " + std::to_string(request.passages) + " x " +
-                                                   std::to_string(request.inputs) + " x " + std::to_string(request.elements) + " ids of 4 bytes were announced");
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "run: " + std::to_string(values.size()) + " bytes of token ids, " +
+                                                   std::to_string(request.passages) + " x " + std::to_string(request.inputs) + " x " +
+                                                   std::to_string(request.elements) + " ids of 4 bytes were announced");
     request.values.resize(values.size() / sizeof(int32_t));
     for (size_t i = 0; i < request.values.size(); ++i) {
         int32_t value = 0;

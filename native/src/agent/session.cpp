@@ -21,7 +21,8 @@ bool Session::handle(const Message& message) {
             return false;
         const bool binary = message.kind == Kind::Chunk || message.kind == Kind::Run;
         if (!binary && message.payload.size() > kMaxText)
-            throw Error(RKNNSHIM_INVALID_ARGUMENT, "a request of " + std::to_string(message.payload.size()) + " bytes; at most " + std::to_string(kMaxText) + " are possible");
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "a request of " + std::to_string(message.payload.size()) + " bytes; at most " +
+                                                       std::to_string(kMaxText) + " are possible");
         if (!greeted_ && message.kind != Kind::Hello)
             throw Error(RKNNSHIM_INVALID_ARGUMENT, "the first request must be hello");
         switch (message.kind) {
@@ -151,7 +152,8 @@ std::vector<shim::Model*> Session::contexts(std::span<const int32_t> core_masks)
 void Session::run(const RunRequest& request) {
     if (model_ == nullptr)
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "no model is loaded");
-    Batch batch(request, contexts(request.core_masks), output_elements_, [this](const std::vector<std::byte>& result) { send_(Kind::Result, result); });
+    Batch batch(request, contexts(request.core_masks), output_elements_,
+                [this](const std::vector<std::byte>& result) { send_(Kind::Result, result); });
     {
         const std::lock_guard lock(mutex_);
         if (cancelled_)

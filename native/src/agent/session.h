@@ -15,7 +15,8 @@ namespace agent {
 /// One client's session: answers its requests. `cancel` comes from any thread, everything else from one.
 class Session {
 public:
-    /// `send` takes one answer at a time; `lock` is the file that keeps a second process off the NPU; `root` stands in front of /proc and /sys.
+    /// `send` takes one answer at a time; `lock` is the file that keeps a second process off the NPU;
+    /// `root` stands in front of /proc and /sys.
     Session(std::string folder, std::string lock, const std::string& root, std::function<void(Kind, std::span<const std::byte>)> send);
 
     /// Answers one request; what is wrong with it becomes an Error. False after Quit.

@@ -92,7 +92,8 @@ bool Store::append(std::span<const std::byte> bytes) {
         for (size_t done = 0; done < bytes.size();) {
             const ssize_t n = write(descriptor_, bytes.data() + done, bytes.size() - done);
             if (n < 0 && errno != EINTR)
-                throw Error(RKNNSHIM_IO_ERROR, "'" + temporary_ + "' on the device cannot be written: " + reason() + "; free some space there");
+                throw Error(RKNNSHIM_IO_ERROR,
+                            "'" + temporary_ + "' on the device cannot be written: " + reason() + "; free some space there");
             done += n > 0 ? static_cast<size_t>(n) : 0;
         }
         hash_.update(bytes);

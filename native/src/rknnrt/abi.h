@@ -2,14 +2,16 @@
 // stand-in that exports it are compiled against. Every size and offset is checked below.
 //
 // The order of calls, by use. Other orders end the process: each was seen in the vendor's 1.5.2, and tests/vendor runs these on it.
-//   sizes of memory  init with kFlagModelInfoOnly; query MemSize; destroy: on a context of its own. On one that is run, MemSize makes the next
-//                    dup_context crash.
-//   a model          init; query InOutNum, InputAttr, OutputAttr, InputDynamicRange, SdkVersion, CustomString in any order; set_core_mask unless
-//                    the driver is to choose.
-//   a second context dup_context of any context that was not asked for MemSize, before or after its runs, of files for one and for several shapes:
-//                    weights are shared. Then set_core_mask; nothing else of the first one's state is taken over, its shape neither.
-//   a run            of a file for several shapes set_input_shapes and query CurrentOutputAttr, before a context's first run and whenever the shape
-//                    changes: without a shape, run ends the process. Then inputs_set, run, outputs_get, outputs_release, query PerfRun.
+//   sizes of memory  init with kFlagModelInfoOnly; query MemSize; destroy: on a context of its own. On one that is run, MemSize makes the
+//                    next dup_context crash.
+//   a model          init; query InOutNum, InputAttr, OutputAttr, InputDynamicRange, SdkVersion, CustomString in any order; set_core_mask
+//                    unless the driver is to choose.
+//   a second context dup_context of any context that was not asked for MemSize, before or after its runs, of files for one and for
+//                    several shapes: weights are shared. Then set_core_mask; nothing else of the first one's state is taken over, its
+//                    shape neither.
+//   a run            of a file for several shapes set_input_shapes and query CurrentOutputAttr, before a context's first run and whenever
+//                    the shape changes: without a shape, run ends the process. Then inputs_set, run, outputs_get, outputs_release,
+//                    query PerfRun.
 //   layers           init with kFlagCollectPerf; after a run query PerfDetail. Each operator is a job of its own then.
 //   the end          destroy each context, those that were duplicated after their copies.
 #pragma once
@@ -211,26 +213,30 @@ using OutputsGet = int32_t(Context context, uint32_t count, Output* outputs, Out
 using OutputsRelease = int32_t(Context context, uint32_t count, Output* outputs);
 
 template <typename T, size_t Size>
-inline constexpr bool kIs = std::is_standard_layout_v<T> && std::is_trivially_copyable_v<T> && sizeof(T) == Size;
+inline constexpr bool kIs =
+    std::conjunction_v<std::is_standard_layout<T>, std::is_trivially_copyable<T>, std::bool_constant<sizeof(T) == Size>>;
 
 static_assert(kIs<InputOutputNum, 8> && offsetof(InputOutputNum, inputs) == 0 && offsetof(InputOutputNum, outputs) == 4);
-static_assert(kIs<TensorAttr, 376> && offsetof(TensorAttr, index) == 0 && offsetof(TensorAttr, dim_count) == 4 && offsetof(TensorAttr, dims) == 8 &&
-              offsetof(TensorAttr, name) == 72 && offsetof(TensorAttr, elements) == 328 && offsetof(TensorAttr, size) == 332 &&
-              offsetof(TensorAttr, format) == 336 && offsetof(TensorAttr, type) == 340 && offsetof(TensorAttr, quantization) == 344 &&
-              offsetof(TensorAttr, fl) == 348 && offsetof(TensorAttr, zero_point) == 352 && offsetof(TensorAttr, scale) == 356 &&
-              offsetof(TensorAttr, w_stride) == 360 && offsetof(TensorAttr, size_with_stride) == 364 && offsetof(TensorAttr, pass_through) == 368 &&
+static_assert(kIs<TensorAttr, 376> && offsetof(TensorAttr, index) == 0 && offsetof(TensorAttr, dim_count) == 4 &&
+              offsetof(TensorAttr, dims) == 8 && offsetof(TensorAttr, name) == 72 && offsetof(TensorAttr, elements) == 328 &&
+              offsetof(TensorAttr, size) == 332 && offsetof(TensorAttr, format) == 336 && offsetof(TensorAttr, type) == 340 &&
+              offsetof(TensorAttr, quantization) == 344 && offsetof(TensorAttr, fl) == 348 && offsetof(TensorAttr, zero_point) == 352 &&
+              offsetof(TensorAttr, scale) == 356 && offsetof(TensorAttr, w_stride) == 360 &&
+              offsetof(TensorAttr, size_with_stride) == 364 && offsetof(TensorAttr, pass_through) == 368 &&
               offsetof(TensorAttr, h_stride) == 372);
-static_assert(kIs<InputRange, 33040> && offsetof(InputRange, index) == 0 && offsetof(InputRange, shapes) == 4 && offsetof(InputRange, format) == 8 &&
-              offsetof(InputRange, name) == 12 && offsetof(InputRange, dims) == 268 && offsetof(InputRange, dim_count) == 33036);
+static_assert(kIs<InputRange, 33040> && offsetof(InputRange, index) == 0 && offsetof(InputRange, shapes) == 4 &&
+              offsetof(InputRange, format) == 8 && offsetof(InputRange, name) == 12 && offsetof(InputRange, dims) == 268 &&
+              offsetof(InputRange, dim_count) == 33036);
 static_assert(kIs<PerfDetail, 16> && offsetof(PerfDetail, text) == 0 && offsetof(PerfDetail, length) == 8);
 static_assert(kIs<PerfRun, 8> && offsetof(PerfRun, microseconds) == 0);
 static_assert(kIs<SdkVersion, 512> && offsetof(SdkVersion, api) == 0 && offsetof(SdkVersion, driver) == 256);
-static_assert(kIs<MemSize, 64> && offsetof(MemSize, weights) == 0 && offsetof(MemSize, internal) == 4 && offsetof(MemSize, dma_allocated) == 8 &&
-              offsetof(MemSize, sram) == 16 && offsetof(MemSize, free_sram) == 20 && offsetof(MemSize, reserved) == 24);
+static_assert(kIs<MemSize, 64> && offsetof(MemSize, weights) == 0 && offsetof(MemSize, internal) == 4 &&
+              offsetof(MemSize, dma_allocated) == 8 && offsetof(MemSize, sram) == 16 && offsetof(MemSize, free_sram) == 20 &&
+              offsetof(MemSize, reserved) == 24);
 static_assert(kIs<CustomString, 1024> && offsetof(CustomString, text) == 0);
-static_assert(kIs<TensorMem, 40> && offsetof(TensorMem, address) == 0 && offsetof(TensorMem, physical) == 8 && offsetof(TensorMem, fd) == 16 &&
-              offsetof(TensorMem, offset) == 20 && offsetof(TensorMem, size) == 24 && offsetof(TensorMem, flags) == 28 &&
-              offsetof(TensorMem, private_data) == 32);
+static_assert(kIs<TensorMem, 40> && offsetof(TensorMem, address) == 0 && offsetof(TensorMem, physical) == 8 &&
+              offsetof(TensorMem, fd) == 16 && offsetof(TensorMem, offset) == 20 && offsetof(TensorMem, size) == 24 &&
+              offsetof(TensorMem, flags) == 28 && offsetof(TensorMem, private_data) == 32);
 static_assert(kIs<Input, 32> && offsetof(Input, index) == 0 && offsetof(Input, data) == 8 && offsetof(Input, size) == 16 &&
               offsetof(Input, pass_through) == 20 && offsetof(Input, type) == 24 && offsetof(Input, format) == 28);
 static_assert(kIs<Output, 24> && offsetof(Output, want_float) == 0 && offsetof(Output, preallocated) == 1 && offsetof(Output, index) == 4 &&
@@ -238,8 +244,8 @@ static_assert(kIs<Output, 24> && offsetof(Output, want_float) == 0 && offsetof(O
 static_assert(kIs<InitExtend, 136> && offsetof(InitExtend, context) == 0 && offsetof(InitExtend, model_offset) == 8 &&
               offsetof(InitExtend, model_size) == 12 && offsetof(InitExtend, model_fd) == 16 && offsetof(InitExtend, model_flags) == 20 &&
               offsetof(InitExtend, reserved) == 24);
-static_assert(kIs<RunExtend, 24> && offsetof(RunExtend, frame) == 0 && offsetof(RunExtend, non_block) == 8 && offsetof(RunExtend, timeout_ms) == 12 &&
-              offsetof(RunExtend, fence_fd) == 16);
+static_assert(kIs<RunExtend, 24> && offsetof(RunExtend, frame) == 0 && offsetof(RunExtend, non_block) == 8 &&
+              offsetof(RunExtend, timeout_ms) == 12 && offsetof(RunExtend, fence_fd) == 16);
 static_assert(kIs<OutputExtend, 8> && offsetof(OutputExtend, frame) == 0);
 
 } // namespace shim::rknnrt::abi

@@ -27,8 +27,7 @@ Context::Context(const Library& library, std::string path, uint32_t flags) : lib
     check(library_.init(&context_, copy.data(), 0, flags, nullptr), "'" + name_ + "' cannot be loaded");
 }
 
-Context::Context(std::shared_ptr<Context> origin)
-    : library_(origin->library_), name_(origin->name_), origin_(std::move(origin)) {
+Context::Context(std::shared_ptr<Context> origin) : library_(origin->library_), name_(origin->name_), origin_(std::move(origin)) {
     check(library_.dup_context(&origin_->context_, &context_), "'" + name_ + "': a second context");
 }
 
@@ -53,7 +52,8 @@ std::vector<Tensors> Context::shapes(const Tensors& inputs) const {
         abi::InputRange range{};
         range.index = input.index;
         // Of a file for one shape the runtime says that it is invalid for this query.
-        if (library_.query(context_, abi::Query::InputDynamicRange, &range, sizeof range) != static_cast<int32_t>(abi::Status::Success) || range.shapes == 0)
+        if (library_.query(context_, abi::Query::InputDynamicRange, &range, sizeof range) != static_cast<int32_t>(abi::Status::Success) ||
+            range.shapes == 0)
             return {};
         if (range.shapes > abi::kMaxDynamicShapes || (!result.empty() && range.shapes != result.size()))
             throw damaged(input, "shapes");

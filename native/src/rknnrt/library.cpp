@@ -31,8 +31,9 @@ void* open(const std::string& path) {
         return handle;
     const std::string reason = dlerror(); // NOLINT(concurrency-mt-unsafe): glibc keeps it per thread
     if (found.empty())
-        throw Error(RKNNSHIM_NOT_FOUND, "the RKNN runtime is missing: " + reason +
-                                            "; install the board's librknnrt.so (package rknpu2 or the SDK's runtime folder), or name it as runtime_library");
+        throw Error(RKNNSHIM_NOT_FOUND,
+                    "the RKNN runtime is missing: " + reason +
+                        "; install the board's librknnrt.so (package rknpu2 or the SDK's runtime folder), or name it as runtime_library");
     throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + found + "' cannot be loaded as the RKNN runtime: " + reason);
 }
 
@@ -73,34 +74,38 @@ struct Meaning {
     const char* text;
 };
 
-constexpr Meaning kMeanings[] = { // NOLINT(cppcoreguidelines-avoid-c-arrays, modernize-avoid-c-arrays)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-c-arrays, modernize-avoid-c-arrays)
+constexpr Meaning kMeanings[] = {
     {"RKNN_ERR_FAIL", abi::Status::Fail, RKNNSHIM_RUNTIME_ERROR,
      "the runtime failed without a reason; its own lines on standard error and `dmesg | grep -i rknpu` on the board say more"},
     {"RKNN_ERR_TIMEOUT", abi::Status::Timeout, RKNNSHIM_RUNTIME_ERROR,
      "the NPU did not finish in time; see `dmesg | grep -i rknpu` on the board, and restart the board if it repeats"},
     {"RKNN_ERR_DEVICE_UNAVAILABLE", abi::Status::DeviceUnavailable, RKNNSHIM_RUNTIME_ERROR,
-     "there is no NPU: the kernel driver rknpu is not loaded, or this user may not open /dev/dri/renderD*; check `dmesg | grep -i rknpu` and the group "
-     "'render'"},
+     "there is no NPU: the kernel driver rknpu is not loaded, or this user may not open /dev/dri/renderD*; "
+     "check `dmesg | grep -i rknpu` and the group 'render'"},
     {"RKNN_ERR_MALLOC_FAIL", abi::Status::MallocFail, RKNNSHIM_RUNTIME_ERROR,
      "out of memory on the board; stop other programs that use the NPU, use fewer contexts, or a smaller shape or precision"},
     {"RKNN_ERR_PARAM_INVALID", abi::Status::ParamInvalid, RKNNSHIM_RUNTIME_ERROR,
-     "the runtime does not accept a parameter: it knows no such core mask, query or shape; choose other cores, or install runtime 2.3.2 or later"},
+     "the runtime does not accept a parameter: it knows no such core mask, query or shape; "
+     "choose other cores, or install runtime 2.3.2 or later"},
     {"RKNN_ERR_MODEL_INVALID", abi::Status::ModelInvalid, RKNNSHIM_INVALID_MODEL,
-     "the file is not a model of this runtime: it is damaged, built by a newer toolkit, or a simulated artifact on a real board; build it again as backend "
-     "rknn with a toolkit no newer than the runtime"},
+     "the file is not a model of this runtime: it is damaged, built by a newer toolkit, or a simulated artifact on a real board; "
+     "build it again as backend rknn with a toolkit no newer than the runtime"},
     {"RKNN_ERR_CTX_INVALID", abi::Status::CtxInvalid, RKNNSHIM_RUNTIME_ERROR, "the runtime lost the model's context; load the model again"},
     {"RKNN_ERR_INPUT_INVALID", abi::Status::InputInvalid, RKNNSHIM_RUNTIME_ERROR,
      "the model takes no such inputs; its inputs must be integer [B,S], built from an ONNX file with int64 inputs"},
     {"RKNN_ERR_OUTPUT_INVALID", abi::Status::OutputInvalid, RKNNSHIM_RUNTIME_ERROR,
      "the model's outputs cannot be read as floats; build it with float outputs"},
     {"RKNN_ERR_DEVICE_UNMATCH", abi::Status::DeviceUnmatch, RKNNSHIM_RUNTIME_ERROR,
-     "the NPU's kernel driver and the runtime do not fit: update the driver (0.9.8 or later for runtime 2.3.2) or install the runtime that came with it"},
+     "the NPU's kernel driver and the runtime do not fit: "
+     "update the driver (0.9.8 or later for runtime 2.3.2) or install the runtime that came with it"},
     {"RKNN_ERR_INCOMPATILE_PRE_COMPILE_MODEL", abi::Status::IncompatiblePreCompileModel, RKNNSHIM_INVALID_MODEL,
      "the model was pre-compiled for another driver; build it again without pre-compilation"},
     {"RKNN_ERR_INCOMPATILE_OPTIMIZATION_LEVEL_VERSION", abi::Status::IncompatibleOptimizationLevel, RKNNSHIM_INVALID_MODEL,
      "the model's optimization level needs another driver; build it with a lower optimization_level or update the driver"},
     {"RKNN_ERR_TARGET_PLATFORM_UNMATCH", abi::Status::TargetPlatformUnmatch, RKNNSHIM_INVALID_MODEL,
-     "the model was built for another platform than this board's; set the variant's target to the board's SoC, such as rk3588, and build it again"},
+     "the model was built for another platform than this board's; "
+     "set the variant's target to the board's SoC, such as rk3588, and build it again"},
 };
 
 } // namespace

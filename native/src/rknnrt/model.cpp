@@ -14,7 +14,8 @@ namespace shim::rknnrt {
 namespace {
 
 const char* type_name(abi::TensorType type) {
-    constexpr std::array kNames{"float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "int4", "bfloat16"};
+    constexpr std::array kNames{"float32", "float16", "int8",  "uint8", "int16", "uint16",
+                                "int32",   "uint32",  "int64", "bool",  "int4",  "bfloat16"};
     const auto index = static_cast<uint32_t>(type);
     return index < kNames.size() ? kNames.at(index) : "unknown";
 }
@@ -26,7 +27,10 @@ nlohmann::json to_json(const Tensors& attrs) {
         result.push_back({{"name", bounded(attr.name)},
                           {"type", type_name(attr.type)},
                           {"dims", dims(attr)},
-                          {"quantization", {{"type", affine ? "affine" : "none"}, {"scale", affine ? attr.scale : 1.0F}, {"zero_point", affine ? attr.zero_point : 0}}}});
+                          {"quantization",
+                           {{"type", affine ? "affine" : "none"},
+                            {"scale", affine ? attr.scale : 1.0F},
+                            {"zero_point", affine ? attr.zero_point : 0}}}});
     }
     return result;
 }
@@ -63,7 +67,8 @@ public:
     RknnModel(std::shared_ptr<Context> context, int core_mask, bool profiled)
         : context_(std::move(context)), count_(context_->query<abi::InputOutputNum>(abi::Query::InOutNum, "number of inputs and outputs")),
           inputs_(context_->tensors(abi::Query::InputAttr, count_.inputs, "inputs")),
-          outputs_(context_->tensors(abi::Query::OutputAttr, count_.outputs, "outputs")), shapes_(context_->shapes(inputs_)), profiled_(profiled) {
+          outputs_(context_->tensors(abi::Query::OutputAttr, count_.outputs, "outputs")), shapes_(context_->shapes(inputs_)),
+          profiled_(profiled) {
         if (shapes_.empty())
             current_ = {inputs_, outputs_};
         if (core_mask != 0) // single-core chips do not know masks
@@ -93,7 +98,8 @@ public:
         auto out = bind(outputs);
         cancelled_ = false;
         const std::string failed = "'" + context_->name() + "' failed to run";
-        check(library.inputs_set(context_->get(), static_cast<uint32_t>(in.size()), const_cast<abi::Input*>(in.data())), // NOLINT(cppcoreguidelines-pro-type-const-cast)
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+        check(library.inputs_set(context_->get(), static_cast<uint32_t>(in.size()), const_cast<abi::Input*>(in.data())),
               failed + ": inputs");
         check(library.run(context_->get(), nullptr), failed);
         check(library.outputs_get(context_->get(), static_cast<uint32_t>(out.size()), out.data(), nullptr), failed + ": outputs");
@@ -112,7 +118,8 @@ public:
 
     [[nodiscard]] std::string profile() const override {
         if (!profiled_)
-            throw Error(RKNNSHIM_UNSUPPORTED, "'" + context_->name() + "' was loaded without the option 'profile': no table of layers was kept");
+            throw Error(RKNNSHIM_UNSUPPORTED,
+                        "'" + context_->name() + "' was loaded without the option 'profile': no table of layers was kept");
         const auto detail = context_->query<abi::PerfDetail>(abi::Query::PerfDetail, "table of layers");
         constexpr uint64_t kMaxTable = uint64_t{4} << 20U;
         return detail.text == nullptr ? "" : std::string(detail.text, strnlen(detail.text, std::min(detail.length, kMaxTable)));
@@ -121,30 +128,36 @@ public:
 private:
     /// Of a file for several shapes: sets the one whose inputs have these sizes, unless it is set.
     void take_shape(std::span<const rknnshim_input> inputs) {
-        const auto fits = [&](const Tensors& shape) { return std::ranges::equal(inputs, shape, {}, &rknnshim_input::count, &abi::TensorAttr::elements); };
+        const auto fits = [&](const Tensors& shape) {
+            return std::ranges::equal(inputs, shape, {}, &rknnshim_input::count, &abi::TensorAttr::elements);
+        };
         if (shapes_.empty() || inputs.size() != inputs_.size() || fits(current_.inputs))
             return;
         const auto found = std::ranges::find_if(shapes_, fits);
         if (found == shapes_.end())
-            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' was built for inputs of " + text(shapes_) + " and got " + text(inputs) +
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' was built for inputs of " + text(shapes_) + " and got " +
+                                                       text(inputs) +
                                                        "; pad to one of these shapes, or build the model for another one too");
         current_ = {}; // unknown if this fails
         auto attrs = *found;
-        check(context_->library().set_input_shapes(context_->get(), count_.inputs, attrs.data()), "'" + context_->name() + "' does not take the shape " + text({*found}));
+        check(context_->library().set_input_shapes(context_->get(), count_.inputs, attrs.data()),
+              "'" + context_->name() + "' does not take the shape " + text({*found}));
         current_ = {*found, context_->tensors(abi::Query::CurrentOutputAttr, count_.outputs, "outputs")};
     }
 
     [[nodiscard]] std::vector<abi::Input> bind(std::span<const rknnshim_input> inputs) const {
         if (inputs.size() != inputs_.size())
-            throw Error(RKNNSHIM_INVALID_ARGUMENT,
-                        "'" + context_->name() + "' has " + std::to_string(inputs_.size()) + " inputs and got " + std::to_string(inputs.size()));
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' has " + std::to_string(inputs_.size()) + " inputs and got " +
+                                                       std::to_string(inputs.size()));
         std::vector<abi::Input> bound(inputs.size());
         for (uint32_t i = 0; i < inputs.size(); ++i) {
             const auto& attr = current_.inputs[i];
             if (inputs[i].count != attr.elements)
-                throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "': input '" + bounded(attr.name) + "' has " + std::to_string(attr.elements) +
-                                                           " elements and got " + std::to_string(inputs[i].count));
-            auto* const data = const_cast<int64_t*>(inputs[i].data); // NOLINT(cppcoreguidelines-pro-type-const-cast): the runtime only reads it
+                throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "': input '" + bounded(attr.name) + "' has " +
+                                                           std::to_string(attr.elements) + " elements and got " +
+                                                           std::to_string(inputs[i].count));
+            // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): the runtime only reads it
+            auto* const data = const_cast<int64_t*>(inputs[i].data);
             bound[i] = {i, data, static_cast<uint32_t>(attr.elements * sizeof(int64_t)), 0, abi::TensorType::Int64, attr.format};
         }
         return bound;
@@ -152,8 +165,8 @@ private:
 
     [[nodiscard]] std::vector<abi::Output> bind(std::span<rknnshim_output> outputs) const {
         if (outputs.size() != outputs_.size())
-            throw Error(RKNNSHIM_INVALID_ARGUMENT,
-                        "'" + context_->name() + "' has " + std::to_string(outputs_.size()) + " outputs and got room for " + std::to_string(outputs.size()));
+            throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + context_->name() + "' has " + std::to_string(outputs_.size()) +
+                                                       " outputs and got room for " + std::to_string(outputs.size()));
         std::vector<abi::Output> bound(outputs.size());
         for (uint32_t i = 0; i < outputs.size(); ++i) {
             outputs[i].count = current_.outputs[i].elements;

@@ -32,7 +32,7 @@ constexpr const char* kVersion = "2.3.2 (simulator, no NPU; modelpipeline " RKNN
 
 struct SimContext {
     std::shared_ptr<const SimModel> model;
-    std::mutex mutex; // one call at a time
+    std::mutex mutex;             // one call at a time
     const Shape* shape = nullptr; // the current one
     bool shape_set = false;
     bool info_only = false; // made for queries alone
@@ -135,7 +135,8 @@ void describe(const SimModel& model, abi::InputRange& range) {
     put(range.name, model.session.inputs()[index].name);
     range.dim_count = static_cast<uint32_t>(model.session.inputs()[index].dims.size());
     for (size_t s = 0; s < model.shapes.size(); ++s)
-        std::ranges::transform(model.shapes[s].inputs[index].dims, std::begin(range.dims[s]), [](int64_t dim) { return static_cast<uint32_t>(dim); });
+        std::ranges::transform(model.shapes[s].inputs[index].dims, std::begin(range.dims[s]),
+                               [](int64_t dim) { return static_cast<uint32_t>(dim); });
 }
 
 /// What is current is known only once it was set, where it can be.
@@ -149,13 +150,18 @@ void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
     const auto& session = model.session;
     switch (what) {
     case abi::Query::InOutNum:
-        answer<abi::InputOutputNum>(info, size) = {static_cast<uint32_t>(session.inputs().size()), static_cast<uint32_t>(session.outputs().size())};
+        answer<abi::InputOutputNum>(info, size) = {static_cast<uint32_t>(session.inputs().size()),
+                                                   static_cast<uint32_t>(session.outputs().size())};
         break;
     case abi::Query::InputAttr: describe(model.loaded().inputs, abi::TensorType::Int64, answer<abi::TensorAttr>(info, size)); break;
     case abi::Query::OutputAttr: describe(model.loaded().outputs, abi::TensorType::Float32, answer<abi::TensorAttr>(info, size)); break;
     case abi::Query::InputDynamicRange: describe(model, answer<abi::InputRange>(info, size)); break;
-    case abi::Query::CurrentInputAttr: describe(current(context).inputs, abi::TensorType::Int64, answer<abi::TensorAttr>(info, size)); break;
-    case abi::Query::CurrentOutputAttr: describe(current(context).outputs, abi::TensorType::Float32, answer<abi::TensorAttr>(info, size)); break;
+    case abi::Query::CurrentInputAttr:
+        describe(current(context).inputs, abi::TensorType::Int64, answer<abi::TensorAttr>(info, size));
+        break;
+    case abi::Query::CurrentOutputAttr:
+        describe(current(context).outputs, abi::TensorType::Float32, answer<abi::TensorAttr>(info, size));
+        break;
     case abi::Query::PerfRun:
         require(context.microseconds >= 0, Status::Fail, "nothing ran yet");
         answer<abi::PerfRun>(info, size) = {context.microseconds};
@@ -178,18 +184,22 @@ void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
         memory.weights = static_cast<uint32_t>(model.bytes);
         break;
     }
-    case abi::Query::CustomString: put(answer<abi::CustomString>(info, size).text, session.metadata(simulator::kCustomStringKey).value_or("")); break;
+    case abi::Query::CustomString:
+        put(answer<abi::CustomString>(info, size).text, session.metadata(simulator::kCustomStringKey).value_or(""));
+        break;
     default: throw Refusal{Status::ParamInvalid, "this query is not simulated"};
     }
 }
 
 void set_shape(SimContext& context, std::span<const abi::TensorAttr> inputs) {
-    require(context.model->dynamic && inputs.size() == context.inputs.size(), Status::InputInvalid, "the model has one shape or another number of inputs");
+    require(context.model->dynamic && inputs.size() == context.inputs.size(), Status::InputInvalid,
+            "the model has one shape or another number of inputs");
     const auto same = [](const simulator::Tensor& tensor, const abi::TensorAttr& attr) {
         return attr.format == abi::TensorFormat::Undefined && attr.dim_count <= abi::kMaxDims &&
                std::ranges::equal(tensor.dims, std::span(attr.dims).first(attr.dim_count));
     };
-    const auto found = std::ranges::find_if(context.model->shapes, [&](const Shape& shape) { return std::ranges::equal(shape.inputs, inputs, same); });
+    const auto found =
+        std::ranges::find_if(context.model->shapes, [&](const Shape& shape) { return std::ranges::equal(shape.inputs, inputs, same); });
     require(found != context.model->shapes.end(), Status::InputInvalid, "the model was not built for this shape");
     take_shape(context, *found);
     context.shape_set = true;
@@ -198,10 +208,11 @@ void set_shape(SimContext& context, std::span<const abi::TensorAttr> inputs) {
 void set_inputs(SimContext& context, std::span<const abi::Input> inputs) {
     require(inputs.size() == context.inputs.size(), Status::InputInvalid, "the model has another number of inputs");
     for (const auto& input : inputs) {
-        require(input.index < context.inputs.size() && input.data != nullptr, Status::InputInvalid, "an input has no data or no such index");
+        require(input.index < context.inputs.size() && input.data != nullptr, Status::InputInvalid,
+                "an input has no data or no such index");
         auto& room = context.inputs[input.index];
-        require(input.type == abi::TensorType::Int64 && input.pass_through == 0 && input.size == room.size() * sizeof(int64_t), Status::InputInvalid,
-                "an input is not int64 or has another size");
+        require(input.type == abi::TensorType::Int64 && input.pass_through == 0 && input.size == room.size() * sizeof(int64_t),
+                Status::InputInvalid, "an input is not int64 or has another size");
         std::memcpy(room.data(), input.data, input.size);
     }
 }
@@ -214,17 +225,23 @@ void run(SimContext& context) {
         require(fault->status == 0, Status{fault->status}, "so the model's metadata has it");
     }
     std::vector<rknnshim_input> inputs;
-    std::ranges::transform(context.inputs, std::back_inserter(inputs), [](const auto& room) { return rknnshim_input{room.data(), room.size()}; });
+    std::ranges::transform(context.inputs, std::back_inserter(inputs), [](const auto& room) {
+        return rknnshim_input{room.data(), room.size()};
+    });
     std::vector<rknnshim_output> outputs;
-    std::ranges::transform(context.outputs, std::back_inserter(outputs), [](auto& room) { return rknnshim_output{room.data(), room.size(), 0}; });
+    std::ranges::transform(context.outputs, std::back_inserter(outputs), [](auto& room) {
+        return rknnshim_output{room.data(), room.size(), 0};
+    });
     context.microseconds = context.model->session.run(nullptr, inputs, outputs);
 }
 
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): the caller's side of this ABI frees through this library
 void give_outputs(const SimContext& context, std::span<abi::Output> outputs) {
-    require(outputs.size() == context.outputs.size() && context.microseconds >= 0, Status::OutputInvalid, "nothing ran yet, or another number of outputs");
+    require(outputs.size() == context.outputs.size() && context.microseconds >= 0, Status::OutputInvalid,
+            "nothing ran yet, or another number of outputs");
     for (auto& output : outputs) {
-        require(output.index < context.outputs.size() && output.want_float != 0, Status::OutputInvalid, "an output has no such index or is not wanted as float");
+        require(output.index < context.outputs.size() && output.want_float != 0, Status::OutputInvalid,
+                "an output has no such index or is not wanted as float");
         const auto& values = context.outputs[output.index];
         const auto size = static_cast<uint32_t>(values.size() * sizeof(float));
         if (output.preallocated == 0) {
@@ -274,12 +291,14 @@ RKNN_EXPORT int32_t rknn_init(abi::Context* context, void* model, uint32_t size,
     });
 }
 
-RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) { // NOLINT(readability-non-const-parameter): the vendor's signature
+// NOLINTNEXTLINE(readability-non-const-parameter): the vendor's signature
+RKNN_EXPORT int32_t rknn_dup_context(abi::Context* source, abi::Context* copy) {
     return guard("rknn_dup_context", [&] {
         require(source != nullptr && copy != nullptr, Status::ParamInvalid, "null");
         const auto origin = contexts().get(*source);
         const std::lock_guard lock(origin->mutex);
-        require(!origin->memory_asked && !origin->info_only, Status::Fail, "the context was asked for its memory's size, or made for queries alone");
+        require(!origin->memory_asked && !origin->info_only, Status::Fail,
+                "the context was asked for its memory's size, or made for queries alone");
         *copy = contexts().add(make(origin->model));
     });
 }
@@ -307,7 +326,8 @@ RKNN_EXPORT int32_t rknn_inputs_set(abi::Context context, uint32_t count, abi::I
 }
 
 RKNN_EXPORT int32_t rknn_set_core_mask(abi::Context context, abi::CoreMask mask) {
-    return with_context("rknn_set_core_mask", context, [&](SimContext&) { require(is_mask(mask), Status::ParamInvalid, "no such core mask"); });
+    return with_context("rknn_set_core_mask", context,
+                        [&](SimContext&) { require(is_mask(mask), Status::ParamInvalid, "no such core mask"); });
 }
 
 RKNN_EXPORT int32_t rknn_run(abi::Context context, abi::RunExtend* /*extend*/) {

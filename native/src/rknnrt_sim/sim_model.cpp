@@ -58,7 +58,8 @@ Shape shape(const simulator::Session& session, uint64_t length) {
     const auto resolved = [](const simulator::Tensor& tensor, uint64_t count) {
         auto result = tensor.resolved(count);
         if (result.count() != count)
-            throw Error(RKNNSHIM_INVALID_MODEL, "'" + tensor.name + "' is " + tensor.shape() + " and cannot have " + std::to_string(count) + " elements");
+            throw Error(RKNNSHIM_INVALID_MODEL,
+                        "'" + tensor.name + "' is " + tensor.shape() + " and cannot have " + std::to_string(count) + " elements");
         return result;
     };
     Shape result;
@@ -78,7 +79,8 @@ std::vector<Shape> listed_shapes(const simulator::Session& session) {
     std::vector<Shape> result;
     std::istringstream words(*text);
     for (uint32_t length = 0; words >> length;) {
-        require(length > 0 && length <= kMaxLength && result.size() < abi::kMaxDynamicShapes, Status::ModelInvalid, "rknnrt_sim.sequences has too many or too long ones");
+        require(length > 0 && length <= kMaxLength && result.size() < abi::kMaxDynamicShapes, Status::ModelInvalid,
+                "rknnrt_sim.sequences has too many or too long ones");
         result.push_back(shape(session, length));
     }
     require(!result.empty() && words.eof(), Status::ModelInvalid, "rknnrt_sim.sequences must be numbers");
@@ -103,8 +105,10 @@ std::shared_ptr<const SimModel> load_model(const void* model, uint32_t size, boo
     }
     const auto& runtime = ort::runtime("");
     auto session = simulator::Session::from_bytes(runtime, bytes, {name, simulator::Optimization::QuantizeAsWritten, 1}, std::stop_token());
-    require(session.metadata(simulator::kSimulatedKey) == "true", Status::ModelInvalid, "the model is not marked as simulated; a real .rknn needs a board");
-    require(session.metadata(simulator::kTargetKey) == platform(), Status::TargetPlatformUnmatch, "the model was converted for another platform");
+    require(session.metadata(simulator::kSimulatedKey) == "true", Status::ModelInvalid,
+            "the model is not marked as simulated; a real .rknn needs a board");
+    require(session.metadata(simulator::kTargetKey) == platform(), Status::TargetPlatformUnmatch,
+            "the model was converted for another platform");
     auto shapes = listed_shapes(session);
     const bool dynamic = !shapes.empty();
     if (!dynamic)
@@ -112,10 +116,11 @@ std::shared_ptr<const SimModel> load_model(const void* model, uint32_t size, boo
     for (const auto& shape : shapes)
         for (const auto* tensors : {&shape.inputs, &shape.outputs})
             for (const auto& tensor : *tensors)
-                require(tensor.fixed() && tensor.dims.size() <= abi::kMaxDims && tensor.count() <= UINT32_MAX / sizeof(int64_t), Status::ModelInvalid,
-                        "the model has a tensor of no fixed shape");
+                require(tensor.fixed() && tensor.dims.size() <= abi::kMaxDims && tensor.count() <= UINT32_MAX / sizeof(int64_t),
+                        Status::ModelInvalid, "the model has a tensor of no fixed shape");
     auto fault = fault_of(session);
-    return std::make_shared<const SimModel>(SimModel{std::move(session), std::move(fault), bytes.size(), profiled, dynamic, std::move(shapes)});
+    return std::make_shared<const SimModel>(
+        SimModel{std::move(session), std::move(fault), bytes.size(), profiled, dynamic, std::move(shapes)});
 }
 
 } // namespace shim::rknnrt

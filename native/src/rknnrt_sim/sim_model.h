@@ -48,8 +48,8 @@ struct SimModel {
     [[nodiscard]] const Shape& loaded() const;
 };
 
-/// A model from a file, or from memory if `size` is not 0. One whose metadata has the key rknnrt_sim.sequences, "LENGTH LENGTH ...", is for several
-/// shapes: the open dimension of its inputs takes these lengths. Each is run once on zeros, which tells the sizes of the outputs.
+/// A model from a file, or from memory if `size` is not 0. One whose metadata has the key rknnrt_sim.sequences, "LENGTH LENGTH ...", is for
+/// several shapes: the open dimension of its inputs takes these lengths. Each is run once on zeros, which tells the sizes of the outputs.
 [[nodiscard]] std::shared_ptr<const SimModel> load_model(const void* model, uint32_t size, bool profiled);
 
 } // namespace shim::rknnrt

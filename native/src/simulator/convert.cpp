@@ -51,7 +51,8 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
     const auto threads = static_cast<int>(request.fields.integer("threads", 0, 0, 1024));
     request.fields.finish();
     if (!request.artifact.ends_with(kSuffix))
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "artifact '" + request.artifact + "' must end in " + kSuffix + ", so that nobody takes it for a real .rknn");
+        throw Error(RKNNSHIM_INVALID_ARGUMENT,
+                    "artifact '" + request.artifact + "' must end in " + kSuffix + ", so that nobody takes it for a real .rknn");
 
     constexpr int64_t kSteps = 3;
     const auto begin = [&](const char* activity, int64_t done) {
@@ -59,20 +60,23 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
         context.progress(activity, done, kSteps);
     };
     begin("load", 0);
-    const std::string mark =
-        metadata_entry(kSimulatedKey, "true") + metadata_entry(kTargetKey, request.target) + metadata_entry(kCustomStringKey, request.custom_string);
+    const std::string mark = metadata_entry(kSimulatedKey, "true") + metadata_entry(kTargetKey, request.target) +
+                             metadata_entry(kCustomStringKey, request.custom_string);
     auto bytes = read_file(request.source, kMaxModelBytes - mark.size(), mark.size());
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text.find(kSimulatedKey) != std::string_view::npos)
-        throw Error(RKNNSHIM_INVALID_MODEL, "'" + request.source + "' is itself a simulated artifact; start from the ONNX model it was made of");
+        throw Error(RKNNSHIM_INVALID_MODEL,
+                    "'" + request.source + "' is itself a simulated artifact; start from the ONNX model it was made of");
 
     // What is written is what is proved: the marked bytes.
     const auto mark_bytes = std::as_bytes(std::span(mark));
     bytes.insert(bytes.end(), mark_bytes.begin(), mark_bytes.end());
     const auto& runtime = ort::runtime(library);
-    const Session artifact = Session::from_bytes(runtime, bytes, {request.source, Optimization::QuantizeAsWritten, threads}, context.stop_token());
+    const Session artifact =
+        Session::from_bytes(runtime, bytes, {request.source, Optimization::QuantizeAsWritten, threads}, context.stop_token());
     if (artifact.metadata(kSimulatedKey) != "true" || artifact.metadata(kCustomStringKey) != request.custom_string)
-        throw Error(RKNNSHIM_INVALID_MODEL, "'" + request.source + "' ends in a damaged part: the simulator's mark cannot be read back behind it");
+        throw Error(RKNNSHIM_INVALID_MODEL,
+                    "'" + request.source + "' ends in a damaged part: the simulator's mark cannot be read back behind it");
     require_static(request.source, artifact);
 
     begin("run", 1);

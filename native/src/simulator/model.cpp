@@ -13,9 +13,10 @@ public:
     OrtModel(std::shared_ptr<const Session> session, bool simulated)
         : session_(std::move(session)), terminator_(session_->runtime()), simulated_(simulated) {
         if (simulated && session_->metadata(kSimulatedKey) != "true")
-            throw Error(RKNNSHIM_INVALID_MODEL, "'" + session_->name() +
-                                                    "' is not a simulated artifact: it lacks the mark that the simulator's conversion writes; "
-                                                    "convert the model first, or load it with the backend onnx");
+            throw Error(RKNNSHIM_INVALID_MODEL,
+                        "'" + session_->name() +
+                            "' is not a simulated artifact: it lacks the mark that the simulator's conversion writes; "
+                            "convert the model first, or load it with the backend onnx");
     }
 
     [[nodiscard]] nlohmann::json describe() const override {
@@ -35,10 +36,13 @@ public:
 
     void cancel() override { terminator_.cancel(); }
 
-    [[nodiscard]] std::unique_ptr<Model> duplicate(int /*core_mask*/) const override { return std::make_unique<OrtModel>(session_, simulated_); }
+    [[nodiscard]] std::unique_ptr<Model> duplicate(int /*core_mask*/) const override {
+        return std::make_unique<OrtModel>(session_, simulated_);
+    }
 
     [[nodiscard]] std::string profile() const override {
-        throw Error(RKNNSHIM_UNSUPPORTED, "'" + session_->name() + "': ONNX Runtime keeps no table of layers here; only the backend rknnrt does");
+        throw Error(RKNNSHIM_UNSUPPORTED,
+                    "'" + session_->name() + "': ONNX Runtime keeps no table of layers here; only the backend rknnrt does");
     }
 
 private:
@@ -51,7 +55,8 @@ std::shared_ptr<const Session> open(const std::string& path, const ModelOptions&
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error))
         throw Error(RKNNSHIM_NOT_FOUND, "model '" + path + "' does not exist or is no file");
-    return std::make_shared<const Session>(Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads, options.batch}));
+    return std::make_shared<const Session>(
+        Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads, options.batch}));
 }
 
 } // namespace

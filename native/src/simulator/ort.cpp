@@ -26,7 +26,8 @@ std::string path_of(const void* address) {
 void* open(const std::string& library) {
     if (!library.empty()) {
         if (access(library.c_str(), R_OK) != 0)
-            throw Error(RKNNSHIM_NOT_FOUND, "ONNX Runtime's library '" + library + "' is missing or unreadable; name an existing libonnxruntime.so");
+            throw Error(RKNNSHIM_NOT_FOUND,
+                        "ONNX Runtime's library '" + library + "' is missing or unreadable; name an existing libonnxruntime.so");
         if (void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL))
             return handle;
         const char* const reason = dlerror(); // NOLINT(concurrency-mt-unsafe): glibc keeps it per thread
@@ -54,8 +55,8 @@ Runtime load(const std::string& library) {
     result.version = get_base()->GetVersionString();
     result.api = get_base()->GetApi(kApiVersion);
     if (result.api == nullptr)
-        throw Error(RKNNSHIM_RUNTIME_ERROR,
-                    "'" + result.path + "' is ONNX Runtime " + result.version + "; 1." + std::to_string(kApiVersion) + " or later is needed");
+        throw Error(RKNNSHIM_RUNTIME_ERROR, "'" + result.path + "' is ONNX Runtime " + result.version + "; 1." +
+                                                std::to_string(kApiVersion) + " or later is needed");
     return result;
 }
 
@@ -67,8 +68,10 @@ const Runtime& runtime(const std::string& library) {
         auto loaded = std::make_unique<Runtime>(load(library));
         g_runtime = loaded.get(); // check() needs it
         try {
-            check(loaded->api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "rknnshim", &loaded->env), RKNNSHIM_RUNTIME_ERROR, "ONNX Runtime does not start");
-            check(loaded->api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &loaded->cpu), RKNNSHIM_RUNTIME_ERROR, "ONNX Runtime does not start");
+            check(loaded->api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "rknnshim", &loaded->env), RKNNSHIM_RUNTIME_ERROR,
+                  "ONNX Runtime does not start");
+            check(loaded->api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &loaded->cpu), RKNNSHIM_RUNTIME_ERROR,
+                  "ONNX Runtime does not start");
         } catch (...) {
             g_runtime = nullptr;
             throw;

@@ -17,7 +17,8 @@ ort::SessionOptions session_options(const ort::Runtime& runtime, const Session::
     ort::SessionOptions options(raw);
     ort::check(runtime.api->SetIntraOpNumThreads(raw, settings.threads), RKNNSHIM_RUNTIME_ERROR, "threads");
     if (settings.optimization == Optimization::QuantizeAsWritten)
-        ort::check(runtime.api->AddSessionConfigEntry(raw, kOrtSessionOptionsDisableQuantQDQ, "1"), RKNNSHIM_RUNTIME_ERROR, "session options");
+        ort::check(runtime.api->AddSessionConfigEntry(raw, kOrtSessionOptionsDisableQuantQDQ, "1"), RKNNSHIM_RUNTIME_ERROR,
+                   "session options");
     return options;
 }
 
@@ -88,15 +89,16 @@ Session Session::from_file(const ort::Runtime& runtime, const std::string& path,
     return {runtime, settings, ort::Session(session)};
 }
 
-Session Session::from_bytes(const ort::Runtime& runtime, std::span<const std::byte> bytes, const Settings& settings, const std::stop_token& stop) {
+Session Session::from_bytes(const ort::Runtime& runtime, std::span<const std::byte> bytes, const Settings& settings,
+                            const std::stop_token& stop) {
     const auto options = session_options(runtime, settings);
     const std::stop_callback on_stop(stop, [&]() noexcept {
         if (OrtStatus* const status = runtime.api->SessionOptionsSetLoadCancellationFlag(options.get(), true))
             runtime.api->ReleaseStatus(status); // loading then ends in its own time
     });
     OrtSession* session = nullptr;
-    ort::check(runtime.api->CreateSessionFromArray(runtime.env, bytes.data(), bytes.size(), options.get(), &session), RKNNSHIM_INVALID_MODEL,
-               loading(settings));
+    ort::check(runtime.api->CreateSessionFromArray(runtime.env, bytes.data(), bytes.size(), options.get(), &session),
+               RKNNSHIM_INVALID_MODEL, loading(settings));
     return {runtime, settings, ort::Session(session)};
 }
 
@@ -114,7 +116,8 @@ std::vector<Tensor> Session::read(bool inputs) const {
     for (size_t i = 0; i < count; ++i) {
         Tensor& tensor = result[i];
         char* name = nullptr;
-        require(inputs ? api.SessionGetInputName(session_.get(), i, allocator, &name) : api.SessionGetOutputName(session_.get(), i, allocator, &name));
+        require(inputs ? api.SessionGetInputName(session_.get(), i, allocator, &name)
+                       : api.SessionGetOutputName(session_.get(), i, allocator, &name));
         tensor.name = name;
         require(api.AllocatorFree(allocator, name));
 
@@ -128,8 +131,9 @@ std::vector<Tensor> Session::read(bool inputs) const {
         ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
         require(api.GetTensorElementType(shape, &element));
         if (element != expected)
-            throw Error(RKNNSHIM_INVALID_MODEL, context + " must be " + element_name(expected) + "; '" + tensor.name + "' is " + element_name(element) +
-                                                    "; export the model with such " + (inputs ? "inputs" : "outputs"));
+            throw Error(RKNNSHIM_INVALID_MODEL, context + " must be " + element_name(expected) + "; '" + tensor.name + "' is " +
+                                                    element_name(element) + "; export the model with such " +
+                                                    (inputs ? "inputs" : "outputs"));
         size_t rank = 0;
         require(api.GetDimensionsCount(shape, &rank));
         tensor.dims.resize(rank);
@@ -167,15 +171,15 @@ std::vector<int64_t> Session::resolve(const Tensor& tensor, const rknnshim_input
 
 ort::Value Session::wrap(void* data, uint64_t bytes, std::span<const int64_t> dims, ONNXTensorElementDataType type) const {
     OrtValue* value = nullptr;
-    ort::check(runtime_->api->CreateTensorWithDataAsOrtValue(runtime_->cpu, data, bytes, dims.data(), dims.size(), type, &value), RKNNSHIM_RUNTIME_ERROR,
-               "'" + settings_.name + "': a tensor");
+    ort::check(runtime_->api->CreateTensorWithDataAsOrtValue(runtime_->cpu, data, bytes, dims.data(), dims.size(), type, &value),
+               RKNNSHIM_RUNTIME_ERROR, "'" + settings_.name + "': a tensor");
     return ort::Value(value);
 }
 
 Session::Bound Session::bind(std::span<const rknnshim_input> inputs) const {
     if (inputs.size() != inputs_.size())
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "' has " + std::to_string(inputs_.size()) + " inputs and got " +
-                                                   std::to_string(inputs.size()));
+        throw Error(RKNNSHIM_INVALID_ARGUMENT,
+                    "'" + settings_.name + "' has " + std::to_string(inputs_.size()) + " inputs and got " + std::to_string(inputs.size()));
     Bound bound(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) {
         const auto dims = resolve(inputs_[i], inputs[i]);
@@ -188,8 +192,8 @@ Session::Bound Session::bind(std::span<const rknnshim_input> inputs) const {
 
 Session::Bound Session::bind(std::span<rknnshim_output> outputs) const {
     if (outputs.size() != outputs_.size())
-        throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "' has " + std::to_string(outputs_.size()) + " outputs and got room for " +
-                                                   std::to_string(outputs.size()));
+        throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "' has " + std::to_string(outputs_.size()) +
+                                                   " outputs and got room for " + std::to_string(outputs.size()));
     for (size_t i = 0; i < outputs.size(); ++i)
         outputs[i].count = outputs_[i].fixed() ? outputs_[i].count() : 0;
     require_room(outputs);
@@ -197,16 +201,18 @@ Session::Bound Session::bind(std::span<rknnshim_output> outputs) const {
     for (size_t i = 0; i < outputs.size(); ++i)
         // What has no fixed shape is allocated by ONNX Runtime and copied afterwards.
         bound.set(i, outputs_[i],
-                  outputs_[i].fixed() ? wrap(outputs[i].data, outputs[i].count * sizeof(float), outputs_[i].dims, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-                                      : ort::Value());
+                  outputs_[i].fixed()
+                      ? wrap(outputs[i].data, outputs[i].count * sizeof(float), outputs_[i].dims, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
+                      : ort::Value());
     return bound;
 }
 
 void Session::require_room(std::span<const rknnshim_output> outputs) const {
     for (size_t i = 0; i < outputs.size(); ++i)
         if (outputs[i].count > outputs[i].capacity)
-            throw Error(RKNNSHIM_BUFFER_TOO_SMALL, "'" + settings_.name + "': output '" + outputs_[i].name + "' has " + std::to_string(outputs[i].count) +
-                                                       " elements and got room for " + std::to_string(outputs[i].capacity));
+            throw Error(RKNNSHIM_BUFFER_TOO_SMALL, "'" + settings_.name + "': output '" + outputs_[i].name + "' has " +
+                                                       std::to_string(outputs[i].count) + " elements and got room for " +
+                                                       std::to_string(outputs[i].capacity));
 }
 
 int64_t Session::run(OrtRunOptions* options, std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) const {
@@ -261,7 +267,10 @@ void Session::Bound::adopt() {
 nlohmann::json to_json(const std::vector<Tensor>& tensors, const char* type) {
     auto result = nlohmann::json::array();
     for (const auto& tensor : tensors)
-        result.push_back({{"name", tensor.name}, {"type", type}, {"dims", tensor.dims}, {"quantization", {{"type", "none"}, {"scale", 1.0}, {"zero_point", 0}}}});
+        result.push_back({{"name", tensor.name},
+                          {"type", type},
+                          {"dims", tensor.dims},
+                          {"quantization", {{"type", "none"}, {"scale", 1.0}, {"zero_point", 0}}}});
     return result;
 }
 

@@ -41,7 +41,8 @@ public:
 
     static Session from_file(const ort::Runtime& runtime, const std::string& path, const Settings& settings);
     /// A stop request ends loading as RKNNSHIM_CANCELLED.
-    static Session from_bytes(const ort::Runtime& runtime, std::span<const std::byte> bytes, const Settings& settings, const std::stop_token& stop);
+    static Session from_bytes(const ort::Runtime& runtime, std::span<const std::byte> bytes, const Settings& settings,
+                              const std::stop_token& stop);
 
     [[nodiscard]] const std::vector<Tensor>& inputs() const { return inputs_; }
     [[nodiscard]] const std::vector<Tensor>& outputs() const { return outputs_; }

@@ -59,7 +59,8 @@ void Chatter::line(std::string_view text) {
     const auto bar = text.rfind("| ");
     const auto slash = text.find('/', bar);
     const auto bracket = text.find(" [", bar);
-    if (colon == std::string_view::npos || bar == std::string_view::npos || slash == std::string_view::npos || bracket == std::string_view::npos || slash > bracket)
+    if (colon == std::string_view::npos || bar == std::string_view::npos || slash == std::string_view::npos ||
+        bracket == std::string_view::npos || slash > bracket)
         return;
     const auto done = number(text.substr(bar + 2, slash - bar - 2));
     const auto total = number(text.substr(slash + 1, bracket - slash - 1));

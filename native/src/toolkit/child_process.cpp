@@ -70,8 +70,8 @@ struct Program {
     events = fcntl(events, F_DUPFD, ChildProcess::kEvents + 1);
     constexpr rlimit kNoCore{0, 0};
     setrlimit(RLIMIT_CORE, &kNoCore);
-    const bool ready = getppid() == parent && dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0 &&
-                       dup2(events, ChildProcess::kEvents) >= 0 && chdir(program.folder) == 0 &&
+    const bool ready = getppid() == parent && dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+                       dup2(output, STDERR_FILENO) >= 0 && dup2(events, ChildProcess::kEvents) >= 0 && chdir(program.folder) == 0 &&
                        (program.memory == nullptr || setrlimit(RLIMIT_AS, program.memory) == 0);
     if (ready) {
         close_range(ChildProcess::kEvents + 1, ~0U, 0);

@@ -65,7 +65,8 @@ std::vector<std::string> environment_of(const Scratch& scratch) {
         "TMPDIR=" + scratch.temporary(),
     };
     for (char** variable = environ; *variable != nullptr; ++variable)
-        if (const std::string_view text(*variable); !text.starts_with("PYTHON") && !text.starts_with("MALLOC_") && !text.starts_with("TMPDIR="))
+        if (const std::string_view text(*variable);
+            !text.starts_with("PYTHON") && !text.starts_with("MALLOC_") && !text.starts_with("TMPDIR="))
             variables.emplace_back(text);
     return variables;
 }
@@ -186,7 +187,8 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
     const bool keep = request.fields.integer("keep_scratch", 0, 0, 1) != 0;
     request.fields.finish();
     if (access(python.c_str(), X_OK) != 0 || access(script.c_str(), R_OK) != 0)
-        throw Error(RKNNSHIM_NOT_FOUND, "start: '" + (access(python.c_str(), X_OK) != 0 ? python : script) + "' is missing; run the target Provision");
+        throw Error(RKNNSHIM_NOT_FOUND,
+                    "start: '" + (access(python.c_str(), X_OK) != 0 ? python : script) + "' is missing; run the target Provision");
 
     const auto artifact = absolute(request.artifact);
     const Scratch scratch(artifact, keep);
@@ -201,7 +203,11 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
                              .max_bytes = max_mb << 20U});
         result = run(driver, chatter, context, limit);
     }
-    nlohmann::json outcome{{"artifact", request.artifact}, {"bytes", 0}, {"simulated", false}, {"run_microseconds", 0}, {"inputs", nlohmann::json::array()},
+    nlohmann::json outcome{{"artifact", request.artifact},
+                           {"bytes", 0},
+                           {"simulated", false},
+                           {"run_microseconds", 0},
+                           {"inputs", nlohmann::json::array()},
                            {"outputs", nlohmann::json::array()}};
     if (result.contains("artifact")) {
         const auto made = fs::path(scratch.work()) / kArtifact;
@@ -210,7 +216,8 @@ nlohmann::json convert(ConversionRequest& request, JobContext& context) {
         if (!error)
             fs::rename(made, artifact, error);
         if (error)
-            throw Error(RKNNSHIM_IO_ERROR, "export_rknn: the toolkit reported success, and its file cannot be moved to '" + artifact + "': " + error.message());
+            throw Error(RKNNSHIM_IO_ERROR, "export_rknn: the toolkit reported success, and its file cannot be moved to '" + artifact +
+                                               "': " + error.message());
     }
     outcome["toolkit"] = std::move(result);
     return outcome;

@@ -1,5 +1,6 @@
-// librknpu-driver.so: preloaded, it answers for the kernel driver /dev/rknpu, so that the vendor's librknnrt.so for arm64 loads, describes and runs
-// models on a machine without an NPU. Memory is real; a job is done as soon as it is submitted and leaves its outputs as they were, zeros.
+// librknpu-driver.so: preloaded, it answers for the kernel driver /dev/rknpu, so that the vendor's librknnrt.so for arm64 loads,
+// describes and runs models on a machine without an NPU. Memory is real; a job is done as soon as it is submitted and leaves its outputs
+// as they were: zeros.
 //
 // In the environment:
 //   RKNPU_VERSION  what it says of itself: 10000 x major + 100 x minor + patch (default 908, that is 0.9.8)
@@ -79,8 +80,8 @@ F* next(const char* name) {
 }
 
 bool is_device(int file) {
-    struct stat own{};
-    struct stat other{};
+    struct stat own {};
+    struct stat other {};
     return file >= 0 && fstat(g_device, &own) == 0 && fstat(file, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 

@@ -1,5 +1,5 @@
-// The agent for boards on the vendor's own runtime, emulated, over the library that answers for the kernel driver. What an NPU would compute is zeros:
-// what is tested is the way there, in the order of calls that rknnrt/abi.h gives.
+// The agent for boards on the vendor's own runtime, emulated, over the library that answers for the kernel driver. What an NPU would
+// compute is zeros: what is tested is the way there, in the order of calls that rknnrt/abi.h gives.
 #include "agent_process.h"
 
 #include <algorithm>
@@ -69,7 +69,8 @@ public:
                 agent.send(Kind::Chunk, std::string_view(model).substr(at, 1U << 20U));
             agent.expect(Kind::Stored);
         }
-        agent.request(Kind::Load, {{"backend", "rknnrt"}, {"sha256", hash}, {"extension", ".rknn"}, {"rknnrt", runtime_}, {"profile", profile}});
+        agent.request(Kind::Load,
+                      {{"backend", "rknnrt"}, {"sha256", hash}, {"extension", ".rknn"}, {"rknnrt", runtime_}, {"profile", profile}});
         return agent.expect(Kind::Loaded);
     }
 
@@ -111,10 +112,12 @@ public:
     nlohmann::json hello;
 };
 
-/// Whether jobs went to cores of the plan alone, and to the first context's. A busy machine may leave nothing to the others; of an operator that cannot
-/// be split, one of several cores takes all.
+/// Whether jobs went to cores of the plan alone, and to the first context's. A busy machine may leave nothing to the others; of an operator
+/// that cannot be split, one of several cores takes all.
 bool on_cores(const std::multiset<int>& masks, const std::vector<int32_t>& plan) {
-    const auto allowed = [&](int mask) { return std::ranges::any_of(plan, [&](int cores) { return cores == 0 ? mask == 0 : mask != 0 && (mask & cores) == mask; }); };
+    const auto allowed = [&](int mask) {
+        return std::ranges::any_of(plan, [&](int cores) { return cores == 0 ? mask == 0 : mask != 0 && (mask & cores) == mask; });
+    };
     return std::ranges::all_of(masks, allowed) && std::ranges::any_of(plan, [&](int cores) { return masks.contains(cores); });
 }
 
@@ -184,7 +187,8 @@ TEST(the_vendors_table_of_layers_comes_with_profile) {
     board.agent.send(Kind::Profile, "");
     const auto reply = board.agent.receive();
     CHECK(reply.kind == Kind::ProfileReply);
-    for (const auto* const column : {"OpType", "Target", "DDR Cycles", "RW(KB)", "exSDPAttention", "InputOperator", "Total Operator Elapsed"})
+    for (const auto* const column :
+         {"OpType", "Target", "DDR Cycles", "RW(KB)", "exSDPAttention", "InputOperator", "Total Operator Elapsed"})
         CHECK(reply.text().find(column) != std::string_view::npos);
 }
 

@@ -48,10 +48,9 @@ internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
         if (ContentDigest.FromEntityTag(tag) is not { } digest)
             throw NotAHub(uri, $"the entity tag {tag ?? "is missing"}{(tag is null ? "" : " is no digest")}");
         // Without a link to a store the answer is about the file itself.
-        long? bytes =
-            long.TryParse(Header(response, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size
-            : response.IsSuccessStatusCode ? response.Content.Headers.ContentLength
-            : null;
+        var bytes = response.IsSuccessStatusCode ? response.Content.Headers.ContentLength : null;
+        if (long.TryParse(Header(response, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size))
+            bytes = size;
         return new HubFile(AddressOf(source, commit), digest, bytes, commit);
     }
 

@@ -77,7 +77,8 @@ internal sealed class PartialFile : IDisposable
     /// <summary>Gives the finished file its name.</summary>
     public void Finish(string path)
     {
-        for (var moved = false; !moved; )
+        var moved = false;
+        while (!moved)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             try

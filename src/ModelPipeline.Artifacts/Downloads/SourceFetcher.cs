@@ -133,7 +133,7 @@ public sealed class SourceFetcher : IDisposable
         {
             return HubListing.Read(await ReadAsync(_hub.ListingOf(repository), MaxBytes, cancellation).ConfigureAwait(false));
         }
-        catch (PipelineException e) when (HttpSource.IsMissing(e))
+        catch (PipelineException e) when (HttpSource.HasNoSuchService(e))
         {
             return null;
         }

@@ -21,17 +21,20 @@ internal static class PlainTexts
     private const ulong Seed = 42;
 
     /// <summary>The file, or the folder's .txt and .md files; empty if there are none.</summary>
-    public static IReadOnlyList<string> FilesOf(string path) =>
-        File.Exists(path) ? [path]
-        : Directory.Exists(path)
-            ?
-            [
-                .. Directory
-                    .EnumerateFiles(path, "*", SearchOption.AllDirectories)
-                    .Where(file => Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".md")
-                    .Order(StringComparer.Ordinal),
-            ]
-        : [];
+    public static IReadOnlyList<string> FilesOf(string path)
+    {
+        if (File.Exists(path))
+            return [path];
+        if (!Directory.Exists(path))
+            return [];
+        return
+        [
+            .. Directory
+                .EnumerateFiles(path, "*", SearchOption.AllDirectories)
+                .Where(file => Path.GetExtension(file).ToLowerInvariant() is ".txt" or ".md")
+                .Order(StringComparer.Ordinal),
+        ];
+    }
 
     /// <exception cref="PipelineException">A file cannot be read, or there is no text in them.</exception>
     public static ForeignCorpus Open(IReadOnlyList<string> files)

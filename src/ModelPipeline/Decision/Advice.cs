@@ -49,7 +49,8 @@ internal sealed record Choice(
 );
 
 /// <summary>
-/// The paragraph that report, card, summary and decision.json open with: what to run, where, at which lengths, what it costs in accuracy and
+/// The paragraph that report, card, summary and decision.json open with: what to run, where, at which lengths, what it costs in accuracy
+/// and
 /// time, against what, and what would change it.
 /// </summary>
 internal static class Advice
@@ -180,7 +181,8 @@ internal static class Advice
         if (open.Length > 0)
         {
             var limit = choice.LatencyLimit.ToString("0.###", Invariant);
-            yield return $"A board would change that: {open} would run on its NPU after passing the same gates there, with a p95 within {limit} ms";
+            yield return $"A board would change that: {open} would run on its NPU after passing the same gates there, "
+                + $"with a p95 within {limit} ms";
         }
         foreach (var variant in variants)
         {

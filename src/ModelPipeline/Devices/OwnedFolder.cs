@@ -37,7 +37,8 @@ internal sealed class OwnedFolder : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        for (var waited = Stopwatch.StartNew(); !TryDelete(folder) && waited.Elapsed < EndLimit; )
+        var waited = Stopwatch.StartNew();
+        while (!TryDelete(folder) && waited.Elapsed < EndLimit)
             await Task.Delay(50).ConfigureAwait(false);
         await owner.DisposeAsync().ConfigureAwait(false);
     }

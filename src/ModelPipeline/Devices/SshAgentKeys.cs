@@ -48,7 +48,8 @@ internal sealed class SshAgentKeys : IPrivateKeySource
         {
             using var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             connection.Connect(new UnixDomainSocketEndPoint(socket));
-            using var stream = new NetworkStream(connection) { ReadTimeout = 60_000, WriteTimeout = 10_000 }; // a person may have to confirm
+            // A person may have to confirm.
+            using var stream = new NetworkStream(connection) { ReadTimeout = 60_000, WriteTimeout = 10_000 };
             stream.Write([.. Length(request.Length), .. request]);
             var length = new byte[sizeof(int)];
             stream.ReadExactly(length);

@@ -224,7 +224,8 @@ internal sealed partial class SshDevice : Device
         var block = new byte[ChunkBytes];
         using (var file = File.OpenRead(path))
         {
-            for (int read; (read = await file.ReadAsync(block, cancellation).ConfigureAwait(false)) > 0; )
+            int read;
+            while ((read = await file.ReadAsync(block, cancellation).ConfigureAwait(false)) > 0)
             {
                 await link
                     .Channel.SendAsync(AgentMessageKind.Chunk, block.AsMemory(0, read), limits.Answer, cancellation)

@@ -187,7 +187,8 @@ internal sealed class SshLink : IDisposable
         var block = new byte[1024];
         try
         {
-            for (int read; (read = command.ExtendedOutputStream.Read(block)) > 0; )
+            int read;
+            while ((read = command.ExtendedOutputStream.Read(block)) > 0)
             {
                 lock (errors)
                 {

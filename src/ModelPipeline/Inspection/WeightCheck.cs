@@ -39,12 +39,12 @@ internal static class WeightCheck
         public bool Any => NaN + Infinite > 0;
 
         public string Words =>
-            (NaN, Infinite) switch
-            {
-                (> 0, > 0) => $"{NaN:N0} NaN and {Infinite:N0} infinite",
-                (> 0, _) => $"{NaN:N0} NaN",
-                _ => $"{Infinite:N0} infinite",
-            };
+            string.Join(
+                " and ",
+                new (long Count, string Name)[] { (NaN, "NaN"), (Infinite, "infinite") }
+                    .Where(kind => kind.Count > 0)
+                    .Select(kind => $"{kind.Count:N0} {kind.Name}")
+            );
     }
 
     private static Odd Count(Tensor tensor) =>

@@ -47,7 +47,8 @@ public sealed record TruncationCost(int ModelTokens, double WholeNdcg, double Cu
 /// <param name="Plan">Name of the core plan.</param>
 /// <param name="PassageMs">Mean.</param>
 /// <param name="PassageP95Ms">95th percentile over passages and runs.</param>
-/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, by the one <see cref="Router"/>.</param>
+/// <param name="RequestMs">Mean over the corpus' requests of the time until the last context is done, by the one
+/// <see cref="Router"/>.</param>
 /// <param name="LargestPassageMs">Mean if every passage went to the largest shape.</param>
 /// <param name="LargestRequestMs">Likewise of requests.</param>
 [OneLine]

@@ -41,7 +41,7 @@ public sealed record LatencyReport
 
     /// <summary>Figures are measurements of a device; else a simulator or this machine gave them.</summary>
     [JsonIgnore]
-    public bool OnDevice => DeviceKind is DeviceKind.Local or DeviceKind.Ssh;
+    public bool OnDevice => DeviceKind.IsBoard();
 
     /// <summary>Of a variant at a shape; null if it was not part of the session.</summary>
     public ArtifactLatency? Of(string variant, string shape) =>

@@ -25,11 +25,7 @@ public sealed record ManifestOverrides(
     public static ManifestOverrides FromEnvironment(Func<string, string?> variable) =>
         Read(
             name => variable(name) is { Length: > 0 } value ? value : null,
-            "QUANTIZE",
-            "CALIBRATION_SAMPLES",
-            "REGENERATE_DATASET",
-            "FORCE_CONVERT",
-            "MEASURE_AGAIN"
+            new("QUANTIZE", "CALIBRATION_SAMPLES", "REGENERATE_DATASET", "FORCE_CONVERT", "MEASURE_AGAIN")
         );
 
     /// <summary>From --quantize=, --calibration-samples=, --regenerate-dataset, --force-convert and --measure-again.</summary>
@@ -38,12 +34,8 @@ public sealed record ManifestOverrides(
     /// <exception cref="PipelineException">As <see cref="FromEnvironment"/>.</exception>
     public static ManifestOverrides FromArguments(Func<string, string?> argument) =>
         Read(
-            name => argument(name["--".Length..]) is { } value ? (value == "" ? "true" : value) : null,
-            "--quantize",
-            "--calibration-samples",
-            "--regenerate-dataset",
-            "--force-convert",
-            "--measure-again"
+            name => argument(name["--".Length..]) is "" ? "true" : argument(name["--".Length..]),
+            new("--quantize", "--calibration-samples", "--regenerate-dataset", "--force-convert", "--measure-again")
         );
 
     /// <summary>These overrides, and <paramref name="lower"/>'s where these are silent.</summary>
@@ -56,16 +48,12 @@ public sealed record ManifestOverrides(
             MeasureAgain ?? lower.MeasureAgain
         );
 
-    private static ManifestOverrides Read(
-        Func<string, string?> get,
-        string quantize,
-        string samples,
-        string regenerate,
-        string force,
-        string again
-    )
+    /// <summary>What the overrides are called where they stand.</summary>
+    private sealed record Names(string Quantize, string Samples, string Regenerate, string Force, string Again);
+
+    private static ManifestOverrides Read(Func<string, string?> get, Names names)
     {
-        return new(Flag(quantize), Number(samples), Flag(regenerate), Flag(force), Flag(again));
+        return new(Flag(names.Quantize), Number(names.Samples), Flag(names.Regenerate), Flag(names.Force), Flag(names.Again));
 
         bool? Flag(string name) =>
             get(name)?.ToLowerInvariant() switch

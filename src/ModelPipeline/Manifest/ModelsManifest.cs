@@ -39,6 +39,18 @@ public enum DeviceKind
     Loopback,
 }
 
+/// <summary>What kinds of devices have in common.</summary>
+public static class DeviceKinds
+{
+    /// <summary>Whether what runs there can be a measurement of a board.</summary>
+    public static bool IsBoard(this DeviceKind kind) =>
+        kind switch
+        {
+            DeviceKind.Local or DeviceKind.Ssh => true,
+            DeviceKind.Simulator or DeviceKind.Loopback => false,
+        };
+}
+
 /// <summary>Where variants run. Only <c>ssh</c> has a host, user, port, host key and so on.</summary>
 public sealed record DeviceSpec
 {
@@ -63,7 +75,7 @@ public sealed record DeviceSpec
     public string? Platform { get; init; }
 
     /// <summary>Whether what runs there can be a measurement of a board.</summary>
-    public bool IsBoard => Kind is DeviceKind.Local or DeviceKind.Ssh;
+    public bool IsBoard => Kind.IsBoard();
 }
 
 /// <summary>A retrieval test collection: JSON Lines {id, text} for passages and queries, tab-separated (query, passage, grade) qrels, JSON
@@ -319,7 +331,8 @@ public sealed record VariantSpec
     /// <summary>Rewrites that leave paths which stay fp16 in an int8 build.</summary>
     private static readonly string[] Splitting = ["hidden-split", "outlier-split", "norm-copy"];
 
-    /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all shapes
+    /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all
+    /// shapes
     /// but the largest (seen in 2.5.0).</summary>
     [JsonIgnore]
     public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
@@ -351,7 +364,8 @@ public sealed record VariantSpec
     /// <summary>Let the toolkit itself move layers to fp16; backend rknn, w8a8.</summary>
     public AutoHybrid? AutoHybrid { get; init; }
 
-    /// <summary>One file for all shapes where the model has several; backend rknn, toolkit 2.5.0 or later, whose default it is but of a hybrid.</summary>
+    /// <summary>One file for all shapes where the model has several; backend rknn, toolkit 2.5.0 or later, whose default it is but of a
+    /// hybrid.</summary>
     public bool OneFile { get; init; }
 
     /// <summary>Let the toolkit compare each layer with fp32 while it builds; backend rknn, w8a8.</summary>

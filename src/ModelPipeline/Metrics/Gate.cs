@@ -25,16 +25,19 @@ public enum GateResult
 /// <param name="Statement">All of this as a sentence without its full stop.</param>
 public sealed record GateOutcome(string Metric, GateResult Result, double? Figure, double Limit, double? Margin, string Statement)
 {
-    /// <summary>The end of the figure's interval that is nearer to the limit or farther beyond it, at the gate's confidence; null for a gate
+    /// <summary>The end of the figure's interval that is nearer to the limit or farther beyond it, at the gate's confidence; null for a
+    /// gate
     /// without one.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? End { get; init; }
 
-    /// <summary>Undecided: about how many queries, or texts, would decide; null if no number would, for the figure is at its limit.</summary>
+    /// <summary>Undecided: about how many queries, or texts, would decide; null if no number would, for the figure is at its
+    /// limit.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Needs { get; init; }
 
-    /// <summary>Of a gate without a confidence: the chance, 0 to 0.5, that as many other queries say otherwise; null where the figure has no
+    /// <summary>Of a gate without a confidence: the chance, 0 to 0.5, that as many other queries say otherwise; null where the figure has
+    /// no
     /// interval.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ChanceOfOther { get; init; }

@@ -110,7 +110,8 @@ public static class RankCorrelation
     private static List<(int First, int[] Tied)> Ties(double[] values, int[] order)
     {
         var runs = new List<(int, int[])>();
-        for (var first = 0; first < order.Length; )
+        var first = 0;
+        while (first < order.Length)
         {
             var end = first + 1;
             while (end < order.Length && values[order[end]] == values[order[first]])

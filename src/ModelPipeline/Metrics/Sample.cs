@@ -34,7 +34,8 @@ internal sealed record Sample(double[] Sums, double[] Weights)
     public static Sample Mean(IReadOnlyList<double?> values) =>
         new([.. values.Select(value => value ?? 0)], [.. values.Select(value => value is null ? 0.0 : 1)]);
 
-    /// <summary>The figure of a statistic that is no mean, by what each unit's weight changes of it (the infinitesimal jackknife).</summary>
+    /// <summary>The figure of a statistic that is no mean, by what each unit's weight changes of it (the infinitesimal
+    /// jackknife).</summary>
     /// <param name="figure">Of all units.</param>
     /// <param name="influences">Of each unit; their mean is 0.</param>
     public static Sample Linear(double figure, IEnumerable<double> influences) =>

@@ -46,7 +46,8 @@ public static class ScoreResidual
     {
         int[] order = [.. Enumerable.Range(0, x.Length).OrderBy(i => x[i])];
         var blocks = new List<(double Sum, int Count)>(x.Length);
-        for (var i = 0; i < order.Length; )
+        var i = 0;
+        while (i < order.Length)
         {
             var (sum, count) = (0.0, 0);
             for (var value = x[order[i]]; i < order.Length && x[order[i]] == value; i++, count++)
@@ -63,8 +64,8 @@ public static class ScoreResidual
         var next = 0;
         foreach (var (sum, count) in blocks)
         {
-            foreach (var i in order.AsSpan(next, count))
-                fitted[i] = sum / count;
+            foreach (var index in order.AsSpan(next, count))
+                fitted[index] = sum / count;
             next += count;
         }
         return fitted;

@@ -92,10 +92,14 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
 
     private static string? Entry(TensorProto tensor, string key) => tensor.ExternalData.LastOrDefault(entry => entry.Key == key)?.Value;
 
-    private static long? Number(TensorProto tensor, string key) =>
-        Entry(tensor, key) is not { } text ? null
-        : long.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= 0 ? number
-        : throw new FormatException($"tensor '{tensor.Name}': external {key} '{text}' is no number of bytes");
+    private static long? Number(TensorProto tensor, string key)
+    {
+        if (Entry(tensor, key) is not { } text)
+            return null;
+        return long.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= 0
+            ? number
+            : throw new FormatException($"tensor '{tensor.Name}': external {key} '{text}' is no number of bytes");
+    }
 
     /// <summary>A file that stays mapped until this process ends: spans of it may be anywhere. It takes addresses, no memory, and is mapped
     /// once.</summary>

@@ -4,7 +4,8 @@ using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Onnx;
 
-/// <summary>Finds the files that hold data of a model's tensors without reading the model: it goes from field to field of the file.</summary>
+/// <summary>Finds the files that hold data of a model's tensors without reading the model: it goes from field to field of the
+/// file.</summary>
 internal static class ExternalFileNames
 {
     /// <summary>A tensor without data is some names and numbers.</summary>
@@ -50,7 +51,8 @@ internal static class ExternalFileNames
         }
     }
 
-    /// <summary>The fields of one number in the message that the file stands in, up to its end. The file stands at a field's content when it
+    /// <summary>The fields of one number in the message that the file stands in, up to its end. The file stands at a field's content when
+    /// it
     /// is given out, and behind it when the next is asked for.</summary>
     private static IEnumerable<(long Start, long End)> Contents(FileStream file, int number, long end)
     {

@@ -6,12 +6,7 @@ internal sealed class FreshNames
     private readonly HashSet<string> taken;
     private readonly Dictionary<(string Value, string Role), string> derived = [];
 
-    public FreshNames(Graph graph) =>
-        taken = [
-            .. graph.Inputs.Select(input => input.Name),
-            .. graph.Initializers.Keys,
-            .. graph.Nodes.SelectMany(node => node.Outputs.Concat(node.Captured).Append(node.Name)),
-        ];
+    public FreshNames(Graph graph) => taken = graph.Names();
 
     /// <summary>value_role, with underscores behind it while that is taken; for the same two, the same name each time.</summary>
     public string Of(string value, string role)

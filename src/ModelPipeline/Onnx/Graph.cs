@@ -56,14 +56,20 @@ public sealed record Graph
     /// <summary>Constants by name, in file order.</summary>
     public required OrderedDictionary<string, Tensor> Initializers { get; init; }
 
-    /// <summary>The wanted name, or one like it that no value of the graph has.</summary>
+    /// <summary>What nothing that is added may be called: the names of values, constants and nodes.</summary>
+    internal HashSet<string> Names() =>
+        [
+            .. Inputs.Select(input => input.Name),
+            .. Initializers.Keys,
+            .. Nodes.SelectMany(node => node.Outputs.Concat(node.Captured).Append(node.Name)),
+        ];
+
+    /// <summary>The wanted name, or one like it that nothing in the graph has. <see cref="FreshNames"/> gives many, no two
+    /// alike.</summary>
     public string Unused(string wanted)
     {
-        while (
-            Initializers.ContainsKey(wanted)
-            || Inputs.Any(input => input.Name == wanted)
-            || Nodes.Any(node => node.Outputs.Contains(wanted) || node.Captured.Contains(wanted))
-        )
+        var taken = Names();
+        while (taken.Contains(wanted))
             wanted += "_";
         return wanted;
     }
@@ -112,10 +118,12 @@ public sealed class UseDef
     public Node? OnlyConsumer(string value) => Consumers(value) is [var only] && !IsOutput(value) ? only : null;
 
     /// <summary>The constant behind a name: an initializer or the value of a Constant node; null otherwise.</summary>
-    public Tensor? Constant(string value) =>
-        graph.Initializers.TryGetValue(value, out var tensor) ? tensor
-        : Producer(value) is { OpType: "Constant", Domain: "", Attributes: [var content] } ? ConstantOf(content)
-        : null;
+    public Tensor? Constant(string value)
+    {
+        if (graph.Initializers.TryGetValue(value, out var tensor))
+            return tensor;
+        return Producer(value) is { OpType: "Constant", Domain: "", Attributes: [var content] } ? ConstantOf(content) : null;
+    }
 
     /// <summary>What a node of two inputs reads beside a value; null if it has another number of inputs, or reads something else.</summary>
     public string? Other(Node node, string value)

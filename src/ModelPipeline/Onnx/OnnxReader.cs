@@ -32,7 +32,8 @@ internal static class OnnxReader
                     $"{path}: {length:N0} bytes; ONNX files over 2 GB cannot be read: start from an export with at most 2 GB of weights"
                 );
             var bytes = GC.AllocateUninitializedArray<byte>((int)length);
-            for (var read = 0; read < bytes.Length; )
+            var read = 0;
+            while (read < bytes.Length)
             {
                 var count = RandomAccess.Read(file, bytes.AsSpan(read), read);
                 read +=
@@ -216,16 +217,17 @@ internal static class OnnxReader
         return new ValueInfo(
             proto.Name,
             (ElementType)type.ElemType,
-            [
-                .. shape.Dim.Select(d =>
-                    d.ValueCase == TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue
-                        ? d.DimValue >= 0
-                            ? new Dimension(d.DimValue, null)
-                            : throw new FormatException($"'{proto.Name}' has the dimension {d.DimValue}")
-                        : new Dimension(null, d.HasDimParam ? d.DimParam : null)
-                ),
-            ]
+            [.. shape.Dim.Select(dimension => ReadDimension(proto.Name, dimension))]
         );
+    }
+
+    private static Dimension ReadDimension(string name, TensorShapeProto.Types.Dimension proto)
+    {
+        if (proto.ValueCase != TensorShapeProto.Types.Dimension.ValueOneofCase.DimValue)
+            return new Dimension(null, proto.HasDimParam ? proto.DimParam : null);
+        return proto.DimValue >= 0
+            ? new Dimension(proto.DimValue, null)
+            : throw new FormatException($"'{name}' has the dimension {proto.DimValue}");
     }
 
     /// <summary>The tensor of an attribute or initializer.</summary>

@@ -78,12 +78,15 @@ public sealed record ServeFile(
             )
         );
 
+    /// <summary>The core plan with the most contexts.</summary>
+    private static Devices.CorePlan Widest(string platform) =>
+        platform == VariantSpec.Cpu
+            ? Devices.CorePlan.Sequence
+            : Devices.CorePlan.Of(Chip.Named(platform)).MaxBy(each => each.Contexts.Count)!;
+
     private static ServedVariant Of(VariantRouting routing, string platform)
     {
-        var plan =
-            routing.CorePlan is { } fastest ? Devices.CorePlan.Named(fastest)
-            : platform == VariantSpec.Cpu ? Devices.CorePlan.Sequence
-            : Devices.CorePlan.Of(Chip.Named(platform)).MaxBy(each => each.Contexts.Count)!;
+        var plan = routing.CorePlan is { } fastest ? Devices.CorePlan.Named(fastest) : Widest(platform);
         var measured = routing.Buckets.All(bucket => bucket.RunMs is not null);
         return new(
             platform,

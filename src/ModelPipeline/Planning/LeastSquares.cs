@@ -1,3 +1,5 @@
+using MathNet.Numerics.LinearAlgebra;
+
 namespace ModelPipeline.Planning;
 
 /// <summary>Where the sum of squared residuals is least, and how surely it is there.</summary>
@@ -23,7 +25,7 @@ internal static class LeastSquares
         for (var step = 0; step < MostSteps && damping < LargestDamping; step++)
         {
             var (normal, gradient) = Normal(residuals, point, now);
-            var moved = Moved(point, Solve(Damped(normal, damping), gradient));
+            double[] moved = [.. point.Zip(Damped(normal, damping).Cholesky().Solve(gradient), (at, by) => at + by)];
             var (next, reached) = Cost(residuals(moved));
             if (reached >= cost)
             {
@@ -35,84 +37,28 @@ internal static class LeastSquares
             if (gain < Converged * (1 + cost))
                 break;
         }
-        return new(point, Inverse(Normal(residuals, point, now).Matrix));
+        var precision = Normal(residuals, point, now).Matrix;
+        return new(point, precision.Cholesky().Solve(Matrix<double>.Build.DenseIdentity(point.Length)).ToArray());
     }
 
     private static (double[] Residuals, double Cost) Cost(double[] residuals) => (residuals, residuals.Sum(each => each * each));
 
-    private static double[] Moved(double[] point, double[] by) => [.. point.Zip(by, (at, step) => at + step)];
-
     /// <summary>JᵀJ and -Jᵀr.</summary>
-    private static (double[,] Matrix, double[] Gradient) Normal(Func<double[], double[]> residuals, double[] point, double[] now)
+    private static (Matrix<double> Matrix, Vector<double> Gradient) Normal(Func<double[], double[]> residuals, double[] point, double[] now)
     {
-        var columns = new double[point.Length][];
-        for (var p = 0; p < point.Length; p++)
-        {
-            var moved = (double[])point.Clone();
-            moved[p] += Step;
-            columns[p] = [.. residuals(moved).Zip(now, (there, here) => (there - here) / Step)];
-        }
-        var matrix = new double[point.Length, point.Length];
-        for (var i = 0; i < point.Length; i++)
-        {
-            for (var j = 0; j <= i; j++)
-                matrix[i, j] = matrix[j, i] = Dot(columns[i], columns[j]);
-        }
-        return (matrix, [.. columns.Select(column => -Dot(column, now))]);
+        var jacobian = Matrix<double>.Build.DenseOfColumns(
+            point.Select(
+                (_, p) =>
+                {
+                    var moved = (double[])point.Clone();
+                    moved[p] += Step;
+                    return residuals(moved).Zip(now, (there, here) => (there - here) / Step);
+                }
+            )
+        );
+        return (jacobian.TransposeThisAndMultiply(jacobian), -jacobian.TransposeThisAndMultiply(Vector<double>.Build.Dense(now)));
     }
 
-    private static double Dot(double[] a, double[] b) => a.Zip(b, (x, y) => x * y).Sum();
-
-    private static double[,] Damped(double[,] matrix, double damping)
-    {
-        var damped = (double[,])matrix.Clone();
-        for (var i = 0; i < damped.GetLength(0); i++)
-            damped[i, i] *= 1 + damping;
-        return damped;
-    }
-
-    private static double[,] Inverse(double[,] matrix)
-    {
-        var size = matrix.GetLength(0);
-        var inverse = new double[size, size];
-        for (var column = 0; column < size; column++)
-        {
-            var unit = new double[size];
-            unit[column] = 1;
-            foreach (var (row, value) in Solve(matrix, unit).Index())
-                inverse[row, column] = value;
-        }
-        return inverse;
-    }
-
-    /// <summary>By Cholesky's factors of a symmetric positive definite matrix.</summary>
-    private static double[] Solve(double[,] matrix, double[] right)
-    {
-        var size = right.Length;
-        var lower = new double[size, size];
-        for (var i = 0; i < size; i++)
-        {
-            for (var j = 0; j <= i; j++)
-            {
-                var rest = matrix[i, j];
-                for (var k = 0; k < j; k++)
-                    rest -= lower[i, k] * lower[j, k];
-                lower[i, j] = i == j ? Math.Sqrt(Math.Max(rest, double.Epsilon)) : rest / lower[j, j];
-            }
-        }
-        var solution = (double[])right.Clone();
-        for (var i = 0; i < size; i++)
-        {
-            for (var k = 0; k < i; k++)
-                solution[i] -= lower[i, k] * solution[k];
-            solution[i] /= lower[i, i];
-        }
-        for (var i = size - 1; i >= 0; i--)
-        {
-            for (var k = i + 1; k < size; k++)
-                solution[i] -= lower[k, i] * solution[k];
-            solution[i] /= lower[i, i];
-        }
-        return solution;
-    }
+    private static Matrix<double> Damped(Matrix<double> matrix, double damping) =>
+        matrix.MapIndexed((row, column, value) => row == column ? value * (1 + damping) : value);
 }

@@ -20,7 +20,8 @@ internal sealed record RoutedRun(int Bucket, IReadOnlyList<int> Passages);
 internal sealed record Routing(IReadOnlyList<IReadOnlyList<RoutedRun>> Contexts, double Makespan);
 
 /// <summary>
-/// The one rule by which passages are served. Each goes to the smallest bucket that it fits, or cut to the largest; a bucket's passages make
+/// The one rule by which passages are served. Each goes to the smallest bucket that it fits, or cut to the largest; a bucket's passages
+/// make
 /// runs in their order, a batch at a time; of a request the longest runs go first, those alike by their first passage, each to the context
 /// that is free first. No schedule of the runs is shorter than 3/4 of this one (Graham, Bounds on multiprocessing timing anomalies, 1969:
 /// longest processing time first stays within 4/3 - 1/(3 m) of the best).
@@ -29,9 +30,9 @@ internal static class Router
 {
     /// <summary>The rule in one sentence, as serve.json states it.</summary>
     public const string Rule =
-        "A passage goes to the first shape of at least its tokens, with its query and the special tokens, or cut to the last; passages of a "
-        + "shape make runs in their order, a batch at a time; runs go by falling cost, those alike by their first passage, each to the context "
-        + "with the least cost so far, the first of those alike.";
+        "A passage goes to the first shape of at least its tokens, with its query and the special tokens, or cut to the last; "
+        + "passages of a shape make runs in their order, a batch at a time; runs go by falling cost, those alike by their first passage, "
+        + "each to the context with the least cost so far, the first of those alike.";
 
     private const int MostOnStack = 64;
 

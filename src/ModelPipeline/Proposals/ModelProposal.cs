@@ -75,7 +75,7 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
     {
         var text = string.Create(
             CultureInfo.InvariantCulture,
-            $"{(Choice.Task == "embed" ? "texts" : "pairs")} of the corpus have {Lengths.Median} tokens in the middle, {Lengths.Share99} "
+            $"{(Choice.Task == "embed" ? "Texts" : "Pairs")} of the corpus have {Lengths.Median} tokens in the middle, {Lengths.Share99} "
                 + $"at 99 %, {Lengths.Longest} at most"
         );
         return Facts.MostTokens is { } most ? $"{text}; the model takes {most}" : text;

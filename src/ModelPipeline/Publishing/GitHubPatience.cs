@@ -90,10 +90,12 @@ internal static class GitHubPatience
         failure switch
         {
             ApiException api when Limit(api, DateTimeOffset.UtcNow) is not null => "GitHub's rate limit is used up.",
-            ApiException api => $"GitHub answers {(int)api.StatusCode}: "
-                + $"{string.Join("; ", new[] { api.Message }.Concat(api.ApiError?.Errors?.Select(error => $"{error.Field} {error.Code}".Trim()) ?? []))}.",
+            ApiException api => $"GitHub answers {(int)api.StatusCode}: {string.Join("; ", [api.Message, .. Details(api)])}.",
             OperationCanceledException => "GitHub took too long.",
             DraftChangedException => "The draft or an asset went away while it was worked on.",
             _ => $"The way to GitHub failed ({failure.Message}).",
         };
+
+    private static IEnumerable<string> Details(ApiException api) =>
+        api.ApiError?.Errors?.Select(error => $"{error.Field} {error.Code}".Trim()) ?? [];
 }

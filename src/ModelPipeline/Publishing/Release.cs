@@ -114,14 +114,14 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
 
     private static string? RefusalOf(PackageManifest kept, ProductionDecision decision)
     {
-        var what =
-            kept.Variants.Count == 0 ? "no variant may be released"
-            : decision.Winner is { } winner && kept.Files.All(file => file.Name != winner)
-                ? $"production.env runs {winner}, which may not be released"
+        if (kept.Variants.Count == 0)
+            return Refused("no variant may be released");
+        return decision.Winner is { } winner && kept.Files.All(file => file.Name != winner)
+            ? Refused($"production.env runs {winner}, which may not be released")
             : null;
-        return what is null
-            ? null
-            : $"{TagOf(kept.Name, kept.Version)} is not released: {what}\n  "
-                + $"{string.Join("\n  ", kept.Omitted.Select(variant => variant.Sentence))}";
+
+        string Refused(string what) =>
+            $"{TagOf(kept.Name, kept.Version)} is not released: {what}\n  "
+            + $"{string.Join("\n  ", kept.Omitted.Select(variant => variant.Sentence))}";
     }
 }

@@ -23,8 +23,7 @@ public static class ReleaseGuard
         return objections;
     }
 
-    /// <summary>What a release leaves out. A variant is one thing to those who use it: it is released at all its shapes or at
-    /// none.</summary>
+    /// <summary>What a release leaves out.</summary>
     public static IReadOnlyList<OmittedVariant> Omitted(PackageManifest package) =>
         [
             .. package.Omitted,
@@ -38,16 +37,10 @@ public static class ReleaseGuard
                         .Where(gate => gate.Result != GateResult.Passed)
                         .Select(gate => $"all its shapes together: {gate.Statement}")
                         .ToList();
-                    var each = shapes
-                        .Select(variant => (variant.Subject.Shape, Reasons: Objections(variant).Concat(together).ToList()))
-                        .ToList();
-                    return each.All(shape => shape.Reasons.Count == 0)
-                        ? []
-                        : each.Select(shape => new OmittedVariant(
-                            shapes.Key,
-                            shape.Shape,
-                            shape.Reasons.Count > 0 ? string.Join("; ", shape.Reasons) : "it does not pass at another shape"
-                        ));
+                    return WholeVariant.Omitted(
+                        shapes.Key,
+                        [.. shapes.Select(shape => (shape.Subject.Shape, (IReadOnlyList<string>)[.. Objections(shape), .. together]))]
+                    );
                 }),
         ];
 }

@@ -112,13 +112,16 @@ internal sealed class CpuRewriting
         return model.With(graph with { Nodes = [.. nodes], Initializers = initializers });
     }
 
-    private CpuWeightForm Form(Node node) =>
-        WeightOf(node) is not { } weight
-        || settings.KeepFloat.Contains(node.Output)
-        || graph.Initializers[weight].Count < settings.MinElements
-            ? CpuWeightForm.Float
-        : node.OpType == "MatMul" ? CpuWeightForm.Integer
-        : CpuWeightForm.Stored;
+    private CpuWeightForm Form(Node node)
+    {
+        if (
+            WeightOf(node) is not { } weight
+            || settings.KeepFloat.Contains(node.Output)
+            || graph.Initializers[weight].Count < settings.MinElements
+        )
+            return CpuWeightForm.Float;
+        return node.OpType == "MatMul" ? CpuWeightForm.Integer : CpuWeightForm.Stored;
+    }
 
     /// <summary>The constant fp32 matrix that a node multiplies with or gathers rows of.</summary>
     private string? WeightOf(Node node)

@@ -117,6 +117,12 @@ internal sealed class NpuEmulation
     {
         var (scale, zeroPoint) = Parameters(value, parameters);
         nodes.Add(new Node("QuantizeLinear", names.Of(value, "QuantizeLinear"), [value, scale, zeroPoint], [names.Of(value, "quantized")]));
+        Dequantize(value, scale, zeroPoint);
+    }
+
+    /// <summary>From the value of that name and role.</summary>
+    private void Dequantize(string value, string scale, string zeroPoint)
+    {
         nodes.Add(
             new Node(
                 "DequantizeLinear",
@@ -141,15 +147,7 @@ internal sealed class NpuEmulation
                 Outputs = [names.Of(value, "quantized")],
             }
         );
-        nodes.Add(
-            new Node(
-                "DequantizeLinear",
-                names.Of(value, "DequantizeLinear"),
-                [names.Of(value, "quantized"), scale, zeroPoint],
-                [names.Of(value, "dequantized")]
-            )
-        );
-        renamed[value] = names.Of(value, "dequantized");
+        Dequantize(value, scale, zeroPoint);
     }
 
     private (string Scale, string ZeroPoint) Parameters(string value, AffineParameters parameters)
@@ -190,16 +188,15 @@ internal sealed class NpuEmulation
         {
             nodes[i] = nodes[i].Rewired(output, raw).Rewired(renamed[output], output) with
             {
-                Outputs =
-                [
-                    .. nodes[i]
-                        .Outputs.Select(name =>
-                            name == output ? raw
-                            : name == renamed[output] ? output
-                            : name
-                        ),
-                ],
+                Outputs = [.. nodes[i].Outputs.Select(Swapped)],
             };
+        }
+
+        string Swapped(string name)
+        {
+            if (name == output)
+                return raw;
+            return name == renamed[output] ? output : name;
         }
     }
 

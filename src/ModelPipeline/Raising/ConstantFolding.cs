@@ -1,3 +1,4 @@
+using System.Globalization;
 using Google.Protobuf;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
@@ -7,23 +8,12 @@ namespace ModelPipeline.Raising;
 
 /// <summary>
 /// Weights stand as initializers: what is computed from constants alone (behind Transpose, Cast, Reshape, Concat, sums of adapters and the
-/// like)
-/// is computed once, by ONNX Runtime; Constant nodes give their values up; Identity, casts to the same type and Dropout, which change
+/// like) is computed once, by ONNX Runtime; Constant nodes give their values up; Identity, casts to the same type and Dropout, which change
 /// nothing, go.
 /// </summary>
 internal static class ConstantFolding
 {
-    private static readonly HashSet<string> NeverFolded =
-    [
-        "RandomNormal",
-        "RandomUniform",
-        "RandomNormalLike",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-        "Dropout",
-        "If",
-    ];
+    private static readonly HashSet<string> NeverFolded = [.. FoldShapes.Random, "Dropout", "If"];
 
     /// <summary>A result may take so many times the bytes of what it was computed from, or <see cref="SmallBytes"/>.</summary>
     private const int LargestGrowth = 2;
@@ -154,7 +144,18 @@ internal static class ConstantFolding
 
     /// <summary>Equal for nodes that compute the same.</summary>
     private static string Meaning(Node node) =>
-        $"{node.Domain}|{node.OpType}|{string.Join('|', node.Inputs)}|{node.Outputs.Length}|{string.Join('|', node.Attributes.OrderBy(attribute => attribute.Name, StringComparer.Ordinal).Select(attribute => attribute.ToByteString().ToBase64()))}";
+        string.Join(
+            '|',
+            [
+                node.Domain,
+                node.OpType,
+                .. node.Inputs,
+                node.Outputs.Length.ToString(CultureInfo.InvariantCulture),
+                .. node
+                    .Attributes.OrderBy(attribute => attribute.Name, StringComparer.Ordinal)
+                    .Select(attribute => attribute.ToByteString().ToBase64()),
+            ]
+        );
 
     private static Dictionary<string, Tensor> Evaluate(OnnxModel model, IReadOnlyList<Node> cone, IReadOnlyList<string> wanted)
     {

@@ -75,10 +75,7 @@ internal sealed class Expansion(Node node, ExpandedGraph graph)
     /// <summary>Adds a node that writes a value of the replaced one.</summary>
     public string Write(string output, string op, ImmutableArray<string> inputs, params ImmutableArray<AttributeProto> attributes)
     {
-        var name =
-            node.Name.Length == 0 ? ""
-            : output == node.Output ? node.Name
-            : graph.Names.Of(node.Name, $"{op}_{nodes.Count}");
+        var name = node.Name == "" || output == node.Output ? node.Name : graph.Names.Of(node.Name, $"{op}_{nodes.Count}");
         nodes.Add(new Node(op, name, inputs, [output]) { Attributes = attributes });
         return output;
     }

@@ -167,10 +167,11 @@ internal static class FusedAttention
         return sizes.Sum() == columns ? sizes : throw e.Refused($"its {columns} columns are not those of a query, a key and a value");
     }
 
-    private static long HiddenOf(Expansion e, string q) =>
-        e.Constant(1) is { Rank: 2 } weights ? Sizes(e, weights.Shape[1])[0]
-        : e.Constant(3) is { } bias ? Sizes(e, bias.Shape[^1])[0]
-        : throw e.Refused($"the width of '{q}' does not follow from the graph");
+    private static long HiddenOf(Expansion e, string q)
+    {
+        var columns = e.Constant(1) is { Rank: 2 } weights ? weights.Shape[1] : e.Constant(3)?.Shape[^1];
+        return columns is { } all ? Sizes(e, all)[0] : throw e.Refused($"the width of '{q}' does not follow from the graph");
+    }
 
     private static void RequireNoPast(Expansion e, params ReadOnlySpan<int> inputs)
     {

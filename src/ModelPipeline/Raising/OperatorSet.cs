@@ -208,13 +208,8 @@ internal static class OperatorSet
             .ToList();
         // What is written anew reads the forms of the operator set that it goes to.
         var written = ExpandedGraph.Apply(model, Write, wanted.Opset).WithOpset(wanted.Opset, wanted.Ir);
-        return new Rewritten(
-            written,
-            [
-                $"opset {model.Opset} -> "
-                    + $"{wanted.Opset}{(changed.Count == 0 ? "" : $": {string.Join(", ", changed.Select(count => $"{count.Value} {count.Key}"))} said anew")}",
-            ]
-        );
+        var anew = string.Join(", ", changed.Select(count => $"{count.Value} {count.Key}"));
+        return new Rewritten(written, [$"opset {model.Opset} -> {wanted.Opset}" + (anew.Length == 0 ? "" : $": {anew} said anew")]);
     }
 
     private static string Names(OnnxModel model, Func<Node, bool> which) =>

@@ -69,20 +69,7 @@ internal sealed class RandomProof(OnnxModel source)
         long[] shape = [.. input.Shape.Select((dimension, axis) => dimension.Value ?? (axis == 0 ? Batch : Sequence))];
         var (count, columns) = (checked((int)Tensor.CountOf(shape)), shape.Length == 0 ? 1 : (int)Math.Max(1, shape[^1]));
         var largest = Rows(input.Name) - 1;
-        var values = Enumerable
-            .Range(0, count)
-            .Select(i =>
-                (long)(
-                    input.Name.Contains("mask", StringComparison.Ordinal)
-                        ? IsToken(i, columns)
-                            ? 1
-                            : 0
-                        : input.Name.Contains("position", StringComparison.Ordinal)
-                            ? i % columns
-                            : numbers.Between(0, largest)
-                )
-            )
-            .ToArray();
+        var values = Enumerable.Range(0, count).Select(Value).ToArray();
         return input.Type switch
         {
             ElementType.Int64 => OrtValue.CreateTensorValueFromMemory(values, shape),
@@ -91,6 +78,13 @@ internal sealed class RandomProof(OnnxModel source)
             ElementType.Float => OrtValue.CreateTensorValueFromMemory(Array.ConvertAll(values, value => (float)value), shape),
             var type => throw new PipelineException($"input {input} is {type}; a tokenizer's int64 was expected"),
         };
+
+        long Value(int i)
+        {
+            if (input.Name.Contains("mask", StringComparison.Ordinal))
+                return IsToken(i, columns) ? 1 : 0;
+            return input.Name.Contains("position", StringComparison.Ordinal) ? i % columns : numbers.Between(0, largest);
+        }
     }
 
     /// <summary>All of the first row, half of the others.</summary>

@@ -101,7 +101,8 @@ internal static class Charts
         return plot.Render($"{metric.Label} by variant");
     }
 
-    /// <summary>The most telling figure of each variant against what it costs: the time of a passage if a device measured all, and the size;
+    /// <summary>The most telling figure of each variant against what it costs: the time of a passage if a device measured all, and the
+    /// size;
     /// the line joins those that nothing beats in both, bars are 95 % intervals.</summary>
     public static IEnumerable<string> Tradeoffs(IReadOnlyList<ValidationReport> reports)
     {

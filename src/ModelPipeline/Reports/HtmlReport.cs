@@ -110,11 +110,12 @@ public static class HtmlReport
             metric.Label,
             Text = Cell(metric, figures),
             // What judges by the corpus differs from query to query far more than from fp32 to a variant.
-            Note = drop is null
-                ? report is null
-                    ? ""
-                    : Ends(metric, report.Intervals.Figures)
-                : $"drop {metric.Format(drop.Low)} to {metric.Format(drop.High)}",
+            Note = (drop, report) switch
+            {
+                ({ } interval, _) => $"drop {metric.Format(interval.Low)} to {metric.Format(interval.High)}",
+                (null, { } own) => Ends(metric, own.Intervals.Figures),
+                (null, null) => "",
+            },
         };
     }
 
@@ -126,9 +127,7 @@ public static class HtmlReport
         return new
         {
             p95.Label,
-            Text = isMeasured ? Cell(p95, figures)
-            : estimate is null ? "-"
-            : estimate.Range,
+            Text = isMeasured ? Cell(p95, figures) : estimate?.Range ?? "-",
             Note = isMeasured || estimate is null ? "" : "estimated",
         };
     }

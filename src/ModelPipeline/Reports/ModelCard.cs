@@ -183,7 +183,8 @@ internal static class ModelCard
                 $"Texts of more than {model.Shapes.Max(shape => shape.Sequence)} tokens are cut, and what is cut counts for nothing."
             );
         foreach (var subject in manifest.Variants.Select(variant => variant.Subject).DistinctBy(subject => subject.Corpus))
-            yield return $"Figures are of corpus {subject.Corpus}. On other texts or in other languages a variant may lose more against fp32.";
+            yield return $"Figures are of corpus {subject.Corpus}. On other texts or in other languages a variant may lose more against "
+                + "fp32.";
         if (manifest.Variants.Any(variant => !variant.Subject.OnDevice))
             yield return "Latencies of variants that no board has run are unknown.";
     }

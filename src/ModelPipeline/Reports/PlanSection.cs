@@ -35,16 +35,15 @@ public sealed record PlanSection(PlanReport Plan)
                         Fixed(plan.DiskMb, 0),
                         Fixed(plan.MemoryMb, 0),
                         plan.CutShare.ToString("0.0 %", Invariant),
-                        plan.Cost is { } lost ? Fixed(lost.Ndcg, 3)
-                        : plan.CutShare > 0 ? "-"
-                        : "0",
-                        plan.Cost is { } cost ? Fixed(cost.KendallTau, 3)
-                        : plan.CutShare > 0 ? "-"
-                        : "1",
+                        plan.Cost is { } lost ? Fixed(lost.Ndcg, 3) : Unmeasured(plan, "0"),
+                        plan.Cost is { } cost ? Fixed(cost.KendallTau, 3) : Unmeasured(plan, "1"),
                     },
                 }),
             }
         );
+
+    /// <summary>What cutting costs where it was not measured: nothing if nothing is cut.</summary>
+    private static string Unmeasured(ServingPlan plan, string uncut) => plan.CutShare > 0 ? "-" : uncut;
 
     private IEnumerable<ServingPlan> Shown => Plan.Front.Where(plan => plan != Plan.Best).Prepend(Plan.Best).OfType<ServingPlan>();
 

@@ -96,7 +96,8 @@ internal static class Balance
 
         private static Linear? Ahead(string value, PatternMatches matches)
         {
-            for (var name = value; ; )
+            var name = value;
+            while (true)
             {
                 if (matches.Uses.OnlyConsumer(name) is not { } node)
                     return null;

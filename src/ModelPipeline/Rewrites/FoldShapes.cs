@@ -10,7 +10,8 @@ namespace ModelPipeline.Rewrites;
 /// </summary>
 internal static class FoldShapes
 {
-    private static readonly HashSet<string> Random =
+    /// <summary>Operators that give something else each time.</summary>
+    internal static readonly HashSet<string> Random =
     [
         "RandomNormal",
         "RandomUniform",

@@ -83,10 +83,18 @@ public static partial class Fp16Plan
 
     private static List<Match> Matches(string entry, string pattern, IReadOnlyList<string> names)
     {
-        var regex = new Regex(
-            $"\\A{Wildcard().Replace(pattern, part => part.Value switch { "*" => "(.*)", "#" => "([0-9]+)", var text => Regex.Escape(text) })}\\z",
-            RegexOptions.NonBacktracking
-        );
+        var parts = Wildcard()
+            .Replace(
+                pattern,
+                part =>
+                    part.Value switch
+                    {
+                        "*" => "(.*)",
+                        "#" => "([0-9]+)",
+                        var text => Regex.Escape(text),
+                    }
+            );
+        var regex = new Regex($"\\A{parts}\\z", RegexOptions.NonBacktracking);
         var matches = names.Select(name => regex.Match(name)).Where(match => match.Success).ToList();
         return matches.Count > 0 ? matches : throw Wrong(entry, $"no tensor is called '{pattern}'");
     }

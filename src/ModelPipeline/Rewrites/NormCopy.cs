@@ -40,9 +40,9 @@ internal static class NormCopy
         List<string> lines = [];
         foreach (var ((norm, readers), of) in norms.Zip(rows))
         {
-            var weights = readers.Select(editing.Matrix).ToList();
-            var choice = Choose(of, readers, weights);
-            Write(norm, readers, weights, choice, editing, matches);
+            List<Reader> read = [.. readers.Select(reader => new Reader(reader, editing.Matrix(reader)))];
+            var choice = Choose(of, read);
+            Write(norm, read, choice, editing, matches);
             lines.Add(
                 string.Create(
                     CultureInfo.InvariantCulture,
@@ -64,32 +64,37 @@ internal static class NormCopy
             ),
         ];
 
+    /// <summary>A projection that reads a norm.</summary>
+    /// <param name="Weight">Its matrix, [inputs, outputs].</param>
+    private sealed record Reader(Linear Linear, float[] Weight)
+    {
+        /// <summary>What one channel of the norm is multiplied with.</summary>
+        public Span<float> Row(int channel) => Weight.AsSpan(channel * Linear.Outputs, Linear.Outputs);
+    }
+
     /// <summary>What the channels of a norm are shifted and divided by.</summary>
     private sealed record Choice(double Alpha, bool IsShifted, float[] Shift, float[] Divisor, double Error);
 
-    private static Choice Choose(TokenRows rows, IReadOnlyList<Linear> readers, IReadOnlyList<float[]> weights)
+    private static Choice Choose(TokenRows rows, IReadOnlyList<Reader> readers)
     {
         var channels = rows.Channels;
         var reads = new float[channels];
-        foreach (var (reader, weight) in readers.Zip(weights))
+        foreach (var reader in readers)
         {
             for (var row = 0; row < channels; row++)
-                reads[row] = MathF.Max(
-                    reads[row],
-                    MathF.Abs(TensorPrimitives.MaxMagnitude(weight.AsSpan(row * reader.Outputs, reader.Outputs)))
-                );
+                reads[row] = MathF.Max(reads[row], MathF.Abs(TensorPrimitives.MaxMagnitude(reader.Row(row))));
         }
         var (low, high) = (rows.Quantile(Tail), rows.Quantile(1 - Tail));
         var middle = low.Zip(high, (a, b) => (a + b) / 2).ToArray();
-        var plain = Error(rows, readers, weights, new float[channels], [.. Enumerable.Repeat(1f, channels)]);
+        var plain = Error(rows, readers, new float[channels], [.. Enumerable.Repeat(1f, channels)]);
         Choice? best = null;
-        foreach (var isShifted in readers.All(reader => reader.BiasName is not null) ? new[] { true, false } : [false])
+        foreach (var isShifted in readers.All(reader => reader.Linear.BiasName is not null) ? new[] { true, false } : [false])
         {
             var shift = isShifted ? middle : new float[channels];
             foreach (var alpha in Alphas)
             {
                 var divisor = Divisor(rows, shift, reads, alpha);
-                var error = Error(rows, readers, weights, shift, divisor) / Math.Max(plain, double.Epsilon);
+                var error = Error(rows, readers, shift, divisor) / Math.Max(plain, double.Epsilon);
                 if (best is null || error < best.Error)
                     best = new Choice(alpha, isShifted, shift, divisor, error);
             }
@@ -113,13 +118,7 @@ internal static class NormCopy
     }
 
     /// <summary>Squared error of the products over the kept rows, activations with one scale and weights with one a column.</summary>
-    private static double Error(
-        TokenRows rows,
-        IReadOnlyList<Linear> readers,
-        IReadOnlyList<float[]> weights,
-        float[] shift,
-        float[] divisor
-    )
+    private static double Error(TokenRows rows, IReadOnlyList<Reader> readers, float[] shift, float[] divisor)
     {
         var channels = rows.Channels;
         var step = Math.Max(1, rows.Count / Rows);
@@ -143,12 +142,12 @@ internal static class NormCopy
                 value = grid.Rounded(value);
             errors.Add(scaled);
         }
-        return readers.Zip(weights).Sum(pair => ProductError(exact, errors, pair.First, pair.Second, divisor));
+        return readers.Sum(reader => ProductError(exact, errors, reader, divisor));
     }
 
-    private static double ProductError(List<float[]> exact, List<float[]> quantized, Linear reader, float[] weight, float[] divisor)
+    private static double ProductError(List<float[]> exact, List<float[]> quantized, Reader reader, float[] divisor)
     {
-        var (rows, columns) = (reader.Inputs, reader.Outputs);
+        var (rows, columns, weight) = (reader.Linear.Inputs, reader.Linear.Outputs, reader.Weight);
         var scaled = new float[weight.Length];
         var (low, high) = (new float[columns], new float[columns]);
         for (var row = 0; row < rows; row++)
@@ -185,19 +184,12 @@ internal static class NormCopy
         return total;
     }
 
-    private static void Write(
-        LayerNorm norm,
-        IReadOnlyList<Linear> readers,
-        IReadOnlyList<float[]> weights,
-        Choice choice,
-        Editing editing,
-        PatternMatches matches
-    )
+    private static void Write(LayerNorm norm, IReadOnlyList<Reader> readers, Choice choice, Editing editing, PatternMatches matches)
     {
         var copy = Copied(norm, choice, editing, matches);
         var last = norm.Nodes[^1];
         editing.Replace(last, [editing.Now(last), .. copy]);
-        foreach (var (reader, weight) in readers.Zip(weights))
+        foreach (var (reader, weight) in readers)
         {
             var bias = editing.Bias(reader);
             var scaled = weight.ToArray();
@@ -223,20 +215,12 @@ internal static class NormCopy
         string? shifted =
             norm.Bias is not null || choice.IsShifted ? editing.Constant($"{norm.Output}_copied_bias", Tensor.Vector(bias)) : null;
         var own = norm.Nodes.Select(node => node.Output).ToHashSet();
-        string Name(string value) => own.Contains(value) ? value + Suffix : value;
         var copies = norm
             .Nodes.Select(node =>
                 node with
                 {
                     Name = node.Name + Suffix,
-                    Inputs =
-                    [
-                        .. node.Inputs.Select(input =>
-                            input == norm.Scale ? gamma
-                            : input == norm.Bias ? shifted!
-                            : Name(input)
-                        ),
-                    ],
+                    Inputs = [.. node.Inputs.Select(Input)],
                     Outputs = [.. node.Outputs.Select(Name)],
                 }
             )
@@ -246,5 +230,14 @@ internal static class NormCopy
         else if (norm.Bias is null && shifted is not null)
             copies.Add(new Node("Add", $"{norm.Output}{Suffix}_shifted", [copies[^1].Output, shifted], [$"{norm.Output}_shifted{Suffix}"]));
         return copies;
+
+        string Name(string value) => own.Contains(value) ? value + Suffix : value;
+
+        string Input(string value)
+        {
+            if (value == norm.Scale)
+                return gamma;
+            return value == norm.Bias ? shifted! : Name(value);
+        }
     }
 }

@@ -79,10 +79,7 @@ internal static class BaselineStage
     ) =>
         ValidateStage.KeptAsync(
             build,
-            Path.Combine(build.Folder, "validation", $"queries-{shape}"),
-            "queries",
-            source.Sha256,
-            shape,
+            new ScoreKey(Path.Combine(build.Folder, "validation", $"queries-{shape}"), "queries", source.Sha256, shape),
             context,
             async () =>
             {

@@ -60,11 +60,7 @@ public static class MeasureStage
         if (build.IsUpToDate(record, key, context, model.Latency.Again))
             return ReportJson.Read<LatencyReport>(output);
 
-        var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
-        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var report = (
-            await MeasureAsync(build, device, source.Path, artifacts, order, tokenizer, context).ConfigureAwait(false)
-        ).Concluded();
+        var report = (await MeasureAsync(build, source.Path, artifacts, context).ConfigureAwait(false)).Concluded();
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         if (report.OnDevice)
@@ -80,15 +76,15 @@ public static class MeasureStage
 
     private static async Task<LatencyReport> MeasureAsync(
         ModelBuild build,
-        DeviceSpec spec,
         string source,
         List<(VariantSpec Variant, InputShape Shape, string Path)> artifacts,
-        ScoringOrder order,
-        PairTokenizer tokenizer,
         StageContext context
     )
     {
         var model = build.Model;
+        var spec = build.Manifest.Devices[model.Validation.Device];
+        var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         await using var device = await Device
             .OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation)
             .ConfigureAwait(false);

@@ -80,7 +80,8 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
-    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a simulator can run never has the name of the real thing.</summary>
+    /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a
+    /// simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
         var name = $"{model.Name}-{model.Version}-{variant.Name}";

@@ -103,7 +103,7 @@ public sealed class ModelRun(ModelBuild build)
     public Release? Release(StageContext context)
     {
         // Without a validation in this run, what was packaged before is what there is.
-        if (Reports.Count == 0 || Reports.GroupBy(report => report.Subject.Variant).Any(variant => variant.All(report => report.Holds)))
+        if (Reports.Count == 0 || PackageStage.Failed(Reports).Count < Reports.Count)
             return ReleaseStage.Run(build, context);
         ReleaseFolder.Delete(build.Releases, Publishing.Release.TagOf(Model.Name, Model.Version));
         return null;

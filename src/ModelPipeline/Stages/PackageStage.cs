@@ -30,8 +30,8 @@ public static class DecideStage
 public static class PackageStage
 {
     /// <summary>
-    /// Packages the variants that break no gate and leave none undecided at any shape, with vocabulary, report and decision; the others are named. Unchanged content
-    /// is not packed again.
+    /// Packages the variants that break no gate and leave none undecided at any shape, with vocabulary, report and decision; the others are
+    /// named. Unchanged content is not packed again.
     /// </summary>
     /// <param name="build">Of the model.</param>
     /// <param name="all">Of all its variants.</param>
@@ -145,21 +145,16 @@ public static class PackageStage
         return folder;
     }
 
-    /// <summary>Variants that break a gate or leave one undecided at any shape: a variant is one thing to those who use it.</summary>
-    private static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
+    /// <summary>Variants that break a gate or leave one undecided at any shape, each with all its shapes.</summary>
+    internal static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
         [
             .. reports
                 .GroupBy(report => report.Subject.Variant)
-                .Where(variant => variant.Any(report => !report.Holds))
-                .SelectMany(variant => variant)
-                .Select(report => new OmittedVariant(
-                    report.Subject.Variant,
-                    report.Subject.Shape,
-                    report.Holds
-                        ? "it does not pass at another shape"
-                        : string.Join("; ", report.Gates.Where(gate => !gate.Result.Holds()).Select(gate => gate.Statement))
-                )),
+                .SelectMany(variant => WholeVariant.Omitted(variant.Key, [.. variant.Select(Failures)])),
         ];
+
+    private static (string, IReadOnlyList<string>) Failures(ValidationReport report) =>
+        (report.Subject.Shape, [.. report.Gates.Where(gate => !gate.Result.Holds()).Select(gate => gate.Statement)]);
 
     private static JsonObject Without(JsonObject node, string key)
     {

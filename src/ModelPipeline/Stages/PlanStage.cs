@@ -191,10 +191,7 @@ public static class PlanStage
         return await ValidateStage
             .KeptAsync(
                 build,
-                Path.Combine(build.Folder, "plan", name),
-                name,
-                source.Sha256,
-                new InputShape(1, limit ?? longest),
+                new ScoreKey(Path.Combine(build.Folder, "plan", name), name, source.Sha256, new InputShape(1, limit ?? longest)),
                 context,
                 () =>
                     Task.Run(

@@ -41,9 +41,7 @@ public static class QuantizeStage
         var key = StageRecord.KeyOf("quantize", StageVersions.Quantize, new { Variant = SettingsOf(variant), source.Answer }, inputs);
         return await KeptAsync(
                 build,
-                variant,
-                shape,
-                key,
+                new Recipe(variant, shape, key),
                 context,
                 artifact =>
                 {
@@ -120,9 +118,7 @@ public static class QuantizeStage
         var inputs = await InputsAsync(build, variant, shape, context).ConfigureAwait(false);
         return await KeptAsync(
                 build,
-                variant,
-                shape,
-                inputs.Provenance.Settings,
+                new Recipe(variant, shape, inputs.Provenance.Settings),
                 context,
                 artifact =>
                     variant.Backend == Backend.Rknn
@@ -170,25 +166,26 @@ public static class QuantizeStage
             Force = false,
         };
 
+    /// <param name="Key">Of all that decides about the artifact.</param>
+    private sealed record Recipe(VariantSpec Variant, InputShape Shape, string Key);
+
     /// <summary>The artifact as it is if it was made from this key, else made by <paramref name="make"/>, which returns the paths of its
     /// reports.</summary>
     private static async Task<string> KeptAsync(
         ModelBuild build,
-        VariantSpec variant,
-        InputShape shape,
-        string key,
+        Recipe recipe,
         StageContext context,
         Func<string, Task<IReadOnlyList<string>>> make
     )
     {
-        var artifact = build.Artifact(variant, shape);
+        var artifact = build.Artifact(recipe.Variant, recipe.Shape);
         var folder = Path.GetDirectoryName(artifact)!;
         var record = Path.Combine(folder, "quantize" + StageRecord.Extension);
-        if (build.IsUpToDate(record, key, context, variant.Force))
+        if (build.IsUpToDate(record, recipe.Key, context, recipe.Variant.Force))
             return artifact;
         Directory.CreateDirectory(folder);
         var reports = await make(artifact).ConfigureAwait(false);
-        build.Finish(record, key, [artifact, .. reports], context);
+        build.Finish(record, recipe.Key, [artifact, .. reports], context);
         return artifact;
     }
 

@@ -28,8 +28,7 @@ public static class RouteStage
         var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
         var cost =
             build.Task == ModelTask.Rerank && latency.Buckets.Any(plan => plan.Truncation.Passages > 0)
-                ? await CostAsync(build, model.Shapes.MaxBy(shape => shape.Sequence), order, latency.Lengths.Tokens, reports, context)
-                    .ConfigureAwait(false)
+                ? await CostAsync(build, order, latency.Lengths.Tokens, reports, context).ConfigureAwait(false)
                 : null;
         return
         [
@@ -59,7 +58,6 @@ public static class RouteStage
     /// <summary>fp32 on the passages that do not fit the largest shape, whole, beside fp32 as it has them cut.</summary>
     private static async Task<TruncationCost> CostAsync(
         ModelBuild build,
-        InputShape largest,
         ScoringOrder order,
         IReadOnlyList<int> tokens,
         IReadOnlyList<ValidationReport> reports,
@@ -68,6 +66,7 @@ public static class RouteStage
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var largest = build.Model.Shapes.MaxBy(shape => shape.Sequence);
         float[][] cut =
         [
             .. reports.First(report => report.Subject.Shape == largest.ToString()).Queries.Select(query => query.ReferenceScores.ToArray()),
@@ -75,10 +74,7 @@ public static class RouteStage
         var uncut = await ValidateStage
             .KeptAsync(
                 build,
-                Path.Combine(build.Folder, "validation", $"uncut-{largest}"),
-                "uncut",
-                source.Sha256,
-                largest,
+                new ScoreKey(Path.Combine(build.Folder, "validation", $"uncut-{largest}"), "uncut", source.Sha256, largest),
                 context,
                 () =>
                     Task.Run(

@@ -36,10 +36,9 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     /// <returns>Paths of the two.</returns>
     public async Task<IReadOnlyList<string>> ConvertAsync(NpuInputs inputs, string artifact)
     {
-        IReadOnlyList<InputShape> scored =
-            !build.ToValidate.Contains(variant.Name) || !IsScored(build, variant) ? []
-            : shared ? build.Model.Shapes
-            : [shape];
+        IReadOnlyList<InputShape> scored = [];
+        if (build.ToValidate.Contains(variant.Name) && IsScored(build, variant))
+            scored = shared ? build.Model.Shapes : [shape];
         var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", scored).ConfigureAwait(false);
         var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
         foreach (var output in int8)
@@ -111,10 +110,12 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     private Task<List<float[]>> KeptAsync(string artifact, InputShape of, Func<Task<List<float[]>>> score) =>
         ValidateStage.KeptAsync(
             build,
-            Path.Combine(build.ValidationFolder(variant, of), "toolkit-scores"),
-            "score-toolkit",
-            FileDigest.Of(artifact, context.Cancellation).Sha256,
-            of,
+            new ScoreKey(
+                Path.Combine(build.ValidationFolder(variant, of), "toolkit-scores"),
+                "score-toolkit",
+                FileDigest.Of(artifact, context.Cancellation).Sha256,
+                of
+            ),
             context,
             score
         );

@@ -12,6 +12,13 @@ using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
 
+/// <summary>Which scores are kept.</summary>
+/// <param name="Path">Of their file, without its ending.</param>
+/// <param name="Stage">Name of what computes them.</param>
+/// <param name="ModelSha256">Of the scored file.</param>
+/// <param name="Shape">At which it is scored.</param>
+internal sealed record ScoreKey(string Path, string Stage, string ModelSha256, InputShape Shape);
+
 /// <summary>Scores of every candidate pair against fp32, figures, gates and reports.</summary>
 public static class ValidateStage
 {
@@ -49,9 +56,7 @@ public static class ValidateStage
             Corpus = spec.Corpus,
         };
         // Without a board the toolkit's own simulator stands in for it.
-        var scores = subject.InToolkit
-            ? simulated!
-            : await ScoresAsync(build, variant, shape, artifact, texts, context).ConfigureAwait(false);
+        var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, texts, context).ConfigureAwait(false);
         var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
         if (simulated is not null && !subject.InToolkit)
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
@@ -165,10 +170,7 @@ public static class ValidateStage
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         return await KeptAsync(
                 build,
-                Path.Combine(build.Folder, "validation", $"reference-{shape}"),
-                "reference",
-                source.Sha256,
-                shape,
+                new ScoreKey(Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape),
                 context,
                 () =>
                     Task.Run(
@@ -189,12 +191,11 @@ public static class ValidateStage
         ModelBuild build,
         VariantSpec variant,
         InputShape shape,
-        string artifact,
         ScoredTexts texts,
         StageContext context
     )
     {
-        var spec = build.DeviceOf(variant);
+        var (spec, artifact) = (build.DeviceOf(variant), build.Artifact(variant, shape));
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
         var provenance =
             variant.Backend == Backend.Onnx
@@ -202,10 +203,12 @@ public static class ValidateStage
                 : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
         return await KeptAsync<List<float[]>>(
                 build,
-                Path.Combine(build.ValidationFolder(variant, shape), "scores"),
-                $"score on {spec.Name}",
-                FileDigest.Of(artifact, context.Cancellation).Sha256,
-                shape,
+                new ScoreKey(
+                    Path.Combine(build.ValidationFolder(variant, shape), "scores"),
+                    $"score on {spec.Name}",
+                    FileDigest.Of(artifact, context.Cancellation).Sha256,
+                    shape
+                ),
                 context,
                 async () =>
                 {
@@ -233,26 +236,19 @@ public static class ValidateStage
             .ConfigureAwait(false);
     }
 
-    /// <summary>Scores from <paramref name="path"/>.json if they are of this model and these texts, else computed and kept there.</summary>
-    internal static async Task<T> KeptAsync<T>(
-        ModelBuild build,
-        string path,
-        string stage,
-        string modelSha256,
-        InputShape shape,
-        StageContext context,
-        Func<Task<T>> score
-    )
+    /// <summary>Scores from the key's file if they are of its model and these texts, else computed and kept there.</summary>
+    internal static async Task<T> KeptAsync<T>(ModelBuild build, ScoreKey of, StageContext context, Func<Task<T>> score)
     {
+        var path = of.Path;
         var inputs = await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false);
-        inputs["model"] = modelSha256;
+        inputs["model"] = of.ModelSha256;
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
         var key = StageRecord.KeyOf(
-            stage,
+            of.Stage,
             StageVersions.Score,
             new
             {
-                shape = shape.ToString(),
+                shape = of.Shape.ToString(),
                 answer,
                 Validation = build.Model.Validation with
                 {

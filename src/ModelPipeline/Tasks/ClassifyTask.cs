@@ -134,16 +134,12 @@ internal sealed class ClassifyTask : ModelTask
     {
         if (order.Pairs.Count == 0)
             throw new PipelineException("The validation corpus has no pairs. Give it queries with candidates.");
+        order.RequireFinite(whose, outputs);
         foreach (var (i, (query, passage, grade)) in order.Pairs.Index())
         {
             if (outputs[i].Length < 2)
                 throw new PipelineException(
                     $"The output of {whose} has {outputs[i].Length} number a pair: a classifier has a logit a label, at least two."
-                );
-            if (!outputs[i].All(float.IsFinite))
-                throw new PipelineException(
-                    $"The output of {whose} for query {query}, passage {passage} is not finite. The model overflows on this pair: check "
-                        + $"its attention mask constant and precision."
                 );
             if (grade >= outputs[i].Length || grade < 0)
                 throw new PipelineException(

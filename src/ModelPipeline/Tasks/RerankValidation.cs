@@ -68,7 +68,8 @@ public static class RerankValidation
         var samples = Samples(queries, reference, scores, perQuery);
         var figures = Figure.Set([
             .. samples.Select(sample => KeyValuePair.Create(sample.Key, (double?)sample.Value.Figure)),
-            // Without an order in fp32's scores there is nothing to agree with; a variant that gives one score throughout agrees with nothing.
+            // Without an order in fp32's scores there is nothing to agree with; a variant that gives one score throughout agrees with
+            // nothing.
             KeyValuePair.Create(Metric.Spearman, Agreement(Joined(reference), Joined(scores), RankCorrelation.Spearman)),
             KeyValuePair.Create(Metric.DistinctScores, (double?)Joined(scores).Distinct().Count()),
             KeyValuePair.Create(Metric.MaxScoreDifference, (double?)perQuery.Max(query => query.MaxDifference)),
@@ -147,10 +148,12 @@ public static class RerankValidation
 
     private delegate double Correlation(ReadOnlySpan<float> x, ReadOnlySpan<float> y);
 
-    private static double? Agreement(float[] reference, float[] scores, Correlation correlation) =>
-        reference.Distinct().Count() < 2 ? null
-        : scores.Distinct().Count() < 2 ? 0
-        : correlation(reference, scores);
+    private static double? Agreement(float[] reference, float[] scores, Correlation correlation)
+    {
+        if (reference.Distinct().Count() < 2)
+            return null;
+        return scores.Distinct().Count() < 2 ? 0 : correlation(reference, scores);
+    }
 
     private static double? Difference(float score, float reference) => Math.Abs((double)score - reference);
 

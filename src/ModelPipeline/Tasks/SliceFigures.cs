@@ -30,7 +30,8 @@ public sealed record SliceFigures(
         Words = [4, 8];
 
     /// <summary>
-    /// A reranker's parts: of each query the candidates of like length, ranked among themselves and judged by their own ideal order; and the
+    /// A reranker's parts: of each query the candidates of like length, ranked among themselves and judged by their own ideal order; and
+    /// the
     /// queries of like length.
     /// </summary>
     /// <param name="queries">All.</param>

@@ -68,11 +68,7 @@ public sealed partial record CompileReport(
         {
             if (line.Contains("Information Table", StringComparison.Ordinal))
             {
-                table =
-                    line.Contains("Network Layer", StringComparison.Ordinal) ? Table.Layers
-                    : line.Contains("Feature Tensor", StringComparison.Ordinal) ? Table.Features
-                    : line.Contains("Const Tensor", StringComparison.Ordinal) ? Table.Constants
-                    : Table.None;
+                table = Titles.FirstOrDefault(each => line.Contains(each.Title, StringComparison.Ordinal)).Table;
                 if (table == Table.Layers)
                     (layers, features, constants, internalKb, weightKb) = ([], [], [], null, null);
             }
@@ -110,13 +106,22 @@ public sealed partial record CompileReport(
         Constants,
     }
 
+    private static readonly (string Title, Table Table)[] Titles =
+    [
+        ("Network Layer", Table.Layers),
+        ("Feature Tensor", Table.Features),
+        ("Const Tensor", Table.Constants),
+    ];
+
     [GeneratedRegex(
-        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$"
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<type>\S+) +(?<target>CPU|NPU|GPU) +(?<in>\S+) +(?<out>\S+) +"
+            + @"(?<ddr>\d{1,18})/(?<npu>\d{1,18})/(?<total>\d{1,15}) +(?<rw>\d{1,15}) +(?<name>\S.*)$"
     )]
     private static partial Regex LayerRow();
 
     [GeneratedRegex(
-        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b"
+        @"\] (?<id>\d{1,9}) +(?<op>\S+) +(?<tensor>\S+) +(?<type>\S+) +(?:(?<format>[A-Z]\S*) +)?(?<shape>\(\S*\)) +"
+            + @"(?:(?<native>\(\S*\)) +)?\| 0x(?<start>[0-9a-f]{8,16})[ *]0x[0-9a-f]{8,16} 0x(?<size>[0-9a-f]{8,15})\b"
     )]
     private static partial Regex TensorRow();
 

@@ -33,7 +33,8 @@ public sealed partial record ErrorAnalysis(IReadOnlyList<LayerError> Layers)
         ];
 
     [GeneratedRegex(
-        @"^\[(?<op>[^\]]+)\] +(?<name>\S+) +(?<ec>[-\d.enaif+]+) +\| +(?<ee>[-\d.enaif+]+) +(?<sc>[-\d.enaif+]+) +\| +(?<se>[-\d.enaif+]+) *$"
+        @"^\[(?<op>[^\]]+)\] +(?<name>\S+) +(?<ec>[-\d.enaif+]+) +\| +"
+            + @"(?<ee>[-\d.enaif+]+) +(?<sc>[-\d.enaif+]+) +\| +(?<se>[-\d.enaif+]+) *$"
     )]
     private static partial Regex Row();
 }

@@ -54,13 +54,13 @@ internal sealed partial class Pip(string python, string temporary, Action<string
         if (Coming().Match(line) is not { Success: true } coming)
             return;
         var path = coming.Groups["path"].Value;
-        var size =
-            coming.Groups["size"] is { Success: true } said ? said.Value
-            : File.Exists(path) ? string.Create(CultureInfo.InvariantCulture, $"{new FileInfo(path).Length / 1e6:0.#} MB")
-            : null;
+        var size = coming.Groups["size"] is { Success: true } said ? said.Value : SizeOf(path);
         if (size is not null && Path.GetFileName(path).Split('-') is [var name, var version, ..])
             tell?.Invoke($"{name.Replace('_', '-')} {version}, {size}");
     }
+
+    private static string? SizeOf(string path) =>
+        File.Exists(path) ? string.Create(CultureInfo.InvariantCulture, $"{new FileInfo(path).Length / 1e6:0.#} MB") : null;
 
     [GeneratedRegex(@"^\s*(?:Downloading|Processing|Using cached) (?<path>\S+\.whl)(?!\.metadata)(?: \((?<size>[\d.]+ [kMG]?B)\))?")]
     private static partial Regex Coming();

@@ -80,13 +80,9 @@ public sealed partial record ToolkitFailure(string Stage, string Reason, string?
             return OneLine(plain);
         // Behind the indented frames comes 'SomeError: its words', which may go on over further lines.
         var raised = Raised().Match(plain, traceback);
-        return OneLine(
-            raised.Success
-                ? plain[raised.Groups["words"].Index..] is { Length: > 0 } words
-                    ? words
-                    : raised.Groups["type"].Value
-                : plain[..traceback]
-        );
+        if (!raised.Success)
+            return OneLine(plain[..traceback]);
+        return OneLine(plain[raised.Groups["words"].Index..] is { Length: > 0 } words ? words : raised.Groups["type"].Value);
     }
 
     private static string? LastError(string log) =>

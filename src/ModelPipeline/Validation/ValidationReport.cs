@@ -43,11 +43,11 @@ public sealed record ValidationSubject
     public bool InToolkit => Backend == Backend.Rknn && DeviceKind == DeviceKind.Simulator;
 
     /// <summary>Something other than the variant on its hardware gave these figures: they predict, they do not measure.</summary>
-    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && DeviceKind is DeviceKind.Simulator or DeviceKind.Loopback);
+    public bool Simulated => IsStandIn || (Backend == Backend.Rknn && !DeviceKind.IsBoard());
 
     /// <summary>Latency figures are measurements.</summary>
     [JsonIgnore]
-    public bool OnDevice => !IsStandIn && DeviceKind is DeviceKind.Local or DeviceKind.Ssh;
+    public bool OnDevice => !IsStandIn && DeviceKind.IsBoard();
 }
 
 /// <summary>The outcome of validating one variant at one shape: what validation.json holds, and all that reports, the decision and packages

@@ -6,6 +6,7 @@ using ModelPipeline.Calibration;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Tasks;
+using ModelPipeline.Tests.Text;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Calibration;
@@ -19,16 +20,7 @@ public sealed class CalibrationSetTests : IDisposable
         lowercase: true
     );
 
-    private static readonly Corpus Sample = Corpus.Load(
-        new CorpusSpec
-        {
-            Name = "sample",
-            Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-            Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-            Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-            Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-        }
-    );
+    private static readonly Corpus Sample = SampleCorpus.Loaded;
 
     private readonly TemporaryFolder _folder = new();
 

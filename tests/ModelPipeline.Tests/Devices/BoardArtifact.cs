@@ -64,7 +64,8 @@ public sealed class BoardArtifact : IAsyncLifetime
                 new StringStringEntryProto { Key = "rknnrt_sim.fault", Value = $"{run} {takes.TotalMilliseconds:0} {status}" },
             },
         };
-        return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. fault.ToByteArray()]); // protobuf messages merge
+        // Protobuf messages merge.
+        return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. fault.ToByteArray()]);
     }
 
     /// <summary>Rows of different token ids and lengths.</summary>

@@ -62,7 +62,8 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
 
         Assert.Contains($"died of SIG{signal} when running '{Path.GetFileName(Artifact.Path)}'; the link is well", error.Message);
         Assert.Empty(Warnings);
-        Assert.Equal(Rows.Count, (await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation)).Passages.Count); // another request has another agent
+        // Another request has another agent.
+        Assert.Equal(Rows.Count, (await device.RunAsync(Rows, CorePlan.Sequence, cancellation: Cancellation)).Passages.Count);
         Assert.NotEqual(agent, Agent);
     }
 

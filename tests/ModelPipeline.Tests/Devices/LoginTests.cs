@@ -50,6 +50,7 @@ public sealed class LoginTests(BoardArtifact artifact) : BoardTests(artifact)
     public async Task Without_a_key_file_the_keys_of_a_running_SSH_agent_are_used()
     {
         var socket = Folder.File("agent");
+        // Not CliWrap: it runs until it is killed.
         using var agent = Process.Start("ssh-agent", ["-D", "-a", socket])!;
         try
         {

@@ -8,7 +8,7 @@ using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
-using ModelPipeline.Tests.Restore;
+using ModelPipeline.Tests.Artifacts;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.EndToEnd;

@@ -6,6 +6,8 @@ namespace ModelPipeline.Tests.House;
 /// allowed.</summary>
 public sealed partial class EdgeTests
 {
+    private const string Tests = "tests/ModelPipeline.Tests/";
+
     private static readonly string[] Libraries = ["src/ModelPipeline", "src/ModelPipeline.Artifacts"];
 
     [Fact]
@@ -45,6 +47,29 @@ public sealed partial class EdgeTests
                 Assert.EndsWith(string.Join('.', folder), space, StringComparison.Ordinal);
             }
         );
+
+    /// <summary>Fixtures are files; what is left is about no folder, but the whole: its house, its API, its workflows, its runs.</summary>
+    [Fact]
+    public void Tests_stand_in_the_folder_of_what_they_test()
+    {
+        var folders = SourceTree
+            .Named(".cs")
+            .Where(path => path.StartsWith(Tests, StringComparison.Ordinal))
+            .Select(path => path[Tests.Length..].Split('/'))
+            .ToList();
+        Assert.All(
+            folders.Where(path => path[^1].EndsWith("Tests.cs", StringComparison.Ordinal)),
+            path => Assert.Contains(path[0], Picture().Keys.Concat(["EndToEnd", "House", "PublicApi", "Workflows"]))
+        );
+        Assert.All(
+            folders,
+            path =>
+                Assert.Contains(
+                    $"\nnamespace {string.Join('.', path[..^1].Prepend("ModelPipeline.Tests"))};",
+                    "\n" + SourceTree.Text(Tests + string.Join('/', path))
+                )
+        );
+    }
 
     /// <summary>Lines such as <c>Sources -> Manifest</c> of the one code block that has them.</summary>
     private static Dictionary<string, string[]> Picture() =>

@@ -19,7 +19,7 @@ public sealed class ConversionJobTests : IDisposable
         var result = await ConversionJob.RunAsync(Request(folder.Write("m.onnx", OnnxBytes.Sum(4))), cancellation: Cancellation);
 
         Assert.True(result.Simulated);
-        Assert.Equal(new FileInfo(folder["a.sim.onnx"]).Length, result.Bytes);
+        Assert.Equal(new FileInfo(folder.File("a.sim.onnx")).Length, result.Bytes);
         Assert.Equal([1L, 4L], Assert.Single(result.Inputs).Dims);
         Assert.Single(result.Log);
         using var model = NpuModel.Load(Backend.Simulator, result.Artifact);
@@ -72,7 +72,7 @@ public sealed class ConversionJobTests : IDisposable
         folder.Write("garbage.onnx", [1, 2, 3]);
 
         var error = await Assert.ThrowsAsync<PipelineException>(() =>
-            ConversionJob.RunAsync(Request(folder[name]), cancellation: Cancellation)
+            ConversionJob.RunAsync(Request(folder.File(name)), cancellation: Cancellation)
         );
 
         Assert.Contains(reason, error.Message);
@@ -83,7 +83,7 @@ public sealed class ConversionJobTests : IDisposable
     public async Task Dynamic_axes_are_refused_with_what_to_do()
     {
         var error = await Assert.ThrowsAsync<PipelineException>(() =>
-            ConversionJob.RunAsync(Request(Repository.TinyReranker), cancellation: Cancellation)
+            ConversionJob.RunAsync(Request(RepositoryFiles.Sample("tiny-reranker/model.onnx")), cancellation: Cancellation)
         );
 
         Assert.Contains("input 'input_ids' is [?,?]", error.Message);
@@ -93,7 +93,7 @@ public sealed class ConversionJobTests : IDisposable
     [Fact]
     public async Task An_artifact_must_be_named_as_simulated()
     {
-        var request = Request(folder.Write("m.onnx", OnnxBytes.Sum(4))) with { Artifact = folder["a.rknn"] };
+        var request = Request(folder.Write("m.onnx", OnnxBytes.Sum(4))) with { Artifact = folder.File("a.rknn") };
 
         var error = await Assert.ThrowsAsync<PipelineException>(() => ConversionJob.RunAsync(request, cancellation: Cancellation));
 
@@ -138,7 +138,7 @@ public sealed class ConversionJobTests : IDisposable
         {
             Backend = Backend.Simulator,
             Source = source,
-            Artifact = folder["a.sim.onnx"],
+            Artifact = folder.File("a.sim.onnx"),
             Target = "rk3588",
             CustomString = "sha256:12ab, ünïcode",
         };

@@ -16,7 +16,9 @@ public sealed class ModelMisuseTests : IDisposable
     [Fact]
     public void A_file_that_no_conversion_marked_is_refused_by_the_simulator()
     {
-        var error = Assert.Throws<PipelineException>(() => NpuModel.Load(Backend.Simulator, Repository.TinyReranker));
+        var error = Assert.Throws<PipelineException>(() =>
+            NpuModel.Load(Backend.Simulator, RepositoryFiles.Sample("tiny-reranker/model.onnx"))
+        );
 
         Assert.Contains("is not a simulated artifact", error.Message);
         Assert.Contains("convert the model first", error.Message);
@@ -25,15 +27,15 @@ public sealed class ModelMisuseTests : IDisposable
     [Fact]
     public void A_missing_file_is_named()
     {
-        var error = Assert.Throws<PipelineException>(() => NpuModel.Load(Backend.Onnx, folder["none.onnx"]));
+        var error = Assert.Throws<PipelineException>(() => NpuModel.Load(Backend.Onnx, folder.File("none.onnx")));
 
-        Assert.Equal($"model '{folder["none.onnx"]}' does not exist or is no file", error.Message);
+        Assert.Equal($"model '{folder.File("none.onnx")}' does not exist or is no file", error.Message);
     }
 
     [Fact]
     public void A_file_that_is_cut_short_is_named()
     {
-        var whole = File.ReadAllBytes(Repository.TinyReranker);
+        var whole = File.ReadAllBytes(RepositoryFiles.Sample("tiny-reranker/model.onnx"));
 
         var error = Assert.Throws<PipelineException>(() =>
             NpuModel.Load(Backend.Onnx, folder.Write("cut.onnx", whole[..(whole.Length / 2)]))
@@ -46,10 +48,14 @@ public sealed class ModelMisuseTests : IDisposable
     public void A_missing_ONNX_Runtime_library_is_named()
     {
         var error = Assert.Throws<PipelineException>(() =>
-            NpuModel.Load(Backend.Onnx, Repository.TinyReranker, new NpuOptions { OnnxRuntimeLibrary = folder["libonnxruntime.so"] })
+            NpuModel.Load(
+                Backend.Onnx,
+                RepositoryFiles.Sample("tiny-reranker/model.onnx"),
+                new NpuOptions { OnnxRuntimeLibrary = folder.File("libonnxruntime.so") }
+            )
         );
 
-        Assert.Contains(folder["libonnxruntime.so"], error.Message);
+        Assert.Contains(folder.File("libonnxruntime.so"), error.Message);
     }
 
     [Theory]
@@ -68,7 +74,7 @@ public sealed class ModelMisuseTests : IDisposable
     [Fact]
     public void A_missing_input_is_refused()
     {
-        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, RepositoryFiles.Sample("tiny-reranker/model.onnx"));
 
         var error = Assert.Throws<PipelineException>(() => model.Run([new long[4]], Cancellation));
 

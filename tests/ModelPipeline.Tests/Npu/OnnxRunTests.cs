@@ -9,7 +9,7 @@ public class OnnxRunTests
     [Fact]
     public void Inputs_and_outputs_are_those_of_the_file()
     {
-        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, RepositoryFiles.Sample("tiny-reranker/model.onnx"));
 
         Assert.Equal(["input_ids", "attention_mask", "token_type_ids"], model.Inputs.Select(input => input.Name));
         Assert.All(
@@ -30,8 +30,8 @@ public class OnnxRunTests
         long[] ids = [.. Enumerable.Range(0, length).Select(i => (long)(i * 37 % 8000))],
             mask = [.. Enumerable.Repeat(1L, length)],
             types = new long[length];
-        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
-        using var reference = new InferenceSession(Repository.TinyReranker);
+        using var model = NpuModel.Load(Backend.Onnx, RepositoryFiles.Sample("tiny-reranker/model.onnx"));
+        using var reference = new InferenceSession(RepositoryFiles.Sample("tiny-reranker/model.onnx"));
 
         var scores = model.Run([ids, mask, types], TestContext.Current.CancellationToken);
 
@@ -50,8 +50,8 @@ public class OnnxRunTests
     [Fact]
     public void The_shim_shares_the_ONNX_Runtime_library_of_the_process()
     {
-        using var reference = new InferenceSession(Repository.TinyReranker);
-        using var model = NpuModel.Load(Backend.Onnx, Repository.TinyReranker);
+        using var reference = new InferenceSession(RepositoryFiles.Sample("tiny-reranker/model.onnx"));
+        using var model = NpuModel.Load(Backend.Onnx, RepositoryFiles.Sample("tiny-reranker/model.onnx"));
 
         var loaded = File.ReadLines("/proc/self/maps")
             .Where(line => line.Contains("libonnxruntime.so"))

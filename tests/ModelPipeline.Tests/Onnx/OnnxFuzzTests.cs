@@ -269,15 +269,11 @@ public sealed class OnnxFuzzTests
 
     private static byte[] Nested(int depth)
     {
+        int[] Fields = [6, 5, 1];
         byte[] message = [];
         // Graph, node, attribute, graph ...: small lengths first, so that each level stays cheap to build.
         for (var i = 0; i < depth; i++)
-            message = Field(
-                i % 3 == 0 ? 6
-                    : i % 3 == 1 ? 5
-                    : 1,
-                message
-            );
+            message = Field(Fields[i % Fields.Length], message);
         return Graph(message);
     }
 

@@ -1,6 +1,6 @@
 using System.Reflection;
 using System.Runtime.Loader;
-using ModelPipeline.Tests.Restore;
+using ModelPipeline.Tests.Artifacts;
 
 namespace ModelPipeline.Tests.PublicApi;
 

@@ -5,7 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using ModelPipeline.Publishing;
-using ModelPipeline.Tests.Sources;
+using ModelPipeline.Tests.Artifacts.Downloads;
 
 namespace ModelPipeline.Tests.Publishing;
 

@@ -36,13 +36,7 @@ internal sealed class Packages : IDisposable
     {
         var report = SampleReports.Of(scores, 1, backend, device, p95, gates ?? [new(Metric.KendallTau, 0.9, null, null)]);
         var platform = backend == Backend.Onnx ? "cpu" : "rk3588";
-        var extension = backend switch
-        {
-            Backend.Rknn => ".rknn",
-            Backend.Onnx => ".onnx",
-            _ => ".sim.onnx",
-        };
-        var artifact = folder.Write($"tiny-reranker-{platform}-{variant}{extension}", [.. ModelBytes, (byte)seed]);
+        var artifact = folder.Write($"tiny-reranker-{platform}-{variant}{SampleReports.Ending(backend)}", [.. ModelBytes, (byte)seed]);
         return report with
         {
             Subject = report.Subject with

@@ -151,10 +151,12 @@ public sealed class FusedNodesTests
         var graph = new GraphBuilder(14);
         var x = graph.FloatInput(Batch, Tokens, Hidden);
         List<string> inputs = [x, graph.Constant(Matrix(Hidden, 3 * Hidden)), graph.Constant(Tensor.Vector(Numbers(3 * Hidden, 2)))];
-        var rows =
-            mask == "square" ? graph.Input("mask", ElementType.Int32, Batch, Tokens, Tokens)
-            : mask == "none" ? ""
-            : graph.Input("mask", ElementType.Int32, Batch, Tokens);
+        var rows = mask switch
+        {
+            "square" => graph.Input("mask", ElementType.Int32, Batch, Tokens, Tokens),
+            "none" => "",
+            _ => graph.Input("mask", ElementType.Int32, Batch, Tokens),
+        };
         if (mask == "lengths")
             inputs.Add(graph.Node("ReduceSum", [rows, graph.Constant(Tensor.Vector(1L))], Attributes.Of("keepdims", 0L)));
         else if (mask != "none")

@@ -61,10 +61,15 @@ public sealed class PlainWeightsTests
                         Attributes =
                         [
                             .. node.Attributes.Select(attribute =>
-                                attribute.Name == "to" && attribute.I == (long)ElementType.Float ? Attributes.Of("to", (long)type)
-                                : attribute.T is { DataType: (int)ElementType.Float } constant
-                                    ? Attributes.Of(attribute.Name, As(type, OnnxReader.ReadTensor(constant)))
-                                : attribute
+                                attribute switch
+                                {
+                                    { Name: "to", I: (long)ElementType.Float } => Attributes.Of("to", (long)type),
+                                    { T: { DataType: (int)ElementType.Float } constant } => Attributes.Of(
+                                        attribute.Name,
+                                        As(type, OnnxReader.ReadTensor(constant))
+                                    ),
+                                    _ => attribute,
+                                }
                             ),
                         ],
                     },

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using ModelPipeline.Core;
+using ModelPipeline.Tests.Artifacts.Downloads;
 using ModelPipeline.Tests.EndToEnd;
 
 namespace ModelPipeline.Tests.Sources;

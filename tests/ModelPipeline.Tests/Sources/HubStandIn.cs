@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using ModelPipeline.Tests.Artifacts.Downloads;
 
 namespace ModelPipeline.Tests.Sources;
 

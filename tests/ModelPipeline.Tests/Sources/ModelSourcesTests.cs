@@ -5,6 +5,7 @@ using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Sources;
+using ModelPipeline.Tests.Artifacts.Downloads;
 
 namespace ModelPipeline.Tests.Sources;
 

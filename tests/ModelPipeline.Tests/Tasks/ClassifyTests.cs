@@ -63,7 +63,7 @@ public sealed class ClassifyTests
 
     [Theory]
     [InlineData(5f, "label 2, but the model has 2, from 0")]
-    [InlineData(float.NaN, "query q0, passage p0 is not finite")]
+    [InlineData(float.NaN, "query q0, passage p0 is NaN, not a finite number")]
     public void What_cannot_be_judged_is_named(float logit, string expected) =>
         Assert.Contains(
             expected,

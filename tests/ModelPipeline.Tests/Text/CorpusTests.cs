@@ -13,16 +13,7 @@ public sealed class CorpusTests : IDisposable
     [Fact]
     public void The_sample_corpus_loads_in_the_order_of_its_files()
     {
-        var corpus = Corpus.Load(
-            new CorpusSpec
-            {
-                Name = "sample",
-                Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-                Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-                Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-                Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-            }
-        );
+        var corpus = SampleCorpus.Load();
 
         Assert.Equal(107, corpus.Queries.Count);
         Assert.Equal(260, corpus.Passages.Count);

@@ -40,6 +40,7 @@ public sealed class RealToolkitTests(ConversionFiles files) : IClassFixture<Conv
             $"{made.Compile with { Layers = [], Features = [], Constants = [] }}"
         );
         Assert.Contains(made.Compile.Layers, layer => layer is { Operator: "exSDPAttention", Target: "NPU" });
+        Assert.Equal((4, 0), (made.Compile.FusedAttentions, made.Compile.OpenAttentions));
         Assert.Equal(hybrid, made.Hybrid.Count >= 5);
         Assert.Equal(["tiny.rknn", "tiny.rknn.log"], Left());
         Assert.All(steps.All, step => Assert.StartsWith("quantize npu: ", step.Activity));

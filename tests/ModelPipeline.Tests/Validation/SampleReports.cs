@@ -36,8 +36,7 @@ internal static class SampleReports
                     Backend = backend,
                     Precision = build.StartsWith("fp16") ? Precision.Fp16 : Precision.W8A8,
                     Shape = "1x128",
-                    Artifact =
-                        $"tiny-reranker-{build}-1x128{backend switch { Backend.Rknn => ".rknn", Backend.Onnx => ".onnx", _ => ".sim.onnx" }}",
+                    Artifact = $"tiny-reranker-{build}-1x128{Ending(backend)}",
                     ArtifactDigest = new(size, new('a', 64)),
                     ReferenceDigest = new(7_530_000, new('f', 64)),
                     Device = device == DeviceKind.Simulator ? "simulator" : "board",
@@ -54,6 +53,15 @@ internal static class SampleReports
                 p95 is { } milliseconds ? new Dictionary<string, double> { [Metric.LatencyP95Ms] = milliseconds } : [],
                 new Dictionary<string, double>()
             );
+
+    /// <summary>Of the name of an artifact.</summary>
+    public static string Ending(Backend backend) =>
+        backend switch
+        {
+            Backend.Rknn => ".rknn",
+            Backend.Onnx => ".onnx",
+            Backend.Simulator => ".sim.onnx",
+        };
 
     private static ScoringOrder Order { get; } = new(ModelTask.Rerank, TinyScores.Queries, new Dictionary<string, string>());
 

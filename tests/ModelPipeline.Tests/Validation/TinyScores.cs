@@ -1,5 +1,5 @@
 using System.Globalization;
-using ModelPipeline.Manifest;
+using ModelPipeline.Tests.Text;
 using ModelPipeline.Text;
 
 namespace ModelPipeline.Tests.Validation;
@@ -10,19 +10,7 @@ internal static class TinyScores
 {
     private static readonly Lazy<Dictionary<string, float[][]>> Scores = new(Load);
 
-    public static IReadOnlyList<CorpusQuery> Queries { get; } =
-        Corpus
-            .Load(
-                new CorpusSpec
-                {
-                    Name = "sample",
-                    Passages = RepositoryFiles.Sample("corpus/passages.jsonl"),
-                    Queries = RepositoryFiles.Sample("corpus/queries.jsonl"),
-                    Qrels = RepositoryFiles.Sample("corpus/qrels.tsv"),
-                    Candidates = RepositoryFiles.Sample("corpus/candidates.jsonl"),
-                }
-            )
-            .Queries;
+    public static IReadOnlyList<CorpusQuery> Queries => SampleCorpus.Loaded.Queries;
 
     /// <summary>[query][candidate] of a build: fp32, fp16, int8_normal, int8_unmasked_normal, int8_kl_divergence.</summary>
     public static float[][] Of(string build) => Scores.Value[build];

@@ -12,7 +12,7 @@ internal static class Dimensions
     /// <summary>From the front, or from the back if negative.</summary>
     public static int Axis(long axis, int rank) =>
         axis >= -rank && axis < rank
-            ? (int)(axis < 0 ? axis + rank : axis)
+            ? (int)((axis + rank) % rank)
             : throw new FormatException($"axis {axis} is out of range for rank {rank}");
 
     /// <summary>The product, unknown if a factor is.</summary>
@@ -33,10 +33,9 @@ internal static class Dimensions
     {
         if (a.Value is { } x && b.Value is { } y && x != y)
             throw new FormatException($"{what} are {x} and {y}, which must be equal");
-        return a.Value is not null ? a
-            : b.Value is not null ? b
-            : a.Symbol is not null ? a
-            : b;
+        if (a.Value is not null)
+            return a;
+        return b.Value is null && a.Symbol is not null ? a : b;
     }
 
     public static Dimension[]? Broadcast(Dimension[]? a, Dimension[]? b)

@@ -64,12 +64,7 @@ internal static class ShapeRules
             "concat" => Concat,
             "reshape" => Reshape,
             "expand" => o => [o.Integers(1) is { } shape ? Dimensions.Broadcast(o.Shape(0), [.. shape]) : null],
-            "tile" => o =>
-                [
-                    o.Shape(0) is { } shape && o.Integers(1) is { } repeats ? [.. shape.Zip(repeats, (d, n) => Dimensions.Product([d, n]))]
-                    : o.Shape(0) is { } any ? Dimensions.OfRank(any.Length)
-                    : null,
-                ],
+            "tile" => Tile,
             "transpose" => Transpose,
             "flatten" => o => [o.Shape(0) is { } shape ? Flatten(shape, (int)o.Node.Int("axis", 1)) : null],
             "slice" => Slice,
@@ -138,6 +133,16 @@ internal static class ShapeRules
         ];
     }
 
+    private static Dimension[]?[] Tile(Operands o)
+    {
+        if (o.Shape(0) is not { } shape)
+            return [];
+        return
+        [
+            o.Integers(1) is { } repeats ? [.. shape.Zip(repeats, (d, n) => Dimensions.Product([d, n]))] : Dimensions.OfRank(shape.Length),
+        ];
+    }
+
     private static Dimension[]?[] Concat(Operands o)
     {
         var shapes = Enumerable.Range(0, o.Node.Inputs.Length).Select(o.Shape).ToList();
@@ -149,17 +154,13 @@ internal static class ShapeRules
         var axis = Dimensions.Axis(o.Node.Int("axis", 1), first.Length);
         return
         [
-            [
-                .. first.Select(
-                    (_, i) =>
-                        i == axis
-                            ? shapes.All(shape => shape![i].Value is not null)
-                                ? shapes.Sum(shape => shape![i].Value!.Value)
-                                : Dimensions.Unknown
-                            : shapes.Select(shape => shape![i]).Aggregate((a, b) => Dimensions.Same(a, b, $"the sizes of axis {i}"))
-                ),
-            ],
+            [.. first.Select((_, i) => i == axis ? Joined() : Common(i))],
         ];
+
+        Dimension Joined() =>
+            shapes.All(shape => shape![axis].Value is not null) ? shapes.Sum(shape => shape![axis].Value!.Value) : Dimensions.Unknown;
+
+        Dimension Common(int i) => shapes.Select(shape => shape![i]).Aggregate((a, b) => Dimensions.Same(a, b, $"the sizes of axis {i}"));
     }
 
     private static Dimension[]?[] Reshape(Operands o)
@@ -174,11 +175,12 @@ internal static class ShapeRules
         [
             .. wanted.Select(
                 (size, i) =>
-                    size == -1 ? Dimensions.Unknown
-                    : size != 0 || !copies ? size
-                    : data is null ? Dimensions.Unknown
-                    : i < data.Length ? data[i]
-                    : throw new FormatException($"dimension {i} of {Dimensions.Text(data)} cannot be kept: there is none")
+                    size switch
+                    {
+                        -1 => Dimensions.Unknown,
+                        0 when copies => Kept(i),
+                        _ => size,
+                    }
             ),
         ];
         if (data is null || Dimensions.Product(data).Value is not { } count)
@@ -194,6 +196,15 @@ internal static class ShapeRules
         else if (Dimensions.Product(result).Value is { } product && product != count)
             throw new FormatException($"{Dimensions.Text(data)} cannot be reshaped to [{string.Join(',', wanted)}]");
         return [result];
+
+        Dimension Kept(int i)
+        {
+            if (data is null)
+                return Dimensions.Unknown;
+            return i < data.Length
+                ? data[i]
+                : throw new FormatException($"dimension {i} of {Dimensions.Text(data)} cannot be kept: there is none");
+        }
     }
 
     private static Dimension[]?[] Transpose(Operands o)
@@ -236,10 +247,9 @@ internal static class ShapeRules
         {
             var axis = Dimensions.Axis(axes.Values.Length > 0 ? axes.Values[i] : i, shape.Length);
             var step = steps.Values.Length > 0 ? steps.Values[i] : 1;
-            result[axis] =
-                step == 0 ? throw new FormatException("a step of 0")
-                : shape[axis].Value is { } size ? Sliced(size, starts.Values[i], ends.Values[i], step)
-                : Dimensions.Unknown;
+            if (step == 0)
+                throw new FormatException("a step of 0");
+            result[axis] = shape[axis].Value is { } size ? Sliced(size, starts.Values[i], ends.Values[i], step) : Dimensions.Unknown;
         }
         return [result];
     }
@@ -266,18 +276,15 @@ internal static class ShapeRules
         [
             .. Enumerable
                 .Range(0, parts)
-                .Select(i =>
-                    (Dimension[])
-                        [
-                            .. shape[..axis],
-                            !known ? Dimensions.Unknown
-                            : sizes.Length > 0 ? sizes[i]
-                            : part is { } each ? Math.Min(each, shape[axis].Value!.Value - i * each)
-                            : Dimensions.Unknown,
-                            .. shape[(axis + 1)..],
-                        ]
-                ),
+                .Select(i => (Dimension[])[.. shape[..axis], known ? Size(i) : Dimensions.Unknown, .. shape[(axis + 1)..]]),
         ];
+
+        Dimension Size(int i)
+        {
+            if (sizes.Length > 0)
+                return sizes[i];
+            return part is { } each ? Math.Min(each, shape[axis].Value!.Value - i * each) : Dimensions.Unknown;
+        }
     }
 
     private static Dimension[]?[] Squeeze(Operands o)

@@ -35,8 +35,10 @@ internal static class ValueTypes
         return variables;
     }
 
-    private static ElementType TypeOf(Formal output, Dictionary<string, ElementType> variables, Node node, UseDef uses) =>
-        variables.TryGetValue(output.Variable, out var type) ? type
-        : output.Types.Count == 1 ? output.Types.First()
-        : OnnxChecker.TypeByAttribute(node, uses);
+    private static ElementType TypeOf(Formal output, Dictionary<string, ElementType> variables, Node node, UseDef uses)
+    {
+        if (variables.TryGetValue(output.Variable, out var type))
+            return type;
+        return output.Types.Count == 1 ? output.Types.First() : OnnxChecker.TypeByAttribute(node, uses);
+    }
 }

@@ -60,7 +60,8 @@ internal sealed record Attention(Node Product, IReadOnlyList<Node> Scores, Node 
     private static (IReadOnlyList<Node> Behind, Node Context)? Forward(Node softmax, UseDef uses)
     {
         List<Node> behind = [];
-        for (var value = softmax.Output; ; )
+        var value = softmax.Output;
+        while (true)
         {
             List<Node> readers = [.. uses.Consumers(value).Where(reader => reader.OpType is not ("Shape" or "Size"))];
             if (Guard(value, readers, uses) is { } guard)

@@ -55,7 +55,7 @@ internal sealed record Gelu(GeluForm Form, IReadOnlyList<Node> Nodes, string Inp
     {
         if (
             uses.Producer(tanh.Inputs[0]) is not { OpType: "Mul" } argument
-            || uses.Scalar(argument) is not (> 0.797f and < 0.799f, var sum)
+            || uses.Scalar(argument) is not { Number: > 0.797f and < 0.799f, Value: var sum }
             || uses.Producer(sum) is not { OpType: "Add" } bent
         )
             return null;
@@ -63,7 +63,7 @@ internal sealed record Gelu(GeluForm Form, IReadOnlyList<Node> Nodes, string Inp
         {
             if (
                 uses.Producer(term) is { OpType: "Mul" } small
-                && uses.Scalar(small) is (> 0.0447f and < 0.0448f, var power)
+                && uses.Scalar(small) is { Number: > 0.0447f and < 0.0448f, Value: var power }
                 && uses.Producer(power) is { OpType: "Pow" or "Mul" } cube
                 && cube.Inputs.Contains(x)
             )

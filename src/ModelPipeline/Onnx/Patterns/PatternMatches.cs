@@ -48,7 +48,8 @@ internal sealed class PatternMatches
     /// between.</summary>
     public Linear? ProjectionBehind(string value)
     {
-        for (var name = value; ; )
+        var name = value;
+        while (true)
         {
             if (LinearOf(name) is { } linear)
                 return linear.Sum is not null || linear.BiasName is null || linear.Product.OpType == "Gemm" ? linear : null;

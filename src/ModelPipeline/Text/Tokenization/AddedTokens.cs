@@ -41,7 +41,8 @@ internal sealed class AddedTokens
     {
         var (pieces, kept) = (new List<TextPiece>(), 0);
         var span = text.Span;
-        for (var at = 0; at < span.Length; )
+        var at = 0;
+        while (at < span.Length)
         {
             var found = span[at..].IndexOfAny(_firsts);
             if (found < 0)
@@ -75,7 +76,9 @@ internal sealed class AddedTokens
     private (AddedToken Token, int Length)? LongestAt(ReadOnlySpan<char> text, int start)
     {
         (AddedToken, int)? longest = null;
-        for (int end = start, node = TokenTrie.Root; end < text.Length && (node = _spellings.Step(node, text[end])) >= 0; )
+        int end = start,
+            node = TokenTrie.Root;
+        while (end < text.Length && (node = _spellings.Step(node, text[end])) >= 0)
         {
             end++;
             if (_spellings.Value(node) is >= 0 and var index)

@@ -73,7 +73,8 @@ internal sealed class CodePointRegex : TextPattern
     {
         var shown = new StringBuilder(text.Length);
         var places = new int[text.Length + 1];
-        for (var start = 0; start < text.Length; )
+        var start = 0;
+        while (start < text.Length)
         {
             Rune.DecodeFromUtf16(text[start..], out var rune, out var consumed);
             places[shown.Length] = start;
@@ -195,7 +196,8 @@ internal sealed class CodePointRegex : TextPattern
                 _result.Append('^');
                 _at++;
             }
-            for (var first = _at; _at < pattern.Length; )
+            var first = _at;
+            while (_at < pattern.Length)
             {
                 var c = pattern[_at];
                 if (c == ']' && _at > first)

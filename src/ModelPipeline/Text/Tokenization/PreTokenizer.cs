@@ -32,7 +32,8 @@ internal sealed record BertPreTokenizer : PreTokenizer
     {
         var span = text.Span;
         var start = 0;
-        for (var i = 0; i < span.Length; )
+        var i = 0;
+        while (i < span.Length)
         {
             Rune.DecodeFromUtf16(span[i..], out var rune, out var length);
             var space = ReferenceCharacters.IsSpace(rune.Value);
@@ -85,7 +86,8 @@ internal sealed record MetaspacePreTokenizer(char Replacement, bool Prepend, boo
             return;
         }
         var span = replaced.Span;
-        for (var start = 0; start < span.Length; )
+        var start = 0;
+        while (start < span.Length)
         {
             var next = span[(start + 1)..].IndexOf(Replacement);
             var end = next < 0 ? span.Length : start + 1 + next;

@@ -40,7 +40,8 @@ internal sealed record PrecompiledNormalizer : Normalizer
         var result = default(StringBuilder);
         var kept = 0;
         Span<byte> bytes = stackalloc byte[LongestCluster];
-        for (var start = 0; start < text.Length; )
+        var start = 0;
+        while (start < text.Length)
         {
             var length = ClusterLength(text, start);
             if (length == 1 && text[start] < 0x80)
@@ -56,7 +57,8 @@ internal sealed record PrecompiledNormalizer : Normalizer
             }
             else
             {
-                for (var i = start; i < start + length; )
+                var i = start;
+                while (i < start + length)
                 {
                     Rune.DecodeFromUtf16(text.AsSpan(i), out var rune, out var consumed);
                     Replace(i, consumed, Find(bytes[..rune.EncodeToUtf8(bytes)]));

@@ -114,7 +114,7 @@ internal static class SentencePieceFile
             new StripNormalizer(Left: false, Right: true),
             new ReplaceNormalizer(new CodePointRegex(" {2,}", path), $"{Space}"),
         ];
-        return Parts(moved, 3, steps, usual, settings, path) with { Template = RowTemplates.Roberta(0, 2), PaddingId = 1 };
+        return Parts(moved, 3, steps, settings.Added() ?? usual, path) with { Template = RowTemplates.Roberta(0, 2), PaddingId = 1 };
     }
 
     private static TokenizerParts Albert(
@@ -143,7 +143,7 @@ internal static class SentencePieceFile
                 piece.Token is [.., var digit, ','] && char.IsDigit(digit) ? (piece.Token, piece.Score - 100) : piece
             ),
         ];
-        return Parts(weighted, 1, steps, usual, settings, path) with { Template = RowTemplates.Bert(2, 3), PaddingId = 0 };
+        return Parts(weighted, 1, steps, settings.Added() ?? usual, path) with { Template = RowTemplates.Bert(2, 3), PaddingId = 0 };
     }
 
     /// <summary>The mask is appended, unless the model has it.</summary>
@@ -172,20 +172,18 @@ internal static class SentencePieceFile
             .. Optional(map),
             new ReplaceNormalizer(new CodePointRegex(" {2,}", path), " "),
         ];
-        return Parts(pieces, 3, steps, usual, settings, path) with { Template = RowTemplates.Bert(1, 2), PaddingId = 0 };
+        return Parts(pieces, 3, steps, settings.Added() ?? usual, path) with { Template = RowTemplates.Bert(1, 2), PaddingId = 0 };
     }
 
     private static TokenizerParts Parts(
         List<(string, double)> pieces,
         int unknown,
         Normalizer[] steps,
-        AddedToken[] usual,
-        TokenizerSettings settings,
+        IReadOnlyList<AddedToken> added,
         string path
     )
     {
         var model = new UnigramModel(pieces, unknown, byteFallback: false, path);
-        var added = settings.Added() ?? usual;
         return added.Where(token => token.Id < pieces.Count).FirstOrDefault(token => pieces[token.Id].Item1 != token.Content) is { } foreign
             ? throw new PipelineException(
                 $"{path}: the added token '{foreign.Content}' has id {foreign.Id}, which is '{pieces[foreign.Id].Item1}' there; declare "

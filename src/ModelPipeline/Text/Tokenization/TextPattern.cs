@@ -11,7 +11,8 @@ internal sealed class LiteralPattern(string literal) : TextPattern
 {
     public override IEnumerable<(int Start, int End)> Matches(ReadOnlyMemory<char> text)
     {
-        for (var start = 0; text.Span[start..].IndexOf(literal) is >= 0 and var found; )
+        var start = 0;
+        while (text.Span[start..].IndexOf(literal) is >= 0 and var found)
         {
             yield return (start + found, start + found + literal.Length);
             start += found + literal.Length;

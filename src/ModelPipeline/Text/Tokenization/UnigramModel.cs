@@ -63,7 +63,8 @@ internal sealed class UnigramModel : TokenModel
     {
         var ends = BestEnds(word.Span);
         var first = ids.Count;
-        for (var end = word.Length; end > 0; )
+        var end = word.Length;
+        while (end > 0)
         {
             var (start, id) = (ends[end].Start, ends[end].Id);
             if (id != _unknown)
@@ -88,12 +89,15 @@ internal sealed class UnigramModel : TokenModel
         var ends = new End[word.Length + 1];
         Array.Fill(ends, new End(double.NaN, -1, _unknown));
         ends[0] = default;
-        for (var start = 0; start < word.Length; )
+        var start = 0;
+        while (start < word.Length)
         {
             var before = ends[start].Score;
             var length = char.IsHighSurrogate(word[start]) && start + 1 < word.Length ? 2 : 1;
             var single = false;
-            for (int end = start, node = TokenTrie.Root; end < word.Length && (node = _tokens.Step(node, word[end])) >= 0; )
+            int end = start,
+                node = TokenTrie.Root;
+            while (end < word.Length && (node = _tokens.Step(node, word[end])) >= 0)
             {
                 end++;
                 if (_tokens.Value(node) is >= 0 and var id)
