@@ -1,6 +1,7 @@
 using System.Globalization;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Reports;
+using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Proposals;
 
@@ -27,6 +28,8 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
             8
         );
 
+    private ModelTask Task => ModelTask.Named(Choice.Task);
+
     public int Samples => Math.Min(MostSamples, Lengths.Count);
 
     /// <summary>The backend of NPU variants that runs here.</summary>
@@ -48,7 +51,7 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
                 Source = Lines(Facts.Source, folder),
                 Tokenizer = Facts.Tokenizer.Files.Select(file => new { file.Key, Lines = Lines(file.Source, folder) }),
                 Kind = Comment(Facts.Tokenizer.Kind),
-                Prefixes = Facts.Prompts.Prefixes is { } prefixes && Choice.Task == "embed"
+                Prefixes = Facts.Prompts.Prefixes is { } prefixes && !Task.TakesPairs
                     ? $"{{ query: {YamlText.Quoted(prefixes.Query)}, passage: {YamlText.Quoted(prefixes.Passage)} }}"
                     : "",
                 Output = Choice.Label is { } label ? $"{{ label: {label} }}" : "",
@@ -75,7 +78,7 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
     {
         var text = string.Create(
             CultureInfo.InvariantCulture,
-            $"{(Choice.Task == "embed" ? "Texts" : "Pairs")} of the corpus have {Lengths.Median} tokens in the middle, {Lengths.Share99} "
+            $"{(Task.TakesPairs ? "Pairs" : "Texts")} of the corpus have {Lengths.Median} tokens in the middle, {Lengths.Share99} "
                 + $"at 99 %, {Lengths.Longest} at most"
         );
         return Facts.MostTokens is { } most ? $"{text}; the model takes {most}" : text;
@@ -83,21 +86,18 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
 
     /// <summary>Limits of each variant, fp16 first: what keeps an order or a direction, and how well it does where somebody
     /// judged.</summary>
-    private IReadOnlyList<object> Gates() =>
-        Choice.Task switch
-        {
-            "rerank" => [.. Limits("kendall_tau", 0.95, 0.8, 0.9, Corpus.IsJudged ? "ndcg_at_10: { max_drop: 0.02 }" : null)],
-            "classify" => [.. Limits("label_agreement", 0.98, 0.9, 0.95, Corpus.IsJudged ? "accuracy: { max_drop: 0.02 }" : null)],
-            "embed" => [.. Limits("cosine_mean", 0.995, 0.9, 0.95, null)],
-            var other => throw new ArgumentOutOfRangeException(nameof(other), other, null),
-        };
-
-    private static IEnumerable<object> Limits(string metric, double fp16, double int8, double cpu, string? judged) =>
-        new[] { fp16, int8, cpu }.Select(limit => new
-        {
-            Limit = string.Create(CultureInfo.InvariantCulture, $"{metric}: {{ min: {limit} }}"),
-            Judged = judged ?? "",
-        });
+    private IReadOnlyList<object> Gates()
+    {
+        var gates = Task.FirstGates;
+        return
+        [
+            .. new[] { gates.Fp16, gates.Int8, gates.CpuInt8 }.Select(limit => new
+            {
+                Limit = string.Create(CultureInfo.InvariantCulture, $"{gates.Metric}: {{ min: {limit} }}"),
+                Judged = Corpus.IsJudged && gates.Judged is { } judged ? $"{judged}: {{ max_drop: 0.02 }}" : "",
+            }),
+        ];
+    }
 
     /// <summary>A source in block form, a line each, without indentation.</summary>
     private static IReadOnlyList<string> Lines(SourceSpec source, string folder)

@@ -92,7 +92,7 @@ public static partial class NewStage
             .. proposal.Facts.Found,
             $"task {proposal.Choice.Task}: {proposal.Choice.Why}",
             .. inspection.Findings.Select(finding => $"{finding.About}: {finding.Statement}"),
-            .. proposal.Facts.Prompts.Prefixes is { } prefixes && proposal.Choice.Task == "embed"
+            .. proposal.Facts.Prompts.Prefixes is { } prefixes && !ModelTask.Named(proposal.Choice.Task).TakesPairs
                 ? new[] { $"prefixes: \"{prefixes.Query}\" before queries, \"{prefixes.Passage}\" before passages" }
                 : [],
             .. corpora.Notes,

@@ -41,6 +41,8 @@ internal sealed class ClassifyTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.Accuracy, Metric.MacroF1];
 
+    internal override FirstGates FirstGates => new(Metric.LabelAgreement, 0.98, 0.9, 0.95, Metric.Accuracy);
+
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => ClassifyAnswer.Choose(choice, notes);
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs)

@@ -53,6 +53,8 @@ internal sealed class RerankTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];
 
+    internal override FirstGates FirstGates => new(Metric.KendallTau, 0.95, 0.8, 0.9, Metric.NdcgAt10);
+
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => RerankAnswer.Choose(choice, notes);
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
