@@ -42,10 +42,12 @@ public sealed class BuildContext : FrostingContext
             Manifest =
                 isNew && !File.Exists(path)
                     ? ModelsManifest.Empty(path)
-                    : FrozenPlan.Applied(
-                        ModelsYaml
-                            .Load(path, overrides, Environment.GetEnvironmentVariable)
-                            .OnDevice(context.Argument<string?>("device", null))
+                    : FrozenRecipe.Applied(
+                        FrozenPlan.Applied(
+                            ModelsYaml
+                                .Load(path, overrides, Environment.GetEnvironmentVariable)
+                                .OnDevice(context.Argument<string?>("device", null))
+                        )
                     );
             // The model that --model names there is none yet.
             Selected = isNew ? [] : Manifest.Select(context.Argument<string?>("model", null), context.Argument<string?>("variant", null));

@@ -30,6 +30,11 @@ internal static class StageTasks
                 "Finds the shapes that serve the corpus best, estimated before anything is built",
                 model => [$"Plan:{model.Name}"]
             );
+        Plain(
+            "Search",
+            "Finds the int8 that comes closest to fp32 within limits",
+            model => SearchTask.Variants(model).Select(variant => $"Search:{model.Name}:{variant.Name}")
+        );
         Plain("Prepare", "Pins shapes and rewrites graphs, each rewrite proved on fp32 scores", model => [$"Prepare:{model.Name}"]);
         Plain("Calibrate", "Writes calibration sets", model => [$"Calibrate:{model.Name}"]);
         Plain("Quantize", "Builds the variants", model => model.Variants.Select(variant => $"Quantize:{model.Name}:{variant.Name}"));
@@ -60,6 +65,10 @@ internal static class StageTasks
         Task("Calibrate", $"Calibration sets of {model.Name}")
             .IsDependentOn($"Prepare:{model.Name}")
             .Does(() => context.StageAsync(run.CalibrateAsync));
+        foreach (var variant in SearchTask.Variants(model))
+            Task("Search", $"The int8 that {variant.Name} is to be", variant)
+                .IsDependentOn($"Fetch:{model.Name}")
+                .Does(() => SearchTask.RunAsync(context, run.Build, variant));
         foreach (var variant in model.Variants)
         {
             Task("Quantize", $"{variant.Precision} by {variant.Backend} for {variant.Platform}".ToLowerInvariant(), variant)

@@ -7,10 +7,11 @@ toolkit uses; `check` imports the toolkit, too, and tells why it cannot.
 
 Job: toolkit, model, target, inputs [{name, shapes [[...]]}], precision (fp16 | w8a8), algorithm, method,
 optimization_level, custom_string; dataset (file of .npy paths, a sample a line) for w8a8; and what to do:
-  tensors   true: only tell the names of the optimised graph (a quantization with one sample)
+  keep      folder: only take the first of the toolkit's two steps of hybrid quantization, and leave its files there
+  step1     folder with those files, from which the second step goes on
   artifact  file to write, in the scratch folder
-  float16   [name, ...] tensors that stay in fp16, in names of the optimised graph
-  ranges    {name: [min, max]} what int8 tensors are to cover instead of what calibration saw
+  float16   [name, ...] tensors that stay in fp16, in names of the optimised graph; with step1
+  ranges    {name: [min, max]} what int8 tensors are to cover instead of what calibration saw; with step1
   single_core  true: command buffers for one core alone
   auto_hybrid {cos, euc}  thresholds by which the toolkit itself moves layers to fp16
   simulate  [{dataset, outputs}]: run the samples that each dataset lists (.npy paths, a sample a line) in the toolkit's
@@ -26,6 +27,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sys
 
 # torch and OpenCV are imported by the toolkit and not used for ONNX models: stubs stand for them where they are missing.
@@ -33,6 +35,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [folder for folder in sys.path if folder != HERE] + [os.path.join(HERE, "stub")]
 
 LINE_BUFFERED = 1  # _IOLBF of glibc's stdio.h
+FIRST_STEP = ("model.model", "model.data", "model.quantization.cfg")
 PACKAGES = ("rknn-toolkit2", "numpy", "onnx", "onnxruntime", "protobuf", "scipy", "setuptools", "torch")
 
 stage = "start"
@@ -91,11 +94,17 @@ def link_dataset(path, limit=None):
     return "dataset.txt"
 
 
+def stand_in(job):
+    """What the first step holds in the place of the custom string, which only the second step's caller knows: as long as that."""
+    length = len(job.get("custom_string") or "")
+    return ("custom string of the second step; " * (length // 8 + 1))[:length]
+
+
 def configuration(job):
     settings = {
         "target_platform": job["target"],
         "optimization_level": job["optimization_level"],
-        "custom_string": job.get("custom_string") or None,
+        "custom_string": (stand_in(job) if job.get("keep") else job.get("custom_string")) or None,
     }
     if job["precision"] == "w8a8":
         settings.update(quantized_dtype="w8a8", quantized_algorithm=job["algorithm"], quantized_method=job["method"])
@@ -164,14 +173,37 @@ def build(create, job):
         step("build", toolkit.build, do_quantization=False)
         return toolkit
     dataset = link_dataset(job["dataset"])
-    if not job.get("float16") and not job.get("ranges"):
-        options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
-        step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
-        return toolkit
+    options = {"auto_hybrid": True} if job.get("auto_hybrid") else {}
+    step("build", toolkit.build, do_quantization=True, dataset=dataset, **options)
+    return toolkit
+
+
+def first_step(create, job):
+    """Ranges of all tensors, by the calibration samples: the same for every plan. Returns the names of the tensors."""
     if len(job["inputs"][0]["shapes"]) > 1:
         raise RuntimeError("int8 with fp16 tensors or ranges of its own cannot be one file for several shapes: set 'one_file: false'")
-    step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
+    toolkit = create()
+    load(toolkit, job)
+    step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=link_dataset(job["dataset"]), proposal=False)
     toolkit.release()
+    for name in FIRST_STEP:
+        shutil.copyfile(name, os.path.join(job["keep"], name))
+    return optimised_tensors()
+
+
+def second_step(create, job):
+    """A toolkit object that has built the model by a plan, from what the first step left."""
+    for name in FIRST_STEP:
+        shutil.copyfile(os.path.join(job["step1"], name), name)
+    os.symlink(job["model"], "model.onnx")  # both are named in the first step's files
+    link_dataset(job["dataset"])
+    custom = (job.get("custom_string") or "").encode()
+    with open("model.data", "rb") as file:
+        data = file.read()
+    if data.count(stand_in(job).encode()) < 1:
+        raise RuntimeError("the first step's files have no place for the custom string")
+    with open("model.data", "wb") as file:
+        file.write(data.replace(stand_in(job).encode(), custom) if custom else data)
     edit_configuration(job.get("float16", []), job.get("ranges", {}))
     toolkit = create()  # 2.5.0 takes the second step only in an object that has loaded nothing
     step(
@@ -213,13 +245,9 @@ def run(job):
         return kind(verbose=True)
 
     result = {"toolkit": job["toolkit"]}
-    if job.get("tensors"):
-        toolkit = create()
-        load(toolkit, job)
-        dataset = link_dataset(job["dataset"], limit=1)
-        step("hybrid_quantization_step1", toolkit.hybrid_quantization_step1, dataset=dataset, proposal=False)
-        return {**result, "tensors": optimised_tensors()}
-    toolkit = build(create, job)
+    if job.get("keep"):
+        return {**result, "tensors": first_step(create, job)}
+    toolkit = second_step(create, job) if job.get("step1") else build(create, job)
     step("export_rknn", toolkit.export_rknn, job["artifact"])
     result["artifact"] = job["artifact"]
     if job.get("simulate"):

@@ -47,7 +47,8 @@ internal static class GateChecks
         }
     }
 
-    private static IEnumerable<string> Of(string task) =>
+    /// <summary>Metrics that a task gives.</summary>
+    internal static IEnumerable<string> Of(string task) =>
         Known.Where(metric => metric.Value!["x-tasks"] is { } tasks && Names(tasks).Contains(task)).Select(metric => metric.Key);
 
     private static IEnumerable<string?> Names(JsonNode list) => list.AsArray().Select(name => (string?)name);

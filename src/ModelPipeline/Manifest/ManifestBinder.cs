@@ -7,6 +7,9 @@ namespace ModelPipeline.Manifest;
 /// <summary>Makes the records from a document that satisfies the schema.</summary>
 internal static class ManifestBinder
 {
+    /// <summary>Of hidden-split, whose name without a number stands for it.</summary>
+    private const int DefaultChannels = 16;
+
     public static ModelsManifest Bind(JsonObject file, string path, ManifestOverrides overrides)
     {
         var defaults = Merge((JsonObject)ManifestSchema.BuiltIn["defaults"]!, (JsonObject?)file["defaults"] ?? []);
@@ -165,14 +168,15 @@ internal static class ManifestBinder
             ToolkitMinutes = (double?)json["toolkit_minutes"],
             Rewrites =
                 json["attention"] is { } attention && Enum<AttentionForm>(attention) == AttentionForm.Plain
-                    ? [.. Names(json["rewrites"]).Union([VariantSpec.PlainAttention])]
-                    : Names(json["rewrites"]),
+                    ? [.. Rewrites(json).Union([VariantSpec.PlainAttention])]
+                    : Rewrites(json),
             Fp16 = Names(json["fp16"]),
             AutoHybrid = json["auto_hybrid"] is { } auto
                 ? new AutoHybrid((double?)auto["cosine"] ?? new AutoHybrid().Cosine, (double?)auto["distance"])
                 : null,
             AccuracyAnalysis = (bool?)json["accuracy_analysis"] ?? false,
             Clip = json["ranges"]?["clip"] is { } clip ? Enum<RangeClip>(clip) : RangeClip.None,
+            Search = json["search"] is { } search ? Search(search) : null,
             SingleCore = (bool?)json["single_core"] ?? false,
             ToolkitSimulator = (bool?)json["toolkit_simulator"] ?? false,
             FloatBudgetMb = (double?)json["float_budget_mb"] ?? 0,
@@ -202,6 +206,32 @@ internal static class ManifestBinder
                 : new CompileLimits(),
             Force = overrides.ForceConvert ?? false,
         };
+
+    /// <summary>Names of passes; the strength of one that has a setting of its own is part of its name.</summary>
+    private static List<string> Rewrites(JsonObject variant) =>
+        variant["hidden_split"]?["channels"] is { } channels && (int)channels != DefaultChannels
+            ? [.. Names(variant["rewrites"]).Select(name => name == "hidden-split" ? $"{name}-{(int)channels}" : name)]
+            : Names(variant["rewrites"]);
+
+    private static SearchSpec Search(JsonNode json)
+    {
+        var defaults = new SearchSpec();
+        return new SearchSpec
+        {
+            Maximise = (string?)json["maximise"],
+            MaxMb = (double?)json["max_mb"],
+            MaxLatencyMs = (double?)json["max_latency_ms"],
+            MinTau = (double?)json["min_tau"],
+            MinCosine = (double?)json["min_cosine"],
+            Minutes = (double?)json["minutes"] ?? defaults.Minutes,
+            Builds = (int?)json["builds"] ?? defaults.Builds,
+            Channels = json["channels"] is { } channels ? [.. Items(channels).Select(count => (int)count)] : defaults.Channels,
+            Algorithms = json["algorithms"] is { } algorithms
+                ? [.. Items(algorithms).Select(Enum<QuantizationAlgorithm>)]
+                : defaults.Algorithms,
+            Methods = json["methods"] is { } methods ? [.. Items(methods).Select(Enum<QuantizationMethod>)] : defaults.Methods,
+        };
+    }
 
     private static InputShape Shape(JsonNode shape) => new((int)shape[0]!, (int)shape[1]!);
 

@@ -8,15 +8,10 @@ namespace ModelPipeline.Manifest;
 internal static class ManifestChecks
 {
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
-    private static readonly string[] ToolkitOnly =
-    [
-        "auto_hybrid",
-        "one_file",
-        "accuracy_analysis",
-        "toolkit_simulator",
-        "ranges",
-        "single_core",
-    ];
+    private static readonly string[] ToolkitOnly = ["auto_hybrid", "one_file", "accuracy_analysis", "toolkit_simulator", "single_core"];
+
+    /// <summary>Keys that say how an NPU's int8 is made.</summary>
+    private static readonly string[] Int8Only = ["ranges", "hidden_split", "search"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
     public static void Check(JsonNode root, Diagnostics errors)
@@ -45,6 +40,7 @@ internal static class ManifestChecks
                 Precision(variant, errors);
                 GateChecks.Check(Find(variant, "gates"), task, errors);
                 Toolkit(variant, errors);
+                Int8(variant, task, errors);
                 var toolkit =
                     Find(variant, "toolkit")
                     ?? Find(model, "toolkit")
@@ -150,8 +146,32 @@ internal static class ManifestChecks
         {
             if (Text(variant, "backend") is "onnx" or "simulator")
                 errors.AddToKey(variant, key, $"backend {Text(variant, "backend")} has no {key}: it is the toolkit's, backend rknn");
-            else if (key is "auto_hybrid" or "accuracy_analysis" or "ranges" && Text(variant, "precision") == "fp16")
+            else if (key is "auto_hybrid" or "accuracy_analysis" && Text(variant, "precision") == "fp16")
                 errors.AddToKey(variant, key, $"precision fp16 has no {key}: it tells what a w8a8 build loses");
+        }
+    }
+
+    private static void Int8(JsonObject variant, string? task, Diagnostics errors)
+    {
+        foreach (var key in Names(variant).Where(Int8Only.Contains))
+        {
+            if (Text(variant, "backend") == "onnx")
+                errors.AddToKey(variant, key, $"backend onnx has no {key}: it is for the int8 of NPUs, backends rknn and simulator");
+            else if (Text(variant, "precision") == "fp16")
+                errors.AddToKey(variant, key, $"precision fp16 has no {key}: it tells how a w8a8 build is made");
+        }
+        if (variant["search"] is not JsonObject search)
+            return;
+        if (task is not null && search["maximise"] is { } metric && TextOf(metric) is { } name && !GateChecks.Of(task).Contains(name))
+            errors.Add(
+                metric,
+                $"task {task} gives no {errors.Quote(metric)}; it gives {string.Join(", ", GateChecks.Of(task))}"
+                    + Spelling.Suggest(name, [.. GateChecks.Of(task)])
+            );
+        foreach (var (key, of) in new[] { ("min_tau", "rerank"), ("min_cosine", "embed") })
+        {
+            if (search.ContainsKey(key) && task is not null && task != of)
+                errors.AddToKey(search, key, $"task {task} has no {key}: it is for task {of}");
         }
     }
 

@@ -335,7 +335,10 @@ public sealed record VariantSpec
     /// shapes
     /// but the largest (seen in 2.5.0).</summary>
     [JsonIgnore]
-    public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(Splitting.Contains));
+    public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(IsSplitting));
+
+    /// <summary>Be it with a strength in its name.</summary>
+    private static bool IsSplitting(string rewrite) => Splitting.Any(split => rewrite.StartsWith(split, StringComparison.Ordinal));
 
     /// <summary>Whether a version of the toolkit makes one file for several shapes.</summary>
     internal static bool CanShareFile(string toolkit) => Version.TryParse(toolkit, out var version) && version >= FirstWithOneFile;
@@ -376,6 +379,15 @@ public sealed record VariantSpec
 
     /// <summary>Command buffers for one core alone: a smaller file.</summary>
     public bool SingleCore { get; init; }
+
+    /// <summary>What Search looks for in its place; null if nothing.</summary>
+    [JsonIgnore]
+    public SearchSpec? Search { get; init; }
+
+    /// <summary>As models.yaml has it, where models.lock.json has what Search found in its place; null where the variant is as
+    /// written.</summary>
+    [JsonIgnore]
+    public Int8Recipe? Written { get; init; }
 
     /// <summary>Score in the toolkit's simulator too where a board gives the figures; backend rknn.</summary>
     public bool ToolkitSimulator { get; init; }

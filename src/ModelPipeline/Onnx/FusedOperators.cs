@@ -37,7 +37,10 @@ internal sealed class FusedOperators
 
     public int LayerNorms { get; private set; }
     public int Gelus { get; private set; }
-    public int Attentions { get; private set; }
+    public int Attentions => FusedAttentions.Count;
+
+    /// <summary>Those that become one operator.</summary>
+    public IReadOnlyList<Attention> FusedAttentions { get; private set; } = [];
 
     public static FusedOperators Of(Graph graph)
     {
@@ -52,11 +55,9 @@ internal sealed class FusedOperators
             fused.Inside(gelu.Nodes);
             fused.Gelus++;
         }
-        foreach (var attention in matches.Attentions.Where(IsFused))
-        {
+        fused.FusedAttentions = [.. matches.Attentions.Where(IsFused)];
+        foreach (var attention in fused.FusedAttentions)
             fused.interior.UnionWith(attention.Scales.Select(scale => scale.Output));
-            fused.Attentions++;
-        }
         foreach (var linear in matches.Linears)
             fused.Add(linear, matches);
         var types = ValueTypes.Of(graph);
@@ -91,6 +92,10 @@ internal sealed class FusedOperators
         && attention.Addends.Count <= 1
         && attention.Probabilities.All(IsNothing)
         && attention.Scores.Count(node => !IsNothing(node)) == attention.Addends.Count + attention.Scales.Count;
+
+    /// <summary>The tensors within a fused attention: scores with and without the mask, and probabilities.</summary>
+    public static IEnumerable<string> Inner(Attention attention) =>
+        attention.Scores.Concat(attention.Probabilities).Append(attention.Product).Append(attention.Softmax).Select(node => node.Output);
 
     /// <summary>Nodes that the toolkit drops.</summary>
     private static bool IsNothing(Node node) =>

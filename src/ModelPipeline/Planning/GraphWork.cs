@@ -43,7 +43,8 @@ internal static class GraphWork
         );
     }
 
-    private static IReadOnlyList<OperatorWork> At(OnnxModel model, int tokens)
+    /// <summary>Of one run at so many tokens; of a pinned model at its own.</summary>
+    internal static IReadOnlyList<OperatorWork> At(OnnxModel model, int tokens)
     {
         var folded = FoldShapes.Apply(PinShapes.Apply(model, new InputShape(1, tokens))).Model;
         var graph = folded.Graph;

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
 
 namespace ModelPipeline.Quantization;
 
@@ -24,6 +25,9 @@ internal sealed class NpuEmulation
     private readonly OrderedDictionary<string, Tensor> initializers = [];
     private readonly Dictionary<string, string> renamed = [];
 
+    /// <summary>Products that are kept in fp16 by name, weights and all; one whose sum alone is fp16 keeps int8 weights.</summary>
+    private readonly HashSet<string> float16Products;
+
     private NpuEmulation(
         Graph graph,
         FusedOperators fused,
@@ -34,6 +38,13 @@ internal sealed class NpuEmulation
     {
         (this.graph, this.fused, this.activations, this.fp16, this.method) = (graph, fused, activations, fp16, method);
         names = new FreshNames(graph);
+        float16Products =
+        [
+            .. PatternMatches
+                .Of(graph)
+                .Linears.Where(linear => fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
+                .Select(linear => linear.Product.Output),
+        ];
     }
 
     /// <summary>The graph as the toolkit imports it: it reads constants beyond 3e38 as 10000. Calibrate and build from this one.</summary>
@@ -74,6 +85,7 @@ internal sealed class NpuEmulation
         {
             var emitted = node.OpType switch
             {
+                "MatMul" or "Gemm" when float16Products.Contains(node.Output) => node,
                 "MatMul" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: 1)),
                 "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(
                     node,

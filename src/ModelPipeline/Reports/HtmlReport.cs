@@ -35,7 +35,7 @@ public static class HtmlReport
                     rewrite.Variants,
                     rewrite.Name,
                     rewrite.Places,
-                    Shift = rewrite.Shift is { } shift ? shift.ToString("0.0e+0", CultureInfo.InvariantCulture) : "-",
+                    Shift = rewrite.Shift is { } shift ? shift.ToString("0.0e+0;-0.0e+0;0", CultureInfo.InvariantCulture) : "-",
                     rewrite.Outcome,
                 }),
                 Provenance = context.Provenance.Select(item => new { item.Key, item.Value }),

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 
@@ -33,11 +34,32 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
         new("dead-nodes", DeadNodes.Apply),
         new("share-initializers", ShareInitializers.Apply),
         new("balance", Balance.Apply),
-        new("hidden-split", (model, samples) => HiddenSplit.Apply(model, samples, HiddenSplit.DefaultChannels)),
+        Hidden(HiddenSplitName, Rewrites.HiddenSplit.DefaultChannels),
         new("outlier-split", OutlierSplit.Apply),
         new("norm-copy", NormCopy.Apply),
         new(PlainAttention.Name, PlainAttention.Apply),
     ];
+
+    public const string HiddenSplitName = "hidden-split";
+
+    /// <summary>The name of hidden-split with so many channels; models.yaml writes it <c>hidden-split: { channels: 32 }</c>.</summary>
+    public static string HiddenSplit(int channels) =>
+        channels == Rewrites.HiddenSplit.DefaultChannels
+            ? HiddenSplitName
+            : string.Create(CultureInfo.InvariantCulture, $"{HiddenSplitName}-{channels}");
+
+    /// <summary>The name of a pass without its strength.</summary>
+    public static string StepOf(string name) => Strength(name) is null ? name : HiddenSplitName;
+
+    private static int? Strength(string name) =>
+        name.StartsWith(HiddenSplitName + "-", StringComparison.Ordinal)
+        && int.TryParse(name.AsSpan(HiddenSplitName.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var channels)
+        && channels > 0
+            ? channels
+            : null;
+
+    private static Pass Hidden(string name, int channels) =>
+        new(name, (model, samples) => Rewrites.HiddenSplit.Apply(model, samples, channels));
 
     public Rewritten Apply(OnnxModel model, IReadOnlyList<IReadOnlyList<long[]>>? samples = null) => Rewrite(model, samples ?? []);
 
@@ -52,6 +74,7 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
     /// <exception cref="PipelineException">No pass has that name.</exception>
     public static Pass Named(string name) =>
         All.FirstOrDefault(pass => pass.Name == name)
+        ?? (Strength(name) is { } channels ? Hidden(name, channels) : null)
         ?? throw new PipelineException(
             $"'{name}' is not a rewrite; known are {string.Join(", ", All.Select(pass => pass.Name))}",
             PipelineException.ConfigurationError

@@ -107,6 +107,22 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
     }
 
+    /// <summary>Writes down the recipe that later runs build a variant by.</summary>
+    /// <exception cref="PipelineException">The sources are locked, and the lock has another one.</exception>
+    public void Freeze(string model, string variant, Int8Recipe recipe)
+    {
+        var all = ModelsLock.Load(_path);
+        var name = FrozenRecipe.NameOf(model, variant);
+        if (all.Recipes?.GetValueOrDefault(name) == recipe)
+            return;
+        if (locked)
+            throw new PipelineException(
+                $"{_path}: --locked forbids another recipe of {name}: leave it out, or keep the recipe.",
+                PipelineException.ConfigurationError
+            );
+        (all with { Recipes = new(all.Recipes ?? [], StringComparer.Ordinal) { [name] = recipe } }).Write(_path);
+    }
+
     /// <summary>The repository, folder or file that a new model comes from.</summary>
     /// <exception cref="PipelineException">There is none, or the hub cannot be asked.</exception>
     internal Task<ModelRepository> OpenAsync(string from, CancellationToken cancellation) =>

@@ -47,6 +47,10 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public SortedDictionary<string, FrozenPlan>? Plans { get; init; }
 
+    /// <summary>What Search chose for variants with <c>search</c>, by "model:variant"; null if there is none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, Int8Recipe>? Recipes { get; init; }
+
     private const int CurrentVersion = 1;
 
     public static ModelsLock Empty => new(CurrentVersion, new(StringComparer.Ordinal));
@@ -86,7 +90,7 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
             model with
             {
                 Calibration = model.Calibration with { Regenerate = false },
-                Variants = [.. model.Variants.Select(variant => variant with { Force = false })],
+                Variants = [.. model.Variants.Select(variant => (variant.Written?.Over(variant) ?? variant) with { Force = false })],
             }
         );
         settings.Remove("source");

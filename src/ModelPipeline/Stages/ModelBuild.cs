@@ -78,6 +78,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
     internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);
 
+    /// <summary>Freezes what Search chose for a variant for later runs.</summary>
+    internal void Freeze(VariantSpec variant, Int8Recipe recipe) => sources.Freeze(model.Name, variant.Name, recipe);
+
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
     /// <summary>The built variant, named model-version-platform-variant. A CPU variant runs at every shape and is one file; what only a

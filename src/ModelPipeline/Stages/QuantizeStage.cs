@@ -6,7 +6,6 @@ using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
-using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
@@ -252,30 +251,13 @@ public static class QuantizeStage
         StageContext context
     )
     {
-        var imported = NpuEmulation.Import(prepared);
-        var fused = FusedOperators.Of(imported.Graph);
-        if (variant.Precision == Precision.Fp16)
-            return (
-                HalfPrecision.Build(imported, fused),
-                QuantizationReport.Of(fused, new Dictionary<string, ActivationRange>(), fused.Points.ToHashSet())
+        var emulation = new Emulation(prepared);
+        return variant.Precision == Precision.Fp16
+            ? emulation.BuildFp16()
+            : emulation.Build(
+                variant,
+                emulation.Ranges(variant.Algorithm, calibration.Samples, context),
+                emulation.Clips(variant.Clip, calibration.Samples)
             );
-        var ranges = ActivationRanges.Collect(
-            imported,
-            fused.Points,
-            variant.Algorithm,
-            calibration.Samples,
-            context.Progress,
-            context.Cancellation
-        );
-        var activations = ranges.ToDictionary(range => range.Key, range => AffineParameters.Covering(range.Value.Min, range.Value.Max));
-        var fp16 = Fp16Plan.Resolve([.. Fp16Plan.OfModel(prepared), .. variant.Fp16], imported.Graph, fused);
-        var emulated = NpuEmulation.Build(imported, fused, activations, fp16, variant.Method);
-        return (
-            emulated,
-            QuantizationReport.Of(fused, ranges, fp16) with
-            {
-                Weights = WeightShare.Of(imported.Graph, emulated.Graph, new HashSet<string>()),
-            }
-        );
     }
 }

@@ -5,10 +5,10 @@ using ModelPipeline.Text;
 
 namespace ModelPipeline.Stages;
 
-/// <summary>fp32 scores by ONNX Runtime.</summary>
-internal sealed class ReferenceScorer(OnnxModel model, Answer answer) : IDisposable
+/// <summary>Scores of a graph by ONNX Runtime.</summary>
+internal sealed class ReferenceScorer(OnnxModel model, Answer answer, RunSettings settings = default) : IDisposable
 {
-    private readonly InferenceSession session = InferenceSessions.Open(model);
+    private readonly InferenceSession session = InferenceSessions.Open(model, settings);
     private readonly string[] names = [.. model.Graph.Inputs.Select(input => input.Name)];
 
     /// <summary>Texts a run: the model's first axis, 1 if it is open.</summary>

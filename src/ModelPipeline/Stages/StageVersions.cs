@@ -11,7 +11,7 @@ internal static class StageVersions
     public const int Inspect = 6;
     public const int Prepare = 7;
     public const int Calibrate = 6;
-    public const int Quantize = 6;
+    public const int Quantize = 7;
     public const int Score = 6;
     public const int Measure = 7;
     public const int Package = 8;

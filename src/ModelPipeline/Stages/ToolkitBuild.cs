@@ -39,7 +39,12 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         IReadOnlyList<InputShape> scored = [];
         if (build.ToValidate.Contains(variant.Name) && IsScored(build, variant))
             scored = shared ? build.Model.Shapes : [shape];
-        var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", scored).ConfigureAwait(false);
+        var (made, scores) = await RunAsync(inputs, artifact, artifact + ".log", await ValidatedAsync(scored).ConfigureAwait(false))
+            .ConfigureAwait(false);
+        foreach (var (of, each) in scored.Zip(scores))
+            ScoringOrder
+                .Of(build.Model, build.Corpus(build.Model.Validation.Corpus))
+                .RequireFinite($"{variant.Name} at {of} in the toolkit's simulator", each);
         var int8 = made.File.Outputs.Where(output => output.IsInt8).Select(output => output.Shape.Name).ToList();
         foreach (var output in int8)
             context.Warning(
@@ -92,7 +97,13 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 try
                 {
                     var again = Path.Combine(folder, Path.GetFileName(artifact));
-                    var (_, scores) = await RunAsync(inputs, again, artifact + ".simulator.log", [shape]).ConfigureAwait(false);
+                    var (_, scores) = await RunAsync(
+                            inputs,
+                            again,
+                            artifact + ".simulator.log",
+                            await ValidatedAsync([shape]).ConfigureAwait(false)
+                        )
+                        .ConfigureAwait(false);
                     if (FileDigest.Of(again, context.Cancellation) != FileDigest.Of(artifact, context.Cancellation))
                         throw new PipelineException(
                             $"{artifact}: the toolkit's simulator runs only what it has just built, and it made other bytes from the same "
@@ -106,6 +117,25 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 }
             }
         );
+
+    /// <summary>Builds a file that is not kept, and scores some texts in the toolkit's simulator.</summary>
+    /// <param name="inputs">Of the variant.</param>
+    /// <param name="rows">At the shape of the file.</param>
+    /// <param name="name">Beside which the scratch folder is, and the log stays.</param>
+    public async Task<(List<float[]> Outputs, long Bytes)> TryAsync(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, string name)
+    {
+        var folder = Scratch(name);
+        try
+        {
+            var artifact = Path.Combine(folder, "trial.rknn");
+            var (_, scores) = await RunAsync(inputs, artifact, name + ".log", [(shape, rows)]).ConfigureAwait(false);
+            return (scores[0], new FileInfo(artifact).Length);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 
     private Task<List<float[]>> KeptAsync(string artifact, InputShape of, Func<Task<List<float[]>>> score) =>
         ValidateStage.KeptAsync(
@@ -125,15 +155,15 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         NpuInputs inputs,
         string artifact,
         string log,
-        IReadOnlyList<InputShape> scored
+        IReadOnlyList<(InputShape Shape, IReadOnlyList<TokenizedInput> Rows)> scored
     )
     {
         var folder = Scratch(artifact);
         try
         {
             List<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> runs = [];
-            foreach (var each in scored)
-                runs.Add(await SamplesAsync(inputs, each, Path.Combine(folder, each.ToString())).ConfigureAwait(false));
+            foreach (var (of, rows) in scored)
+                runs.Add((Samples(inputs, rows, of.Batch, Path.Combine(folder, of.ToString())), rows));
             var request = new ToolkitRequest
             {
                 Environment = await ToolkitEnvironment
@@ -149,6 +179,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 Simulate = [.. runs.Select(run => run.Run)],
                 Analyse = variant.AccuracyAnalysis,
                 Ranges = Clips(inputs),
+                FirstSteps = Path.Combine(build.Folder, "step1"),
                 Limits = new()
                 {
                     Time = Limit(inputs.Prepared, runs.Sum(run => run.Rows.Sum(row => (long)row.InputIds.Length))),
@@ -157,11 +188,10 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
             var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-            IReadOnlyList<List<float[]>> scores = [.. runs.Zip(scored, (run, of) => Read(run.Run.Outputs, run.Rows, of.Batch, answer))];
-            foreach (var (of, each) in scored.Zip(scores))
-                ScoringOrder
-                    .Of(build.Model, build.Corpus(build.Model.Validation.Corpus))
-                    .RequireFinite($"{variant.Name} at {of} in the toolkit's simulator", each);
+            IReadOnlyList<List<float[]>> scores =
+            [
+                .. runs.Zip(scored, (run, of) => Read(run.Run.Outputs, run.Rows, of.Shape.Batch, answer)),
+            ];
             return (made, scores);
         }
         finally
@@ -183,15 +213,27 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     private static string Scratch(string artifact) =>
         Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}").FullName;
 
-    /// <summary>The validation's texts at a shape, as the simulator reads them from a folder.</summary>
-    private async Task<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> SamplesAsync(NpuInputs inputs, InputShape of, string folder)
+    /// <summary>The validation's texts at some shapes.</summary>
+    private async Task<IReadOnlyList<(InputShape Shape, IReadOnlyList<TokenizedInput> Rows)>> ValidatedAsync(
+        IReadOnlyList<InputShape> shapes
+    )
     {
         var order = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        TokenizedInput[] rows = [.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))];
+        return
+        [
+            .. shapes.Select(of =>
+                (of, (IReadOnlyList<TokenizedInput>)[.. order.Texts.Select(text => order.Encode(tokenizer, text, of.Sequence))])
+            ),
+        ];
+    }
+
+    /// <summary>Texts as the simulator reads them from a folder.</summary>
+    private SimulatorRun Samples(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, int batch, string folder)
+    {
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
-        CalibrationSet.Of(names, rows, of.Batch).Write(folder, context.Progress, context.Cancellation);
-        return (new SimulatorRun(Path.Combine(folder, CalibrationSet.DatasetFile), Path.Combine(folder, "outputs")), rows);
+        CalibrationSet.Of(names, rows, batch).Write(folder, context.Progress, context.Cancellation);
+        return new SimulatorRun(Path.Combine(folder, CalibrationSet.DatasetFile), Path.Combine(folder, "outputs"));
     }
 
     private TimeSpan Limit(string prepared, long simulatedTokens)

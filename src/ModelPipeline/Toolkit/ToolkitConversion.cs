@@ -41,6 +41,9 @@ public sealed record ToolkitRequest
     /// <summary>What to run in the toolkit's simulator when the file is built.</summary>
     public IReadOnlyList<SimulatorRun> Simulate { get; init; } = [];
 
+    /// <summary>Folder in which the first of the toolkit's two steps is kept for later builds; null keeps none.</summary>
+    public string? FirstSteps { get; init; }
+
     /// <summary>Compare every layer with fp32 on the first calibration sample.</summary>
     public bool Analyse { get; init; }
 
@@ -81,21 +84,35 @@ public static partial class ToolkitConversion
         var log = request.Log ?? request.Artifact + ".log";
         var temporary =
             $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        var scratch = $"{temporary[..^AtomicFile.TemporarySuffix.Length]}-step1{AtomicFile.TemporarySuffix}";
         try
         {
+            var plan = Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList();
             IReadOnlyList<string> float16 = [];
-            IReadOnlyDictionary<string, float[]> ranges = new Dictionary<string, float[]>();
-            if (
-                request.Variant.Precision == Precision.W8A8
-                && Fp16Plan.OfModel(model).Union(request.Variant.Fp16).ToList() is var plan
-                && plan.Count + request.Ranges.Count > 0
-            )
+            ToolkitOutcome said;
+            if (request.Variant.Precision == Precision.W8A8 && plan.Count + request.Ranges.Count > 0)
             {
-                var names = await ConvertAsync(settings with { Tensors = true }).ConfigureAwait(false);
-                float16 = HybridPlan.Resolve(plan, graph, names.Tensors ?? []);
-                ranges = HybridPlan.Resolve(request.Ranges, graph, names.Tensors ?? []);
+                var first = await FirstStep
+                    .GetAsync(
+                        request.FirstSteps ?? scratch,
+                        FirstStep.KeyOf(settings, request, cancellation),
+                        async folder => (await ConvertAsync(settings with { Keep = folder }).ConfigureAwait(false)).Tensors ?? [],
+                        cancellation
+                    )
+                    .ConfigureAwait(false);
+                float16 = HybridPlan.Resolve(plan, graph, first.Tensors);
+                said = await ConvertAsync(
+                        settings with
+                        {
+                            Step1 = Path.GetFullPath(first.Folder),
+                            Float16 = float16,
+                            Ranges = HybridPlan.Resolve(request.Ranges, graph, first.Tensors),
+                        }
+                    )
+                    .ConfigureAwait(false);
             }
-            var said = await ConvertAsync(settings with { Float16 = float16, Ranges = ranges }).ConfigureAwait(false);
+            else
+                said = await ConvertAsync(settings).ConfigureAwait(false);
             var file = RknnFile.Read(temporary);
             file.Require(
                 request.Artifact,
@@ -116,6 +133,8 @@ public static partial class ToolkitConversion
         finally
         {
             File.Delete(temporary);
+            if (Directory.Exists(scratch))
+                Directory.Delete(scratch, recursive: true);
         }
 
         async Task<ToolkitOutcome> ConvertAsync(ToolkitSettings ask)

@@ -21,7 +21,8 @@ internal sealed record ToolkitSettings
     public required int OptimizationLevel { get; init; }
     public required IReadOnlyList<ToolkitInput> Inputs { get; init; }
     public string? Dataset { get; init; }
-    public bool Tensors { get; init; }
+    public string? Keep { get; init; }
+    public string? Step1 { get; init; }
     public IReadOnlyList<string> Float16 { get; init; } = [];
     public IReadOnlyDictionary<string, float[]> Ranges { get; init; } = new Dictionary<string, float[]>();
     public bool SingleCore { get; init; }

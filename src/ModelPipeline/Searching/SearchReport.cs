@@ -1,0 +1,82 @@
+using ModelPipeline.Core;
+using ModelPipeline.Manifest;
+
+namespace ModelPipeline.Searching;
+
+/// <summary>What Search tried, built and chose: content of search.json.</summary>
+public sealed record SearchReport
+{
+    public required string Model { get; init; }
+    public required string Version { get; init; }
+    public required string Variant { get; init; }
+    public required string Shape { get; init; }
+
+    /// <summary>The metric that was made as good as can be.</summary>
+    public required string Objective { get; init; }
+
+    /// <summary>Where the built recipes were scored: the toolkit's simulator, or the emulation.</summary>
+    public required string ScoredBy { get; init; }
+
+    /// <summary>Queries, or an embedder's texts, of the three parts: disjoint.</summary>
+    public required SearchCounts Parts { get; init; }
+
+    /// <summary>Texts of the report part that calibration has, too.</summary>
+    public required int CalibratedOn { get; init; }
+
+    /// <summary>By the emulation on the search part, best first; those that were left behind by fewer texts have theirs.</summary>
+    public required IReadOnlyList<TriedRecipe> Tried { get; init; }
+
+    /// <summary>Built and scored on the confirm part, best first.</summary>
+    public required IReadOnlyList<BuiltRecipe> Built { get; init; }
+
+    /// <summary>How the choice was made, in words.</summary>
+    public required string Rule { get; init; }
+
+    /// <summary>Null if none keeps to the limits.</summary>
+    public Int8Recipe? Choice { get; init; }
+
+    /// <summary>Figures of the choice on the report part, which nothing was chosen by.</summary>
+    public IReadOnlyDictionary<string, double> Figures { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Likewise of the variant as models.yaml has it.</summary>
+    public IReadOnlyDictionary<string, double> WrittenFigures { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Likewise, with one class of tensors in int8 and all others in fp32.</summary>
+    public IReadOnlyList<ClassSensitivity> Sensitivity { get; init; } = [];
+}
+
+/// <param name="Search">The emulation ranks by these.</param>
+/// <param name="Confirm">What was built is chosen by these.</param>
+/// <param name="Report">Shown figures are of these.</param>
+public readonly record struct SearchCounts(int Search, int Confirm, int Report);
+
+/// <param name="Recipe">In one line.</param>
+/// <param name="Items">Queries or texts it was scored on.</param>
+/// <param name="Figure">Of the objective.</param>
+[OneLine]
+public sealed record TriedRecipe(string Recipe, int Items, double Figure);
+
+/// <param name="Recipe">That was built.</param>
+/// <param name="Figures">On the confirm part.</param>
+/// <param name="Mb">Size of the file in 10^6 bytes.</param>
+/// <param name="Ms">Estimated for a passage; null where nothing is known of the chip.</param>
+public sealed record BuiltRecipe(Int8Recipe Recipe, IReadOnlyDictionary<string, double> Figures, double Mb, double? Ms)
+{
+    /// <summary>How far from fp32 by the objective; less is better.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>The variant as models.yaml has it.</summary>
+    public required bool IsWritten { get; init; }
+
+    /// <summary>No other is better in accuracy, size and time at once.</summary>
+    public bool OnFront { get; init; }
+
+    /// <summary>Limits that it does not keep, in words.</summary>
+    public IReadOnlyList<string> Breaks { get; init; } = [];
+}
+
+/// <param name="Class">Of tensors.</param>
+/// <param name="Loss">How far from fp32 the model is with that class alone in int8.</param>
+/// <param name="Help">What of the recipe's steps helps against it.</param>
+[OneLine]
+public sealed record ClassSensitivity(string Class, double Loss, string Help);

@@ -1,0 +1,261 @@
+using ModelPipeline.Calibration;
+using ModelPipeline.Core;
+using ModelPipeline.Inspection;
+using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Planning;
+using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
+using ModelPipeline.Tasks;
+using ModelPipeline.Text;
+
+namespace ModelPipeline.Stages;
+
+/// <summary>A recipe built as its variant's backend builds.</summary>
+/// <param name="Outputs">One a text.</param>
+/// <param name="Mb">Size of the file in 10^6 bytes.</param>
+/// <param name="Ms">Estimated for a passage on one core; null where nothing is known of the chip.</param>
+internal sealed record RecipeTrial(List<float[]> Outputs, double Mb, double? Ms);
+
+/// <summary>Outputs of recipes for the validation's texts: fp32's, the emulation's and the backend's own. All are kept on disk by content, so
+/// that no text is scored twice.</summary>
+internal sealed class RecipeScores
+{
+    private const int Version = 1;
+
+    /// <summary>Calibration samples of the emulation: 25 to 400 gave the same figures.</summary>
+    private const int Samples = 32;
+
+    /// <summary>Rewritten models in memory.</summary>
+    private const int MostPrepared = 8;
+
+    private readonly ModelBuild build;
+    private readonly VariantSpec variant;
+    private readonly InputShape shape;
+    private readonly Answer answer;
+    private readonly OnnxModel pinned;
+    private readonly CalibrationSet calibration;
+    private readonly IReadOnlyList<TokenizedInput> rows;
+    private readonly Dictionary<string, string> digests;
+    private readonly OrderedDictionary<string, OnnxModel> prepared = [];
+    private readonly Dictionary<(string Rewrites, QuantizationAlgorithm Algorithm), Dictionary<string, ActivationRange>> ranges = [];
+    private readonly Dictionary<(string Rewrites, RangeClip Clip), IReadOnlyDictionary<string, ClippedRange>> clips = [];
+    private readonly HashSet<string> preparedFolders = [];
+
+    private RecipeScores(
+        ModelBuild build,
+        VariantSpec variant,
+        InputShape shape,
+        (Answer Answer, OnnxModel Pinned, CalibrationSet Calibration) source,
+        (IReadOnlyList<TokenizedInput> Rows, Dictionary<string, string> Digests) texts
+    )
+    {
+        (this.build, this.variant, this.shape) = (build, variant, shape);
+        (answer, pinned, calibration) = source;
+        (rows, digests) = texts;
+    }
+
+    /// <param name="build">Of the model.</param>
+    /// <param name="variant">As models.yaml has it.</param>
+    /// <param name="shape">At which all is built.</param>
+    /// <param name="whole">The validation's texts, by whose places others ask.</param>
+    /// <param name="context">Of the run.</param>
+    public static async Task<RecipeScores> OpenAsync(
+        ModelBuild build,
+        VariantSpec variant,
+        InputShape shape,
+        ScoringOrder whole,
+        StageContext context
+    )
+    {
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
+        var pinned = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
+        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+        var calibration = CalibrationSet.Create(
+            build.Model,
+            build.Corpus(build.Model.Calibration.Corpus),
+            tokenizer,
+            shape.Sequence,
+            [.. pinned.Graph.Inputs.Select(input => input.Name)],
+            context.Cancellation
+        );
+        var digests = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
+        foreach (var (name, digest) in await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false))
+            digests[name] = digest;
+        digests["model"] = source.Sha256;
+        return new RecipeScores(
+            build,
+            variant,
+            shape,
+            (source.Answer, pinned, calibration),
+            ([.. whole.Texts.Select(text => whole.Encode(tokenizer, text, shape.Sequence))], digests)
+        );
+    }
+
+    /// <summary>fp32's.</summary>
+    public Task<List<float[]>> ReferenceAsync(IReadOnlyList<int> texts, StageContext context) =>
+        KeptAsync("fp32", texts, () => pinned, context);
+
+    /// <summary>Those of the graph by which the simulator predicts what the toolkit would build.</summary>
+    public Task<List<float[]>> EmulatedAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context) =>
+        KeptAsync(recipe.Id, texts, () => Emulated(recipe, context), context);
+
+    /// <summary>Those of what the variant's backend builds by a recipe.</summary>
+    public async Task<RecipeTrial> BuiltAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context)
+    {
+        var candidate = recipe.Over(variant) with { OneFile = false };
+        var inputs = await QuantizeStage.InputsAsync(build, candidate, shape, context).ConfigureAwait(false);
+        preparedFolders.Add(build.PreparedFolder(shape, candidate));
+        var key = StageRecord.KeyOf(
+            "search-build",
+            Version,
+            new
+            {
+                inputs.Provenance.Settings,
+                answer,
+                build.TextSettings,
+                texts,
+            },
+            digests
+        );
+        var path = Path.Combine(SearchStage.FolderOf(build, variant), "built", key[..16]);
+        if (build.IsUpToDate(path + StageRecord.Extension, key, context))
+            return ReportJson.Read<RecipeTrial>(path + ".json");
+        IReadOnlyList<TokenizedInput> chosen = [.. texts.Select(text => rows[text])];
+        var (outputs, bytes) =
+            variant.Backend == Backend.Rknn
+                ? await new ToolkitBuild(build, candidate, shape, context).TryAsync(inputs, chosen, path).ConfigureAwait(false)
+                : await Task.Run(() => Simulated(candidate, inputs, chosen, context), context.Cancellation).ConfigureAwait(false);
+        var trial = new RecipeTrial(outputs, Math.Round(bytes / 1e6, 6), await MsAsync(inputs, context).ConfigureAwait(false));
+        ReportJson.Write(path + ".json", trial);
+        build.Finish(path + StageRecord.Extension, key, [path + ".json"], context);
+        return trial;
+    }
+
+    /// <summary>How many of some texts are calibration samples, too.</summary>
+    public int CalibratedOn(IReadOnlyList<int> texts)
+    {
+        var seen = calibration.Samples.Select(sample => string.Join(' ', sample[0])).ToHashSet();
+        var name = calibration.Inputs[0];
+        return texts.Count(text => seen.Contains(string.Join(' ', rows[text][name])));
+    }
+
+    /// <summary>Deletes prepared graphs that only this search has asked for; that of the choice stays.</summary>
+    public void Sweep(Int8Recipe choice)
+    {
+        var kept = build
+            .Model.Variants.Append(choice.Over(variant) with { OneFile = false })
+            .Select(other => build.PreparedFolder(shape, other))
+            .ToHashSet();
+        foreach (var folder in preparedFolders.Where(folder => !kept.Contains(folder) && Directory.Exists(folder)))
+            Directory.Delete(folder, recursive: true);
+    }
+
+    private async Task<double?> MsAsync(NpuInputs inputs, StageContext context)
+    {
+        var work = await Estimates.WorkAsync(build, context).ConfigureAwait(false);
+        var operators = GraphWork.At(OnnxModel.Load(inputs.Prepared), shape.Sequence);
+        return RateTable.TryFactor(variant.Target, out _)
+            ? Math.Round(Estimates.Of(build, work).Milliseconds(operators, new RunPlace(variant.Target, Precision.W8A8)), 3)
+            : null;
+    }
+
+    private (List<float[]> Outputs, long Bytes) Simulated(
+        VariantSpec candidate,
+        NpuInputs inputs,
+        IReadOnlyList<TokenizedInput> chosen,
+        StageContext context
+    )
+    {
+        var (model, _) = QuantizeStage.Emulate(
+            OnnxModel.Load(inputs.Prepared),
+            candidate,
+            CalibrationSet.Read(inputs.Calibration),
+            context
+        );
+        using var scorer = new ReferenceScorer(model, answer, AsWritten);
+        return (
+            ValidateStage.Scored($"score {variant.Name}", chosen, context, row => scorer.Score(row, context.Cancellation)),
+            model.ToBytes().LongLength
+        );
+    }
+
+    private static RunSettings AsWritten => new(FuseQdq: false);
+
+    private OnnxModel Emulated(Int8Recipe recipe, StageContext context)
+    {
+        var rewrites = string.Join('+', recipe.Rewrites);
+        var samples = calibration with { Samples = [.. calibration.Samples.Take(Samples)] };
+        var model = Prepared(recipe.Rewrites, samples.Samples, context.Cancellation);
+        var emulation = new Emulation(model);
+        if (!ranges.TryGetValue((rewrites, recipe.Algorithm), out var found))
+            ranges[(rewrites, recipe.Algorithm)] = found = emulation.Ranges(recipe.Algorithm, samples.Samples, context);
+        if (!clips.TryGetValue((rewrites, recipe.Clip), out var clipped))
+            clips[(rewrites, recipe.Clip)] = clipped = emulation.Clips(recipe.Clip, samples.Samples);
+        return emulation.Build(recipe.Over(variant), found, clipped).Model;
+    }
+
+    /// <summary>The pinned model after some rewrites, from as many of them as are in memory.</summary>
+    private OnnxModel Prepared(IReadOnlyList<string> rewrites, IReadOnlyList<IReadOnlyList<long[]>> samples, CancellationToken cancellation)
+    {
+        var done = rewrites.Count;
+        while (done > 0 && !prepared.ContainsKey(Name(done)))
+            done--;
+        var model = done == 0 ? pinned : prepared[Name(done)];
+        for (; done < rewrites.Count; done++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            model = Pass.Sequence([rewrites[done]]).Aggregate(model, (before, pass) => pass.Apply(before, samples).Model);
+            prepared[Name(done + 1)] = model;
+            if (prepared.Count > MostPrepared)
+                prepared.RemoveAt(0);
+        }
+        return model;
+
+        string Name(int count) => string.Join('+', rewrites.Take(count));
+    }
+
+    /// <summary>Outputs for the texts: those on disk, and the others from the model, then on disk, too.</summary>
+    private async Task<List<float[]>> KeptAsync(string name, IReadOnlyList<int> texts, Func<OnnxModel> model, StageContext context)
+    {
+        var key = StageRecord.KeyOf(
+            "search-emulation",
+            Version,
+            new
+            {
+                name,
+                shape = shape.ToString(),
+                answer,
+                build.TextSettings,
+                build.CalibrationSettings,
+                build.Model.Validation.Queries,
+                StageVersions.Prepare,
+                StageVersions.Quantize,
+            },
+            digests
+        );
+        var path = Path.Combine(SearchStage.FolderOf(build, variant), "emulated", name);
+        var record = path + StageRecord.Extension;
+        var known = build.IsUpToDate(record, key, context) ? ReportJson.Read<Dictionary<int, float[]>>(path + ".json") : [];
+        var missing = texts.Where(text => !known.ContainsKey(text)).ToList();
+        if (missing.Count > 0)
+        {
+            await Task.Run(
+                    () =>
+                    {
+                        using var scorer = new ReferenceScorer(model(), answer, AsWritten);
+                        foreach (var text in missing)
+                        {
+                            context.Cancellation.ThrowIfCancellationRequested();
+                            known[text] = scorer.Score(rows[text], context.Cancellation);
+                        }
+                    },
+                    context.Cancellation
+                )
+                .ConfigureAwait(false);
+            ReportJson.Write(path + ".json", known);
+            build.Finish(record, key, [path + ".json"], context);
+        }
+        return [.. texts.Select(text => known[text])];
+    }
+}
