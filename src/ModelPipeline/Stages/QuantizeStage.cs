@@ -6,6 +6,7 @@ using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
