@@ -28,6 +28,8 @@ internal static class LatencyTable
         foreach (var artifact in report.Reference.Concat(report.Artifacts))
             Rows(table, artifact);
         AnsiConsole.Write(table);
+        foreach (var artifact in report.Reference.Where(artifact => artifact.Batch > 1))
+            Console.WriteLine($"  {artifact.Shape}: times are a passage's share of a run of {artifact.Batch}");
         foreach (var plan in report.Buckets.Where(plan => plan.Buckets.Count > 1))
             Console.WriteLine(Buckets(plan, report));
     }

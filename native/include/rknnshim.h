@@ -150,6 +150,7 @@ typedef struct rknnshim_output {
  *   backend "simulator"  an artifact of the simulator's conversion; quantization is computed exactly as the graph says
  * `options` is null or a JSON object; unknown keys are refused:
  *   threads      0 takes all cores (default 0)
+ *   batch        of inputs whose first dimension the model leaves open, 1 to 256 (default 1)
  *   core_mask    bits 0 to 2 for the NPU's cores, 0 automatic, 65535 all (default 0); of no effect without an NPU
  *   onnxruntime  path of libonnxruntime.so. Default: the one already loaded in this process, else the one beside this
  *                library, else the loader's. A process uses one: naming a second is an error.
@@ -166,8 +167,8 @@ RKNNSHIM_API int32_t rknnshim_model_load(const char* backend, const char* path, 
 RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer, size_t capacity, size_t* length);
 
 /*
- * Runs the model once on inputs and into outputs in the model's order. Of an input's dimensions that are not fixed, all but
- * the last are 1 and the last follows from `count`. An .rknn for several shapes runs at the one whose inputs have these
+ * Runs the model once on inputs and into outputs in the model's order. Of an input's dimensions that are not fixed, the first
+ * is the model's `batch`, the last follows from `count`, and others are 1. An .rknn for several shapes runs at the one whose inputs have these
  * counts. *microseconds (may be null) is the run's time without copies.
  * RKNNSHIM_BUFFER_TOO_SMALL: the `count` of an output above its `capacity` says what is needed; contents are undefined.
  */

@@ -35,9 +35,12 @@ struct ConversionRequest {
     Fields fields;
 };
 
+inline constexpr int kMaxBatch = 256;
+
 struct ModelOptions {
     int threads = 0;
     int core_mask = 0;
+    int batch = 1; ///< of inputs that leave it open
     bool profile = false;
     std::string onnxruntime;
     std::string rknnrt;

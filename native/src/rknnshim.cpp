@@ -110,6 +110,7 @@ ModelOptions parse_options(const char* json) {
     options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
     options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
     check_core_mask(options.core_mask);
+    options.batch = static_cast<int>(fields.integer("batch", 1, 1, kMaxBatch));
     options.onnxruntime = fields.text("onnxruntime", "");
     options.rknnrt = fields.text("rknnrt", "");
     fields.finish();

@@ -82,6 +82,7 @@ void Session::load(std::string_view json) {
     const auto extension = fields.text("extension");
     shim::ModelOptions options;
     options.threads = static_cast<int>(fields.integer("threads", 0, 0, 1024));
+    options.batch = static_cast<int>(fields.integer("batch", 1, 1, shim::kMaxBatch));
     options.profile = fields.integer("profile", 0, 0, 1) != 0;
     options.onnxruntime = fields.text("onnxruntime", "");
     options.rknnrt = fields.text("rknnrt", "");

@@ -93,7 +93,7 @@ constexpr Meaning kMeanings[] = {
      "build it again as backend rknn with a toolkit no newer than the runtime"},
     {"RKNN_ERR_CTX_INVALID", abi::Status::CtxInvalid, RKNNSHIM_RUNTIME_ERROR, "the runtime lost the model's context; load the model again"},
     {"RKNN_ERR_INPUT_INVALID", abi::Status::InputInvalid, RKNNSHIM_RUNTIME_ERROR,
-     "the model takes no such inputs; its inputs must be integer [1,S], built from an ONNX file with int64 inputs"},
+     "the model takes no such inputs; its inputs must be integer [B,S], built from an ONNX file with int64 inputs"},
     {"RKNN_ERR_OUTPUT_INVALID", abi::Status::OutputInvalid, RKNNSHIM_RUNTIME_ERROR,
      "the model's outputs cannot be read as floats; build it with float outputs"},
     {"RKNN_ERR_DEVICE_UNMATCH", abi::Status::DeviceUnmatch, RKNNSHIM_RUNTIME_ERROR,

@@ -15,9 +15,9 @@ constexpr const char* kSuffix = ".sim.onnx";
 
 void require_static(const std::string& source, const Session& session) {
     for (const auto& input : session.inputs())
-        if (input.dims.size() != 2 || input.dims[0] != 1 || input.dims[1] < 1)
+        if (input.dims.size() != 2 || input.dims[0] < 1 || input.dims[1] < 1)
             throw Error(RKNNSHIM_INVALID_MODEL, "'" + source + "': input '" + input.name + "' is " + input.shape() +
-                                                    "; an NPU needs a fixed shape [1,S]: pin the model's shapes first");
+                                                    "; an NPU needs a fixed shape [B,S]: pin the model's shapes first");
     for (const auto& output : session.outputs())
         if (!output.fixed())
             throw Error(RKNNSHIM_INVALID_MODEL, "'" + source + "': output '" + output.name + "' is " + output.shape() +

@@ -56,7 +56,7 @@ std::shared_ptr<const Session> open(const std::string& path, const ModelOptions&
     if (!std::filesystem::is_regular_file(path, error))
         throw Error(RKNNSHIM_NOT_FOUND, "model '" + path + "' does not exist or is no file");
     return std::make_shared<const Session>(
-        Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads}));
+        Session::from_file(ort::runtime(options.onnxruntime), path, {path, optimization, options.threads, options.batch}));
 }
 
 } // namespace

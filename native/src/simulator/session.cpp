@@ -64,12 +64,14 @@ std::string Tensor::shape() const {
     return result + "]";
 }
 
-Tensor Tensor::resolved(uint64_t count) const {
+Tensor Tensor::resolved(uint64_t count, int64_t batch) const {
     Tensor result = *this;
     const auto last = std::find(result.dims.rbegin(), result.dims.rend(), -1);
     if (last == result.dims.rend())
         return result;
     *last = 1;
+    if (result.dims.front() == -1)
+        result.dims.front() = batch;
     std::ranges::replace(result.dims, -1, 1);
     const uint64_t rest = result.count();
     if (rest != 0 && count % rest == 0 && count / rest <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
@@ -160,7 +162,7 @@ std::optional<std::string> Session::metadata(const char* key) const {
 }
 
 std::vector<int64_t> Session::resolve(const Tensor& tensor, const rknnshim_input& input) const {
-    auto result = tensor.resolved(input.count);
+    auto result = tensor.resolved(input.count, settings_.batch);
     if (result.count() != input.count)
         throw Error(RKNNSHIM_INVALID_ARGUMENT, "'" + settings_.name + "': input '" + tensor.name + "' is " + tensor.shape() + " and got " +
                                                    std::to_string(input.count) + " elements");

@@ -24,8 +24,9 @@ struct Tensor {
     [[nodiscard]] uint64_t count() const; ///< elements, when fixed
     [[nodiscard]] std::string shape() const;
 
-    /// With `count` elements, if it can have so many: of the dimensions that are not fixed, all but the last become 1.
-    [[nodiscard]] Tensor resolved(uint64_t count) const;
+    /// With `count` elements, if it can have so many: of the dimensions that are not fixed, the first becomes `batch`, the last what is left, and others 1.
+    /// The only one becomes what is left.
+    [[nodiscard]] Tensor resolved(uint64_t count, int64_t batch = 1) const;
 };
 
 /// An ONNX model in ONNX Runtime: int64 inputs, float32 outputs.
@@ -35,6 +36,7 @@ public:
         std::string name; ///< in messages
         Optimization optimization = Optimization::Full;
         int threads = 0;
+        int batch = 1; ///< of inputs whose first dimension is not fixed
     };
 
     static Session from_file(const ort::Runtime& runtime, const std::string& path, const Settings& settings);

@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using System.Globalization;
+
 namespace ModelPipeline.Core;
 
 /// <summary>Writes files and folders so that a reader sees the old content or the whole new one, never a part.</summary>
@@ -77,6 +80,39 @@ public static class AtomicFile
 
     /// <summary>Deletes what any process left unfinished below <paramref name="folder"/>, in which none may be at work.</summary>
     public static void DeleteAbandoned(string folder) => Delete(folder, $"*{TemporarySuffix}");
+
+    /// <summary>Deletes what processes of this machine that are no more left unfinished of one file or folder. For places that no
+    /// <see cref="WorkFolder"/> guards.</summary>
+    internal static void DeleteRemains(string path)
+    {
+        var full = Path.GetFullPath(path);
+        var (folder, name) = (Path.GetDirectoryName(full)!, Path.GetFileName(full));
+        if (!Directory.Exists(folder))
+            return;
+        foreach (var entry in Directory.EnumerateFileSystemEntries(folder, $"{name}.*-*{TemporarySuffix}").ToList())
+        {
+            var owner = Path.GetFileName(entry)[(name.Length + 1)..].Split('-')[0];
+            if (!int.TryParse(owner, NumberStyles.None, CultureInfo.InvariantCulture, out var process) || IsRunning(process))
+                continue;
+            if (Directory.Exists(entry))
+                Directory.Delete(entry, recursive: true);
+            else
+                File.Delete(entry);
+        }
+    }
+
+    private static bool IsRunning(int process)
+    {
+        try
+        {
+            using var found = Process.GetProcessById(process);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
 
     private static void Delete(string folder, string pattern)
     {

@@ -7,18 +7,20 @@ namespace ModelPipeline.Calibration;
 
 /// <summary>Model inputs by which a quantizer measures ranges; on disk the layout that rknn-toolkit2 reads.</summary>
 /// <param name="Inputs">Names of the model's inputs, in its order.</param>
-/// <param name="Samples">For each sample one row of token values per input, all of one length, in the order of
-/// <paramref name="Inputs"/>.</param>
-public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<IReadOnlyList<long[]>> Samples)
+/// <param name="Samples">For each run one array of token values per input, [<paramref name="Batch"/>, tokens] row-major and all of one
+/// length, in the order of <paramref name="Inputs"/>.</param>
+/// <param name="Batch">Texts a run.</param>
+public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<IReadOnlyList<long[]>> Samples, int Batch = 1)
 {
-    /// <summary>Lists one sample a line: its .npy files in model order, separated by spaces, relative to the file's folder.</summary>
+    /// <summary>Lists one run a line: its .npy files in model order, separated by spaces, relative to the file's folder.</summary>
     public const string DatasetFile = "calibration_dataset.txt";
 
-    /// <summary>Makes rows of [1, <paramref name="sequence"/>] as <see cref="ModelSpec.Calibration"/> asks.</summary>
+    /// <summary>Makes runs of <paramref name="shape"/> as <see cref="ModelSpec.Calibration"/> asks: as many texts as samples are asked for, and
+    /// the first ones again where the last run has room.</summary>
     /// <param name="model">Gives samples, seed, strategy, task and truncation.</param>
     /// <param name="corpus">Unused by the random strategy.</param>
     /// <param name="tokenizer">Of the model's vocabulary.</param>
-    /// <param name="sequence">Sequence length in tokens; batch is 1 whatever the model is built for.</param>
+    /// <param name="shape">Of a run.</param>
     /// <param name="inputs">Names of the model's inputs in its order: input_ids, attention_mask, token_type_ids or some of them.</param>
     /// <param name="cancellation">Honoured between samples.</param>
     /// <exception cref="PipelineException">The corpus is too small, an input is of another name, or a text does not fit the truncation
@@ -27,22 +29,32 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
         ModelSpec model,
         Corpus corpus,
         PairTokenizer tokenizer,
-        int sequence,
+        InputShape shape,
         IReadOnlyList<string> inputs,
         CancellationToken cancellation = default
     )
     {
-        var samples = new List<IReadOnlyList<long[]>>();
-        foreach (var row in CalibrationRows.Make(model, corpus, tokenizer, sequence))
+        var rows = new List<TokenizedInput>();
+        foreach (var row in CalibrationRows.Make(model, corpus, tokenizer, shape.Sequence))
         {
             cancellation.ThrowIfCancellationRequested();
-            samples.Add([.. inputs.Select(input => row[input])]);
+            rows.Add(row);
         }
-        return new CalibrationSet(inputs, samples);
+        for (var again = 0; rows.Count % shape.Batch != 0; again++)
+            rows.Add(rows[again]);
+        return Of(inputs, rows, shape.Batch);
     }
 
-    /// <summary>Puts the set in the place of <paramref name="folder"/>, whole or not at all: sample_0000/input_ids.npy and so on, int64 [1,
-    /// S], and <see cref="DatasetFile"/>.</summary>
+    /// <summary>Rows in runs of <paramref name="batch"/>; the last one is filled up.</summary>
+    internal static CalibrationSet Of(IReadOnlyList<string> inputs, IReadOnlyList<TokenizedInput> rows, int batch) =>
+        new(
+            inputs,
+            [.. TokenizedInput.Batches(rows, batch).Select(run => (IReadOnlyList<long[]>)[.. inputs.Select(input => run[input])])],
+            batch
+        );
+
+    /// <summary>Puts the set in the place of <paramref name="folder"/>, whole or not at all: sample_0000/input_ids.npy and so on, int64
+    /// [<see cref="Batch"/>, S], and <see cref="DatasetFile"/>.</summary>
     public void Write(string folder, IProgress<StageProgress>? progress = null, CancellationToken cancellation = default) =>
         AtomicFile.WriteFolder(
             folder,
@@ -55,7 +67,7 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
                     var sample = $"sample_{index.ToString("D4", CultureInfo.InvariantCulture)}";
                     Directory.CreateDirectory(Path.Combine(temporary, sample));
                     foreach (var (input, row) in Inputs.Zip(rows))
-                        NpyFile.Write(Path.Combine(temporary, sample, input + ".npy"), row);
+                        NpyFile.Write(Path.Combine(temporary, sample, input + ".npy"), row, Batch);
                     lines.Add(string.Join(' ', Inputs.Select(input => $"{sample}/{input}.npy")));
                     progress?.Report(new StageProgress("Writing calibration samples", index + 1, Samples.Count));
                 }
@@ -70,6 +82,7 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
         var dataset = Path.Combine(folder, DatasetFile);
         IReadOnlyList<string>? inputs = null;
         var samples = new List<IReadOnlyList<long[]>>();
+        var batch = 0;
         foreach (var (number, line) in TextLines.Read(dataset))
         {
             var files = line.Split(' ');
@@ -85,13 +98,16 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
             inputs ??= names;
             if (!names.SequenceEqual(inputs))
                 throw Bad(dataset, number, $"expected the inputs {string.Join(", ", inputs)} of the line before");
-            long[][] rows = [.. files.Select(file => NpyFile.Read(Path.Combine(folder, file)))];
-            var length = samples is [[var first, ..], ..] ? first.Length : rows[0].Length;
-            if (rows.FirstOrDefault(row => row.Length != length) is { } odd)
-                throw Bad(dataset, number, $"a row of {odd.Length} values among rows of {length}");
-            samples.Add(rows);
+            (long[] Values, int Batch)[] arrays = [.. files.Select(file => NpyFile.Read(Path.Combine(folder, file)))];
+            var length = samples is [[var first, ..], ..] ? first.Length : arrays[0].Values.Length;
+            batch = samples.Count == 0 ? arrays[0].Batch : batch;
+            foreach (var (values, rows) in arrays.Where(array => array.Values.Length != length || array.Batch != batch))
+                throw Bad(dataset, number, $"{rows} rows of {values.Length / rows} values among {batch} of {length / batch}");
+            samples.Add([.. arrays.Select(array => array.Values)]);
         }
-        return inputs is null ? throw new PipelineException($"{dataset}: empty; calibrate again.") : new CalibrationSet(inputs, samples);
+        return inputs is null
+            ? throw new PipelineException($"{dataset}: empty; calibrate again.")
+            : new CalibrationSet(inputs, samples, batch);
     }
 
     private static PipelineException Bad(string dataset, int line, string problem) =>

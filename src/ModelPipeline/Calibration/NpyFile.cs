@@ -9,7 +9,7 @@ using NumSharp;
 namespace ModelPipeline.Calibration;
 
 /// <summary>
-/// One int64 row [1, N] as a NumPy file. NumSharp writes; reading is done here, since a file may be of any origin and its header must be
+/// int64 rows [B, N] as a NumPy file. NumSharp writes; reading is done here, since a file may be of any origin and its header must be
 /// checked against its length
 /// before anything is allocated.
 /// </summary>
@@ -17,21 +17,25 @@ internal static partial class NpyFile
 {
     private const int MaxHeaderBytes = 1024;
 
-    /// <summary>Longest acceptable row.</summary>
-    private const int MaxRow = 1 << 20;
+    /// <summary>Longest acceptable row, and most numbers of all.</summary>
+    private const int MaxRow = 1 << 20,
+        MaxNumbers = 1 << 22;
 
     private static ReadOnlySpan<byte> Magic => [0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y'];
 
-    /// <summary>Format version 1.0, little-endian, C order, shape (1, N).</summary>
-    public static void Write(string path, long[] row)
+    /// <summary>Format version 1.0, little-endian, C order, shape (B, N).</summary>
+    /// <param name="path">Of the file.</param>
+    /// <param name="values">B * N of them, row-major.</param>
+    /// <param name="batch">B.</param>
+    public static void Write(string path, long[] values, int batch = 1)
     {
         using var stream = File.Create(path);
-        np.save(stream, new NDArray(row, new Shape(1, row.Length)));
+        np.save(stream, new NDArray(values, new Shape(batch, values.Length / batch)));
     }
 
-    /// <summary>The N values of a file of shape (1, N).</summary>
+    /// <summary>The values of a file of shape (B, N), row-major.</summary>
     /// <exception cref="PipelineException">The file cannot be read, is no such array, or is cut or overlong.</exception>
-    public static long[] Read(string path)
+    public static (long[] Values, int Batch) Read(string path)
     {
         try
         {
@@ -45,7 +49,7 @@ internal static partial class NpyFile
     }
 
     /// <summary>Layout: numpy.lib.format, versions 1.0 and 2.0.</summary>
-    private static long[] Read(string path, FileStream stream)
+    private static (long[] Values, int Batch) Read(string path, FileStream stream)
     {
         Span<byte> prefix = stackalloc byte[12];
         if (stream.ReadAtLeast(prefix[..10], 10, throwOnEndOfStream: false) < 10 || !prefix[..6].SequenceEqual(Magic))
@@ -66,16 +70,17 @@ internal static partial class NpyFile
         var header = new byte[headerBytes];
         stream.ReadExactly(header);
         var text = Encoding.Latin1.GetString(header);
-        if (!Header().Match(text).Groups["columns"].TryParse(out var columns))
-            throw Bad(path, $"has the header {text.TrimEnd()}; expected '<i8' in C order of shape (1, N), N at most {MaxRow}");
-        if (stream.Length - stream.Position != columns * sizeof(long))
-            throw Bad(path, $"has {stream.Length - stream.Position} bytes of data; its header says {columns} x 8");
+        var shape = Header().Match(text).Groups;
+        if (!shape["rows"].TryParse(out var rows) || !shape["columns"].TryParse(out var columns) || rows * columns > MaxNumbers)
+            throw Bad(path, $"has the header {text.TrimEnd()}; expected '<i8' in C order of shape (B, N), N at most {MaxRow}");
+        if (stream.Length - stream.Position != rows * columns * sizeof(long))
+            throw Bad(path, $"has {stream.Length - stream.Position} bytes of data; its header says {rows} x {columns} x 8");
 
-        var row = new long[columns];
-        stream.ReadExactly(MemoryMarshal.AsBytes(row.AsSpan()));
+        var values = new long[rows * columns];
+        stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
         if (!BitConverter.IsLittleEndian)
-            BinaryPrimitives.ReverseEndianness(row, row);
-        return row;
+            BinaryPrimitives.ReverseEndianness(values, values);
+        return (values, (int)rows);
     }
 
     private static bool TryParse(this Group columns, out long value) =>
@@ -85,7 +90,7 @@ internal static partial class NpyFile
         new($"{path}: {problem}. Delete the calibration folder and calibrate again.", inner: inner);
 
     [GeneratedRegex(
-        @"^\{'descr': '<i8', 'fortran_order': False, 'shape': \(1, (?<columns>[0-9]{1,18})\), \} *\n$",
+        @"^\{'descr': '<i8', 'fortran_order': False, 'shape': \((?<rows>[0-9]{1,18}), (?<columns>[0-9]{1,18})\), \} *\n$",
         RegexOptions.CultureInvariant
     )]
     private static partial Regex Header();

@@ -43,6 +43,7 @@ internal sealed record LoadRequest(
     string Backend,
     string Sha256,
     string Extension,
+    int Batch,
     [property: JsonPropertyName("rknnrt")] string? RknnRuntime
 );
 

@@ -20,6 +20,9 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <summary>The loaded model, null before <see cref="LoadAsync"/>.</summary>
     public ModelDescription? Model { get; protected set; }
 
+    /// <summary>Passages that a run of the loaded model takes.</summary>
+    public int Batch { get; private set; } = 1;
+
     /// <summary>Connects to the device and takes its lock: one pipeline at a time uses a board.</summary>
     /// <param name="spec">From models.yaml.</param>
     /// <param name="limits">Those of the device if null.</param>
@@ -58,6 +61,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <param name="backend">The variant's. On a board, artifacts of the simulator run on the runtime library that stands in for the
     /// vendor's.</param>
     /// <param name="path">The artifact on this machine.</param>
+    /// <param name="batch">Passages a run, if the file leaves it open; else it is the file's.</param>
     /// <param name="progress">Of the upload, in bytes.</param>
     /// <param name="cancellation">Honoured within a second.</param>
     /// <exception cref="PipelineException">The file does not run there, or the device's runtime or driver is older than it
@@ -65,6 +69,7 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     public async Task<ModelDescription> LoadAsync(
         Backend backend,
         string path,
+        int batch = 1,
         IProgress<StageProgress>? progress = null,
         CancellationToken cancellation = default
     )
@@ -75,14 +80,17 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         if (backend == Backend.Rknn)
             RuntimeCheck.Require(spec, path, Facts.Runtime, Facts.Driver);
         Model = null;
+        Batch = batch;
         var loaded = await LoadModelAsync(runtime, path, progress, cancellation).ConfigureAwait(false);
+        if (loaded.Inputs is [{ Dims: [> 0 and var rows, _] }, ..])
+            Batch = (int)rows;
         // The kernel tells some users nothing of the driver; the runtime knows it, but only now.
         if (backend == Backend.Rknn && Facts.Driver.Length == 0)
             RuntimeCheck.Require(spec, path, Facts.Runtime, loaded.Driver);
         return Model = loaded;
     }
 
-    /// <summary>Runs passages under a plan.</summary>
+    /// <summary>Runs passages under a plan, <see cref="Batch"/> at once; a last run of fewer is filled up.</summary>
     /// <param name="rows">Each of the length that the model takes.</param>
     /// <param name="plan">Cores and contexts.</param>
     /// <param name="finished">Takes the number of passages that are done.</param>
@@ -96,9 +104,16 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     {
         if (Model is null)
             throw new InvalidOperationException("No model is loaded.");
-        return rows.Count == 0
-            ? new DeviceRun([], TimeSpan.Zero)
-            : await RunModelAsync(rows, plan, finished ?? (_ => { }), cancellation).ConfigureAwait(false);
+        if (rows.Count == 0)
+            return new DeviceRun([], TimeSpan.Zero);
+        var run = await RunModelAsync(
+                TokenizedInput.Batches(rows, Batch),
+                plan,
+                done => finished?.Invoke(Math.Min(done * Batch, rows.Count)),
+                cancellation
+            )
+            .ConfigureAwait(false);
+        return run.Divided(Batch, rows.Count);
     }
 
     /// <summary>Governors, frequencies and temperatures at this moment.</summary>

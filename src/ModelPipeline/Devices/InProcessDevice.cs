@@ -81,7 +81,7 @@ internal sealed class InProcessDevice : Device
     )
     {
         Unload();
-        var options = new NpuOptions { RknnRuntimeLibrary = Spec.RuntimeLibrary };
+        var options = new NpuOptions { RknnRuntimeLibrary = Spec.RuntimeLibrary, Batch = Batch };
         model = await Limited(() => NpuModel.Load(runtime, path, options), limits.Load, $"loading '{path}'", cancellation)
             .ConfigureAwait(false);
         return model.Description;

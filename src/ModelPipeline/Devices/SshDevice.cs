@@ -21,7 +21,7 @@ internal sealed partial class SshDevice : Device
     private IAsyncDisposable? host;
     private SshLink? link;
     private DeviceFacts? facts;
-    private (Backend Runtime, string Path, FileDigest Digest)? loaded;
+    private (Backend Runtime, string Path, FileDigest Digest, int Batch)? loaded;
     private bool frequencyFixed;
 
     private SshDevice(DeviceSpec spec, SshSettings settings, DeviceLimits limits, Action<string> warning)
@@ -127,7 +127,7 @@ internal sealed partial class SshDevice : Device
         CancellationToken cancellation
     )
     {
-        loaded = (runtime, path, FileDigest.Of(path, cancellation));
+        loaded = (runtime, path, FileDigest.Of(path, cancellation), Batch);
         return OnLinkAsync(link => LoadAsync(link, progress, cancellation), cancellation);
     }
 
@@ -192,10 +192,10 @@ internal sealed partial class SshDevice : Device
 
     private async Task<ModelDescription> LoadAsync(SshLink link, IProgress<StageProgress>? progress, CancellationToken cancellation)
     {
-        var (runtime, path, digest) = loaded!.Value;
+        var (runtime, path, digest, batch) = loaded!.Value;
         var name = Path.GetFileName(path);
         var extension = name.EndsWith(".sim.onnx", StringComparison.Ordinal) ? ".sim.onnx" : Path.GetExtension(name);
-        var request = new LoadRequest(NpuJson.RuntimeName(runtime), digest.Sha256, extension, Spec.RuntimeLibrary);
+        var request = new LoadRequest(NpuJson.RuntimeName(runtime), digest.Sha256, extension, batch, Spec.RuntimeLibrary);
         for (var uploaded = false; ; uploaded = true)
         {
             await link

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 
 namespace ModelPipeline.Inspection;
 
@@ -52,6 +53,25 @@ public sealed record Answer(string Output)
         if (Normalize && TensorPrimitives.Norm<float>(vector) is var norm && norm > 0)
             TensorPrimitives.Divide(vector, norm, vector);
         return vector;
+    }
+
+    /// <summary>The answers of one run.</summary>
+    /// <param name="output">The output's values, [batch, ...].</param>
+    /// <param name="attentionMask">[batch, tokens].</param>
+    /// <param name="batch">Inputs of the run.</param>
+    /// <exception cref="PipelineException">The output has not equally many numbers for each input.</exception>
+    public IReadOnlyList<float[]> ReadAll(ReadOnlySpan<float> output, ReadOnlySpan<long> attentionMask, int batch)
+    {
+        var (width, tokens) = (output.Length / batch, attentionMask.Length / batch);
+        if (output.Length % batch != 0)
+            throw new PipelineException(
+                $"a run of {batch} texts gave {output.Length} numbers as output {Output}, which are not equally many for each: its first "
+                    + $"axis is no batch; export the model with dynamic axes, or declare shapes of batch 1"
+            );
+        var answers = new float[batch][];
+        for (var row = 0; row < batch; row++)
+            answers[row] = Read(output.Slice(row * width, width), attentionMask.Slice(row * tokens, tokens));
+        return answers;
     }
 
     public bool Equals(Answer? other) => other is not null && ToString() == other.ToString();

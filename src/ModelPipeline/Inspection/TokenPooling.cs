@@ -2,8 +2,11 @@ using ModelPipeline.Core;
 
 namespace ModelPipeline.Inspection;
 
-/// <summary>A way from states [tokens, hidden] to a vector, named as in models.yaml.</summary>
-internal sealed record TokenPooling(string Name, TokenPooling.Reduction Reduce)
+/// <summary>A way from states [tokens, hidden] to a vector.</summary>
+/// <param name="Name">As in models.yaml.</param>
+/// <param name="Words">What it takes of the states, for people.</param>
+/// <param name="Reduce">Does it.</param>
+internal sealed record TokenPooling(string Name, string Words, TokenPooling.Reduction Reduce)
 {
     /// <param name="states">[tokens, hidden], row-major.</param>
     /// <param name="hidden">Values a token.</param>
@@ -12,10 +15,14 @@ internal sealed record TokenPooling(string Name, TokenPooling.Reduction Reduce)
 
     public static IReadOnlyList<TokenPooling> All { get; } =
     [
-        new("mean", Mean),
-        new("cls", (states, hidden, tokens) => states.Slice(tokens[0] * hidden, hidden).ToArray()),
-        new("last", (states, hidden, tokens) => states.Slice(tokens[^1] * hidden, hidden).ToArray()),
-        new("none", Every),
+        new("mean", "the mean of the states of the tokens whose mask is 1", Mean),
+        new("cls", "the state of the first token", (states, hidden, tokens) => states.Slice(tokens[0] * hidden, hidden).ToArray()),
+        new(
+            "last",
+            "the state of the last token whose mask is 1",
+            (states, hidden, tokens) => states.Slice(tokens[^1] * hidden, hidden).ToArray()
+        ),
+        new("none", "the states of all tokens whose mask is 1", Every),
     ];
 
     /// <exception cref="PipelineException">There is none of that name; the message lists what there is.</exception>

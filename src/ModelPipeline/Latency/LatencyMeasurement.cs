@@ -27,7 +27,7 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
         CancellationToken cancellation
     )
     {
-        var model = await device.LoadAsync(subject.Backend, path, progress, cancellation).ConfigureAwait(false);
+        var model = await device.LoadAsync(subject.Backend, path, subject.Batch, progress, cancellation).ConfigureAwait(false);
         var before = await device.StatusAsync(cancellation).ConfigureAwait(false);
         var measured = new List<PlanLatency>();
         var activity = $"measure {subject.Variant} {subject.Shape}";
@@ -37,7 +37,7 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
             for (var i = 0; i < settings.WarmUp; i++)
                 await device
                     .RunAsync(
-                        [.. plan.Contexts.Select((_, context) => requests[0][context % requests[0].Count])],
+                        [.. Enumerable.Range(0, plan.Contexts.Count * device.Batch).Select(each => requests[0][each % requests[0].Count])],
                         plan,
                         cancellation: cancellation
                     )
@@ -46,7 +46,7 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
             foreach (var request in requests)
             {
                 var run = await device.RunAsync(request, plan, cancellation: cancellation).ConfigureAwait(false);
-                passages.AddRange(run.Passages.Select(passage => passage.Time));
+                passages.AddRange(run.Runs.Select(time => time / run.Batch));
                 times.Add(run.Elapsed);
                 progress.Report(new StageProgress(activity, (measured.Count * requests.Count) + times.Count, plans.Count * requests.Count));
             }

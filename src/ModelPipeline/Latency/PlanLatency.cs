@@ -34,6 +34,7 @@ public sealed record Series(LatencyFigures Figures, IReadOnlyList<long> Microsec
 
 /// <summary>An artifact's latency under one core plan.</summary>
 /// <param name="Plan">Name of the core plan.</param>
-/// <param name="Passage">Of each passage's run alone, as the runtime measured it while the plan's other contexts were busy.</param>
+/// <param name="Passage">Of each run alone, as the runtime measured it while the plan's other contexts were busy; of a batch, each
+/// passage's share of its run.</param>
 /// <param name="Request">Of each request, from its first passage's start to its last one's end.</param>
 public sealed record PlanLatency(string Plan, Series Passage, Series Request);

@@ -181,6 +181,17 @@ internal static class ManifestChecks
         if (
             setting?.GetValueKind() == JsonValueKind.True
             && Text(variant, "backend") == "rknn"
+            && Find(model, "shapes") is JsonArray several
+            && several.OfType<JsonArray>().Select(shape => shape.FirstOrDefault()?.ToJsonString()).Distinct().Count() > 1
+            && !errors.IsFaulty(setting)
+        )
+            errors.Add(
+                setting,
+                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave one_file out for one file a shape"
+            );
+        if (
+            setting?.GetValueKind() == JsonValueKind.True
+            && Text(variant, "backend") == "rknn"
             && Find(model, "shapes") is not JsonArray { Count: < 2 }
             && Version.TryParse(toolkit, out var version)
             && version < VariantSpec.FirstWithOneFile

@@ -33,6 +33,7 @@ internal sealed partial class NpuJson : JsonSerializerContext
 internal sealed record LoadOptions(
     int Threads,
     int CoreMask,
+    int Batch,
     [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime,
     [property: JsonPropertyName("rknnrt")] string? RknnRuntime
 );

@@ -57,6 +57,7 @@ public sealed class NpuModel : IDisposable
             new LoadOptions(
                 options.Threads,
                 (int)options.Cores,
+                options.Batch,
                 options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(),
                 options.RknnRuntimeLibrary
             ),
@@ -82,8 +83,8 @@ public sealed class NpuModel : IDisposable
         return new NpuModel(copy, description);
     }
 
-    /// <summary>Runs the model once. Of an input's dimensions that are not fixed, all but the last are 1 and the last follows from the
-    /// array's length.</summary>
+    /// <summary>Runs the model once. Of an input's dimensions that are not fixed, the first is <see cref="NpuOptions.Batch"/>, the last
+    /// follows from the array's length, and others are 1.</summary>
     /// <param name="inputs">One array an input, row-major.</param>
     /// <param name="cancellation">Ends the run.</param>
     /// <returns>One array an output, row-major.</returns>

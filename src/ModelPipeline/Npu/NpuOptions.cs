@@ -9,6 +9,9 @@ public sealed record NpuOptions
     /// <summary>NPU cores to run on; of no effect without an NPU.</summary>
     public NpuCores Cores { get; init; } = NpuCores.Auto;
 
+    /// <summary>Rows of a run where the model leaves open how many.</summary>
+    public int Batch { get; init; } = 1;
+
     /// <summary>libonnxruntime.so to use; null takes the one of the package Microsoft.ML.OnnxRuntime. A process uses one.</summary>
     public string? OnnxRuntimeLibrary { get; init; }
 

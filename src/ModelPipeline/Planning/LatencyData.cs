@@ -52,6 +52,7 @@ internal static class LatencyData
             .. rows.Select(row => row with { Own = true }),
         ];
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        AtomicFile.DeleteRemains(path);
         AtomicFile.WriteText(path, string.Concat(all.TakeLast(MostRows).Select(row => ReportJson.Node(row).ToJsonString() + "\n")));
     }
 

@@ -10,6 +10,15 @@ namespace ModelPipeline.Planning;
 /// <param name="Basis">What it rests on, for people.</param>
 public sealed record LatencyEstimate(double Milliseconds, double Low, double High, string Basis)
 {
+    /// <summary>Of a run of several passages, each one's share.</summary>
+    internal LatencyEstimate Each(int passages) =>
+        this with
+        {
+            Milliseconds = Milliseconds / passages,
+            Low = Low / passages,
+            High = High / passages,
+        };
+
     /// <summary>For people: about 93 (46 to 190).</summary>
     [JsonIgnore]
     public string Range => string.Create(CultureInfo.InvariantCulture, $"about {Short(Milliseconds)} ({Short(Low)} to {Short(High)})");

@@ -31,6 +31,8 @@ public static class ReleaseFolder
     {
         var folder = PathOf(root, release.Tag);
         var notes = folder + ".md";
+        AtomicFile.DeleteRemains(folder);
+        AtomicFile.DeleteRemains(notes);
         var isThere = Directory.Exists(folder) && IsWhole(folder, release, cancellation);
         if (isThere && File.Exists(notes))
             return false;

@@ -85,7 +85,7 @@ public sealed record WeightShare(long Bytes, long Int8Bytes, IReadOnlyList<Float
             Float.Take(Named).Select(weight => $"'{weight.Name}' [{string.Join(',', weight.Shape)}] {weight.Reason}")
         );
         throw new PipelineException(
-            $"{variant}: only {this} (at least {Least * 100:0} % are needed). In fp32 stayed "
+            $"{variant}: only {this} (at least {Least * 100:0} % are needed). In float stayed "
                 + $"{named}{(Float.Count > Named ? $"; and {Float.Count - Named} more" : "")}. "
                 + "Export the model so that each weight is a matrix that a MatMul, Gemm or Gather reads."
         );

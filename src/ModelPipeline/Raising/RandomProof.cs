@@ -125,7 +125,7 @@ internal sealed class RandomProof(OnnxModel source)
         (ElementType)value.GetTensorTypeAndShape().ElementDataType switch
         {
             ElementType.Float => value.GetTensorDataAsSpan<float>().ToArray(),
-            ElementType.Float16 => [.. value.GetTensorDataAsSpan<Half>().ToArray().Select(half => (float)half)],
+            ElementType.Float16 => [.. value.GetTensorDataAsSpan<Float16>().ToArray().Select(half => (float)half)],
             ElementType.Double => [.. value.GetTensorDataAsSpan<double>().ToArray().Select(number => (float)number)],
             _ => [],
         };

@@ -82,7 +82,7 @@ internal static class ModelCard
                 Routed = manifest.Routings.Take(1).Select(routing => routing.Variant),
                 HasVocabulary = manifest.Files.Any(file => file.Name == "vocab.txt"),
                 manifest.Task.Row,
-                manifest.Task.Usage,
+                Usage = manifest.Task.Usage(manifest.Answer) + BatchOf(model),
                 Prefixes = model.Tokenizer.Prefixes is { } prefixes ? new[] { prefixes } : [],
                 HasOnnx = extensions.Contains(".onnx"),
                 HasRknn = extensions.Contains(".rknn"),
@@ -96,6 +96,13 @@ internal static class ModelCard
             }
         );
     }
+
+    /// <summary>A sentence on shapes of several passages, with a space before it; empty if there are none.</summary>
+    private static string BatchOf(ModelSpec model) =>
+        model.Shapes.Where(shape => shape.Batch > 1).ToList() is { Count: > 0 } batched
+            ? $" A run at {string.Join(" or ", batched.Select(shape => $"[{shape.Batch}, {shape.Sequence}]"))} takes {batched[0].Batch} rows of "
+                + "tokens and gives as many answers: fill the last run up with any row, and drop what that gives."
+            : "";
 
     private static object Variant(PackageVariant variant, IReadOnlyList<Metric> shown) =>
         new

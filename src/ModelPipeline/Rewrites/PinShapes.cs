@@ -6,6 +6,17 @@ namespace ModelPipeline.Rewrites;
 /// <summary>Gives every input its static shape.</summary>
 public static class PinShapes
 {
+    /// <summary>Gives every input its batch and leaves lengths open. Of batch 1 all stays as it is.</summary>
+    public static OnnxModel Batch(OnnxModel model, int batch) =>
+        batch == 1
+            ? model
+            : model.With(
+                model.Graph with
+                {
+                    Inputs = [.. model.Graph.Inputs.Select(input => input with { Shape = input.Shape.SetItem(0, batch) })],
+                }
+            );
+
     /// <summary>Inputs must be int64 [batch, sequence], dynamic or already of the wanted size. Outputs keep their rank; where a symbol of
     /// an input stands in them, so does its size.</summary>
     public static OnnxModel Apply(OnnxModel model, InputShape shape)
@@ -48,7 +59,8 @@ public static class PinShapes
             if (bound != wanted)
                 throw new PipelineException(
                     $"input {input} does not allow the shape {shape} of models.yaml; give it a shape that fits, or export the model with "
-                        + $"dynamic axes"
+                        + $"dynamic axes",
+                    PipelineException.ConfigurationError
                 );
         }
     }

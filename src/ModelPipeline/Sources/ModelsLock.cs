@@ -77,7 +77,11 @@ public sealed record ModelsLock(int Version, SortedDictionary<string, LockedMode
     }
 
     /// <summary>Writes the file, atomically; the same bytes for the same content.</summary>
-    public void Write(string path) => ReportJson.Write(path, this);
+    public void Write(string path)
+    {
+        AtomicFile.DeleteRemains(path);
+        ReportJson.Write(path, this);
+    }
 
     /// <summary>What is locked of a model's settings: all but its sources, and without what only forces work.</summary>
     public static JsonObject SettingsOf(ModelSpec model)

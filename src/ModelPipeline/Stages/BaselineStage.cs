@@ -10,6 +10,26 @@ namespace ModelPipeline.Stages;
 /// <summary>Whether the source model ranks at all: its own ranking beside BM25's and chance.</summary>
 internal static class BaselineStage
 {
+    public const string FileName = "ranking.json";
+
+    /// <summary>Before anything long is built: fp32's ranking at the largest length, told and written beside prepare.json. The scores are
+    /// kept for validation.</summary>
+    /// <exception cref="PipelineException">Over enough queries, it is not better than random orders.</exception>
+    public static async Task CheckAsync(ModelBuild build, StageContext context)
+    {
+        if (!build.Task.Ranks)
+            return;
+        var shape = ShapeOf(build.Model);
+        var texts = await ScoredTexts.OfAsync(build, shape, context).ConfigureAwait(false);
+        var reference = await ValidateStage.ReferenceAsync(build, shape, texts, context).ConfigureAwait(false);
+        var baselines = await RunAsync(build, shape, texts.Order, reference, context).ConfigureAwait(false);
+        ReportJson.Write(Path.Combine(build.Folder, "prepared", FileName), baselines);
+        Tell(build.Model, shape, baselines, context);
+    }
+
+    /// <summary>The shape at which <see cref="CheckAsync"/> looks: of the most tokens.</summary>
+    public static InputShape ShapeOf(ModelSpec model) => model.Shapes.MaxBy(shape => shape.Sequence);
+
     /// <summary>fp32's ranking at a shape.</summary>
     /// <returns>Null for a task that ranks nothing.</returns>
     /// <exception cref="PipelineException">Over enough queries, it is not better than random orders.</exception>
@@ -68,8 +88,8 @@ internal static class BaselineStage
                 return ValidateStage.Scored(
                     "embed queries",
                     [.. order.Queries.Select(query => tokenizer.EncodeQuery(query.Text, shape.Sequence))],
-                    context,
-                    row => scorer.Score(row, context.Cancellation)
+                    scorer,
+                    context
                 );
             }
         );

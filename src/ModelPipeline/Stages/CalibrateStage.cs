@@ -21,7 +21,7 @@ public static class CalibrateStage
             StageVersions.Calibrate,
             new
             {
-                shape.Sequence,
+                Shape = shape.ToString(),
                 build.CalibrationSettings,
                 build.TextSettings,
             },
@@ -35,7 +35,7 @@ public static class CalibrateStage
             build.Model,
             build.Corpus(spec.Corpus),
             await build.TokenizerAsync(context).ConfigureAwait(false),
-            shape.Sequence,
+            shape,
             names,
             context.Cancellation
         );

@@ -45,7 +45,7 @@ internal static class Estimates
             where variant is not null && RateTable.TryFactor(variant.Target, out _)
             select Row(build, variant, $"[{measured.Shape.Batch},{measured.Shape.Sequence}] {Word(measured.Precision)}", "models.yaml") with
             {
-                Ms = measured.Ms,
+                Ms = measured.Ms * measured.Shape.Batch,
                 Operators = work.At(measured.Shape),
             },
         ]);
@@ -62,7 +62,7 @@ internal static class Estimates
                 select Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
                 {
                     Attention = variant.Attention,
-                    Ms = artifact.Sequential!.Passage.Figures.Mean.Value,
+                    Ms = artifact.Sequential!.Passage.Figures.Mean.Value * artifact.Batch,
                     Operators = work[variant.Attention].At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
                 },
             ]

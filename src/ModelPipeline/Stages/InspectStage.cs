@@ -1,6 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Onnx;
+using ModelPipeline.Sources;
 
 namespace ModelPipeline.Stages;
 
@@ -46,18 +47,7 @@ internal static class InspectStage
         if (!build.IsUpToDate(record, key, context))
         {
             context.Progress.Report(new StageProgress($"inspect {model.Name}", 0, 0));
-            // What is wrong with the file itself is told in its own names, before they change.
-            ModelInspector.RequireSound(fetched.Load(), model.Name);
-            var source = OnnxModel.Load((await RaiseStage.RunAsync(build, context).ConfigureAwait(false)).Path);
-            var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-            var files = SentenceTransformersFiles.Read(
-                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path,
-                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path
-            );
-            var (taken, found) = ModelInspector.Inspect(
-                new InspectionSubject(model, source, tokenizer, files, build.Task.Choose),
-                context.Cancellation
-            );
+            var (taken, found, source) = await InspectAsync(build, fetched, context).ConfigureAwait(false);
             var isFormed = !ReferenceEquals(taken, source);
             Directory.CreateDirectory(folder);
             File.Delete(formed);
@@ -78,5 +68,34 @@ internal static class InspectStage
         return File.Exists(formed)
             ? new InspectedSource(formed, FileDigest.Of(formed, context.Cancellation).Sha256, inspection)
             : new InspectedSource(raised.Path, raised.Sha256, inspection);
+    }
+
+    /// <summary>Whatever is wrong here is wrong with what models.yaml names, and no stage has failed.</summary>
+    private static async Task<(OnnxModel Taken, ModelInspection Found, OnnxModel Source)> InspectAsync(
+        ModelBuild build,
+        FetchedModel fetched,
+        StageContext context
+    )
+    {
+        try
+        {
+            // What is wrong with the file itself is told in its own names, before they change.
+            ModelInspector.RequireSound(fetched.Load(), build.Model.Name);
+            var source = OnnxModel.Load((await RaiseStage.RunAsync(build, context).ConfigureAwait(false)).Path);
+            var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
+            var files = SentenceTransformersFiles.Read(
+                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.ModulesName)?.Path,
+                fetched.Beside.GetValueOrDefault(SentenceTransformersFiles.PoolingName)?.Path
+            );
+            var (taken, found) = ModelInspector.Inspect(
+                new InspectionSubject(build.Model, source, tokenizer, files, build.Task.Choose),
+                context.Cancellation
+            );
+            return (taken, found, source);
+        }
+        catch (PipelineException e) when (e.ExitCode != PipelineException.ConfigurationError)
+        {
+            throw new PipelineException(e.Message, PipelineException.ConfigurationError, e);
+        }
     }
 }

@@ -39,18 +39,20 @@ public static class MeasureStage
             StageVersions.Measure,
             new
             {
-                device.Name,
-                device.Kind,
-                device.Host,
-                device.Port,
-                device.Platform,
-                Runtime = Path.GetFileName(device.RuntimeLibrary),
-                Settings = model.Latency with
+                Device = device with
+                {
+                    Limits = new(),
+                },
+                Latency = model.Latency with
                 {
                     Again = false,
                 },
-                Shapes = artifacts.Select(artifact => $"{artifact.Variant.Name} {artifact.Shape}"),
-                model.Validation.Queries,
+                model.Validation,
+                Artifacts = artifacts.Select(artifact => new
+                {
+                    Variant = QuantizeStage.SettingsOf(artifact.Variant),
+                    Shape = artifact.Shape.ToString(),
+                }),
                 build.TextSettings,
             },
             inputs

@@ -70,8 +70,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
                 PipelineException.ConfigurationError
             );
 
-    /// <summary>Whether all shapes of a variant are in one file, in the toolkit's words with dynamic input.</summary>
-    internal bool SharesFile(VariantSpec variant) => variant.OneFile && Shapes.Count > 1;
+    /// <summary>Whether all shapes of a variant are in one file, in the toolkit's words with dynamic input: one graph, which has one
+    /// batch.</summary>
+    internal bool SharesFile(VariantSpec variant) =>
+        variant.OneFile && Shapes.Count > 1 && Shapes.Select(shape => shape.Batch).Distinct().Count() == 1;
 
     /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
     internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);

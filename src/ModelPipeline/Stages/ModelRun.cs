@@ -37,10 +37,12 @@ public sealed class ModelRun(ModelBuild build)
 
     public Task FetchAsync(StageContext context) => build.FetchAsync(context);
 
-    /// <summary>The inspected source, and static graphs of all NPU variants; those with the same rewrites share one.</summary>
+    /// <summary>The inspected source, whether it ranks at all, and static graphs of all NPU variants; those with the same rewrites share
+    /// one.</summary>
     public async Task PrepareAsync(StageContext context)
     {
         await build.SourceAsync(context).ConfigureAwait(false);
+        await BaselineStage.CheckAsync(build, context).ConfigureAwait(false);
         var graphs = build
             .Artifacts.Where(each => each.Variant.Backend != Backend.Onnx)
             .DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));

@@ -62,7 +62,7 @@ public static class PrepareStage
 
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant, or all for one with one file, whose axes stay open. Variants with the same
+    /// <summary>Prepares one shape for one variant, or all for one with one file, whose lengths stay open. Variants with the same
     /// rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
@@ -98,12 +98,12 @@ public static class PrepareStage
             build.Model,
             build.Corpus(build.Model.Calibration.Corpus),
             await build.TokenizerAsync(context).ConfigureAwait(false),
-            shape.Sequence,
+            shape,
             [.. model.Graph.Inputs.Select(input => input.Name)],
             context.Cancellation
         );
         var (prepared, report) = Prepare(
-            shared ? model : PinShapes.Apply(model, shape),
+            shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Apply(model, shape),
             shape,
             [.. Pass.Sequence(variant.Rewrites)],
             rows.Samples,

@@ -6,6 +6,7 @@ using ModelPipeline.Npu;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Quantization;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Toolkit;
 
 namespace ModelPipeline.Stages;
@@ -75,11 +76,11 @@ public static class QuantizeStage
         StageContext context
     )
     {
-        var samples = calibration.Samples.Count / 2 is var half && half < SearchSamples ? half : SearchSamples;
+        var samples = Math.Min(calibration.Samples.Count / 2, Math.Max(1, SearchSamples / calibration.Batch));
         if (samples == 0)
             throw new PipelineException(
                 $"{variant.Name}: 'float_budget_mb' needs calibration samples to choose by and others to judge the choice; raise "
-                    + $"'calibration.samples' to 2 or, better, {2 * SearchSamples}.",
+                    + $"'calibration.samples' to {2 * calibration.Batch} or, better, {2 * SearchSamples}.",
                 PipelineException.ConfigurationError
             );
         var found = CpuQuantizer.Search(
@@ -105,8 +106,9 @@ public static class QuantizeStage
         Func<OnnxModel, float[]> Outputs(IEnumerable<IReadOnlyList<long[]>> inputs) =>
             candidate =>
             {
-                using var scorer = new ReferenceScorer(candidate, answer);
-                return [.. inputs.SelectMany(sample => scorer.Score(sample, context.Cancellation))];
+                var shape = new InputShape(calibration.Batch, calibration.Samples[0][0].Length / calibration.Batch);
+                using var scorer = new ReferenceScorer(PinShapes.Apply(candidate, shape), answer);
+                return [.. inputs.SelectMany(sample => scorer.Score(sample, context.Cancellation)).SelectMany(each => each)];
             };
     }
 

@@ -75,7 +75,7 @@ internal sealed class RecipeScores
             build.Model,
             build.Corpus(build.Model.Calibration.Corpus),
             tokenizer,
-            shape.Sequence,
+            shape,
             [.. pinned.Graph.Inputs.Select(input => input.Name)],
             context.Cancellation
         );
@@ -175,7 +175,7 @@ internal sealed class RecipeScores
         );
         using var scorer = new ReferenceScorer(model, answer, AsWritten);
         return (
-            ValidateStage.Scored($"score {variant.Name}", chosen, context, row => scorer.Score(row, context.Cancellation)),
+            ValidateStage.Scored($"score {variant.Name}", chosen, scorer, context),
             model.ToBytes().LongLength
         );
     }

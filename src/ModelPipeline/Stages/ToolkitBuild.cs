@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
+using ModelPipeline.Quantization;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
@@ -53,10 +54,32 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         var suggested = made.Analysis is null ? [] : HybridPlan.Suggest(made.Analysis, OnnxModel.Load(inputs.Prepared).Graph);
         var (compile, notes) = (ToolkitStage.CompilePath(artifact), ToolkitStage.NotesPath(artifact));
         ReportJson.Write(compile, made.Compile);
+        TellWeights(made.Compile);
         ReportJson.Write(notes, new ToolkitNotes(made.Hybrid, int8, made.Analysis?.Worst(WorstTensors) ?? [], suggested));
         foreach (var (of, each) in scored.Zip(scores))
             await KeptAsync(artifact, of, () => Task.FromResult(each)).ConfigureAwait(false);
         return [compile, notes];
+    }
+
+    /// <summary>How much became int8; what the plan of fp16 tensors keeps is meant to be float.</summary>
+    /// <exception cref="PipelineException">Too little became int8, and nothing asked for that.</exception>
+    private void TellWeights(CompileReport compile)
+    {
+        if (variant.Precision != Precision.W8A8)
+            return;
+        if (CompiledWeights.Of(compile) is not { } share)
+        {
+            context.Warning(
+                $"{variant.Name}: how much of the weights became int8 is not known: the toolkit's log has no table of constants"
+            );
+            return;
+        }
+        var isPlanned = variant.Fp16.Count > 0 || variant.AutoHybrid is not null;
+        if (isPlanned && share.Share < WeightShare.Least)
+            context.Warning($"{variant.Name}: only {share}: the plan of fp16 tensors keeps the others, {share.Float.Count} weights, float");
+        else if (!isPlanned)
+            share.RequireEnough(variant.Name);
+        context.Info($"{variant.Name}: {share}");
     }
 
     /// <summary>Outputs of the toolkit's simulator for the validation's texts, in their order: those of the build, or of another one that
@@ -140,7 +163,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         {
             List<(SimulatorRun Run, IReadOnlyList<TokenizedInput> Rows)> runs = [];
             foreach (var (of, rows) in scored)
-                runs.Add((Samples(inputs, rows, Path.Combine(folder, of.ToString())), rows));
+                runs.Add((Samples(inputs, rows, of.Batch, Path.Combine(folder, of.ToString())), rows));
             var request = new ToolkitRequest
             {
                 Environment = await ToolkitEnvironment
@@ -165,7 +188,10 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
             };
             var made = await ToolkitConversion.RunAsync(request, context.Progress, context.Cancellation).ConfigureAwait(false);
             var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
-            IReadOnlyList<List<float[]>> scores = [.. runs.Select(run => Read(run.Run.Outputs, run.Rows, answer))];
+            IReadOnlyList<List<float[]>> scores =
+            [
+                .. runs.Zip(scored, (run, of) => Read(run.Run.Outputs, run.Rows, of.Shape.Batch, answer)),
+            ];
             return (made, scores);
         }
         finally
@@ -203,14 +229,10 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     }
 
     /// <summary>Texts as the simulator reads them from a folder.</summary>
-    private SimulatorRun Samples(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, string folder)
+    private SimulatorRun Samples(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, int batch, string folder)
     {
         var names = OnnxModel.Load(inputs.Prepared).Graph.Inputs.Select(input => input.Name).ToList();
-        new CalibrationSet(names, [.. rows.Select(row => (IReadOnlyList<long[]>)[.. names.Select(name => row[name])])]).Write(
-            folder,
-            context.Progress,
-            context.Cancellation
-        );
+        CalibrationSet.Of(names, rows, batch).Write(folder, context.Progress, context.Cancellation);
         return new SimulatorRun(Path.Combine(folder, CalibrationSet.DatasetFile), Path.Combine(folder, "outputs"));
     }
 
@@ -230,22 +252,23 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         );
     }
 
-    /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each row.</summary>
-    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, Answer answer)
+    /// <summary>The outputs that the toolkit's simulator wrote, equally many numbers for each run.</summary>
+    private static List<float[]> Read(string path, IReadOnlyList<TokenizedInput> rows, int batch, Answer answer)
     {
+        var runs = TokenizedInput.Batches(rows, batch);
         using var file = File.OpenRead(path);
-        if (file.Length == 0 || file.Length % (rows.Count * sizeof(float)) != 0)
+        if (file.Length == 0 || file.Length % (runs.Count * batch * sizeof(float)) != 0)
             throw new PipelineException(
-                $"The toolkit's simulator wrote {file.Length} bytes of outputs for {rows.Count} samples: they do not belong together. "
+                $"The toolkit's simulator wrote {file.Length} bytes of outputs for {runs.Count} samples: they do not belong together. "
                     + $"Look at its log."
             );
-        var output = new float[file.Length / sizeof(float) / rows.Count];
-        var scores = new List<float[]>(rows.Count);
-        foreach (var row in rows)
+        var output = new float[file.Length / sizeof(float) / runs.Count];
+        var scores = new List<float[]>(rows.Count + batch);
+        foreach (var run in runs)
         {
             file.ReadExactly(MemoryMarshal.AsBytes(output.AsSpan()));
-            scores.Add(answer.Read(output, row.AttentionMask));
+            scores.AddRange(answer.ReadAll(output, run.AttentionMask, batch));
         }
-        return scores;
+        return scores[..rows.Count];
     }
 }

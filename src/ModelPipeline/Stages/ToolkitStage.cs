@@ -67,11 +67,9 @@ public static class ToolkitStage
             );
             if (!Estimates.IsKnown(estimates, variant))
                 return null;
-            return estimates.Estimate(
-                work[variant.Attention].At(shape),
-                new RunPlace(variant.Target, variant.Precision),
-                Estimates.SessionOf(build)
-            );
+            return estimates
+                .Estimate(work[variant.Attention].At(shape), new RunPlace(variant.Target, variant.Precision), Estimates.SessionOf(build))
+                ?.Each(shape.Batch);
         }
 
         ValidationReport Compared(ValidationReport report)

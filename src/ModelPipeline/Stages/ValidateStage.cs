@@ -7,7 +7,6 @@ using ModelPipeline.Onnx;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
-using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -30,12 +29,11 @@ public static class ValidateStage
         var (model, spec) = (build.Model, build.Model.Validation);
         var artifact = await QuantizeStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);
         var source = await build.SourceAsync(context).ConfigureAwait(false);
-        var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var order = ScoringOrder.Of(model, build.Corpus(spec.Corpus)).Counted(tokenizer);
-        var texts = new ScoredTexts(order, new(() => [.. order.Texts.Select(text => order.Encode(tokenizer, text, shape.Sequence))]));
-        var reference = await ReferenceAsync(build, shape, source, texts, context).ConfigureAwait(false);
+        var texts = await ScoredTexts.OfAsync(build, shape, context).ConfigureAwait(false);
+        var order = texts.Order;
+        var reference = await ReferenceAsync(build, shape, texts, context).ConfigureAwait(false);
         var baselines = await BaselineStage.RunAsync(build, shape, order, reference, context).ConfigureAwait(false);
-        if (variant == model.Variants[0])
+        if (variant == model.Variants[0] && shape != BaselineStage.ShapeOf(model))
             BaselineStage.Tell(model, shape, baselines, context);
         var device = build.DeviceOf(variant);
         var simulated = ToolkitBuild.IsScored(build, variant)
@@ -167,31 +165,26 @@ public static class ValidateStage
         Path.Combine(build.ValidationFolder(variant, shape), "validation.json");
 
     /// <summary>fp32 outputs of the source model at this shape, before any rewrite; the same for all variants.</summary>
-    private static Task<List<float[]>> ReferenceAsync(
-        ModelBuild build,
-        InputShape shape,
-        InspectedSource source,
-        ScoredTexts texts,
-        StageContext context
-    ) =>
-        KeptAsync(
-            build,
-            new ScoreKey(Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape),
-            context,
-            () =>
-                Task.Run(
-                    () =>
-                    {
-                        var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
-                        using var scorer = new ReferenceScorer(model, source.Answer);
-                        return texts.Finite(
-                            "fp32",
-                            Scored("score fp32", texts.Rows.Value, context, row => scorer.Score(row, context.Cancellation))
-                        );
-                    },
-                    context.Cancellation
-                )
-        );
+    internal static async Task<List<float[]>> ReferenceAsync(ModelBuild build, InputShape shape, ScoredTexts texts, StageContext context)
+    {
+        var source = await build.SourceAsync(context).ConfigureAwait(false);
+        return await KeptAsync(
+                build,
+                new ScoreKey(Path.Combine(build.Folder, "validation", $"reference-{shape}"), "reference", source.Sha256, shape),
+                context,
+                () =>
+                    Task.Run(
+                        () =>
+                        {
+                            var model = PinShapes.Apply(OnnxModel.Load(source.Path), shape);
+                            using var scorer = new ReferenceScorer(model, source.Answer);
+                            return texts.Finite("fp32", Scored("score fp32", texts.Rows.Value, scorer, context));
+                        },
+                        context.Cancellation
+                    )
+            )
+            .ConfigureAwait(false);
+    }
 
     /// <summary>Outputs of the artifact on the validation's device.</summary>
     private static async Task<List<float[]>> ScoresAsync(
@@ -223,7 +216,7 @@ public static class ValidateStage
                         .OpenAsync(spec, warning: context.Warning, cancellation: context.Cancellation)
                         .ConfigureAwait(false);
                     var loaded = await device
-                        .LoadAsync(variant.Backend, artifact, context.Progress, context.Cancellation)
+                        .LoadAsync(variant.Backend, artifact, shape.Batch, context.Progress, context.Cancellation)
                         .ConfigureAwait(false);
                     provenance?.Require(artifact, loaded.CustomString);
                     var run = await device
@@ -257,7 +250,10 @@ public static class ValidateStage
             {
                 shape = of.Shape.ToString(),
                 answer,
-                build.Model.Validation.Queries,
+                Validation = build.Model.Validation with
+                {
+                    Device = "",
+                },
                 build.TextSettings,
             },
             inputs
@@ -270,29 +266,13 @@ public static class ValidateStage
         return scores;
     }
 
-    /// <summary>What is scored, in its order, and its token rows when they are needed.</summary>
-    private sealed record ScoredTexts(ScoringOrder Order, Lazy<IReadOnlyList<TokenizedInput>> Rows)
-    {
-        /// <summary>The outputs, which can be kept only if they are numbers.</summary>
-        public List<float[]> Finite(string whose, List<float[]> outputs)
-        {
-            Order.RequireFinite(whose, outputs);
-            return outputs;
-        }
-    }
-
-    internal static List<float[]> Scored(
-        string activity,
-        IReadOnlyList<TokenizedInput> rows,
-        StageContext context,
-        Func<TokenizedInput, float[]> score
-    )
+    internal static List<float[]> Scored(string activity, IReadOnlyList<TokenizedInput> rows, ReferenceScorer scorer, StageContext context)
     {
         var scores = new List<float[]>(rows.Count);
-        foreach (var row in rows)
+        foreach (var run in rows.Chunk(scorer.Batch))
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            scores.Add(score(row));
+            scores.AddRange(scorer.Score(run, context.Cancellation));
             Report(context, activity, scores.Count, rows.Count);
         }
         return scores;

@@ -30,7 +30,7 @@ internal sealed class ClassifyTask : ModelTask
 
     public override string Row => "`[CLS] query [SEP] passage [SEP]`";
 
-    public override string Usage => "The output is one float a label: take the label of the largest.";
+    internal override string Usage(Answer? answer) => "The output is one float a label: take the label of the largest.";
 
     public override string Variable => "CLASSIFY";
 

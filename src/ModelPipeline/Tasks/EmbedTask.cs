@@ -17,7 +17,15 @@ internal sealed class EmbedTask : ModelTask
 
     public override string Row => "`[CLS] text [SEP]`";
 
-    public override string Usage => "Pool the output over the tokens whose mask is 1.";
+    internal override string Usage(Answer? answer)
+    {
+        if (answer is null)
+            return "Pool the output over the tokens whose mask is 1.";
+        var scaled = answer.Normalize ? ", scaled to length 1" : "";
+        return answer.Pooling is { } pooling
+            ? $"The embedding is {TokenPooling.Named(pooling).Words} in `{answer.Output}`{scaled}."
+            : $"The embedding is `{answer.Output}`{(scaled.Length > 0 ? scaled : " as it is")}.";
+    }
 
     public override string Variable => "EMBED";
 
@@ -37,6 +45,8 @@ internal sealed class EmbedTask : ModelTask
     internal override bool RanksByQueries => true;
 
     /// <summary>Candidates by the cosine of their vectors to the query's.</summary>
+    internal override bool Ranks => true;
+
     internal override RankingBaselines? Baselines(
         Corpus corpus,
         ScoringOrder order,

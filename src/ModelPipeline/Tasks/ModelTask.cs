@@ -37,7 +37,8 @@ public abstract class ModelTask
     public abstract string Row { get; }
 
     /// <summary>What to do with an output, as a sentence of the model card.</summary>
-    public abstract string Usage { get; }
+    /// <param name="answer">Which output is read, and how; null where nothing is known of it.</param>
+    internal abstract string Usage(Answer? answer);
 
     /// <summary>What its variables in production.env begin with, unless models.yaml names them.</summary>
     public abstract string Variable { get; }
@@ -63,6 +64,9 @@ public abstract class ModelTask
     /// <param name="outputs">The variant's, likewise.</param>
     /// <exception cref="PipelineException">An output is not finite, or there are not as many as texts.</exception>
     internal abstract TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs);
+
+    /// <summary>Its outputs put a query's candidates in an order, so that <see cref="Baselines"/> has something to say.</summary>
+    internal virtual bool Ranks => false;
 
     /// <summary>The figures of parts of the texts; none for a task that has none.</summary>
     internal virtual IReadOnlyList<SliceFigures> Slices(

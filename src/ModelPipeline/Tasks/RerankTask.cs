@@ -18,7 +18,16 @@ internal sealed class RerankTask : ModelTask
 
     public override string Row => "`[CLS] query [SEP] passage [SEP]`";
 
-    public override string Usage => "The output is one float a pair: sort passages by it, descending.";
+    internal override string Usage(Answer? answer) =>
+        answer switch
+        {
+            { Difference: [var plus, var minus] } =>
+                $"A pair's score is number {plus} of `{answer.Output}` minus number {minus}, counted from 0: sort passages by it, descending.",
+            { Label: > 0 and var label } =>
+                $"A pair's score is number {label} of `{answer.Output}`, counted from 0: sort passages by it, descending.",
+            { Label: not null } => $"A pair's score is the first float of `{answer.Output}`: sort passages by it, descending.",
+            _ => "The output is one float a pair: sort passages by it, descending.",
+        };
 
     public override string Variable => "RERANK";
 
@@ -50,6 +59,8 @@ internal sealed class RerankTask : ModelTask
 
     internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
         RerankValidation.Measure(order.Queries, order.ByQuery(reference), order.ByQuery(outputs));
+
+    internal override bool Ranks => true;
 
     internal override IReadOnlyList<SliceFigures> Slices(
         ScoringOrder order,

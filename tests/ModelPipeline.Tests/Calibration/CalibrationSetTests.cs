@@ -214,13 +214,45 @@ public sealed class CalibrationSetTests : IDisposable
         Write(Create(Model(samples: 2), 16, AllInputs), "set");
         NpyFile.Write(_folder.File("set/sample_0001/attention_mask.npy"), new long[17]);
         Assert.Contains(
-            ":2: a row of 17 values among rows of 16",
+            ":2: 1 rows of 17 values among 1 of 16",
             Assert.Throws<PipelineException>(() => CalibrationSet.Read(_folder.File("set"))).Message
         );
     }
 
+    /// <summary>Six texts in runs of four: the second run begins with the last two and is filled up with the first two.</summary>
+    [Fact]
+    public void A_set_for_batches_has_runs_of_so_many_texts()
+    {
+        var single = Create(Model(samples: 6), 16, AllInputs);
+        var batched = CalibrationSet.Create(
+            Model(samples: 6),
+            Sample,
+            Tokenizer,
+            new InputShape(4, 16),
+            AllInputs,
+            TestContext.Current.CancellationToken
+        );
+        Assert.Equal((2, 4), (batched.Samples.Count, batched.Batch));
+        for (var input = 0; input < AllInputs.Length; input++)
+        {
+            Assert.Equal(
+                new[] { 0, 1, 2, 3, 4, 5, 0, 1 }.SelectMany(text => single.Samples[text][input]),
+                batched.Samples.SelectMany(run => run[input])
+            );
+        }
+
+        Write(batched, "set");
+        Assert.Contains(
+            "'shape': (4, 16), ",
+            System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(_folder.File("set/sample_0001/input_ids.npy")))
+        );
+        var read = CalibrationSet.Read(_folder.File("set"));
+        Assert.Equal(4, read.Batch);
+        Assert.Equal(batched.Samples.SelectMany(run => run), read.Samples.SelectMany(run => run));
+    }
+
     private static CalibrationSet Create(ModelSpec model, int sequence, string[] inputs) =>
-        CalibrationSet.Create(model, Sample, Tokenizer, sequence, inputs, TestContext.Current.CancellationToken);
+        CalibrationSet.Create(model, Sample, Tokenizer, new InputShape(1, sequence), inputs, TestContext.Current.CancellationToken);
 
     private void Write(CalibrationSet set, string folder) =>
         set.Write(_folder.File(folder), cancellation: TestContext.Current.CancellationToken);

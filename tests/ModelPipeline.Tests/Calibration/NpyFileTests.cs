@@ -23,19 +23,32 @@ public sealed class NpyFileTests : IDisposable
                 {
                     var path = Path.Combine(_folder.Path, Guid.NewGuid().ToString("N"));
                     NpyFile.Write(path, row);
-                    Assert.Equal(row, NpyFile.Read(path));
+                    var (values, batch) = NpyFile.Read(path);
+                    Assert.Equal(row, values);
+                    Assert.Equal(1, batch);
                 },
                 iter: 50
             );
 
     [Fact]
-    public void Version_2_is_read_too() => Assert.Equal([0x0807060504030201, -1], NpyFile.Read(File(Good, version: 2)));
+    public void A_batch_of_rows_comes_back()
+    {
+        var path = _folder.File("batch.npy");
+        NpyFile.Write(path, [1, 2, 3, 4, 5, 6], batch: 3);
+        Assert.Contains("'shape': (3, 2), ", Encoding.Latin1.GetString(System.IO.File.ReadAllBytes(path)));
+        var (values, batch) = NpyFile.Read(path);
+        Assert.Equal([1, 2, 3, 4, 5, 6], values);
+        Assert.Equal(3, batch);
+    }
+
+    [Fact]
+    public void Version_2_is_read_too() => Assert.Equal([0x0807060504030201, -1], NpyFile.Read(File(Good, version: 2)).Values);
 
     [Theory]
     [InlineData("{'descr': '<i4', 'fortran_order': False, 'shape': (1, 4), }", 16)]
     [InlineData("{'descr': '>i8', 'fortran_order': False, 'shape': (1, 2), }", 16)]
     [InlineData("{'descr': '<i8', 'fortran_order': True, 'shape': (1, 2), }", 16)]
-    [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (2, 1), }", 16)]
+    [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }", 16)]
     [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 0), }", 0)]
     [InlineData("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 999999999999999999), }", 16)]
     [InlineData("{'descr': '|O', 'fortran_order': False, 'shape': (1, 2), }", 16)]
@@ -47,7 +60,7 @@ public sealed class NpyFileTests : IDisposable
     [InlineData(17)]
     [InlineData(0)]
     public void Data_of_another_length_is_refused(int data) =>
-        Refused(File(Good, data: data), $"has {data} bytes of data; its header says 2 x 8");
+        Refused(File(Good, data: data), $"has {data} bytes of data; its header says 1 x 2 x 8");
 
     [Fact]
     public void A_huge_header_is_refused_before_it_is_read() =>

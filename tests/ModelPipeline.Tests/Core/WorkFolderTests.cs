@@ -38,6 +38,23 @@ public sealed class WorkFolderTests : IDisposable
         }
     }
 
+    [Fact]
+    public void Where_nobody_has_a_lock_only_what_dead_processes_left_of_a_file_is_deleted()
+    {
+        const int NoProcess = int.MaxValue; // above the kernel's limit
+        var dead = Unfinished($"v1.0.0.{NoProcess}-a{AtomicFile.TemporarySuffix}/model.onnx");
+        var notes = Unfinished($"v1.0.0.md.{NoProcess}-a{AtomicFile.TemporarySuffix}");
+        var other = Unfinished($"v1.0.1.{NoProcess}-a{AtomicFile.TemporarySuffix}");
+        var alive = Unfinished($"v1.0.0.{Environment.ProcessId}-b{AtomicFile.TemporarySuffix}");
+        AtomicFile.DeleteRemains(folder.File("v1.0.0"));
+        AtomicFile.DeleteRemains(folder.File("v1.0.0.md"));
+        AtomicFile.DeleteRemains(folder.File("missing/v1.0.0"));
+        Assert.False(File.Exists(dead));
+        Assert.False(File.Exists(notes));
+        Assert.True(File.Exists(other));
+        Assert.True(File.Exists(alive));
+    }
+
     private string Unfinished(string name)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(folder.File(name))!);

@@ -77,14 +77,14 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         await device.LoadAsync(
             Backend.Simulator,
             Artifact.Path,
-            new Reports(_ =>
+            progress: new Reports(_ =>
             {
                 if (cut)
                     return;
                 cut = true;
                 Signal("KILL", connection);
             }),
-            Cancellation
+            cancellation: Cancellation
         );
 
         Assert.True(cut);
@@ -257,7 +257,12 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
         var sent = 0L;
         await using var device = await ConnectAsync();
 
-        await device.LoadAsync(Backend.Simulator, Artifact.Path, new Reports(report => sent = report.Done), Cancellation);
+        await device.LoadAsync(
+            Backend.Simulator,
+            Artifact.Path,
+            progress: new Reports(report => sent = report.Done),
+            cancellation: Cancellation
+        );
 
         Assert.Equal(bytes.Length, sent);
         Assert.Equal(FileDigest.Of(Artifact.Path, Cancellation), FileDigest.Of(stored, Cancellation));
@@ -286,13 +291,13 @@ public sealed class FaultTests(BoardArtifact artifact) : BoardTests(artifact)
             device.LoadAsync(
                 Backend.Simulator,
                 path,
-                new Reports(report =>
+                progress: new Reports(report =>
                 {
                     using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
                     file.Seek(-8, SeekOrigin.End);
                     file.Write(new byte[8]);
                 }),
-                Cancellation
+                cancellation: Cancellation
             )
         );
 

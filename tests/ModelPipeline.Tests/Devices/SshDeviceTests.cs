@@ -88,7 +88,7 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         for (var session = 0; session < 2; session++)
         {
             await using var device = await ConnectAsync();
-            await device.LoadAsync(Backend.Simulator, Artifact.Path, new Uploads(sent), Cancellation);
+            await device.LoadAsync(Backend.Simulator, Artifact.Path, progress: new Uploads(sent), cancellation: Cancellation);
             if (session == 0)
                 Assert.NotEmpty(sent);
             else
@@ -190,7 +190,7 @@ public sealed class SshDeviceTests(BoardArtifact artifact) : BoardTests(artifact
         using var stop = new CancellationTokenSource();
         await using (var device = await ConnectAsync())
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
-                device.LoadAsync(Backend.Simulator, Artifact.Path, new Uploads(_ => stop.Cancel()), stop.Token)
+                device.LoadAsync(Backend.Simulator, Artifact.Path, progress: new Uploads(_ => stop.Cancel()), cancellation: stop.Token)
             );
 
         await using var next = await ConnectAsync();

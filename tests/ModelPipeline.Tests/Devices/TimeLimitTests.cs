@@ -97,14 +97,14 @@ public sealed class TimeLimitTests(BoardArtifact artifact) : BoardTests(artifact
             device.LoadAsync(
                 Backend.Simulator,
                 big,
-                new Reports(() =>
+                progress: new Reports(() =>
                 {
                     if (waited.IsRunning)
                         return;
                     Signal("STOP", agent);
                     waited.Start();
                 }),
-                Cancellation
+                cancellation: Cancellation
             )
         );
 

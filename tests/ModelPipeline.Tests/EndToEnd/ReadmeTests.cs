@@ -52,13 +52,16 @@ public sealed partial class ReadmeTests
         );
     }
 
+    /// <summary>As it stands, beside the folder of the repository that its paths name.</summary>
     [Fact]
-    public async Task Its_models_yaml_is_accepted()
+    public async Task Its_models_yaml_runs_to_the_end()
     {
         using var workspace = new Workspace();
         await File.WriteAllTextAsync(workspace.Manifest, Blocks("yaml").Single(), TestContext.Current.CancellationToken);
-        var run = (await workspace.RunAsync("--dryrun")).Succeeded();
-        Assert.Contains("Quantize:my-reranker:int8", run.Output);
+        Directory.CreateSymbolicLink(Path.Combine(workspace.Folder, "pipeline"), Path.Combine(RepositoryFiles.Root, "pipeline"));
+        var run = (await workspace.RunAsync()).Succeeded();
+        Assert.Contains("my-reranker fp32", run.Output);
+        Assert.True(File.Exists(Path.Combine(workspace.Folder, "artifacts/packages/my-reranker-1.0.0/manifest.json")));
     }
 
     [Fact]

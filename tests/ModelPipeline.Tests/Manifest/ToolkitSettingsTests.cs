@@ -78,6 +78,19 @@ public sealed class ToolkitSettingsTests
         );
     }
 
+    [Fact]
+    public void Shapes_of_different_batches_are_not_in_one_file()
+    {
+        const string Dynamic = "toolkit: 2.5.0\n    variants:\n      npu: { backend: rknn, precision: fp16, one_file: true }";
+        var error = Assert.Single(
+            ManifestFile.Errors(ManifestFile.With(("variants:", Dynamic), ("[[1, 128], [1, 256]]", "[[1, 128], [4, 128]]")))
+        );
+        Assert.Contains("models.tiny.variants.npu.one_file: shapes of different batches cannot be in one file", error);
+        Assert.Single(
+            ManifestFile.Load(ManifestFile.With(("variants:", Dynamic), ("[[1, 128], [1, 256]]", "[[4, 128], [4, 256]]"))).Models
+        );
+    }
+
     [Theory]
     [InlineData("", "2.3.2")]
     [InlineData("toolkit: 2.2.0\n    ", "2.2.0")]

@@ -129,18 +129,48 @@ public sealed class RankingBaselinesTests
         );
         var spec = sample.Build.Model;
 
-        var report = await ValidateStage.RunAsync(sample.Build, spec.Variants[0], spec.Shapes[0], sample.Stage);
+        await new ModelRun(sample.Build).PrepareAsync(sample.Stage);
 
-        Assert.Equal(RankingVerdict.Undecided, report.Baselines!.Verdict);
+        var told = ReportJson.Read<RankingBaselines>(Path.Combine(sample.Build.Folder, "prepared", BaselineStage.FileName));
+        Assert.Equal(RankingVerdict.Undecided, told.Verdict);
         Assert.Contains(sample.Notes, note => note.StartsWith("sample at 1x64: NDCG@10 of fp32 0.", StringComparison.Ordinal));
         if (task == "embed")
             return; // Sums of word vectors rank a little, even random ones: the same words make the same sum.
         var all = sample.Again(spec with { Validation = spec.Validation with { Queries = null } });
-        var error = await Assert.ThrowsAsync<PipelineException>(() =>
-            ValidateStage.RunAsync(all, spec.Variants[0], spec.Shapes[0], sample.Stage)
-        );
+        var error = await Assert.ThrowsAsync<PipelineException>(() => new ModelRun(all).PrepareAsync(sample.Stage));
         Assert.Contains("sample at 1x64: NDCG@10 of fp32 0.", error.Message);
         Assert.Contains("Likely causes: another output or label than the score is read (it is logits, label 0", error.Message);
+    }
+
+    /// <summary>Cut at 16 tokens, the sample's reranker sees little of a passage, and BM25 all of it.</summary>
+    [Fact]
+    public async Task A_model_that_ranks_worse_than_bm25_is_warned_of_before_anything_is_built_and_its_scores_are_kept()
+    {
+        using var sample = new SampleBuild(
+            "rerank",
+            RepositoryFiles.Sample("tiny-reranker/model.onnx"),
+            """
+                shapes: [[1, 16]]
+                variants: { fp16: { backend: simulator, precision: fp16 } }
+            """
+        );
+        var spec = sample.Build.Model;
+        var all = sample.Again(spec with { Validation = spec.Validation with { Queries = null } });
+
+        await new ModelRun(all).PrepareAsync(sample.Stage);
+
+        Assert.Contains(
+            sample.Warnings,
+            warning =>
+                warning.StartsWith("sample at 1x16: NDCG@10 of fp32 0.", StringComparison.Ordinal)
+                && warning.EndsWith("fp32 is worse than BM25, which needs no model", StringComparison.Ordinal)
+        );
+        Assert.False(Directory.Exists(Path.Combine(all.Folder, "variants")));
+        var kept = Path.Combine(all.Folder, "validation", "reference-1x16.json");
+        var written = File.GetLastWriteTimeUtc(kept);
+        var report = await ValidateStage.RunAsync(all, spec.Variants[0], spec.Shapes[0], sample.Stage);
+        Assert.True(report.Baselines!.IsWorseThanBm25);
+        Assert.Equal(written, File.GetLastWriteTimeUtc(kept));
     }
 
     [Fact]

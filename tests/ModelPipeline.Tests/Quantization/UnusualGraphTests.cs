@@ -154,7 +154,7 @@ public sealed class UnusualGraphTests
         Assert.Equal(0.5, share.Share);
         var message = Assert.Throws<PipelineException>(() => share.RequireEnough("cpu-int8")).Message;
         Assert.StartsWith(
-            "cpu-int8: only 50 % of 0.066 MB of weights became int8 (at least 90 % are needed). In fp32 stayed 'projection' [64,128] is "
+            "cpu-int8: only 50 % of 0.066 MB of weights became int8 (at least 90 % are needed). In float stayed 'projection' [64,128] is "
                 + "read by Einsum 'Einsum_0' in a way that is not quantized.",
             message,
             StringComparison.Ordinal

@@ -76,6 +76,22 @@ public sealed class PlainWeightsTests
                 ]
         );
 
+    /// <summary>As optimum's --dtype fp16 exports: outputs are half floats, too.</summary>
+    [Fact]
+    public void A_source_whose_outputs_are_float16_is_raised_with_them()
+    {
+        var half = InType(ElementType.Float16);
+        var source = half.With(
+            half.Graph with
+            {
+                Outputs = [.. half.Graph.Outputs.Select(output => output with { Type = ElementType.Float16 })],
+            }
+        );
+        var raised = Raise(source);
+        Assert.Equal(ElementType.Float, Assert.Single(raised.Model.Graph.Outputs).Type);
+        Assert.InRange(raised.Steps[0].Shift ?? 1, 0, 0.05);
+    }
+
     [Theory]
     [InlineData(ElementType.Float16, 2e-3f)]
     [InlineData(ElementType.Double, 1e-5f)]

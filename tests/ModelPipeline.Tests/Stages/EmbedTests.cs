@@ -63,7 +63,7 @@ public sealed class EmbedTests
                 PinShapes.Apply(encoder, new InputShape(1, sequence)),
                 new Answer(encoder.Graph.Outputs[0].Name) { Pooling = "mean" }
             );
-            return scorer.Score([row.InputIds, row.AttentionMask, row.TokenTypeIds], TestContext.Current.CancellationToken);
+            return scorer.Score([row.InputIds, row.AttentionMask, row.TokenTypeIds], TestContext.Current.CancellationToken)[0];
         }
     }
 

@@ -62,10 +62,11 @@ def file(recorded, model, sides, version, target, custom_string, lengths):
 
 
 def scores(ids, dims):
-    """Numbers that depend on the token in their place: of each token, or of all where there is no place for it."""
+    """Numbers that depend on the token in their place: of each token, or of all of a row where there is no place for it."""
     width = dims[-1]
     if len(dims) < 3:
-        ids = [sum(ids)]
+        each = len(ids) // dims[0]
+        ids = [sum(ids[row * each : (row + 1) * each]) for row in range(dims[0])]
     return array.array("f", (((token * 7 + column * 13) % 97 - 48) / 97 for token in ids for column in range(width)))
 
 
