@@ -168,8 +168,8 @@ RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer,
 
 /*
  * Runs the model once on inputs and into outputs in the model's order. Of an input's dimensions that are not fixed, the first
- * is the model's `batch`, the last follows from `count`, and others are 1. An .rknn for several shapes runs at the one whose inputs have these
- * counts. *microseconds (may be null) is the run's time without copies.
+ * is the model's `batch`, the last follows from `count`, and others are 1. An .rknn for several shapes runs at the one whose inputs
+ * have these counts. *microseconds (may be null) is the run's time without copies.
  * RKNNSHIM_BUFFER_TOO_SMALL: the `count` of an output above its `capacity` says what is needed; contents are undefined.
  */
 RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs,

@@ -162,9 +162,12 @@ internal static class FamilyModels
     }
 
     private static string Target(string name, double target) =>
-        double.IsNaN(target) ? ""
-        : name == "fp16" ? string.Create(CultureInfo.InvariantCulture, $">= {target}")
-        : string.Create(CultureInfo.InvariantCulture, $">= {target - Allowance:0.000} (toolkit {target:0.000})");
+        (double.IsNaN(target), name) switch
+        {
+            (true, _) => "",
+            (false, "fp16") => string.Create(CultureInfo.InvariantCulture, $">= {target}"),
+            (false, _) => string.Create(CultureInfo.InvariantCulture, $">= {target - Allowance:0.000} (toolkit {target:0.000})"),
+        };
 
     private static VariantSpec Variant(Precision precision) =>
         new()

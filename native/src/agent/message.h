@@ -24,7 +24,8 @@ inline constexpr uint32_t kMaxContexts = 16;
 enum class Kind : uint8_t {
     // requests
     Hello = 1,  ///< JSON {"protocol", "rknnrt", "silence": seconds, 0 for ever}: answered by Hello. Must come first.
-    Load = 2,   ///< JSON {"backend", "sha256", "extension", "threads", "batch", "profile", "rknnrt", "onnxruntime"}: Loaded, or Missing: Store first
+    Load = 2,   ///< JSON {"backend", "sha256", "extension", "threads", "batch", "profile", "rknnrt", "onnxruntime"}: Loaded, or
+                ///< Missing: Store first
     Store = 3,  ///< JSON {"sha256", "extension", "bytes"}, then Chunks of so many bytes in all: Stored
     Chunk = 4,  ///< bytes of a file
     Run = 5,    ///< see RunRequest: a Result for each passage, in the order in which they end, then Done

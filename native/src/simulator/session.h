@@ -24,7 +24,8 @@ struct Tensor {
     [[nodiscard]] uint64_t count() const; ///< elements, when fixed
     [[nodiscard]] std::string shape() const;
 
-    /// With `count` elements, if it can have so many: of the dimensions that are not fixed, the first becomes `batch`, the last what is left, and others 1.
+    /// With `count` elements, if it can have so many: of the dimensions that are not fixed, the first becomes `batch`, the last what is
+    /// left, and others 1.
     /// The only one becomes what is left.
     [[nodiscard]] Tensor resolved(uint64_t count, int64_t batch = 1) const;
 };

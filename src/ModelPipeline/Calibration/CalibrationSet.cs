@@ -15,7 +15,8 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
     /// <summary>Lists one run a line: its .npy files in model order, separated by spaces, relative to the file's folder.</summary>
     public const string DatasetFile = "calibration_dataset.txt";
 
-    /// <summary>Makes runs of <paramref name="shape"/> as <see cref="ModelSpec.Calibration"/> asks: as many texts as samples are asked for, and
+    /// <summary>Makes runs of <paramref name="shape"/> as <see cref="ModelSpec.Calibration"/> asks: as many texts as samples are asked for,
+    /// and
     /// the first ones again where the last run has room.</summary>
     /// <param name="model">Gives samples, seed, strategy, task and truncation.</param>
     /// <param name="corpus">Unused by the random strategy.</param>

@@ -91,7 +91,8 @@ internal sealed record SentenceTransformersFiles(
         catch (JsonException e)
         {
             throw new PipelineException(
-                $"{path}: not JSON ({e.Message.Split(" LineNumber:")[0].TrimEnd('.')}): get the file anew, or say 'pooling:' and 'normalize:' in "
+                $"{path}: not JSON ({e.Message.Split(" LineNumber:")[0].TrimEnd('.')}): get the file anew, or say 'pooling:' and "
+                    + $"'normalize:' in "
                     + "models.yaml, and it is not read",
                 PipelineException.ConfigurationError,
                 e

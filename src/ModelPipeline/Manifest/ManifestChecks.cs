@@ -187,7 +187,8 @@ internal static class ManifestChecks
         )
             errors.Add(
                 setting,
-                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave one_file out for one file a shape"
+                "shapes of different batches cannot be in one file: give all 'shapes' the same batch, or leave one_file out for one file "
+                    + "a shape"
             );
         if (
             setting?.GetValueKind() == JsonValueKind.True

@@ -100,7 +100,8 @@ internal static class ModelCard
     /// <summary>A sentence on shapes of several passages, with a space before it; empty if there are none.</summary>
     private static string BatchOf(ModelSpec model) =>
         model.Shapes.Where(shape => shape.Batch > 1).ToList() is { Count: > 0 } batched
-            ? $" A run at {string.Join(" or ", batched.Select(shape => $"[{shape.Batch}, {shape.Sequence}]"))} takes {batched[0].Batch} rows of "
+            ? $" A run at {string.Join(" or ", batched.Select(shape => $"[{shape.Batch}, {shape.Sequence}]"))} takes {batched[0].Batch} "
+                + $"rows of "
                 + "tokens and gives as many answers: fill the last run up with any row, and drop what that gives."
             : "";
 

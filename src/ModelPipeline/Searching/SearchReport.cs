@@ -40,9 +40,6 @@ public sealed record SearchReport
 
     /// <summary>Likewise of the variant as models.yaml has it.</summary>
     public IReadOnlyDictionary<string, double> WrittenFigures { get; init; } = new Dictionary<string, double>();
-
-    /// <summary>Likewise, with one class of tensors in int8 and all others in fp32.</summary>
-    public IReadOnlyList<ClassSensitivity> Sensitivity { get; init; } = [];
 }
 
 /// <param name="Search">The emulation ranks by these.</param>
@@ -74,9 +71,3 @@ public sealed record BuiltRecipe(Int8Recipe Recipe, IReadOnlyDictionary<string, 
     /// <summary>Limits that it does not keep, in words.</summary>
     public IReadOnlyList<string> Breaks { get; init; } = [];
 }
-
-/// <param name="Class">Of tensors.</param>
-/// <param name="Loss">How far from fp32 the model is with that class alone in int8.</param>
-/// <param name="Help">What of the recipe's steps helps against it.</param>
-[OneLine]
-public sealed record ClassSensitivity(string Class, double Loss, string Help);

@@ -17,8 +17,10 @@ namespace ModelPipeline.Stages;
 /// <param name="Ms">Estimated for a passage on one core; null where nothing is known of the chip.</param>
 internal sealed record RecipeTrial(List<float[]> Outputs, double Mb, double? Ms);
 
-/// <summary>Outputs of recipes for the validation's texts: fp32's, the emulation's and the backend's own. All are kept on disk by content, so
-/// that no text is scored twice.</summary>
+/// <summary>
+/// Outputs of recipes for the validation's texts: fp32's, the emulation's and the backend's own. All are kept on disk by content, so that
+/// no text is scored twice.
+/// </summary>
 internal sealed class RecipeScores
 {
     private const int Version = 1;
@@ -174,10 +176,7 @@ internal sealed class RecipeScores
             context
         );
         using var scorer = new ReferenceScorer(model, answer, AsWritten);
-        return (
-            ValidateStage.Scored($"score {variant.Name}", chosen, scorer, context),
-            model.ToBytes().LongLength
-        );
+        return (ValidateStage.Scored($"score {variant.Name}", chosen, scorer, context), model.ToBytes().LongLength);
     }
 
     private static RunSettings AsWritten => new(FuseQdq: false);

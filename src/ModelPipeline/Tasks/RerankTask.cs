@@ -22,7 +22,8 @@ internal sealed class RerankTask : ModelTask
         answer switch
         {
             { Difference: [var plus, var minus] } =>
-                $"A pair's score is number {plus} of `{answer.Output}` minus number {minus}, counted from 0: sort passages by it, descending.",
+                $"A pair's score is number {plus} of `{answer.Output}` minus number {minus}, counted from 0: sort passages by it, "
+                    + $"descending.",
             { Label: > 0 and var label } =>
                 $"A pair's score is number {label} of `{answer.Output}`, counted from 0: sort passages by it, descending.",
             { Label: not null } => $"A pair's score is the first float of `{answer.Output}`: sort passages by it, descending.",

@@ -50,22 +50,49 @@ public sealed class RouterTests
         );
 
     [Fact]
-    public void A_request_takes_at_most_four_thirds_of_the_bound() =>
+    public void No_schedule_is_shorter_than_three_quarters_of_the_routing() =>
+        Requests
+            .Where(request => request.Tokens.Length <= 7 && request.Contexts <= 3)
+            .Sample(
+                (buckets, tokens, contexts) =>
+                {
+                    var routing = Router.Route(buckets, tokens, contexts);
+                    var best = Shortest([.. Costs(routing, buckets)], 0, new double[contexts]);
+                    Assert.InRange(routing.Makespan, best - 1e-9, (best * ((4.0 / 3) - (1.0 / (3 * contexts)))) + 1e-9);
+                },
+                iter: 300
+            );
+
+    // Of many runs the best is not known: no context waits while runs are left, so the last to end began before the others were done.
+    [Fact]
+    public void No_context_waits_while_runs_are_left() =>
         Requests.Sample(
             (buckets, tokens, contexts) =>
             {
                 var routing = Router.Route(buckets, tokens, contexts);
-                double[] longest =
-                [
-                    .. routing.Contexts.SelectMany(context => context).Select(run => buckets[run.Bucket].Cost).OrderDescending(),
-                ];
-                // No schedule beats the mean load, the longest run, or the two that share a context where there are more long ones than
-                // contexts.
-                var pair = longest.Length > contexts ? longest[contexts - 1] + longest[contexts] : 0;
-                var bound = Math.Max(Math.Max(longest.Sum() / contexts, longest[0]), pair);
-                Assert.InRange(routing.Makespan, bound - 1e-9, (bound * 4 / 3) + 1e-9);
+                double[] costs = [.. Costs(routing, buckets)];
+                var bound = (costs.Sum() / contexts) + (costs.Max() * (1 - (1.0 / contexts)));
+                Assert.InRange(routing.Makespan, costs.Sum() / contexts - 1e-9, bound + 1e-9);
             }
         );
+
+    private static IEnumerable<double> Costs(Routing routing, Bucket[] buckets) =>
+        routing.Contexts.SelectMany(context => context).Select(run => buckets[run.Bucket].Cost);
+
+    /// <summary>The least time in which runs from <paramref name="next"/> on can be done, by trying each context for each.</summary>
+    private static double Shortest(double[] costs, int next, double[] busy)
+    {
+        if (next == costs.Length)
+            return busy.Max();
+        var best = double.PositiveInfinity;
+        for (var context = 0; context < busy.Length; context++)
+        {
+            busy[context] += costs[next];
+            best = Math.Min(best, Shortest(costs, next + 1, busy));
+            busy[context] -= costs[next];
+        }
+        return best;
+    }
 
     [Fact]
     public void Each_context_has_its_longest_runs_first_and_those_alike_in_their_order() =>
