@@ -10,8 +10,7 @@ namespace Build;
 
 /// <summary>
 /// The tasks that models.yaml declares: <c>Stage:model[:variant]</c> for everything in it, and the plain <c>Stage</c>, which depends on
-/// those
-/// of the selected models and variants.
+/// those of the selected models and variants.
 /// </summary>
 internal static class StageTasks
 {

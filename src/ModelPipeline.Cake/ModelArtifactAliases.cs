@@ -15,8 +15,7 @@ public static class ModelArtifactAliases
 {
     /// <summary>
     /// Restores one variant of a release, with its vocabulary, production.env and manifest.json, checks all of it, and copies it to a
-    /// folder. A cache,
-    /// which builds share, keeps what was downloaded.
+    /// folder. A cache, which builds share, keeps what was downloaded.
     /// </summary>
     /// <example><code>RestoreModelArtifact(new ArtifactRequest { Model = "tiny-reranker", Version = "0.1.0", Variant = "cpu-int8" },
     /// "artifacts/release", "models/tiny-reranker");</code></example>

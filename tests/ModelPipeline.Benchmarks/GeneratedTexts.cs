@@ -4,8 +4,7 @@ namespace ModelPipeline.Benchmarks;
 
 /// <summary>
 /// Texts that tokenizers disagree on: pieces of real text mixed with accents as marks, scripts without spaces, emoji, controls, spaces of
-/// all kinds,
-/// unassigned code points, long words, and special tokens written out. Well-formed UTF-16; the same for the same seed.
+/// all kinds, unassigned code points, long words, and special tokens written out. Well-formed UTF-16; the same for the same seed.
 /// </summary>
 internal sealed class GeneratedTexts(int seed, IReadOnlyList<string> real)
 {

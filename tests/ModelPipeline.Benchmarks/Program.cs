@@ -3,8 +3,7 @@ using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
-// [--queries=N] [--sequence=N]
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
+// [--queries=N] [--sequence=N] dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- families --reference=FOLDER

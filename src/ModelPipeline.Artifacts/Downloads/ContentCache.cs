@@ -4,8 +4,7 @@ namespace ModelPipeline.Artifacts.Downloads;
 
 /// <summary>
 /// Finished downloads by their content, <c>sha256/{hex}/{name}</c>, and unfinished ones under <c>partial/</c>. Shared by processes: one of
-/// them downloads
-/// a content at a time, and what any of them uses is not evicted. File locks end with the process that holds them.
+/// them downloads a content at a time, and what any of them uses is not evicted. File locks end with the process that holds them.
 /// </summary>
 internal sealed class ContentCache(string folder, long limit) : IDisposable
 {

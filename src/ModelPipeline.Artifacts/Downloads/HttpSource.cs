@@ -64,8 +64,7 @@ internal sealed class HttpSource : IDisposable
     /// <param name="prepare">Adds headers, at every attempt.</param>
     /// <param name="receive">
     /// Takes the answer: a success, 416, or a redirect as above. To be told by calling its second argument whenever bytes came. Called
-    /// again after a
-    /// failure of the network.
+    /// again after a failure of the network.
     /// </param>
     /// <param name="cancellation">Ends it.</param>
     /// <exception cref="PipelineException">Any failure of the server or the way to it.</exception>

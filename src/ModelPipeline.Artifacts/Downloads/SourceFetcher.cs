@@ -12,8 +12,7 @@ public sealed record FetchedFile(string Path, string Sha256, long Bytes, string?
 
 /// <summary>
 /// Turns sources into verified local files. Downloads go to a content-addressed cache, {cache}/sha256/{hex}/{name}; what this fetcher gave
-/// out stays there
-/// until it is disposed of. Safe to share between threads, and the cache between processes.
+/// out stays there until it is disposed of. Safe to share between threads, and the cache between processes.
 /// </summary>
 public sealed class SourceFetcher : IDisposable
 {

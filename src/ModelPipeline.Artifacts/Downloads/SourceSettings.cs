@@ -38,8 +38,7 @@ public sealed record SourceSettings
 
     /// <summary>
     /// As the environment says: MODELPIPELINE_CACHE, or modelpipeline in XDG_CACHE_HOME or ~/.cache; MODELPIPELINE_CACHE_LIMIT in
-    /// gigabytes;
-    /// HF_ENDPOINT; HF_TOKEN. Proxies (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) are read by .NET itself.
+    /// gigabytes; HF_ENDPOINT; HF_TOKEN. Proxies (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) are read by .NET itself.
     /// </summary>
     /// <param name="variable">Gives an environment variable's value.</param>
     /// <exception cref="PipelineException">A variable's value is none.</exception>

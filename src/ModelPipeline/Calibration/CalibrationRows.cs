@@ -59,8 +59,7 @@ public static class CalibrationRows
 
     /// <summary>
     /// The recipe of the board project that this pipeline continues: 5 to 25 query ids from 100 to 5,000, [SEP], 50 to 500 passage ids from
-    /// 100 to 10,000;
-    /// clipped to the vocabulary and the sequence length.
+    /// 100 to 10,000; clipped to the vocabulary and the sequence length.
     /// </summary>
     private static IEnumerable<TokenizedInput> Random(CalibrationSpec spec, PairTokenizer tokenizer, int sequence)
     {

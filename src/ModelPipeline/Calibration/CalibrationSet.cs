@@ -16,8 +16,7 @@ public sealed record CalibrationSet(IReadOnlyList<string> Inputs, IReadOnlyList<
     public const string DatasetFile = "calibration_dataset.txt";
 
     /// <summary>Makes runs of <paramref name="shape"/> as <see cref="ModelSpec.Calibration"/> asks: as many texts as samples are asked for,
-    /// and
-    /// the first ones again where the last run has room.</summary>
+    /// and the first ones again where the last run has room.</summary>
     /// <param name="model">Gives samples, seed, strategy, task and truncation.</param>
     /// <param name="corpus">Unused by the random strategy.</param>
     /// <param name="tokenizer">Of the model's vocabulary.</param>

@@ -10,8 +10,7 @@ namespace ModelPipeline.Calibration;
 
 /// <summary>
 /// int64 rows [B, N] as a NumPy file. NumSharp writes; reading is done here, since a file may be of any origin and its header must be
-/// checked against its length
-/// before anything is allocated.
+/// checked against its length before anything is allocated.
 /// </summary>
 internal static partial class NpyFile
 {

@@ -50,8 +50,7 @@ internal sealed record Choice(
 
 /// <summary>
 /// The paragraph that report, card, summary and decision.json open with: what to run, where, at which lengths, what it costs in accuracy
-/// and
-/// time, against what, and what would change it.
+/// and time, against what, and what would change it.
 /// </summary>
 internal static class Advice
 {

@@ -45,8 +45,7 @@ public sealed record ProductionDecision(
 
     /// <summary>
     /// The first NPU variant wins that passes every gate on its accuracy and size at every shape, and as its shapes serve the corpus
-    /// together, and
-    /// whose p95 over the corpus' passages, measured on a device, is within the limit.
+    /// together, and whose p95 over the corpus' passages, measured on a device, is within the limit.
     /// CPU variants and simulated ones never win, nor does one without an accuracy gate: nothing would vouch for it.
     /// </summary>
     /// <param name="model">Whose decision settings apply.</param>

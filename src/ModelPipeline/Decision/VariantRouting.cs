@@ -10,8 +10,7 @@ namespace ModelPipeline.Decision;
 
 /// <summary>
 /// A variant as production serves it: every passage by the artifact of its length. Scores of one query then come from several artifacts,
-/// each with
-/// ranges of its own, so the ranking they make together is validated like any other.
+/// each with ranges of its own, so the ranking they make together is validated like any other.
 /// </summary>
 /// <param name="Variant">Key in models.yaml.</param>
 /// <param name="Buckets">Which artifact takes which lengths, ascending.</param>

@@ -11,10 +11,8 @@ namespace ModelPipeline.Devices;
 
 /// <summary>
 /// This machine in the place of a board: an SSH server on 127.0.0.1 with keys and settings of its own, and beside the agent the library
-/// that
-/// stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files that
-/// a killed one
-/// leaves are removed by the next.
+/// that stands in for the vendor's runtime. All of it lies in a temporary folder. Its processes end with this one however that ends; files
+/// that a killed one leaves are removed by the next.
 /// </summary>
 internal sealed class LoopbackBoard : IAsyncDisposable
 {

@@ -54,8 +54,8 @@ public sealed record LatencyFigures(int Runs, Estimate Mean, Estimate P50, Estim
     }
 
     /// <summary>The smallest of <paramref name="sorted"/> that at least so many percent of them are no larger than: nearest rank,
-    /// definition 1 of Hyndman and Fan
-    /// (Sample Quantiles in Statistical Packages, 1996). In whole numbers, for 0.07 * 100 in floating point is above 7.</summary>
+    /// definition 1 of Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). In whole numbers, for 0.07 * 100 in floating point
+    /// is above 7.</summary>
     /// <param name="sorted">Ascending, at least one.</param>
     /// <param name="percent">1 to 100.</param>
     public static double Percentile(ReadOnlySpan<double> sorted, int percent) =>

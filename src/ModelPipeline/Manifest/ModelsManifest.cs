@@ -332,8 +332,7 @@ public sealed record VariantSpec
     private static readonly string[] Splitting = ["hidden-split", "outlier-split", "norm-copy"];
 
     /// <summary>int8 with tensors in fp16 or ranges of its own: the toolkit makes it in two steps, of which the second has forgotten all
-    /// shapes
-    /// but the largest (seen in 2.5.0).</summary>
+    /// shapes but the largest (seen in 2.5.0).</summary>
     [JsonIgnore]
     public bool IsHybrid => Precision == Precision.W8A8 && (Fp16.Count > 0 || Clip != RangeClip.None || Rewrites.Any(IsSplitting));
 

@@ -7,8 +7,7 @@ namespace ModelPipeline.Metrics;
 /// The ranking that every search engine has without a model: Okapi BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework:
 /// BM25 and Beyond", 2009)
 /// with Lucene's settings and never negative idf: for each word of the query, ln(1 + (N - n + 0.5) / (n + 0.5)) * f / (f + k1 (1 - b + b
-/// length / mean length)),
-/// k1 1.2, b 0.75; N passages, n of them with the word, f times in this one.
+/// length / mean length)), k1 1.2, b 0.75; N passages, n of them with the word, f times in this one.
 /// </summary>
 /// <remarks>Words are runs of letters, marks and digits in lower case, without stemming or stop words; each ideograph is a word.</remarks>
 internal sealed class Bm25

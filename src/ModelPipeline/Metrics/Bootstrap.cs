@@ -7,19 +7,17 @@ namespace ModelPipeline.Metrics;
 
 /// <summary>
 /// Intervals by the paired bootstrap over units, queries or texts (Efron and Tibshirani, An Introduction to the Bootstrap, 1993): whole
-/// units
-/// are drawn with replacement, as many as there are, each time for the variant and fp32 alike. Seeded: the same figures give the same
+/// units are drawn with replacement, as many as there are, each time for the variant and fp32 alike. Seeded: the same figures give the same
 /// intervals.
 /// </summary>
 /// <remarks>
 /// The percentiles are those that a sample of n needs: as far out as Student's t with n - 1 degrees of freedom puts them, times
 /// sqrt(n / (n - 1)) (Hesterberg, "What Teachers Should Know about the Bootstrap", The American Statistician 69, 2015, section 3.3.3). Each
-/// end
-/// is then the outer one of that percentile and of the t interval, for where few units differ from fp32 at all, the resamples of those few
-/// say too little. Of 2,000 corpora of 30 queries drawn from the sample's, for tau, NDCG@10, its drop and the score difference of two int8
-/// builds, 0.94 to 0.96 of these intervals held the figure of all; for the drop percentiles alone did in 0.86, BCa in 0.78. A share of
-/// units
-/// has the Wilson score interval (JASA 22, 1927) in the place of the t interval: also where all agree, some that were not asked may not.
+/// end is then the outer one of that percentile and of the t interval, for where few units differ from fp32 at all, the resamples of those
+/// few say too little. Of 2,000 corpora of 30 queries drawn from the sample's, for tau, NDCG@10, its drop and the score difference of two
+/// int8 builds, 0.94 to 0.96 of these intervals held the figure of all; for the drop percentiles alone did in 0.86, BCa in 0.78. A share of
+/// units has the Wilson score interval (JASA 22, 1927) in the place of the t interval: also where all agree, some that were not asked may
+/// not.
 /// </remarks>
 internal static class Bootstrap
 {

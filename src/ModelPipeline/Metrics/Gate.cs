@@ -26,8 +26,7 @@ public enum GateResult
 public sealed record GateOutcome(string Metric, GateResult Result, double? Figure, double Limit, double? Margin, string Statement)
 {
     /// <summary>The end of the figure's interval that is nearer to the limit or farther beyond it, at the gate's confidence; null for a
-    /// gate
-    /// without one.</summary>
+    /// gate without one.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? End { get; init; }
 
@@ -37,8 +36,7 @@ public sealed record GateOutcome(string Metric, GateResult Result, double? Figur
     public int? Needs { get; init; }
 
     /// <summary>Of a gate without a confidence: the chance, 0 to 0.5, that as many other queries say otherwise; null where the figure has
-    /// no
-    /// interval.</summary>
+    /// no interval.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ChanceOfOther { get; init; }
 

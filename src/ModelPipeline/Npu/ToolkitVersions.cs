@@ -9,8 +9,7 @@ public sealed record ToolkitNeeds(Version Runtime, Version Driver);
 
 /// <summary>
 /// The table of versions, rknn/versions.json: for each toolkit that can be provisioned the vendor's runtime of the same version, which
-/// older ones
-/// do not replace although they load such files without a word, and the driver that the vendor recommends with it.
+/// older ones do not replace although they load such files without a word, and the driver that the vendor recommends with it.
 /// </summary>
 public static class ToolkitVersions
 {

@@ -52,8 +52,7 @@ internal static class ExternalFileNames
     }
 
     /// <summary>The fields of one number in the message that the file stands in, up to its end. The file stands at a field's content when
-    /// it
-    /// is given out, and behind it when the next is asked for.</summary>
+    /// it is given out, and behind it when the next is asked for.</summary>
     private static IEnumerable<(long Start, long End)> Contents(FileStream file, int number, long end)
     {
         while (file.Position < end)

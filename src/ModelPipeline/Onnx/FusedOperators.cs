@@ -5,10 +5,9 @@ namespace ModelPipeline.Onnx;
 
 /// <summary>
 /// Where rknn-toolkit2 puts tensors. Its compiler fuses LayerNorm (exNorm), attention (exSDPAttention) and a MatMul with its bias and the
-/// GELU,
-/// activation or residual addition behind it (Conv, ConvExGelu, ConvTanh, ConvAdd), so the values inside those never become int8; every
-/// other
-/// float value does. Layout operations keep their input's tensor, and a value of which only a slice is read takes the slice's range.
+/// GELU, activation or residual addition behind it (Conv, ConvExGelu, ConvTanh, ConvAdd), so the values inside those never become int8;
+/// every other float value does. Layout operations keep their input's tensor, and a value of which only a slice is read takes the slice's
+/// range.
 /// </summary>
 internal sealed class FusedOperators
 {

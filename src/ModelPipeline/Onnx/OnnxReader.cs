@@ -9,8 +9,7 @@ namespace ModelPipeline.Onnx;
 
 /// <summary>
 /// Bytes to the typed graph. Tensors stay where they are: their data are slices of the bytes. Whatever a hostile file says, reading it ends
-/// in a
-/// model or a <see cref="PipelineException"/>, and allocates at most the file's size and <see cref="Slack"/> beside the bytes.
+/// in a model or a <see cref="PipelineException"/>, and allocates at most the file's size and <see cref="Slack"/> beside the bytes.
 /// </summary>
 internal static class OnnxReader
 {

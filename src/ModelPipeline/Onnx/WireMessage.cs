@@ -6,8 +6,7 @@ namespace ModelPipeline.Onnx;
 
 /// <summary>
 /// Protobuf messages below the library that parses them. It copies every field of bytes and allocates whatever a file asks for; so tensor
-/// data
-/// are cut out in place before it sees the file, and what it would allocate for the rest is estimated first.
+/// data are cut out in place before it sees the file, and what it would allocate for the rest is estimated first.
 /// </summary>
 internal static class WireMessage
 {

@@ -14,8 +14,8 @@ internal sealed record FittedRow(LatencyRow Row, double Fitted, double LeftOut)
 
 /// <summary>
 /// Rates that fit measurements, and estimates by them. A row's logarithm is taken for the estimate's plus an offset that its session has in
-/// common (another
-/// board, another governor) plus an error of its own, all normal; rates have wide priors (<see cref="RateTable"/>). Intervals are those of
+/// common (another board, another governor) plus an error of its own, all normal; rates have wide priors (<see cref="RateTable"/>).
+/// Intervals are those of
 /// a new session,
 /// widened by how far left-out rows lie outside theirs.
 /// </summary>

@@ -45,9 +45,8 @@ public sealed record ModelWork(ModelSizes Sizes, IReadOnlyList<OperatorWork> Nar
 
 /// <summary>
 /// How large a model is, and from that how large its .rknn file and its memory: fits toolkit 2.5.0's files of a 12-layer model (fp16 69.2
-/// MB for one
-/// shape, 86.0 for two, 105.7 for three, 177.6 for seven; int8 36.4 and 39.4) within 3 %, and what the compiler and the vendor's runtime
-/// say of its memory.
+/// MB for one shape, 86.0 for two, 105.7 for three, 177.6 for seven; int8 36.4 and 39.4) within 3 %, and what the compiler and the vendor's
+/// runtime say of its memory.
 /// </summary>
 /// <param name="Tables">Elements of what is gathered from.</param>
 /// <param name="Matrices">Elements of all matrices.</param>

@@ -22,8 +22,8 @@ internal sealed record Routing(IReadOnlyList<IReadOnlyList<RoutedRun>> Contexts,
 /// <summary>
 /// The one rule by which passages are served. Each goes to the smallest bucket that it fits, or cut to the largest; a bucket's passages
 /// make runs in their order, a batch at a time; of a request the longest runs go first, those alike by their first passage, each to the
-/// context that is free first. No schedule of the runs is shorter than 3/4 of this one (Graham, Bounds on multiprocessing timing anomalies, 1969:
-/// longest processing time first stays within 4/3 - 1/(3 m) of the best).
+/// context that is free first. No schedule of the runs is shorter than 3/4 of this one (Graham, Bounds on multiprocessing timing anomalies,
+/// 1969: longest processing time first stays within 4/3 - 1/(3 m) of the best).
 /// </summary>
 internal static class Router
 {

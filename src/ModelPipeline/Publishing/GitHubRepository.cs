@@ -14,8 +14,7 @@ public sealed partial record GitHubRepository(Uri Api, string Owner, string Name
 {
     /// <summary>
     /// From <c>release:</c> of models.yaml or, as a GitHub workflow sets them, from GITHUB_REPOSITORY and GITHUB_API_URL; the token always
-    /// from
-    /// GITHUB_TOKEN or GH_TOKEN. A workflow of the repository itself tags its commit, GITHUB_SHA.
+    /// from GITHUB_TOKEN or GH_TOKEN. A workflow of the repository itself tags its commit, GITHUB_SHA.
     /// </summary>
     /// <exception cref="PipelineException">No repository is named, or something cannot be used as what it is.</exception>
     public static GitHubRepository Resolve(ReleaseSpec? release, Func<string, string?> environment)

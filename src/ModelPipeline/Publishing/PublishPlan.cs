@@ -55,9 +55,8 @@ public abstract record PublishStep(string Sentence)
 
 /// <summary>
 /// The way from what GitHub has to a published release. Every step is planned anew from what is there, so a run that broke off, an answer
-/// that
-/// was lost and a first run are one and the same case. Readers see nothing until the last step, which is planned only when every asset is
-/// whole.
+/// that was lost and a first run are one and the same case. Readers see nothing until the last step, which is planned only when every asset
+/// is whole.
 /// </summary>
 public static class PublishPlan
 {

@@ -34,8 +34,7 @@ public sealed record ReleaseFile(string Name, FileDigest Digest, string? Text = 
 
 /// <summary>
 /// What is published of a package: the artifacts that passed their gates on what they are made for, and all that vouches for them. A value,
-/// made
-/// from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the
+/// made from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the
 /// manifest.
 /// </summary>
 /// <param name="Manifest">Of the released files only.</param>

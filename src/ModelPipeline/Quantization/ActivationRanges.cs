@@ -20,8 +20,7 @@ public static class ActivationRanges
     /// The range of each tensor by the toolkit's algorithms. <c>normal</c>: smallest to largest value. <c>kl_divergence</c>: cut
     /// symmetrically where
     /// <see cref="KlThreshold"/> says; graph outputs keep their whole range. <c>mmse</c> is the same here, as the toolkit's scores are. How
-    /// its search
-    /// is done is not published: 512 bins of magnitude and 256 levels come closest to its scores of a 4-layer reranker.
+    /// its search is done is not published: 512 bins of magnitude and 256 levels come closest to its scores of a 4-layer reranker.
     /// </summary>
     /// <exception cref="PipelineException">A tensor became infinite or not a number.</exception>
     public static IReadOnlyDictionary<string, ActivationRange> Collect(

@@ -6,10 +6,9 @@ namespace ModelPipeline.Quantization;
 
 /// <summary>
 /// How far each channel of the LayerNorms' outputs may reach, read from the weights alone. A few channels of a transformer's residual
-/// stream take
-/// values tenfold the others' and would claim the whole int8 range. They betray themselves in the weights that write the stream: the
-/// largest weight
-/// of their column is tens of times the usual one. Sums take the larger peak of their operands, LayerNorm scales a usual channel to
+/// stream take values tenfold the others' and would claim the whole int8 range. They betray themselves in the weights that write the
+/// stream: the largest weight of their column is tens of times the usual one. Sums take the larger peak of their operands, LayerNorm scales
+/// a usual channel to
 /// <see cref="Usual"/> standard deviations and none beyond sqrt(channels), the most one value of a normalized row can be.
 /// </summary>
 internal sealed class CpuPeaks

@@ -46,8 +46,7 @@ public sealed record CpuQuantization(OnnxModel Model, IReadOnlyList<CpuWeightRep
 
 /// <summary>
 /// int8 weights and dynamically quantized activations with standard operators only (DynamicQuantizeLinear and MatMulInteger, opset 11), so
-/// that
-/// any ONNX Runtime runs the file at any [batch, sequence] and fuses it into its integer kernels.
+/// that any ONNX Runtime runs the file at any [batch, sequence] and fuses it into its integer kernels.
 /// </summary>
 public static class CpuQuantizer
 {
@@ -65,9 +64,8 @@ public static class CpuQuantizer
 
     /// <summary>
     /// Quantizes, and keeps in fp32 the products that gain most for their size. Products that read one value are kept or quantized
-    /// together; what
-    /// each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other samples judge the
-    /// choice.
+    /// together; what each group is worth is measured with it alone in fp32, and groups are taken by gain a byte while they fit. Other
+    /// samples judge the choice.
     /// </summary>
     /// <param name="extraBytes">What the file may grow by, to the byte.</param>
     /// <param name="outputs">Outputs of a model on the samples that choose, in one row.</param>

@@ -17,9 +17,8 @@ internal static class CpuWeights
 
     /// <summary>
     /// What two weights that stand one above the other may add up to. CPUs without a dot product instruction multiply 8-bit activations (up
-    /// to 255)
-    /// and weights into pairwise 16-bit sums that saturate: 255 * 128 = 32640 is the last multiple that fits. Rounding may add half a step
-    /// to each.
+    /// to 255) and weights into pairwise 16-bit sums that saturate: 255 * 128 = 32640 is the last multiple that fits. Rounding may add half
+    /// a step to each.
     /// </summary>
     private const float LargestPair = 127;
 

@@ -3,8 +3,7 @@ namespace ModelPipeline.Quantization;
 /// <summary>
 /// The range that loses least when a distribution is cut off and quantized, by Kullback-Leibler divergence: for each cut the clipped
 /// distribution (what lies beyond added to the last bin) is compared with itself at the given number of levels (Migacz, "8-bit Inference
-/// with
-/// TensorRT", 2017).
+/// with TensorRT", 2017).
 /// </summary>
 internal static class KlThreshold
 {

@@ -7,11 +7,10 @@ namespace ModelPipeline.Quantization;
 
 /// <summary>
 /// Builds the w8a8 model that predicts what rknn-toolkit2 makes of a prepared graph, as plain QDQ ONNX: asymmetric int8 weights, per
-/// channel or per tensor
-/// (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the tensors that the NPU
-/// holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator that writes one computes
-/// in
-/// fp16 from whatever its inputs hold, and int8 operators read it quantized. An emulation for accuracy: nothing of it runs on an NPU.
+/// channel or per tensor (the toolkit's own layer-by-layer errors fit no symmetric scheme), per-tensor asymmetric int8 activations at the
+/// tensors that the NPU holds (<see cref="FusedOperators"/>), int8 tables in Gather. Tensors of the hybrid plan stay fp16: the operator
+/// that writes one computes in fp16 from whatever its inputs hold, and int8 operators read it quantized. An emulation for accuracy: nothing
+/// of it runs on an NPU.
 /// </summary>
 internal sealed class NpuEmulation
 {

@@ -8,8 +8,7 @@ namespace ModelPipeline.Raising;
 
 /// <summary>
 /// float16, bfloat16 and double become float: weights, constants in nodes, casts, inputs and outputs. Exact for the halves, whose every
-/// number a
-/// float holds; doubles are rounded, and those that no float reaches become its largest.
+/// number a float holds; doubles are rounded, and those that no float reaches become its largest.
 /// </summary>
 internal static class FloatPrecision
 {

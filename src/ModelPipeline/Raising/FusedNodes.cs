@@ -6,8 +6,8 @@ namespace ModelPipeline.Raising;
 
 /// <summary>
 /// What transformer optimizers fused (domain com.microsoft, and LayerNormalization before its opset) said again in standard operators, as
-/// exporters
-/// write them: only these are quantized, and only these does rknn-toolkit2 load. Semantics after ONNX Runtime's ContribOperators.md.
+/// exporters write them: only these are quantized, and only these does rknn-toolkit2 load. Semantics after ONNX Runtime's
+/// ContribOperators.md.
 /// </summary>
 internal static class FusedNodes
 {

@@ -6,9 +6,8 @@ namespace ModelPipeline.Raising;
 
 /// <summary>
 /// The operator set between what int8 needs (one scale a channel came with 13) and what rknn-toolkit2 loads (19). Operators that changed on
-/// the way
-/// are said anew with the same meaning, those that did not are kept, and any other is refused by name. After the Changelog of the ONNX
-/// specification.
+/// the way are said anew with the same meaning, those that did not are kept, and any other is refused by name. After the Changelog of the
+/// ONNX specification.
 /// </summary>
 internal static class OperatorSet
 {

@@ -15,8 +15,7 @@ public sealed record RaisingStep(string Name, int NodesBefore, int NodesAfter, I
 
 /// <summary>
 /// A source as everything behind it wants it: fp32, standard operators only, opset 13 to 19, weights that stand as constants. Each step is
-/// proved on
-/// random inputs.
+/// proved on random inputs.
 /// </summary>
 /// <param name="Model">The source itself if no step found anything.</param>
 /// <param name="Steps">Those that found something, in their order.</param>

@@ -102,8 +102,7 @@ internal static class Charts
     }
 
     /// <summary>The most telling figure of each variant against what it costs: the time of a passage if a device measured all, and the
-    /// size;
-    /// the line joins those that nothing beats in both, bars are 95 % intervals.</summary>
+    /// size; the line joins those that nothing beats in both, bars are 95 % intervals.</summary>
     public static IEnumerable<string> Tradeoffs(IReadOnlyList<ValidationReport> reports)
     {
         Metric[] judged = [.. reports[0].Subject.Task.Headline.Take(2).Select(Metric.Named)];

@@ -8,8 +8,7 @@ namespace ModelPipeline.Reports;
 
 /// <summary>
 /// The part of the report on latency and length buckets. Only what a device measured is in it: times of a simulator are no figures, and
-/// would
-/// make another page of every run.
+/// would make another page of every run.
 /// </summary>
 /// <param name="Latency">Of the session.</param>
 /// <param name="Routings">Of the variants in it.</param>

@@ -6,8 +6,8 @@ namespace ModelPipeline.Reports;
 
 /// <summary>
 /// The texts of pipeline/templates, in Liquid. A property of the view is named in snake case there: <c>{{ file_name }}</c>. What a template
-/// puts out is
-/// escaped unless it says <c>| raw</c>. What a view has not is an error, and so is null: it has a list of none instead, which <c>for ...
+/// puts out is escaped unless it says <c>| raw</c>. What a view has not is an error, and so is null: it has a list of none instead, which
+/// <c>for ...
 /// else</c> takes.
 /// </summary>
 internal static class Template

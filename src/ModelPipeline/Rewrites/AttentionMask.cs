@@ -5,13 +5,10 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Gives attention masks a number that int8 can hold. exp(-30) is 1e-13, so fp32 scores stay; a scale that has to cover -10000 leaves
-/// nothing for the
-/// attention scores themselves. A mask is found by what it does: computed from attention_mask alone, it adds a large negative number to
-/// what a
-/// Softmax reads wherever a token is padding, or puts one in its place. Where a constant is all that is wrong, it is replaced
-/// (<see cref="MaskConstants"/>); any other form becomes <c>scores + (1 - attention_mask) * value</c>, plus a constant for what is the same
-/// for
-/// every input (a window, a bias by position). The value is -30 where the fp32 outputs allow it, else -100.
+/// nothing for the attention scores themselves. A mask is found by what it does: computed from attention_mask alone, it adds a large
+/// negative number to what a Softmax reads wherever a token is padding, or puts one in its place. Where a constant is all that is wrong, it
+/// is replaced (<see cref="MaskConstants"/>); any other form becomes <c>scores + (1 - attention_mask) * value</c>, plus a constant for what
+/// is the same for every input (a window, a bias by position). The value is -30 where the fp32 outputs allow it, else -100.
 /// </summary>
 internal static class AttentionMask
 {

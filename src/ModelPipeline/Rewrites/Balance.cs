@@ -5,8 +5,8 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Evens out the channels of attention's inputs, each by what its partner can take: q / s and k s with s = sqrt(q999(|q|) / q999(|k|)), v /
-/// s and the
-/// rows of the output projection times s with s = sqrt(q999(|v|)) over the geometric mean of these. Weights and biases take the factors:
+/// s and the rows of the output projection times s with s = sqrt(q999(|v|)) over the geometric mean of these. Weights and biases take the
+/// factors:
 /// exact.
 /// </summary>
 internal static class Balance

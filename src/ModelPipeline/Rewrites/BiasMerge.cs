@@ -5,8 +5,7 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Adds a bias by position and the mask to each other before the scores: <c>scores + (bias + mask)</c>, the inner sum made once for all
-/// layers. The
-/// toolkit fuses an attention with one addition, not with two.
+/// layers. The toolkit fuses an attention with one addition, not with two.
 /// </summary>
 internal static class BiasMerge
 {

@@ -9,8 +9,7 @@ internal sealed record Float16Class(string Name, Func<PatternMatches, IEnumerabl
 {
     /// <summary>
     /// <c>adds</c>: the sums of the residual stream, and of the embeddings. <c>norms</c>: what LayerNorms write. <c>attention</c>: what
-    /// attention writes,
-    /// and its layout. The paths that hidden-split and outlier-split make stay fp16 in any case.
+    /// attention writes, and its layout. The paths that hidden-split and outlier-split make stay fp16 in any case.
     /// </summary>
     public static IReadOnlyList<Float16Class> All { get; } =
     [

@@ -7,8 +7,7 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Which tensors of a w8a8 build stay fp16, in names of the prepared graph. Entries come from the variant's <c>fp16</c> list and from
-/// passes,
-/// which leave theirs in the model's metadata. An entry is a value with * for any characters and # for a number; <c>from -> to</c>,
+/// passes, which leave theirs in the model's metadata. An entry is a value with * for any characters and # for a number; <c>from -> to</c>,
 /// everything computed behind the one up to and with the other, where what * and # of the left side stand for replaces those of the right
 /// side in turn; or <c>head</c>, everything behind the last LayerNorm.
 /// </summary>

@@ -5,8 +5,7 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Writes each GELU as <c>((x * (1 + erf(x / sqrt 2))) * 0.5</c>, the order that toolkit 2.3.2 fuses. With the half taken first, as the
-/// dynamo exporter
-/// does, Erf would run on the CPU.
+/// dynamo exporter does, Erf would run on the CPU.
 /// </summary>
 internal static class GeluOrder
 {

@@ -5,10 +5,8 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Gives the few hidden channels of a feed-forward layer whose activations reach furthest a path of their own, in fp16: their columns of
-/// the first and
-/// rows of the second matrix become two small products, whose result is added to the residual sum after that of the rest. In the rest they
-/// are
-/// zero, so that one int8 scale fits the others. Exact.
+/// the first and rows of the second matrix become two small products, whose result is added to the residual sum after that of the rest. In
+/// the rest they are zero, so that one int8 scale fits the others. Exact.
 /// </summary>
 internal static class HiddenSplit
 {

@@ -10,8 +10,7 @@ namespace ModelPipeline.Rewrites;
 /// most
 /// -1e4 whose value ends in Softmaxes and nowhere else, by way of elementwise and layout operations: <c>(1 - mask) * C</c>,
 /// <c>Where(mask, 0, C)</c>, <c>Where(mask, scores, C)</c>, masks folded into a constant. A constant that has other readers too keeps its
-/// value
-/// for them.
+/// value for them.
 /// </summary>
 internal static class MaskConstants
 {

@@ -7,11 +7,10 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Gives the projections behind a LayerNorm a copy of it whose channels are shifted to the middle of their range and divided by s, which
-/// the weights
-/// take back: gamma' = gamma / s, beta' = (beta - z) / s, W' = diag(s) W, b' = b + z W. The residual stream keeps the original. Exact. With
+/// the weights take back: gamma' = gamma / s, beta' = (beta - z) / s, W' = diag(s) W, b' = b + z W. The residual stream keeps the original.
+/// Exact. With
 /// z = (q.001 + q.999) / 2, a = the largest distance from it and w = the largest weight that reads a channel, s = a^alpha / w^(1 - alpha);
-/// alpha, and
-/// whether to shift, by the smallest error of the products after quantizing both sides.
+/// alpha, and whether to shift, by the smallest error of the products after quantizing both sides.
 /// </summary>
 internal static class NormCopy
 {

@@ -5,10 +5,10 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Splits off the channels in which a projection back into the residual stream (the FFN's second MatMul, mostly) is many times larger than
-/// in
-/// all others, so that one int8 scale fits the rest. Exact: their columns of weight and bias are zeroed; a second, k-column MatMul computes
-/// them, a one-hot [k, hidden] MatMul places them, and they are added after the residual. That last addition, the LayerNorm behind it and
-/// everything from the last split to the output are named as the fp16 plan of the model (<see cref="Fp16Plan"/>): no weight is among them.
+/// in all others, so that one int8 scale fits the rest. Exact: their columns of weight and bias are zeroed; a second, k-column MatMul
+/// computes them, a one-hot [k, hidden] MatMul places them, and they are added after the residual. That last addition, the LayerNorm behind
+/// it and everything from the last split to the output are named as the fp16 plan of the model (<see cref="Fp16Plan"/>): no weight is among
+/// them.
 /// </summary>
 internal static class OutlierSplit
 {

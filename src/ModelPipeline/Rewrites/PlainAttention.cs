@@ -5,9 +5,8 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Keeps the toolkit from fusing attention, so that a board can be asked which is faster: a product between Softmax and the second MatMul
-/// is
-/// enough, and all of it stays on the NPU. A factor of 1 the toolkit drops (seen in 2.3.2 and 2.5.0), so probabilities are doubled and the
-/// values halved, in the weights of their projection where there is one. Powers of two: exact.
+/// is enough, and all of it stays on the NPU. A factor of 1 the toolkit drops (seen in 2.3.2 and 2.5.0), so probabilities are doubled and
+/// the values halved, in the weights of their projection where there is one. Powers of two: exact.
 /// </summary>
 internal static class PlainAttention
 {

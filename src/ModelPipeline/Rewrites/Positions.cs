@@ -4,8 +4,8 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Replaces positions that are counted at run time (RoBERTa, XLM-R, MPNet: a CumSum over what is no padding) by the constant that they are
-/// for text
-/// padded on the right. CumSum runs on the CPU or as a custom operator. Positions of padding differ after, and what stands there: nothing
+/// for text padded on the right. CumSum runs on the CPU or as a custom operator. Positions of padding differ after, and what stands there:
+/// nothing
 /// reads it.
 /// </summary>
 internal static class Positions

@@ -8,8 +8,7 @@ public readonly record struct ClippedRange(float Min, float Max);
 
 /// <summary>
 /// Ranges of the int8 tensors that matter most, narrower than what calibration saw where that loses less: of what norm copies and contexts
-/// give to a
-/// projection, by the squared error of its product; of q, k and v, by their own squared error.
+/// give to a projection, by the squared error of its product; of q, k and v, by their own squared error.
 /// </summary>
 internal static class RangeClips
 {
@@ -86,8 +85,7 @@ internal static class RangeClips
 
     /// <summary>
     /// Squared error of the values, or of the products of their errors with the weights; by the diagonal of W W^T, which takes errors of
-    /// channels as
-    /// independent of each other.
+    /// channels as independent of each other.
     /// </summary>
     private static double Error(TokenRows rows, double[] weight, ClippedRange range)
     {

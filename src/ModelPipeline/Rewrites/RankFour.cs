@@ -5,8 +5,7 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// Attention over [heads, tokens, width] (DeBERTa) as attention over [1, heads, tokens, width], which the toolkit fuses: q, k, v are taken
-/// before their
-/// Reshape, k's divisor goes behind the product, what is added to the scores is reshaped and joined with the mask.
+/// before their Reshape, k's divisor goes behind the product, what is added to the scores is reshaped and joined with the mask.
 /// </summary>
 internal static class RankFour
 {

@@ -4,10 +4,8 @@ namespace ModelPipeline.Rewrites;
 
 /// <summary>
 /// DeBERTa's relative attention without GatherElements, which the toolkit cannot build: of X = L C, row a wants columns t(b - a), the same
-/// for every
-/// head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in each row,
-/// and two
-/// Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019). Exact; for batch 1.
+/// for every head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in
+/// each row, and two Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019). Exact; for batch 1.
 /// </summary>
 internal static class Skew
 {

@@ -11,8 +11,7 @@ namespace ModelPipeline.Stages;
 
 /// <summary>
 /// One model on its way through the stages in one run: what each makes is the input of those after it. Whoever calls gives the order; a
-/// stage that is
-/// asked for too early says what it lacks.
+/// stage that is asked for too early says what it lacks.
 /// </summary>
 /// <param name="build">Of the model.</param>
 public sealed class ModelRun(ModelBuild build)

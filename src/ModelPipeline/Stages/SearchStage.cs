@@ -27,8 +27,9 @@ public static class SearchStage
     /// <param name="build">Of the model.</param>
     /// <param name="variant">w8a8, backend rknn or simulator, one shape a file.</param>
     /// <param name="context">Of the run.</param>
-    /// <exception cref="PipelineException">No recipe keeps to the limits, the validation has too few queries, or a build
-    /// failed.</exception>
+    /// <exception cref="PipelineException">
+    /// No recipe keeps to the limits, the validation has too few queries, or a build failed.
+    /// </exception>
     public static async Task<SearchReport> RunAsync(ModelBuild build, VariantSpec variant, StageContext context)
     {
         var spec = variant.Search ?? new();

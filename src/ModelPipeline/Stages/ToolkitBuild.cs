@@ -14,8 +14,7 @@ namespace ModelPipeline.Stages;
 
 /// <summary>
 /// One .rknn file of a variant, and what the toolkit's simulator says of the validation's texts. The simulator runs only what was built in
-/// the same
-/// process: where a run validates what it builds, both are done at once.
+/// the same process: where a run validates what it builds, both are done at once.
 /// </summary>
 /// <param name="build">Of the model.</param>
 /// <param name="variant">With backend rknn.</param>

@@ -31,8 +31,7 @@ public sealed record SliceFigures(
 
     /// <summary>
     /// A reranker's parts: of each query the candidates of like length, ranked among themselves and judged by their own ideal order; and
-    /// the
-    /// queries of like length.
+    /// the queries of like length.
     /// </summary>
     /// <param name="queries">All.</param>
     /// <param name="tokens">Of every pair, in their order; empty if unknown, and then there are no parts by length.</param>

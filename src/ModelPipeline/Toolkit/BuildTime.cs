@@ -4,8 +4,7 @@ namespace ModelPipeline.Toolkit;
 
 /// <summary>
 /// How long rknn-toolkit2 takes, and when to stop waiting. Coefficients fit builds of a 12-layer model of 134 MB (fp16 22 s, int8 43 s,
-/// kl_divergence
-/// 86 s, each further shape in one file 7 s, its simulator 0.45 s a passage of 128 tokens) and of the sample's, on two cores.
+/// kl_divergence 86 s, each further shape in one file 7 s, its simulator 0.45 s a passage of 128 tokens) and of the sample's, on two cores.
 /// </summary>
 internal static class BuildTime
 {

@@ -6,9 +6,8 @@ namespace ModelPipeline.Toolkit;
 
 /// <summary>
 /// Which tensor of the toolkit's optimised graph holds a value of the prepared ONNX graph. The toolkit keeps ONNX names and appends what it
-/// did
-/// (_rs reshaped, _tp transposed, _sw swapped, _mm, _sdpa, ...); a LayerNorm is named after its first ReduceMean node, and a bias is added
-/// inside its MatMul.
+/// did (_rs reshaped, _tp transposed, _sw swapped, _mm, _sdpa, ...); a LayerNorm is named after its first ReduceMean node, and a bias is
+/// added inside its MatMul.
 /// </summary>
 /// <param name="graph">The prepared graph that the toolkit read.</param>
 /// <param name="tensors">Names in a <c>.quantization.cfg</c>, in its order, which is that of execution.</param>

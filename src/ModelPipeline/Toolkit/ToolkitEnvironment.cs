@@ -57,8 +57,7 @@ public sealed record ToolkitEnvironment(string Python, string Driver)
 
     /// <summary>
     /// The environment for a variant: the first Python of <see cref="PythonVariable"/> that has the variant's version, else the one that
-    /// models.yaml
-    /// names, else the one that Provision made.
+    /// models.yaml names, else the one that Provision made.
     /// </summary>
     /// <param name="variant">Its version of the toolkit, and perhaps a Python.</param>
     /// <param name="cache">The pipeline's cache folder.</param>

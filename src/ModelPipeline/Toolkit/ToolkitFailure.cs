@@ -4,8 +4,7 @@ namespace ModelPipeline.Toolkit;
 
 /// <summary>
 /// Why a conversion failed, in one sentence. The toolkit tells it in three ways: a return code with the reason in its log, an exception
-/// whose text
-/// holds a whole traceback, or the death of its process.
+/// whose text holds a whole traceback, or the death of its process.
 /// </summary>
 /// <param name="Stage">The step it failed in, such as load_onnx or build.</param>
 /// <param name="Reason">The toolkit's own sentence, without colours and traceback.</param>

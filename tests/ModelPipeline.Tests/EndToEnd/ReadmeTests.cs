@@ -60,7 +60,7 @@ public sealed partial class ReadmeTests
         await File.WriteAllTextAsync(workspace.Manifest, Blocks("yaml").Single(), TestContext.Current.CancellationToken);
         Directory.CreateSymbolicLink(Path.Combine(workspace.Folder, "pipeline"), Path.Combine(RepositoryFiles.Root, "pipeline"));
         var run = (await workspace.RunAsync()).Succeeded();
-        Assert.Contains("my-reranker fp32", run.Output);
+        Assert.Contains("int8 1x128", run.Output);
         Assert.True(File.Exists(Path.Combine(workspace.Folder, "artifacts/packages/my-reranker-1.0.0/manifest.json")));
     }
 

@@ -73,8 +73,7 @@ public sealed class LatencyFiguresTests
 
     /// <summary>
     /// The bootstrap of a nearest-rank percentile can be computed: the resampled one is at most the i-th of n runs if at least k of n draws
-    /// fall
-    /// on the first i, a binomial probability.
+    /// fall on the first i, a binomial probability.
     /// </summary>
     [Theory]
     [InlineData(50)]

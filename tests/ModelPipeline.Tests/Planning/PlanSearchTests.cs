@@ -154,8 +154,7 @@ public sealed class PlanSearchTests
 
     /// <summary>
     /// A board with two cores whose attention is three times slower: what was measured there moves the plan to more cuts of the long
-    /// shapes, or at least to
-    /// what is right by the board's own table, on its two contexts.
+    /// shapes, or at least to what is right by the board's own table, on its two contexts.
     /// </summary>
     [Fact]
     public void A_board_of_another_kind_moves_the_plan_to_what_is_right_there()

@@ -30,8 +30,7 @@ internal enum Fault
 
 /// <summary>
 /// The releases API of one GitHub repository on Kestrel, with its state and its rules: drafts may share a tag, published releases may not;
-/// an asset's
-/// name is taken once; tags find published releases only; those without the token see no drafts.
+/// an asset's name is taken once; tags find published releases only; those without the token see no drafts.
 /// </summary>
 internal sealed class FakeGitHub : IAsyncDisposable
 {

@@ -8,8 +8,7 @@ namespace ModelPipeline.Tests.Publishing;
 
 /// <summary>
 /// Octokit's own server of recorded GitHub traffic, from npm as tests/github-fixtures pins it, installed to artifacts once. It answers the
-/// recorded
-/// requests in the recorded order and no others. Where there is no npm, or nothing to install from, its tests are skipped.
+/// recorded requests in the recorded order and no others. Where there is no npm, or nothing to install from, its tests are skipped.
 /// </summary>
 public sealed class FixturesServer : IAsyncLifetime
 {

@@ -5,8 +5,7 @@ namespace ModelPipeline.Tests.Toolkit;
 
 /// <summary>
 /// Provisioning from the vendor's own wheels, with the pins as they are and without an index. Of what the toolkit uses besides, wheels of
-/// the pinned
-/// names and versions point to Debian's packages.
+/// the pinned names and versions point to Debian's packages.
 /// </summary>
 public sealed class RealProvisionTests(ConversionFiles files) : IClassFixture<ConversionFiles>, IDisposable
 {

@@ -29,8 +29,7 @@ public sealed record InferredValue(ElementType Type, IReadOnlyList<Dimension>? S
 
 /// <summary>
 /// Checks a model against the ONNX specification without running it: single assignment, versions, known operators and their arities,
-/// element
-/// types, shapes, scales and zero points. Covers the operators of <see cref="OperatorTable"/>; others are reported as unknown.
+/// element types, shapes, scales and zero points. Covers the operators of <see cref="OperatorTable"/>; others are reported as unknown.
 /// </summary>
 public static class OnnxChecker
 {

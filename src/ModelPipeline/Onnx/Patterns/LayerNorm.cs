@@ -2,8 +2,7 @@ namespace ModelPipeline.Onnx.Patterns;
 
 /// <summary>
 /// (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over the last axis: as one operator or as exporters write it out, without
-/// the
-/// bias (ModernBERT), or without the mean (RMS norm).
+/// the bias (ModernBERT), or without the mean (RMS norm).
 /// </summary>
 /// <param name="Nodes">All of it, in graph order; the last one writes <see cref="Output"/>.</param>
 /// <param name="Input">x</param>

@@ -4,8 +4,7 @@ namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
 /// Byte pair encoding (Sennrich et al. 2016): the pair of lowest rank, of equal ones the leftmost, is merged until none is left. n log n in
-/// the word's length;
-/// Microsoft.ML.Tokenizers' needs more than a minute for a word of a million letters.
+/// the word's length; Microsoft.ML.Tokenizers' needs more than a minute for a word of a million letters.
 /// </summary>
 internal sealed class BytePairModel : TokenModel
 {

@@ -7,9 +7,8 @@ namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
 /// The part of Oniguruma's regular expressions that tokenizer files use, on .NET's: literals, classes, general categories, groups,
-/// alternatives,
-/// quantifiers and lookahead mean the same in both. .NET sees UTF-16 units; so a code point above U+FFFF is shown to it as a character of
-/// the same category.
+/// alternatives, quantifiers and lookahead mean the same in both. .NET sees UTF-16 units; so a code point above U+FFFF is shown to it as a
+/// character of the same category.
 /// </summary>
 internal sealed class CodePointRegex : TextPattern
 {

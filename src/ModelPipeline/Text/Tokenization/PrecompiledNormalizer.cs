@@ -7,8 +7,7 @@ namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
 /// SentencePiece's normalizer: a map from character sequences to texts. Its bytes are a little-endian uint32 length, a double-array trie
-/// (Aoe 1989, in
-/// the units of darts-clone) of that many bytes, and UTF-8 texts that each end with a zero byte.
+/// (Aoe 1989, in the units of darts-clone) of that many bytes, and UTF-8 texts that each end with a zero byte.
 /// </summary>
 internal sealed record PrecompiledNormalizer : Normalizer
 {

@@ -33,8 +33,7 @@ internal enum CharacterTraits : byte
 
 /// <summary>
 /// Properties of code points as the reference tokenizer has them, from an embedded table: its Unicode versions are older than the
-/// runtime's,
-/// and the runtime's casing would depend on the machine's ICU.
+/// runtime's, and the runtime's casing would depend on the machine's ICU.
 /// </summary>
 internal static class ReferenceCharacters
 {

@@ -6,8 +6,7 @@ namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
 /// A SentencePiece model (sentencepiece.bpe.model, spiece.model, spm.model) in the form that the reference converts it to, which depends on
-/// the
-/// family: XLM-R, ALBERT and DeBERTa-v2, told by tokenizer_class, else by the first tokens.
+/// the family: XLM-R, ALBERT and DeBERTa-v2, told by tokenizer_class, else by the first tokens.
 /// </summary>
 internal static class SentencePieceFile
 {

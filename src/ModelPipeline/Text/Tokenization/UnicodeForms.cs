@@ -13,8 +13,7 @@ internal enum UnicodeForm
 
 /// <summary>
 /// Unicode's normalization forms (The Unicode Standard, section 3.11) from embedded tables. <see cref="string.Normalize()"/> changes
-/// nothing under
-/// InvariantGlobalization, and with ICU would depend on the machine's version.
+/// nothing under InvariantGlobalization, and with ICU would depend on the machine's version.
 /// </summary>
 internal static class UnicodeForms
 {

@@ -6,8 +6,7 @@ namespace ModelPipeline.Text.Tokenization;
 
 /// <summary>
 /// Unigram (Kudo 2018): of all ways to cut a word into tokens the one of the highest sum of scores, by Viterbi's algorithm in the order and
-/// precision of the
-/// reference tokenizer, which is not SentencePiece's. Linear in the word's length.
+/// precision of the reference tokenizer, which is not SentencePiece's. Linear in the word's length.
 /// </summary>
 internal sealed class UnigramModel : TokenModel
 {
