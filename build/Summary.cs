@@ -62,8 +62,10 @@ internal static class Summary
             Console.WriteLine($"\n{Wrapped(run.Advice)}");
         AnsiConsole.Write(table);
         foreach (var report in reports)
-        foreach (var gate in report.Gates.Where(gate => gate.Result != GateResult.Passed))
-            Console.WriteLine($"  {report.Subject.Variant} {report.Subject.Shape}: {Word(gate.Result)} {gate.Metric}");
+        {
+            foreach (var gate in report.Gates.Where(gate => gate.Result != GateResult.Passed))
+                Console.WriteLine($"  {report.Subject.Variant} {report.Subject.Shape}: {Word(gate.Result)} {gate.Metric}");
+        }
 
         // An embedder's are in the report: its columns compare vectors.
         void Baseline(string name, double? ndcg)

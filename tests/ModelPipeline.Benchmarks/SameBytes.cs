@@ -10,6 +10,14 @@ namespace ModelPipeline.Benchmarks;
 /// released.</summary>
 internal static class SameBytes
 {
+    private static readonly (string Toolkit, Precision Precision)[] Builds =
+    [
+        ("2.3.2", Precision.Fp16),
+        ("2.3.2", Precision.W8A8),
+        ("2.5.0", Precision.Fp16),
+        ("2.5.0", Precision.W8A8),
+    ];
+
     private const int Samples = 10;
 
     public static IEnumerable<Row> Run(Arguments arguments)
@@ -29,8 +37,7 @@ internal static class SameBytes
             NpuEmulated
                 .Rows([.. source.Graph.Inputs.Select(input => input.Name)], ModelInput.CalibrationPairs(arguments, Samples))
                 .Write(calibration);
-            foreach (var version in new[] { "2.3.2", "2.5.0" })
-            foreach (var precision in new[] { Precision.Fp16, Precision.W8A8 })
+            foreach (var (version, precision) in Builds)
             {
                 var variant = new VariantSpec
                 {

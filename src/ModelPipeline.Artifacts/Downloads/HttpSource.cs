@@ -216,11 +216,8 @@ internal sealed class HttpSource : IDisposable
 
     /// <summary>The server has nothing of the kind: mirrors serve files without the API.</summary>
     internal static bool HasNoSuchService(PipelineException e) =>
-        e.InnerException
-            is HttpRequestException
-            {
-                StatusCode: HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed or HttpStatusCode.NotImplemented
-            };
+        e.InnerException is HttpRequestException { StatusCode: { } status }
+        && status is HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed or HttpStatusCode.NotImplemented;
 
     /// <summary>The server said that there is no such file.</summary>
     internal static bool IsMissing(PipelineException e) => e.InnerException is HttpRequestException { StatusCode: HttpStatusCode.NotFound };

@@ -135,8 +135,10 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
         {
             Assert.Equal(printed[name][..2], row[..2]);
             foreach (var column in new[] { 2, 3 })
-            foreach (var (came, stands) in printed[name][column].Split('±').Zip(row[column].Split('±')))
-                Assert.Equal(Number(came), Number(stands), 0.01);
+            {
+                foreach (var (came, stands) in printed[name][column].Split('±').Zip(row[column].Split('±')))
+                    Assert.Equal(Number(came), Number(stands), 0.01);
+            }
             Assert.Equal(printed[name][5], row[5]);
         }
 

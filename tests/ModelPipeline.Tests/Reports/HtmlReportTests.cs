@@ -150,13 +150,14 @@ public partial class HtmlReportTests
             )
             .ToList();
         Assert.Equal(3, themes.Count);
-        foreach (var theme in themes)
-        foreach (var background in new[] { "page", "panel" })
-        foreach (var text in new[] { "text", "muted", "good", "bad", "open" })
-        {
-            var (light, dark) = (Math.Max(theme[text], theme[background]), Math.Min(theme[text], theme[background]));
-            Assert.True((light + 0.05) / (dark + 0.05) >= 4.5, $"{text} on {background}");
-        }
+        var pairs =
+            from theme in themes
+            from background in new[] { "page", "panel" }
+            from text in new[] { "text", "muted", "good", "bad", "open" }
+            select (Text: text, Background: background, Ratio: Contrast(theme[text], theme[background]));
+        Assert.All(pairs, pair => Assert.True(pair.Ratio >= 4.5, $"{pair.Text} on {pair.Background}"));
+
+        static double Contrast(double one, double other) => (Math.Max(one, other) + 0.05) / (Math.Min(one, other) + 0.05);
 
         static double Luminance(string colour)
         {

@@ -102,8 +102,10 @@ public class RerankValidationTests
                     var fitted = ScoreResidual.Isotonic(at, values);
                     Assert.Equal(values.Sum(value => (double)value), fitted.Sum(), 1e-9);
                     for (var i = 0; i < at.Length; i++)
-                    for (var j = 0; j < at.Length; j++)
-                        Assert.True(at[i] < at[j] ? fitted[i] <= fitted[j] + 1e-12 : at[i] > at[j] || fitted[i] == fitted[j]);
+                    {
+                        for (var j = 0; j < at.Length; j++)
+                            Assert.True(at[i] < at[j] ? fitted[i] <= fitted[j] + 1e-12 : at[i] > at[j] || fitted[i] == fitted[j]);
+                    }
                     // No constant map is better, nor is the best line that rises.
                     var mean = values.Average();
                     Assert.True(Error(value => fitted[value]) <= Error(_ => mean) + 1e-9);
