@@ -19,16 +19,13 @@ internal static class BaselineStage
     {
         if (!build.Task.Ranks)
             return;
-        var shape = ShapeOf(build.Model);
+        var shape = build.LongestShape;
         var texts = await ScoredTexts.OfAsync(build, shape, context).ConfigureAwait(false);
         var reference = await ValidateStage.ReferenceAsync(build, shape, texts, context).ConfigureAwait(false);
         var baselines = await RunAsync(build, shape, texts.Order, reference, context).ConfigureAwait(false);
         ReportJson.Write(Path.Combine(build.Folder, "prepared", FileName), baselines);
         Tell(build.Model, shape, baselines, context);
     }
-
-    /// <summary>The shape at which <see cref="CheckAsync"/> looks: of the most tokens.</summary>
-    public static InputShape ShapeOf(ModelSpec model) => model.Shapes.MaxBy(shape => shape.Sequence);
 
     /// <summary>fp32's ranking at a shape.</summary>
     /// <returns>Null for a task that ranks nothing.</returns>

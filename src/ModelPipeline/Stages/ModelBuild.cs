@@ -61,6 +61,9 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>
     internal InputShape LargestShape => Shapes.MaxBy(shape => shape.Batch * shape.Sequence);
 
+    /// <summary>The shape of the most tokens, at which the source is looked at.</summary>
+    internal InputShape LongestShape => Shapes.MaxBy(shape => shape.Sequence);
+
     private IReadOnlyList<InputShape> Shapes =>
         model.Shapes.Count > 0
             ? model.Shapes

@@ -33,7 +33,7 @@ public static class ValidateStage
         var order = texts.Order;
         var reference = await ReferenceAsync(build, shape, texts, context).ConfigureAwait(false);
         var baselines = await BaselineStage.RunAsync(build, shape, order, reference, context).ConfigureAwait(false);
-        if (variant == model.Variants[0] && shape != BaselineStage.ShapeOf(model))
+        if (variant == model.Variants[0] && shape != build.LongestShape)
             BaselineStage.Tell(model, shape, baselines, context);
         var device = build.DeviceOf(variant);
         var simulated = ToolkitBuild.IsScored(build, variant)
