@@ -23,7 +23,7 @@ internal static class Summary
     private static void Print(ModelRun run, IReadOnlyList<ValidationReport> reports)
     {
         var (subject, task) = (reports[0].Subject, reports[0].Subject.Task);
-        var table = new Table().RoundedBorder().Title($"{subject.Model} {subject.Version}").Caption(Caption(reports, task));
+        var table = new Table().RoundedBorder().Title($"{subject.Model} {subject.Version}");
         table.AddColumn("Variant", column => column.NoWrap());
         table.AddColumn("By", column => column.NoWrap());
         Metric[] headline = [.. task.Headline.Take(2).Select(Metric.Named)];
@@ -61,6 +61,8 @@ internal static class Summary
         if (run.Advice.Length > 0)
             Console.WriteLine($"\n{Wrapped(run.Advice)}");
         AnsiConsole.Write(table);
+        if (Legend(reports, task) is { Length: > 0 } legend)
+            Console.WriteLine(Wrapped(legend));
         foreach (var report in reports)
         {
             foreach (var gate in report.Gates.Where(gate => gate.Result != GateResult.Passed))
@@ -75,20 +77,18 @@ internal static class Summary
         }
     }
 
-    private static string Caption(IReadOnlyList<ValidationReport> reports, ModelTask task)
+    private static string Legend(IReadOnlyList<ValidationReport> reports, ModelTask task)
     {
-        var units = Metric.Named(task.Headline[0]).Units;
+        var first = Metric.Named(task.Headline[0]);
+        var dropped = first.ComparesWithFp32 ? "" : $", of {first.Brief}'s drop from fp32";
         (bool Is, string Words)[] legend =
         [
-            (
-                reports.Any(report => report.Intervals.Figures.Count > 0),
-                $"±: 95 % interval over the {units}, of NDCG@10 and the like of the drop from fp32."
-            ),
+            (reports.Any(report => report.Intervals.Figures.Count > 0), $"±: 95 % interval over the {first.Units}{dropped}."),
             (reports.Any(report => By(report) == "sim"), "sim: figures of the simulator, no NPU involved."),
             (reports.Any(report => By(report) == "tk"), "tk: of the toolkit's simulator."),
             (reports.Any(report => report.Gates.Any(gate => gate.Result == GateResult.NotMeasured)), "open: needs a device."),
         ];
-        return Wrapped(string.Join(' ', legend.Where(line => line.Is).Select(line => line.Words)));
+        return string.Join(' ', legend.Where(line => line.Is).Select(line => line.Words));
     }
 
     /// <summary>Who gave all figures of the row.</summary>

@@ -14,7 +14,7 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
     {
         Assert.True(File.Exists(RecordedToolkit.SystemPython));
         foreach (
-            var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.3.2"))
+            var (name, version) in File.ReadLines(ToolkitEnvironment.Requirements("2.5.0"))
                 .Select(line => line.Split(';')[0].Split("=="))
                 .Where(pin => pin.Length == 2)
                 .Select(pin => (pin[0], pin[1]))
@@ -34,7 +34,7 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
         Assert.Contains("1 of ", before.Error + before.Output);
 
         var made = (await RunAsync("--target=Provision", $"--wheels={folder.File("wheels")}")).Succeeded();
-        Assert.Contains("rknn-toolkit2 2.3.2: 11 packages installed: ", made.Output);
+        Assert.Contains("rknn-toolkit2 2.5.0: 11 packages installed: ", made.Output);
         Assert.Contains("ruamel-yaml 0.18.10, 0 MB", made.Output);
         Directory.Delete(folder.File("wheels"), recursive: true);
         Assert.Contains(
@@ -43,7 +43,7 @@ public sealed class ProvisionAndDoctorTargetTests : IDisposable
         );
 
         var well = (await RunAsync("--target=Doctor", "--model=ms-marco-MiniLM-L-12-v2")).Succeeded().Output;
-        Assert.Matches("ok       rknn-toolkit2: .*/bin/python: rknn-toolkit2 2\\.3\\.2, Python 3\\.\\d+\\.\\d+, numpy 1\\.", well);
+        Assert.Matches("ok       rknn-toolkit2: .*/bin/python: rknn-toolkit2 2\\.5\\.0, Python 3\\.\\d+\\.\\d+, numpy 1\\.", well);
         Assert.Contains("All is well.", well);
     }
 

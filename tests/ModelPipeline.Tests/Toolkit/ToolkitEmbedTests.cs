@@ -30,7 +30,8 @@ public sealed class ToolkitEmbedTests : IDisposable
         var digest = FileDigest.Of(folder.File("encoder.onnx"), TestContext.Current.CancellationToken);
         workspace.Edit(
             (
-                "task: rerank\n    licence: Apache-2.0\n    language: [en]\n    source:\n      file: " + RepositoryFiles.Sample("tiny-reranker/model.onnx"),
+                "task: rerank\n    licence: Apache-2.0\n    language: [en]\n    source:\n      file: "
+                    + RepositoryFiles.Sample("tiny-reranker/model.onnx"),
                 "task: embed\n    source:\n      file: " + folder.File("encoder.onnx")
             ),
             ("3aed8effbc580bf85b1cfbb7bbba8ead57b517b14e04b2e3304ed54abf14f74e", digest.Sha256),
