@@ -35,8 +35,8 @@ public sealed class ManifestErrorTests
         "fold-shapes, mask",
         "fold-shape, mask",
         "3:14: defaults.rewrites[0]: 'fold-shape' is not one of families, fold-shapes, positions, nan-guard, mask, opset, gelu-order, "
-            + "skew, rank-four, bias-merge, dead-nodes, share-initializers, balance, hidden-split, outlier-split, norm-copy (did you mean "
-            + "'fold-shapes'?)"
+            + "skew, rank-four, bias-merge, dead-nodes, share-initializers, balance, hidden-split, outlier-split, norm-copy, "
+            + "plain-attention (did you mean 'fold-shapes'?)"
     )]
     [InlineData("[fold-shapes, mask]", "mask", "3:13: defaults.rewrites: 'mask' is not a list")]
     [InlineData("fold-shapes, mask", "mask, mask", "3:13: defaults.rewrites: an item is there twice")]
