@@ -30,7 +30,7 @@ public sealed class QuickRuns : ICollectionFixture<QuickRun>
 public sealed class RepeatedRunTests(QuickRun finished)
 {
     /// <summary>Scores and the times they took are measured; everything else is judged and told anew from them.</summary>
-    private static readonly string[] Retold = ["validation.json", "report.html", "decision.json", "production.env"];
+    private static readonly string[] Retold = ["ranking.json", "validation.json", "report.html", "decision.json", "production.env"];
 
     [Fact]
     public async Task A_second_run_does_no_work()
@@ -82,7 +82,7 @@ public sealed class RepeatedRunTests(QuickRun finished)
         (await workspace.RunAsync(("REGENERATE_DATASET", "1"), "--target=Calibrate")).Succeeded();
         var after = workspace.Files();
         Assert.Equal(Digests(before), Digests(after));
-        var changed = Changed(before, after).ToList();
+        var changed = Changed(before, after).Where(name => !Retold.Contains(Path.GetFileName(name))).ToList();
         Assert.Contains("models/tiny-reranker/calibration/1x128/sample_0000/input_ids.npy", changed);
         Assert.All(changed, name => Assert.StartsWith("models/tiny-reranker/calibration/", name));
     }
