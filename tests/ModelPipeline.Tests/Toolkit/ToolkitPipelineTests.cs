@@ -177,6 +177,7 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         using var hanging = new RecordedToolkit("hang");
         var folder = copy.Built("variants/npu-int8/1x128");
         Directory.Delete(folder, recursive: true);
+        Directory.Delete(copy.Built("step1"), recursive: true);
         using var host = new HostProcess(
             copy.Folder,
             ["--target=Quantize:tiny-reranker:npu-int8"],
