@@ -189,7 +189,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
 
         Assert.Equal(130, (await host.EndAsync()).ExitCode);
         await RecordedToolkit.EndedAsync(pids);
-        Assert.EndsWith(".rknn.log", Assert.Single(Directory.EnumerateFileSystemEntries(folder)));
+        Assert.Equal(
+            ["tiny-reranker-0.1.0-rk3588-npu-int8.rknn.log"],
+            Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName)
+        );
     }
 
     private Task<HostRun> RunAsync(Workspace place, string? force, params string[] arguments) =>
