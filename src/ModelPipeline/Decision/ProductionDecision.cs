@@ -76,7 +76,7 @@ public sealed record ProductionDecision(
             EnvironmentFile.Resolve((winner is null ? model.Decision.Cpu : model.Decision.Npu) ?? variables, serve, served)
         )
         {
-            Advice = AdviceOn(model, reports, routings, plan),
+            Advice = AdviceOn(model, reports, candidates, plan),
         };
     }
 
@@ -87,9 +87,10 @@ public sealed record ProductionDecision(
         IReadOnlyList<ValidationReport> reports,
         IReadOnlyList<VariantRouting> routings,
         PlanAdvice? plan = null
-    )
+    ) => AdviceOn(model, reports, Candidates(model, reports, routings), plan);
+
+    private static string AdviceOn(ModelSpec model, IReadOnlyList<ValidationReport> reports, Candidate[] candidates, PlanAdvice? plan)
     {
-        var candidates = Candidates(model, reports, routings);
         var winner = candidates.FirstOrDefault(candidate => candidate.Passes);
         var chosen = winner ?? candidates.FirstOrDefault(candidate => candidate.Serves);
         var choice = new Choice(reports, chosen?.Reports ?? [], chosen?.Routing, winner is not null, model.Decision.LatencyP95Ms);

@@ -99,11 +99,7 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
             && (before.Precision, before.CorePlan) == (plan.Precision, plan.CorePlan)
         )
             return;
-        if (locked)
-            throw new PipelineException(
-                $"{_path}: --locked forbids another plan of {model}: leave it out, or keep the plan.",
-                PipelineException.ConfigurationError
-            );
+        RequireOpen("plan", model);
         (all with { Plans = new(all.Plans ?? [], StringComparer.Ordinal) { [model] = plan } }).Write(_path);
     }
 
@@ -115,12 +111,17 @@ public sealed class ModelSources(ModelsManifest manifest, SourceFetcher fetcher,
         var name = FrozenRecipe.NameOf(model, variant);
         if (all.Recipes?.GetValueOrDefault(name) == recipe)
             return;
+        RequireOpen("recipe", name);
+        (all with { Recipes = new(all.Recipes ?? [], StringComparer.Ordinal) { [name] = recipe } }).Write(_path);
+    }
+
+    private void RequireOpen(string what, string of)
+    {
         if (locked)
             throw new PipelineException(
-                $"{_path}: --locked forbids another recipe of {name}: leave it out, or keep the recipe.",
+                $"{_path}: --locked forbids another {what} of {of}: leave it out, or keep the {what}.",
                 PipelineException.ConfigurationError
             );
-        (all with { Recipes = new(all.Recipes ?? [], StringComparer.Ordinal) { [name] = recipe } }).Write(_path);
     }
 
     /// <summary>The repository, folder or file that a new model comes from.</summary>
