@@ -1,3 +1,4 @@
+using ModelPipeline.Artifacts;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Planning;

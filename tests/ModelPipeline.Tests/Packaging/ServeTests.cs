@@ -163,7 +163,7 @@ public sealed partial class ServeTests : IDisposable
             Tools = new Dictionary<string, string>(),
         };
 
-        var served = ServeFile.Of(manifest, "npu.rknn");
+        var served = Serving.Of(manifest, "npu.rknn");
 
         Assert.Equal("npu", served.Serve);
         var variant = served.Variants["npu"];
