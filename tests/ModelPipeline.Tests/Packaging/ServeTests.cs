@@ -10,7 +10,6 @@ using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
-using ModelPipeline.Planning;
 using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Latency;
 using ModelPipeline.Tests.Publishing;
