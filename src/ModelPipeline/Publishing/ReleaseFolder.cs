@@ -77,7 +77,8 @@ public static class ReleaseFolder
                 continue;
             if (Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
-            File.Delete(folder + ".md");
+            if (File.Exists(folder + ".md"))
+                File.Delete(folder + ".md");
         }
     }
 

@@ -194,8 +194,8 @@ internal static class ModelCard
     private static IEnumerable<string> Notices(PackageManifest manifest)
     {
         if (manifest.Open.Count > 0)
-            yield return "This is a release candidate: below stands what no board has decided yet, and production.env does not run it on the "
-                + "NPU.";
+            yield return "This is a release candidate: no board has decided yet about what stands below, and production.env keeps to the "
+                + "CPU.";
         if (manifest.Simulated)
             yield return "Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do "
                 + "not run on an NPU, and their figures are predictions.";
