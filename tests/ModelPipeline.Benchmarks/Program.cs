@@ -33,7 +33,12 @@ try
         return FileServer.Run(path, int.Parse(bytesPerSecond, CultureInfo.InvariantCulture));
     if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var run))
         throw new PipelineException($"Name a benchmark first: {string.Join(", ", benchmarks.Keys)}.");
-    var rows = run(Arguments.Parse(args[1..])).ToList();
+    List<Row> rows = [];
+    foreach (var row in run(Arguments.Parse(args[1..])))
+    {
+        rows.Add(row);
+        Console.Error.WriteLine($"{row.What}: {row.Value}"); // some take long
+    }
     Console.WriteLine($"Machine: {Machine.Describe()}\n");
     Table.Print(rows, Console.Out);
     return 0;
