@@ -2,7 +2,7 @@ using System.Globalization;
 using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | cpu-steps | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
 // [--queries=N] [--sequence=N] dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
@@ -13,6 +13,7 @@ using ModelPipeline.Core;
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
+    ["cpu-steps"] = CpuSteps.Run,
     ["npu"] = NpuEmulated.Run,
     ["recipes"] = RecipeAgreement.Run,
     ["toolkit"] = ToolkitAgreement.Run,
