@@ -28,6 +28,9 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
             8
         );
 
+    /// <summary>Of gates on accuracy: a figure that other queries might turn does not pass.</summary>
+    private const double Confidence = 0.95;
+
     private ModelTask Task => ModelTask.Named(Choice.Task);
 
     public int Samples => Math.Min(MostSamples, Lengths.Count);
@@ -91,10 +94,12 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
         var gates = Task.FirstGates;
         return
         [
-            .. new[] { gates.Fp16, gates.Int8, gates.CpuInt8 }.Select(limit => new
+            .. new[] { gates.Fp16, gates.Int8, gates.Int8 }.Select(limit => new
             {
-                Limit = string.Create(CultureInfo.InvariantCulture, $"{gates.Metric}: {{ min: {limit} }}"),
-                Judged = Corpus.IsJudged && gates.Judged is { } judged ? $"{judged}: {{ max_drop: 0.02 }}" : "",
+                Limit = string.Create(CultureInfo.InvariantCulture, $"{gates.Metric}: {{ min: {limit}, confidence: {Confidence} }}"),
+                Judged = Corpus.IsJudged && gates.Judged is { } judged
+                    ? string.Create(CultureInfo.InvariantCulture, $"{judged}: {{ max_drop: 0.02, confidence: {Confidence} }}")
+                    : "",
             }),
         ];
     }
