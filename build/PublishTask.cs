@@ -25,7 +25,7 @@ internal static class PublishTask
             await ToGitHubAsync(context, release, source, build.Model.Release);
     }
 
-    private static async Task ToGitHubAsync(BuildContext context, Release release, string source, ReleaseSpec? declared)
+    private static async Task ToGitHubAsync(BuildContext context, Release release, string source, ReleaseSpec declared)
     {
         var extent = (context.HasArgument("dry-run"), context.HasArgument("draft")) switch
         {

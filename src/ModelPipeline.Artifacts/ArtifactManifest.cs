@@ -32,11 +32,11 @@ public sealed record PackageFile(
     string? Platform = null
 );
 
-/// <summary>A variant at one shape that a release leaves out.</summary>
+/// <summary>What a release says of a variant at one shape: why it leaves it out, or what is open of it.</summary>
 /// <param name="Variant">Its name in models.yaml.</param>
 /// <param name="Shape">As in file names: 1x128.</param>
 /// <param name="Reason">A sentence without its full stop.</param>
-public sealed record OmittedVariant(string Variant, string Shape, string Reason)
+public sealed record VariantRemark(string Variant, string Shape, string Reason)
 {
     [JsonIgnore]
     public string Sentence => $"{Variant} at {Shape}: {Reason}";
@@ -70,7 +70,11 @@ public partial record ArtifactManifest
 
     /// <summary>Releases only: variants of the package that are not published.</summary>
     [JsonPropertyOrder(6)]
-    public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
+    public IReadOnlyList<VariantRemark> Omitted { get; init; } = [];
+
+    /// <summary>Release candidates only: what no device has decided yet. The version is a prerelease for that.</summary>
+    [JsonPropertyOrder(6)]
+    public IReadOnlyList<VariantRemark> Open { get; init; } = [];
 
     /// <summary>Whether a name is safe in a folder, an archive, SHA256SUMS and a release alike.</summary>
     internal static bool IsPlain(string name) => name.Length <= 200 && PlainName().IsMatch(name);

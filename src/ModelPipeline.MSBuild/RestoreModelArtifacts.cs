@@ -65,7 +65,10 @@ public sealed class RestoreModelArtifacts : Microsoft.Build.Utilities.Task, ICan
             {
                 var (request, source) = (Request(item), Source(item));
                 Log.LogMessage(MessageImportance.High, "Restoring {0} {1} from {2}", request.Model, request.Version, source);
-                foreach (var file in (await restore.RunAsync(request, source, cancellation: cancelled).ConfigureAwait(false)).Files)
+                var restored = await restore.RunAsync(request, source, cancellation: cancelled).ConfigureAwait(false);
+                foreach (var open in restored.Manifest.Open)
+                    Log.LogMessage(MessageImportance.High, "{0} {1} is a candidate: {2}", request.Model, request.Version, open.Sentence);
+                foreach (var file in restored.Files)
                     Place(outputs, OutputFolder(item), file);
             }
             catch (ArtifactException e)

@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
-using ModelPipeline.Planning;
 
 namespace ModelPipeline.Latency;
 

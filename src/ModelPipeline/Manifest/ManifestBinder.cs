@@ -132,15 +132,17 @@ internal static class ManifestBinder
                 Npu = decide["npu"] is { } npu ? Strings(npu) : null,
                 Cpu = decide["cpu"] is { } cpu ? Strings(cpu) : null,
             },
-            Release = json["release"] is { } release
-                ? new ReleaseSpec
-                {
-                    Repository = (string)release["repository"]!,
-                    ApiUrl = release["api_url"] is { } api ? new Uri((string)api!) : null,
-                }
-                : null,
+            Release = json["release"] is { } release ? Release(release) : new ReleaseSpec(),
         };
     }
+
+    private static ReleaseSpec Release(JsonNode json) =>
+        new()
+        {
+            Repository = (string?)json["repository"],
+            ApiUrl = json["api_url"] is { } api ? new Uri((string)api!) : null,
+            WithoutDevice = json["without_device"] is { } policy ? Enum<WithoutDevice>(policy) : new ReleaseSpec().WithoutDevice,
+        };
 
     private static VariantSpec Variant(string name, JsonObject json, string folder, ManifestOverrides overrides)
     {

@@ -149,7 +149,7 @@ public sealed record ModelSpec
     /// <summary>Latencies of boards, by which those of other builds are estimated.</summary>
     public IReadOnlyList<MeasuredSpec> Measured { get; init; } = [];
     public required DecisionSpec Decision { get; init; }
-    public ReleaseSpec? Release { get; init; }
+    public ReleaseSpec Release { get; init; } = new();
 
     /// <summary>Files of the model's repository that are read where this leaves open how an embedder pools.</summary>
     [JsonIgnore]
@@ -456,10 +456,23 @@ public sealed record DecisionSpec
     public IReadOnlyDictionary<string, string>? Cpu { get; init; }
 }
 
-/// <summary>A GitHub repository to publish to.</summary>
+/// <summary>What becomes of a variant that keeps to its gates but for those that only a device can judge.</summary>
+public enum WithoutDevice
+{
+    /// <summary>The release is a candidate until a device has run it.</summary>
+    Prerelease,
+
+    /// <summary>It is left out.</summary>
+    Refuse,
+}
+
+/// <summary>Where releases are published, and what may be in them.</summary>
 public sealed record ReleaseSpec
 {
-    public required string Repository { get; init; }
+    /// <summary>On GitHub, owner/name; null leaves it to GITHUB_REPOSITORY.</summary>
+    public string? Repository { get; init; }
+
+    public WithoutDevice WithoutDevice { get; init; } = WithoutDevice.Prerelease;
 
     /// <summary>REST API of a GitHub Enterprise server; null for GITHUB_API_URL or github.com.</summary>
     public Uri? ApiUrl { get; init; }

@@ -39,7 +39,7 @@ public sealed record PackageContent(
     public string? Decided { get; init; }
 
     /// <summary>Variants that broke their gates, and are not here for that.</summary>
-    public IReadOnlyList<OmittedVariant> Omitted { get; init; } = [];
+    public IReadOnlyList<VariantRemark> Omitted { get; init; } = [];
 
     /// <summary>Which output of the models is read, and how.</summary>
     public Answer? Answer { get; init; }

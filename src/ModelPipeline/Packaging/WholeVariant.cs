@@ -8,7 +8,7 @@ internal static class WholeVariant
     /// <param name="variant">Its name.</param>
     /// <param name="shapes">Each with all that speaks against it, sentences without their full stops.</param>
     /// <returns>All the shapes if anything speaks against one of them; else none.</returns>
-    public static IReadOnlyList<OmittedVariant> Omitted(
+    public static IReadOnlyList<VariantRemark> Omitted(
         string variant,
         IReadOnlyList<(string Shape, IReadOnlyList<string> Reasons)> shapes
     ) =>
@@ -16,7 +16,7 @@ internal static class WholeVariant
             ? []
             :
             [
-                .. shapes.Select(shape => new OmittedVariant(
+                .. shapes.Select(shape => new VariantRemark(
                     variant,
                     shape.Shape,
                     shape.Reasons.Count > 0 ? string.Join("; ", shape.Reasons) : "it does not pass at another shape"

@@ -17,10 +17,10 @@ public sealed partial record GitHubRepository(Uri Api, string Owner, string Name
     /// from GITHUB_TOKEN or GH_TOKEN. A workflow of the repository itself tags its commit, GITHUB_SHA.
     /// </summary>
     /// <exception cref="PipelineException">No repository is named, or something cannot be used as what it is.</exception>
-    public static GitHubRepository Resolve(ReleaseSpec? release, Func<string, string?> environment)
+    public static GitHubRepository Resolve(ReleaseSpec release, Func<string, string?> environment)
     {
         var repository =
-            release?.Repository
+            release.Repository
             ?? Set("GITHUB_REPOSITORY")
             ?? throw Refused(
                 "Publish: no repository is named. Set release: { repository: owner/name } of the model in models.yaml or "
@@ -28,7 +28,7 @@ public sealed partial record GitHubRepository(Uri Api, string Owner, string Name
             );
         if (!FullName().IsMatch(repository))
             throw Refused($"Publish: '{repository}' is no GitHub repository. Write owner/name.");
-        var api = release?.ApiUrl?.OriginalString ?? Set("GITHUB_API_URL") ?? "https://api.github.com";
+        var api = release.ApiUrl?.OriginalString ?? Set("GITHUB_API_URL") ?? "https://api.github.com";
         if (
             !Uri.TryCreate(api.TrimEnd('/') + "/", UriKind.Absolute, out var address)
             || !(address.Scheme == "https" || (address.Scheme == "http" && address.IsLoopback))

@@ -3,6 +3,7 @@ using System.Text;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
@@ -35,7 +36,8 @@ public sealed record ReleaseFile(string Name, FileDigest Digest, string? Text = 
 /// <summary>
 /// What is published of a package: the artifacts that passed their gates on what they are made for, and all that vouches for them. A value,
 /// made from the package's manifest alone; the same package gives the same bytes. What may not be published is left out and named in the
-/// manifest.
+/// manifest. Where only a device can decide about something yet, the release is a candidate: its version is a prerelease, and the manifest
+/// says what is open.
 /// </summary>
 /// <param name="Manifest">Of the released files only.</param>
 /// <param name="Files">Sorted by name, with unlike names; SHA256SUMS covers all others.</param>
@@ -51,6 +53,9 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
 
     public string Version => Manifest.Version;
 
+    /// <summary>No device has decided about all of it yet.</summary>
+    public bool IsCandidate => Manifest.Open.Count > 0;
+
     /// <summary><c>model/vVersion</c>: the git tag, and the folder of a folder release.</summary>
     public string Tag => TagOf(Model, Version);
 
@@ -63,13 +68,27 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
     /// <param name="text">Writes card and notes.</param>
     /// <param name="package">Its verified manifest.</param>
     /// <param name="decision">Its decision.json.</param>
-    public static Release Of(PackageText text, PackageManifest package, ProductionDecision decision)
+    /// <param name="withoutDevice">What becomes of variants about which only a device can decide.</param>
+    public static Release Of(
+        PackageText text,
+        PackageManifest package,
+        ProductionDecision decision,
+        WithoutDevice withoutDevice = WithoutDevice.Prerelease
+    )
     {
-        var omitted = ReleaseGuard.Omitted(package);
+        var omitted = ReleaseGuard.Omitted(package, withoutDevice);
         var refused = omitted.Select(variant => variant.Variant).ToHashSet();
 
+        PackageVariant[] variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))];
+        VariantRemark[] open =
+        [
+            .. variants.SelectMany(variant =>
+                ReleaseGuard.Open(variant).Select(what => new VariantRemark(variant.Subject.Variant, variant.Subject.Shape, what))
+            ),
+        ];
         var kept = package with
         {
+            Version = open.Length == 0 ? package.Version : ReleaseVersion.Candidate(package.Version),
             Simulated = false,
             Files =
             [
@@ -77,12 +96,13 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
                     file.Role != PackageRole.Serving && (file.Variant is null || !refused.Contains(file.Variant))
                 ),
             ],
-            Variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))],
+            Variants = variants,
             Routings = [.. package.Routings.Where(routing => !refused.Contains(routing.Variant))],
             Omitted = omitted,
+            Open = open,
         };
         // The package's own names variants that are left out here.
-        var serving = ReleaseFile.Of(ServeFile.FileName, ReportJson.Text(ServeFile.Of(kept, decision.Serve)));
+        var serving = ReleaseFile.Of(ServeFile.FileName, ReportJson.Text(Serving.Of(kept, decision.Serve)));
         kept = kept with { Files = [.. kept.Files, new(serving.Name, PackageRole.Serving, null, false, serving.Digest)] };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
         var manifest = kept with

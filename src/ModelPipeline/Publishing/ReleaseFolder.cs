@@ -63,14 +63,23 @@ public static class ReleaseFolder
         return true;
     }
 
-    /// <summary>Takes a release away, notes included, if it is there.</summary>
-    public static void Delete(string root, string tag)
+    /// <summary>Takes the release of a version and its candidate away, notes included, where they are there.</summary>
+    /// <param name="root">With folders of all models.</param>
+    /// <param name="model">Its name.</param>
+    /// <param name="version">As models.yaml has it.</param>
+    /// <param name="but">A tag that stays; null for none.</param>
+    public static void Delete(string root, string model, string version, string? but = null)
     {
-        var folder = PathOf(root, tag);
-        if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
-        if (File.Exists(folder + ".md"))
-            File.Delete(folder + ".md");
+        foreach (var tag in new[] { version, ReleaseVersion.Candidate(version) }.Select(each => Release.TagOf(model, each)))
+        {
+            var folder = PathOf(root, tag);
+            if (tag == but)
+                continue;
+            if (Directory.Exists(folder))
+                Directory.Delete(folder, recursive: true);
+            if (File.Exists(folder + ".md"))
+                File.Delete(folder + ".md");
+        }
     }
 
     private static void Fill(ReleaseFile file, string source, string target, CancellationToken cancellation)

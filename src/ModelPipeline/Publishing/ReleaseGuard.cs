@@ -1,30 +1,42 @@
 using ModelPipeline.Artifacts;
+using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 
 namespace ModelPipeline.Publishing;
 
-/// <summary>Says what may not be published.</summary>
+/// <summary>Says what may not be published, and what only as a candidate.</summary>
 public static class ReleaseGuard
 {
-    /// <summary>All that speaks against publishing a variant, each a sentence without its full stop; empty if it may be
-    /// published.</summary>
-    public static IReadOnlyList<string> Objections(PackageVariant variant)
+    /// <summary>What only a device can decide of a variant, each a sentence without its full stop; empty if nothing is open.</summary>
+    public static IReadOnlyList<string> Open(PackageVariant variant) =>
+        [
+            .. variant.Subject.InToolkit ? ["no device has run it: its figures are of the toolkit's simulator"] : Array.Empty<string>(),
+            .. variant.Gates.Where(gate => IsOpen(variant, gate)).Select(gate => gate.Statement),
+        ];
+
+    /// <summary>All that speaks against publishing a variant, be it as a candidate, each a sentence without its full stop; empty if it may
+    /// be published.</summary>
+    public static IReadOnlyList<string> Objections(PackageVariant variant, WithoutDevice withoutDevice)
     {
         var subject = variant.Subject;
         List<string> objections = [];
         if (subject.IsStandIn)
             objections.Add($"{subject.Artifact} is a simulation, not what the NPU runs");
-        else if (subject.Simulated)
-            objections.Add("its figures come from a simulator: validate it on a device");
-        objections.AddRange(variant.Gates.Where(gate => gate.Result != GateResult.Passed).Select(gate => gate.Statement));
+        else if (subject is { Simulated: true, InToolkit: false })
+            objections.Add($"its figures come from {subject.Device}, which is no board: validate it on one");
+        if (withoutDevice == WithoutDevice.Refuse)
+            objections.AddRange(Open(variant));
+        objections.AddRange(
+            variant.Gates.Where(gate => gate.Result != GateResult.Passed && !IsOpen(variant, gate)).Select(gate => gate.Statement)
+        );
         if (!variant.Gates.Any(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy))
             objections.Add("it declares no accuracy gate, so nothing vouches for its results");
         return objections;
     }
 
     /// <summary>What a release leaves out.</summary>
-    public static IReadOnlyList<OmittedVariant> Omitted(PackageManifest package) =>
+    public static IReadOnlyList<VariantRemark> Omitted(PackageManifest package, WithoutDevice withoutDevice) =>
         [
             .. package.Omitted,
             .. package
@@ -39,8 +51,16 @@ public static class ReleaseGuard
                         .ToList();
                     return WholeVariant.Omitted(
                         shapes.Key,
-                        [.. shapes.Select(shape => (shape.Subject.Shape, (IReadOnlyList<string>)[.. Objections(shape), .. together]))]
+                        [
+                            .. shapes.Select(shape =>
+                                (shape.Subject.Shape, (IReadOnlyList<string>)[.. Objections(shape, withoutDevice), .. together])
+                            ),
+                        ]
                     );
                 }),
         ];
+
+    /// <summary>A device is all that is missing.</summary>
+    private static bool IsOpen(PackageVariant variant, GateOutcome gate) =>
+        gate.Result == GateResult.NotMeasured && Metric.Named(gate.Metric).Kind == MetricKind.Latency && !variant.Subject.OnDevice;
 }

@@ -5,6 +5,13 @@ namespace ModelPipeline.Publishing;
 /// <summary>The order of versions: semantic versioning 2.0.0.</summary>
 internal static class ReleaseVersion
 {
+    /// <summary>The prerelease under which a version is published until a device has run it: 1.0.0-rc of 1.0.0.</summary>
+    public static string Candidate(string version)
+    {
+        var own = SemanticVersion.Parse(version);
+        return new SemanticVersion(own.Major, own.Minor, own.Patch, [.. own.ReleaseLabels, "rc"], own.Metadata).ToFullString();
+    }
+
     public static bool IsPrerelease(string version) => SemanticVersion.Parse(version).IsPrerelease;
 
     /// <summary>The highest of <paramref name="others"/> that is lower than <paramref name="version"/>; what is no version is passed

@@ -55,6 +55,7 @@ internal static class ModelCard
                         })
                     ),
                 Omitted = manifest.Omitted.Select(variant => variant.Sentence),
+                Open = manifest.Open.Select(variant => variant.Sentence),
                 Compiled = compiled.Select(Compiled),
                 Estimates = compiled
                     .Where(variant => variant.Toolkit!.Estimate is not null)
@@ -192,6 +193,9 @@ internal static class ModelCard
 
     private static IEnumerable<string> Notices(PackageManifest manifest)
     {
+        if (manifest.Open.Count > 0)
+            yield return "This is a release candidate: no board has decided yet about what stands below, and production.env keeps to the "
+                + "CPU.";
         if (manifest.Simulated)
             yield return "Variants marked simulated are ONNX emulations of what the NPU would compute. They are not .rknn files, they do "
                 + "not run on an NPU, and their figures are predictions.";

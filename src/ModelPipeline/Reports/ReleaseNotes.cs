@@ -50,6 +50,7 @@ public static class ReleaseNotes
                     })
                 ),
                 Omitted = manifest.Omitted.Select(variant => variant.Sentence),
+                Open = manifest.Open.Select(variant => variant.Sentence),
                 Models = manifest
                     .Files.Where(file => file.Role == PackageRole.Model)
                     .Select(file => new

@@ -19,10 +19,10 @@ internal static class Usage
     {
         var shape = model.Shapes.OrderBy(shape => shape.Sequence).LastOrDefault();
         PackageFile[] models = [.. manifest.Files.Where(file => file.Role == PackageRole.Model && !file.Simulated)];
-        if (models.Length > 0 && model.Release is { } release)
+        if (models.Length > 0 && model.Release.Repository is { } repository)
         {
-            yield return new("Download", "sh", Download(release.Repository, manifest, models));
-            yield return new(".NET", "xml", Restored(release.Repository, manifest, models));
+            yield return new("Download", "sh", Download(repository, manifest, models));
+            yield return new(".NET", "xml", Restored(repository, manifest, models));
         }
         var tokenizer = Tokenizer(model, manifest, shape.Sequence);
         if (tokenizer is null)

@@ -54,7 +54,7 @@ public sealed class Doctor(ModelsManifest manifest, string cache, Func<string, s
             findings.AddRange(await ToolkitAsync(variant, cancellation).ConfigureAwait(false));
         foreach (var device in manifest.Devices.Values)
             findings.AddRange(await DeviceAsync(device, cancellation).ConfigureAwait(false));
-        if (manifest.Models.Any(model => model.Release is not null))
+        if (manifest.Models.Any(model => model.Release.Repository is not null))
             findings.Add(Token());
         return findings;
     }

@@ -104,7 +104,7 @@ public sealed class ModelRun(ModelBuild build)
         // Without a validation in this run, what was packaged before is what there is.
         if (Reports.Count == 0 || PackageStage.Failed(Reports).Count < Reports.Count)
             return ReleaseStage.Run(build, context);
-        ReleaseFolder.Delete(build.Releases, Publishing.Release.TagOf(Model.Name, Model.Version));
+        ReleaseFolder.Delete(build.Releases, Model.Name, Model.Version);
         return null;
     }
 

@@ -146,7 +146,7 @@ public static class PackageStage
     }
 
     /// <summary>Variants that break a gate or leave one undecided at any shape, each with all its shapes.</summary>
-    internal static IReadOnlyList<OmittedVariant> Failed(IReadOnlyList<ValidationReport> reports) =>
+    internal static IReadOnlyList<VariantRemark> Failed(IReadOnlyList<ValidationReport> reports) =>
         [
             .. reports
                 .GroupBy(report => report.Subject.Variant)

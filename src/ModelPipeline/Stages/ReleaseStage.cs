@@ -22,16 +22,19 @@ public static class ReleaseStage
         var release = Release.Of(
             ReleaseText.Of(build.Model),
             manifest,
-            ReportJson.Read<ProductionDecision>(Path.Combine(package, DecideStage.DecisionName))
+            ReportJson.Read<ProductionDecision>(Path.Combine(package, DecideStage.DecisionName)),
+            build.Model.Release.WithoutDevice
         );
+        ReleaseFolder.Delete(build.Releases, build.Model.Name, build.Model.Version, but: release.Refusal is null ? release.Tag : null);
         if (release.Refusal is { } refusal)
         {
             context.Warning(refusal);
-            ReleaseFolder.Delete(build.Releases, release.Tag);
             return release;
         }
         foreach (var variant in release.Manifest.Omitted)
             context.Info($"{release.Tag} leaves out {variant.Sentence}");
+        foreach (var variant in release.Manifest.Open)
+            context.Info($"{release.Tag} is a candidate: {variant.Sentence}");
         ReleaseFolder.Write(release, package, build.Releases, replace: true, context.Progress, context.Cancellation);
         return release;
     }

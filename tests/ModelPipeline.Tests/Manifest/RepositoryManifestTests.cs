@@ -69,6 +69,6 @@ public sealed class RepositoryManifestTests
     public void The_release_goes_to_the_repository_that_the_environment_names()
     {
         var manifest = ModelsYaml.Load(Manifest.Path, new ManifestOverrides(), name => name == "GITHUB_REPOSITORY" ? "me/fork" : null);
-        Assert.Equal("me/fork", manifest.Models[1].Release!.Repository);
+        Assert.Equal("me/fork", manifest.Models[1].Release.Repository);
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using ModelPipeline.Core;
+using ModelPipeline.Manifest;
 using ModelPipeline.Publishing;
 
 namespace ModelPipeline.Tests.Publishing;
@@ -33,6 +34,17 @@ public sealed class GitHubPublisherTests : GitHubTest
             requests.FindLastIndex(request => request.StartsWith("POST", StringComparison.Ordinal)),
             requests.FindLastIndex(shown, request => request.StartsWith("POST", StringComparison.Ordinal))
         );
+    }
+
+    [Fact]
+    public async Task A_candidate_is_a_prerelease_whose_notes_say_what_is_open()
+    {
+        var (release, folder) = await ReleaseAsync(backend: Backend.Rknn);
+        await PublishAsync(release, folder);
+        var published = GitHub.Releases.Single();
+        Assert.Equal(("tiny-reranker/v0.1.0-rc", true), (published.Tag, published.Prerelease));
+        Assert.Contains("no device has run it", published.Body);
+        RequireRight(release);
     }
 
     [Fact]

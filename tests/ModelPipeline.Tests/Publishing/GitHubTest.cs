@@ -46,10 +46,11 @@ public abstract class GitHubTest : IAsyncLifetime
     private protected async Task<(Release Release, string Folder)> ReleaseAsync(
         int seed = 0,
         string version = "0.1.0",
-        string scores = "int8_normal"
+        string scores = "int8_normal",
+        Backend backend = Backend.Onnx
     )
     {
-        var (package, model) = await packages.WriteAsync([packages.Report("cpu-int8", Backend.Onnx, scores: scores, seed: seed)], version);
+        var (package, model) = await packages.WriteAsync([packages.Report("cpu-int8", backend, scores: scores, seed: seed)], version);
         var release = Release.Of(
             ReleaseText.Of(model),
             PackageCheck.Verify<PackageManifest>(package, Packages.Cancellation),

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using CliWrap;
 using ModelPipeline.Artifacts;
+using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
@@ -72,6 +73,7 @@ public sealed class ReleaseTests : IDisposable
     public async Task Nothing_simulated_failed_unmeasured_or_ungated_is_released()
     {
         var (release, package) = await ReleaseAsync(
+            WithoutDevice.Refuse,
             packages.Report("sim", Backend.Simulator),
             packages.Report("predicted", Backend.Rknn),
             packages.Report("failed", Backend.Onnx, scores: "int8_unmasked_normal"),
@@ -79,16 +81,10 @@ public sealed class ReleaseTests : IDisposable
             packages.Report("ungated", Backend.Onnx, gates: []),
             packages.Report("good", Backend.Onnx)
         );
+        Assert.False(release.IsCandidate);
         Assert.Equal(["good"], release.Manifest.Variants.Select(variant => variant.Subject.Variant));
         Assert.Equal(["sim", "predicted", "failed", "slow", "ungated"], release.Manifest.Omitted.Select(variant => variant.Variant));
-        string[] reasons =
-        [
-            "is a simulation",
-            "figures come from a simulator",
-            "below its minimum 0.900",
-            "needs a device",
-            "no accuracy gate",
-        ];
+        string[] reasons = ["is a simulation", "no device has run it", "below its minimum 0.900", "needs a device", "no accuracy gate"];
         Assert.All(release.Manifest.Omitted.Zip(reasons), pair => Assert.Contains(pair.Second, pair.First.Reason));
 
         ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation);
@@ -99,6 +95,67 @@ public sealed class ReleaseTests : IDisposable
         );
         foreach (var reader in new[] { Path.Combine(folder, "README.md"), folder + ".md" })
             Assert.All(release.Manifest.Omitted, variant => Assert.Contains($"- {variant.Variant} at 1x128: ", File.ReadAllText(reader)));
+    }
+
+    [Fact]
+    public async Task What_only_a_board_can_decide_about_makes_a_candidate_that_says_what_is_open()
+    {
+        GateSpec latency = new(Metric.LatencyP95Ms, null, 100, null);
+        var (release, package) = await ReleaseAsync(
+            packages.Report("sim", Backend.Simulator),
+            packages.Report("npu", Backend.Rknn, gates: [Tau, latency]),
+            packages.Report("broken", Backend.Rknn, scores: "int8_unmasked_normal"),
+            packages.Report("loopback", Backend.Rknn, DeviceKind.Loopback),
+            packages.Report("unmeasured", Backend.Rknn, DeviceKind.Ssh, gates: [Tau, latency]),
+            packages.Report("cpu", Backend.Onnx)
+        );
+
+        Assert.Equal(["npu", "cpu"], release.Manifest.Variants.Select(variant => variant.Subject.Variant));
+        Assert.Equal(["sim", "broken", "loopback", "unmeasured"], release.Manifest.Omitted.Select(variant => variant.Variant));
+        Assert.Equal(
+            [
+                "npu at 1x128: no device has run it: its figures are of the toolkit's simulator",
+                "npu at 1x128: latency_p95_ms not measured: needs a device",
+            ],
+            release.Manifest.Open.Select(open => open.Sentence)
+        );
+        Assert.Equal(("0.1.0-rc", "tiny-reranker/v0.1.0-rc", null), (release.Version, release.Tag, release.Refusal));
+
+        ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation);
+        var folder = ReleaseFolder.PathOf(Root, release.Tag);
+        Assert.DoesNotContain(Directory.EnumerateFiles(folder), name => name.Contains(".sim."));
+        foreach (var reader in new[] { Path.Combine(folder, "README.md"), folder + ".md" })
+            Assert.All(release.Manifest.Open, open => Assert.Contains($"- {open.Sentence}", File.ReadAllText(reader)));
+        // Nothing of it runs on the NPU in production, and serve.json serves what the CPU can.
+        Assert.Contains("NPU_RERANK_ENABLED=0", File.ReadAllText(Path.Combine(folder, "production.env")));
+        var serve = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "serve.json")))!;
+        Assert.Equal(("cpu", "0.1.0-rc"), ((string?)serve["serve"], (string?)serve["version"]));
+
+        // It is restored as any release is, by its version.
+        using var cache = new TemporaryFolder();
+        using var fetcher = new SourceFetcher(SourceSettings.FromEnvironment(_ => null) with { Cache = cache.Path, Offline = true });
+        var restored = await new ArtifactRestore(fetcher).RunAsync(
+            new()
+            {
+                Model = "tiny-reranker",
+                Version = "0.1.0-rc",
+                Variant = "npu",
+            },
+            ReleaseSource.Parse(Root, "/"),
+            cancellation: Packages.Cancellation
+        );
+        Assert.Equal(release.Manifest.Open, restored.Manifest.Open);
+        Assert.Contains(restored.Files, file => file.Name == "tiny-reranker-rk3588-npu.rknn");
+    }
+
+    [Theory]
+    [InlineData("1.2.3", "1.2.3-rc")]
+    [InlineData("1.2.3-beta.1", "1.2.3-beta.1.rc")]
+    [InlineData("1.2.3+build.7", "1.2.3-rc+build.7")]
+    public void A_candidate_is_a_prerelease_of_its_version(string version, string candidate)
+    {
+        Assert.Equal(candidate, ReleaseVersion.Candidate(version));
+        Assert.True(ReleaseVersion.IsPrerelease(candidate));
     }
 
     [Fact]
@@ -312,13 +369,14 @@ public sealed class ReleaseTests : IDisposable
             ReleaseVersion.LastBefore(version, ["1.9.0", "1.10.0", "0.9.0", "1.0.0-rc.1", "1.0.0", "0.0.1", "latest", "2.0.0"])
         );
 
-    private async Task<(Release Release, string Package)> ReleaseAsync(params ValidationReport[] reports)
+    private Task<(Release Release, string Package)> ReleaseAsync(params ValidationReport[] reports) =>
+        ReleaseAsync(WithoutDevice.Prerelease, reports);
+
+    private async Task<(Release Release, string Package)> ReleaseAsync(WithoutDevice withoutDevice, params ValidationReport[] reports)
     {
         var (folder, model) = await packages.WriteAsync(reports);
-        return (
-            Release.Of(ReleaseText.Of(model), PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation), Decision(folder)),
-            folder
-        );
+        var manifest = PackageCheck.Verify<PackageManifest>(folder, Packages.Cancellation);
+        return (Release.Of(ReleaseText.Of(model), manifest, Decision(folder), withoutDevice), folder);
     }
 
     private static ProductionDecision Decision(string package) =>

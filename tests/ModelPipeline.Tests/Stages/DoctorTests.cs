@@ -166,7 +166,7 @@ public sealed class DoctorTests : IDisposable
                 model with
                 {
                     Variants = [.. model.Variants.Select(variant => variant with { Backend = backend })],
-                    Release = release ? new ReleaseSpec { Repository = "a/b" } : null,
+                    Release = new ReleaseSpec { Repository = release ? "a/b" : null },
                 },
             ],
         };
