@@ -64,7 +64,8 @@ public static class PinShapes
         }
     }
 
-    /// <summary>Outputs whose sizes have names of their own, as exporters give what is pooled, get those that a run of the pinned model has.</summary>
+    /// <summary>Outputs whose sizes have names of their own, as exporters give what is pooled, get those that a run of the pinned model
+    /// has.</summary>
     public static OnnxModel Outputs(OnnxModel model)
     {
         if (model.Graph.Outputs.All(output => output.Shape.All(dimension => dimension.Value is not null)))
