@@ -1,7 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
-using ModelPipeline.Quantization;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Onnx;
 
