@@ -2,8 +2,9 @@ using System.Globalization;
 using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | cpu-steps | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
-// [--queries=N] [--sequence=N] dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | cpu-steps | npu | device [--model=FILE] [--vocab=FILE]
+// [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- recipes --model=FILE --vocab=FILE --corpus=FOLDER [--reference=FOLDER]
