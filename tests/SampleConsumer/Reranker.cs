@@ -1,61 +1,79 @@
 using System.Text.Json;
 using Microsoft.ML.OnnxRuntime;
+using ModelPipeline.Artifacts;
 using ModelPipeline.Manifest;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
 
 namespace SampleConsumer;
 
-/// <summary>A released cross-encoder in ONNX Runtime: scores how well passages answer a query. Its tokenizer may be of any kind that a
-/// release has.</summary>
+/// <summary>A released cross-encoder in ONNX Runtime: scores how well passages answer a query, at the shapes and on the contexts that the
+/// release's serve.json names. Its tokenizer may be of any kind that a release has.</summary>
 public sealed class Reranker : IDisposable
 {
-    /// <summary>Passages scored in one run of the model.</summary>
-    private const int BatchSize = 16;
-
     /// <summary>Files that may hold the vocabulary, the most telling first.</summary>
     private static readonly string[] Vocabularies = ["tokenizer.json", "vocab.txt", "vocab.json", "*.model"];
 
-    private readonly InferenceSession session;
+    private readonly ServedVariant served;
+    private readonly Dictionary<string, InferenceSession> sessions;
     private readonly PairTokenizer tokenizer;
-    private readonly int length;
 
-    /// <param name="folder">What a ModelArtifact item put into the output: model, tokenizer files, manifest.json.</param>
+    /// <param name="folder">What a ModelArtifact item put into the output: model, tokenizer files, manifest.json, serve.json.</param>
     /// <param name="variant">Of the model.</param>
-    /// <param name="length">Tokens of query and passage together; longer passages are cut.</param>
-    public Reranker(string folder, string variant, int length = 128)
+    public Reranker(string folder, string variant)
     {
-        using var manifest = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "manifest.json")));
-        var model = manifest
-            .RootElement.GetProperty("files")
-            .EnumerateArray()
-            .Single(file => file.GetProperty("variant").GetString() == variant);
+        served = ServeFile.Read(folder).Variants[variant];
+        using var manifest = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, ArtifactManifest.FileName)));
         var settings = manifest.RootElement.GetProperty("settings").GetProperty("tokenizer");
-        session = new InferenceSession(Path.Combine(folder, model.GetProperty("name").GetString()!));
         tokenizer = PairTokenizer.Load(FilesIn(folder), Options(settings), Prefixes(settings));
-        this.length = length;
+        sessions = served
+            .Shapes.Select(shape => shape.File)
+            .Distinct()
+            .ToDictionary(file => file, file => new InferenceSession(Path.Combine(folder, file)));
     }
 
-    /// <summary>One score a passage, in their order: the higher, the better.</summary>
-    public float[] Score(string query, IReadOnlyList<string> passages) =>
-        [.. passages.Chunk(BatchSize).SelectMany(batch => ScoreBatch(query, batch))];
-
-    public void Dispose() => session.Dispose();
-
-    private float[] ScoreBatch(string query, string[] passages)
+    /// <summary>One score a passage, in their order: the higher, the better. Longer passages than the largest shape are cut.</summary>
+    public float[] Score(string query, IReadOnlyList<string> passages)
     {
-        var rows = passages.Select(passage => tokenizer.Encode(query, passage, length, TruncationStrategy.OnlySecond)).ToList();
-        long[] shape = [passages.Length, length];
+        var routing = served.Route([.. passages.Select(passage => tokenizer.Count(query, passage))]);
+        var scores = new float[passages.Count];
+        Parallel.ForEach(
+            routing.Contexts,
+            runs =>
+            {
+                foreach (var run in runs)
+                {
+                    string[] texts = [.. run.Passages.Select(passage => passages[passage])];
+                    foreach (var (passage, score) in run.Passages.Zip(Run(query, texts, served.Shapes[run.Bucket])))
+                        scores[passage] = score;
+                }
+            }
+        );
+        return scores;
+    }
+
+    public void Dispose()
+    {
+        foreach (var session in sessions.Values)
+            session.Dispose();
+    }
+
+    private float[] Run(string query, string[] passages, ServedShape shape)
+    {
+        var rows = passages.Select(passage => tokenizer.Encode(query, passage, shape.Tokens, TruncationStrategy.OnlySecond)).ToList();
+        // A run takes as many passages as its shape has: the last one stands in for those that are missing.
+        rows.AddRange(Enumerable.Repeat(rows[^1], shape.Batch - rows.Count));
+        var session = sessions[shape.File];
         // A model takes what it was exported with: RoBERTa's kind has no token types.
         var inputs = session.InputNames.ToDictionary(
             name => name,
-            name => OrtValue.CreateTensorValueFromMemory(rows.SelectMany(row => row[name]).ToArray(), shape)
+            name => OrtValue.CreateTensorValueFromMemory(rows.SelectMany(row => row[name]).ToArray(), [shape.Batch, shape.Tokens])
         );
         try
         {
             using var options = new RunOptions();
             using var outputs = session.Run(options, inputs, session.OutputNames);
-            return outputs[0].GetTensorDataAsSpan<float>().ToArray();
+            return outputs[0].GetTensorDataAsSpan<float>()[..passages.Length].ToArray();
         }
         finally
         {

@@ -1,7 +1,7 @@
+using ModelPipeline.Artifacts;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
-using ModelPipeline.Planning;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;

@@ -152,7 +152,7 @@ internal static class ManifestSchema
         {
             ({ } message, _) => message,
             (_, "integer") => $"a whole number from {rule["minimum"]} to {rule["maximum"]}",
-            (_, "number") => rule["exclusiveMinimum"] is { } minimum ? $"a number above {minimum}" : "a number",
+            (_, "number") => "a number" + Limits(rule),
             (_, "boolean") => "true or false",
             (_, "array") => (rule["minItems"]?.ToString(), rule["maxItems"]?.ToString()) switch
             {
@@ -163,6 +163,23 @@ internal static class ManifestSchema
             (_, "object") => rule["minProperties"] is null ? "a mapping" : "a mapping with at least one key",
             _ => rule["minLength"] is null ? "text" : "text, at least one character",
         };
+
+    /// <summary>Behind "a number": " from 0 to 1", " above 0.5 and below 1".</summary>
+    private static string Limits(JsonNode rule) =>
+        rule["minimum"] is { } least && rule["maximum"] is { } most
+            ? $" from {least} to {most}"
+            : string.Join(
+                " and",
+                new[]
+                {
+                    ("exclusiveMinimum", "above"),
+                    ("minimum", "of at least"),
+                    ("exclusiveMaximum", "below"),
+                    ("maximum", "of at most"),
+                }
+                    .Where(limit => rule[limit.Item1] is not null)
+                    .Select(limit => $" {limit.Item2} {rule[limit.Item1]}")
+            );
 
     private static JsonNode Rule(JsonPointer path)
     {

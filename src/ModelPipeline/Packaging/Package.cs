@@ -84,7 +84,7 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
             advance(digest.Size);
         }
         var serving = Path.Combine(folder, ServeFile.FileName);
-        ReportJson.Write(serving, ServeFile.Of(content.Manifest(files), content.Decided));
+        ReportJson.Write(serving, Serving.Of(content.Manifest(files), content.Decided));
         files.Add(new(ServeFile.FileName, PackageRole.Serving, null, false, FileDigest.Of(serving, cancellation)));
         var manifest = content.Manifest([.. files.OrderBy(file => file.Name, StringComparer.Ordinal)]);
         ReportJson.Write(Path.Combine(folder, PackageManifest.FileName), manifest);

@@ -1,3 +1,4 @@
+using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 

@@ -102,7 +102,7 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
             Open = open,
         };
         // The package's own names variants that are left out here.
-        var serving = ReleaseFile.Of(ServeFile.FileName, ReportJson.Text(ServeFile.Of(kept, decision.Serve)));
+        var serving = ReleaseFile.Of(ServeFile.FileName, ReportJson.Text(Serving.Of(kept, decision.Serve)));
         kept = kept with { Files = [.. kept.Files, new(serving.Name, PackageRole.Serving, null, false, serving.Digest)] };
         var materials = ReleaseFile.Of(BillOfMaterialsName, BillOfMaterials.Text(kept));
         var manifest = kept with

@@ -62,25 +62,51 @@ public sealed class DefaultRunTests(DefaultRun finished) : IClassFixture<Default
     [Fact]
     public async Task The_sample_consumer_ranks_passages_by_the_release_without_a_package_feed()
     {
-        using var cache = new TemporaryFolder();
-        var consumer = await DotNet.RunAsync(
-            RepositoryFiles.Root,
-            "run",
-            "-c",
-            DotNet.Configuration,
-            "--project",
-            "tests/SampleConsumer",
-            "-p:BuildProjectReferences=false",
-            $"-p:RestoreSources={cache.Path}",
-            $"-p:ModelArtifactSource={workspace.Folder}/artifacts/release",
-            $"-p:ModelArtifactCache={cache.Path}",
-            "--",
-            "how do I know the dough has been kneaded enough"
-        );
-        var ranked = consumer.Succeeded().Output.TrimEnd().Split('\n');
+        var ranked = await ConsumedAsync(workspace, "how do I know the dough has been kneaded enough");
         Assert.Equal(5, ranked.Length);
         Assert.StartsWith("1. ", ranked[0]);
         Assert.Contains("To judge whether dough has been worked long enough", ranked[0]);
+    }
+
+    /// <summary>What answers the question stands behind the 128 tokens of the sample's own release.</summary>
+    [Fact]
+    public async Task The_sample_consumer_reads_as_much_of_a_passage_as_the_longest_shape_of_serve_json_takes()
+    {
+        using var longer = new Workspace(Workspace.TenQueries, ("shapes: [[1, 128]] ", "shapes: [[1, 64], [1, 256]] "));
+        (await longer.RunAsync("--target=Release", "--variant=cpu-int8")).Succeeded();
+        var (answer, aside) = (Passage("To judge whether dough"), Passage("Press a floured finger"));
+        var late = string.Join(' ', Enumerable.Repeat(Passage("Salt does more"), 3)) + " " + answer;
+
+        var ranked = await ConsumedAsync(longer, "how do I know the dough has been kneaded enough", aside, late);
+
+        Assert.Contains("Salt does more", ranked[0]);
+
+        static string Passage(string start) =>
+            File.ReadLines(RepositoryFiles.Sample("corpus/passages.jsonl"))
+                .Select(line => (string)JsonNode.Parse(line)!["text"]!)
+                .Single(text => text.StartsWith(start, StringComparison.Ordinal));
+    }
+
+    private static async Task<string[]> ConsumedAsync(Workspace released, params string[] arguments)
+    {
+        using var cache = new TemporaryFolder();
+        var consumer = await DotNet.RunAsync(
+            RepositoryFiles.Root,
+            [
+                "run",
+                "-c",
+                DotNet.Configuration,
+                "--project",
+                "tests/SampleConsumer",
+                "-p:BuildProjectReferences=false",
+                $"-p:RestoreSources={cache.Path}",
+                $"-p:ModelArtifactSource={released.Folder}/artifacts/release",
+                $"-p:ModelArtifactCache={cache.Path}",
+                "--",
+                .. arguments,
+            ]
+        );
+        return consumer.Succeeded().Output.TrimEnd().Split('\n');
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Latency;

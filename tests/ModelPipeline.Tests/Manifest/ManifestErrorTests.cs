@@ -175,6 +175,12 @@ public sealed class ManifestErrorTests
     [InlineData("{ min: 0.9 }", "{}", "23:14: models.tiny.gates.kendall_tau: needs exactly one of min, max, max_drop")]
     [InlineData("{ min: 0.9 }", "0.9", "23:27: models.tiny.gates.kendall_tau: 0.9 is not a mapping")]
     [InlineData("{ min: 0.9 }", "{ min: .nan }", "23:34: models.tiny.gates.kendall_tau.min: '.nan' is not a number")]
+    [InlineData("{ min: 0.9 }", "{ min: '95%' }", "23:34: models.tiny.gates.kendall_tau.min: '95%' is not a number")]
+    [InlineData(
+        "{ min: 0.9 }",
+        "{ min: 0.9, confidence: 95 }",
+        "23:51: models.tiny.gates.kendall_tau.confidence: 95 is not a number above 0.5 and below 1"
+    )]
     [InlineData(
         "precision: w8a8",
         "precision: fp32",

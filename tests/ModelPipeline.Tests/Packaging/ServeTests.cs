@@ -10,7 +10,6 @@ using ModelPipeline.Devices;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
-using ModelPipeline.Planning;
 using ModelPipeline.Tasks;
 using ModelPipeline.Tests.Latency;
 using ModelPipeline.Tests.Publishing;
@@ -163,7 +162,7 @@ public sealed partial class ServeTests : IDisposable
             Tools = new Dictionary<string, string>(),
         };
 
-        var served = ServeFile.Of(manifest, "npu.rknn");
+        var served = Serving.Of(manifest, "npu.rknn");
 
         Assert.Equal("npu", served.Serve);
         var variant = served.Variants["npu"];

@@ -1,6 +1,6 @@
 using ModelPipeline.Core;
 
-namespace ModelPipeline.Planning;
+namespace ModelPipeline.Artifacts;
 
 /// <summary>Where passages of up to so many tokens go: one shape of a file.</summary>
 /// <param name="Tokens">Of the shape.</param>
@@ -9,15 +9,15 @@ namespace ModelPipeline.Planning;
 internal readonly record struct Bucket(int Tokens, int Batch, double Cost);
 
 /// <summary>One run of a bucket's shape.</summary>
-/// <param name="Bucket">Its index.</param>
+/// <param name="Bucket">Index of the shape.</param>
 /// <param name="Passages">Indices of the passages, as many as the batch or fewer.</param>
 [OneLine]
-internal sealed record RoutedRun(int Bucket, IReadOnlyList<int> Passages);
+public sealed record RoutedRun(int Bucket, IReadOnlyList<int> Passages);
 
 /// <summary>Which context does which runs of a request.</summary>
 /// <param name="Contexts">Runs of each context, in their order.</param>
 /// <param name="Makespan">When the last context is done, in the unit of costs.</param>
-internal sealed record Routing(IReadOnlyList<IReadOnlyList<RoutedRun>> Contexts, double Makespan);
+public sealed record Routing(IReadOnlyList<IReadOnlyList<RoutedRun>> Contexts, double Makespan);
 
 /// <summary>
 /// The one rule by which passages are served. Each goes to the smallest bucket that it fits, or cut to the largest; a bucket's passages

@@ -1,11 +1,6 @@
-using ModelPipeline.Artifacts;
-using ModelPipeline.Chips;
 using ModelPipeline.Core;
-using ModelPipeline.Decision;
-using ModelPipeline.Manifest;
-using ModelPipeline.Planning;
 
-namespace ModelPipeline.Packaging;
+namespace ModelPipeline.Artifacts;
 
 /// <summary>What the costs of runs are.</summary>
 public enum CostUnit
@@ -38,7 +33,20 @@ public sealed record ServedVariant(
     IReadOnlyList<int> Contexts,
     CostUnit Unit,
     IReadOnlyList<ServedShape> Shapes
-);
+)
+{
+    /// <summary>Which context runs which passages of a request, and at which shape, by the rule of serve.json.</summary>
+    /// <param name="tokens">Of each passage with its query and the special tokens; none makes no runs.</param>
+    public Routing Route(IReadOnlyList<int> tokens) =>
+        Router.Route([.. Shapes.Select(shape => new Bucket(shape.Tokens, shape.Batch, shape.Cost))], tokens, Contexts.Count);
+
+    internal bool IsWhole =>
+        Contexts.Count > 0
+        && Contexts.All(cores => cores >= 0)
+        && Shapes.Count > 0
+        && Shapes.Zip(Shapes.Skip(1)).All(pair => pair.First.Tokens < pair.Second.Tokens)
+        && Shapes.All(shape => shape is { Batch: > 0, Tokens: > 0, Cost: > 0 } && ArtifactManifest.IsPlain(shape.File));
+}
 
 /// <summary>serve.json: how to serve what a package holds, in a form that a few lines of any language can follow. Its schema is
 /// pipeline/schema/serve.schema.json.</summary>
@@ -61,46 +69,19 @@ public sealed record ServeFile(
 
     public const int CurrentFormat = 1;
 
-    /// <summary>How the manifest's files are served.</summary>
-    /// <param name="manifest">With a routing for each variant to serve.</param>
-    /// <param name="decided">File that the decision names; null for none.</param>
-    public static ServeFile Of(PackageManifest manifest, string? decided) =>
-        new(
-            CurrentFormat,
-            manifest.Name,
-            manifest.Version,
-            manifest.Files.FirstOrDefault(file => file.Role == PackageRole.Model && file.Name == decided)?.Variant,
-            Router.Rule,
-            manifest.Routings.ToDictionary(
-                routing => routing.Variant,
-                routing =>
-                    Of(routing, manifest.Files.First(file => file.Role == PackageRole.Model && file.Variant == routing.Variant).Platform!)
-            )
-        );
-
-    /// <summary>The core plan with the most contexts.</summary>
-    private static Devices.CorePlan Widest(string platform) =>
-        platform == VariantSpec.Cpu
-            ? Devices.CorePlan.Sequence
-            : Devices.CorePlan.Of(Chip.Named(platform)).MaxBy(each => each.Contexts.Count)!;
-
-    private static ServedVariant Of(VariantRouting routing, string platform)
+    /// <summary>That of a folder with a release's files.</summary>
+    /// <exception cref="PipelineException">It is missing, damaged, or of a newer format.</exception>
+    public static ServeFile Read(string folder)
     {
-        var plan = routing.CorePlan is { } fastest ? Devices.CorePlan.Named(fastest) : Widest(platform);
-        var measured = routing.Buckets.All(bucket => bucket.RunMs is not null);
-        return new(
-            platform,
-            plan.Name,
-            [.. plan.Contexts.Select(cores => (int)cores)],
-            measured ? CostUnit.Ms : CostUnit.Tokens,
-            [
-                .. routing.Buckets.Select(bucket => new ServedShape(
-                    bucket.Batch,
-                    bucket.MaxTokens,
-                    bucket.Artifact,
-                    measured ? bucket.RunMs!.Value : bucket.Batch * bucket.MaxTokens
-                )),
-            ]
-        );
+        var path = Path.Combine(folder, FileName);
+        var file = ReportJson.Read<ServeFile>(path, "Restore the release again.");
+        if (file.Format != CurrentFormat)
+            throw new PipelineException($"{path}: format {file.Format} is not {CurrentFormat}, which is all that this version reads.");
+        return file.Variants.FirstOrDefault(variant => !variant.Value.IsWhole).Key is { } damaged
+            ? throw new PipelineException(
+                $"{path}: variant '{damaged}' needs contexts, and shapes with tokens that rise and a batch, a file and a cost each. "
+                    + "Restore the release again."
+            )
+            : file;
     }
 }

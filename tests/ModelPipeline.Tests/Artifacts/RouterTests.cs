@@ -1,7 +1,7 @@
 using CsCheck;
-using ModelPipeline.Planning;
+using ModelPipeline.Artifacts;
 
-namespace ModelPipeline.Tests.Planning;
+namespace ModelPipeline.Tests.Artifacts;
 
 /// <summary>The one rule by which passages are served.</summary>
 public sealed class RouterTests
