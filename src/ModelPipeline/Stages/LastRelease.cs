@@ -2,7 +2,6 @@ using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
-using ModelPipeline.Publishing;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
