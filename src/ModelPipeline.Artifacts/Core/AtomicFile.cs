@@ -62,9 +62,25 @@ public static class AtomicFile
         {
             Directory.CreateDirectory(temporary);
             fill(temporary);
-            if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
-            Directory.Move(temporary, path);
+            Replace(path, temporary);
+        }
+        catch
+        {
+            if (Directory.Exists(temporary))
+                Directory.Delete(temporary, recursive: true);
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="WriteFolder"/>
+    public static async Task WriteFolderAsync(string path, Func<string, Task> fill)
+    {
+        var temporary = TemporaryName(path);
+        try
+        {
+            Directory.CreateDirectory(temporary);
+            await fill(temporary).ConfigureAwait(false);
+            Replace(path, temporary);
         }
         catch
         {
@@ -125,6 +141,13 @@ public static class AtomicFile
             else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }
+    }
+
+    private static void Replace(string path, string temporary)
+    {
+        if (Directory.Exists(path))
+            Directory.Delete(path, recursive: true);
+        Directory.Move(temporary, path);
     }
 
     private static string TemporaryName(string path)
