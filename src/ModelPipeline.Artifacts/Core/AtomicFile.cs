@@ -9,6 +9,8 @@ public static class AtomicFile
     /// <summary>Marks names that are not finished; <c>Clean</c> may delete whatever carries it.</summary>
     public const string TemporarySuffix = ".partial";
 
+    private const int MostDeletions = 100;
+
     /// <summary>Writes to a temporary name beside <paramref name="path"/>, flushes to disk, then renames. On failure the temporary file is
     /// deleted.</summary>
     public static void Write(string path, Action<Stream> write)
@@ -62,15 +64,30 @@ public static class AtomicFile
         {
             Directory.CreateDirectory(temporary);
             fill(temporary);
-            if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
+            DeleteFolder(path);
             Directory.Move(temporary, path);
         }
         catch
         {
-            if (Directory.Exists(temporary))
-                Directory.Delete(temporary, recursive: true);
+            DeleteFolder(temporary);
             throw;
+        }
+    }
+
+    /// <summary>Deletes a folder if it is there. When a run is interrupted, who made the folder and <see cref="DeleteUnfinished"/> do it at
+    /// once: each misses what the other has just deleted, and <see cref="Directory.Delete(string, bool)"/> leaves the folder then.</summary>
+    internal static void DeleteFolder(string path)
+    {
+        for (var again = 1; Directory.Exists(path); again++)
+        {
+            try
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            catch (IOException) when (again < MostDeletions)
+            {
+                Thread.Sleep(1);
+            }
         }
     }
 
@@ -95,7 +112,7 @@ public static class AtomicFile
             if (!int.TryParse(owner, NumberStyles.None, CultureInfo.InvariantCulture, out var process) || IsRunning(process))
                 continue;
             if (Directory.Exists(entry))
-                Directory.Delete(entry, recursive: true);
+                DeleteFolder(entry);
             else
                 File.Delete(entry);
         }
@@ -121,7 +138,7 @@ public static class AtomicFile
         foreach (var path in Directory.EnumerateFileSystemEntries(folder, pattern, SearchOption.AllDirectories).ToList())
         {
             if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
+                DeleteFolder(path);
             else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }

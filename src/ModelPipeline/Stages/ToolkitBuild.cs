@@ -112,7 +112,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 }
                 finally
                 {
-                    Directory.Delete(folder, recursive: true);
+                    AtomicFile.DeleteFolder(folder);
                 }
             }
         );
@@ -132,7 +132,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
         }
     }
 
@@ -195,7 +195,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
         }
     }
 
