@@ -80,7 +80,10 @@ internal static class Summary
     private static string Legend(IReadOnlyList<ValidationReport> reports, ModelTask task)
     {
         var first = Metric.Named(task.Headline[0]);
-        var dropped = first.ComparesWithFp32 ? "" : $", of {first.Brief}'s drop from fp32";
+        var dropped =
+            first.ComparesWithFp32 || reports.All(report => !report.Figures.ContainsKey(first.Name))
+                ? ""
+                : $", of {first.Brief}'s drop from fp32";
         (bool Is, string Words)[] legend =
         [
             (reports.Any(report => report.Intervals.Figures.Count > 0), $"±: 95 % interval over the {first.Units}{dropped}."),

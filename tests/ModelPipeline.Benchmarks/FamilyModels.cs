@@ -18,7 +18,8 @@ namespace ModelPipeline.Benchmarks;
 /// where it is set up, by rknn-toolkit2 itself, beside what the toolkit reached with the same rewrites made by hand.</summary>
 internal static class FamilyModels
 {
-    private const string Toolkit = "2.3.2";
+    /// <summary>Both are recorded in the fixtures; the emulation follows the first.</summary>
+    private static readonly IReadOnlyList<string> Toolkits = ["2.3.2", "2.5.0"];
 
     /// <summary>Of the recorded figure, which another machine's last bits move a little.</summary>
     private const double Allowance = 0.03;
@@ -46,7 +47,7 @@ internal static class FamilyModels
 
     private static IEnumerable<Row> Of(Fixture fixture)
     {
-        var exported = PinShapes.Apply(OnnxModel.Load(fixture.Path), new InputShape(1, 64));
+        var exported = PinShapes.Outputs(PinShapes.Apply(OnnxModel.Load(fixture.Path), new InputShape(1, 64)));
         var samples = fixture.Samples(exported, "inputs");
         var calibration = new CalibrationSet(
             [.. exported.Graph.Inputs.Select(input => input.Name)],
@@ -58,7 +59,7 @@ internal static class FamilyModels
         yield return new($"{fixture.Name}: largest change by rewrites, fp32", Largest(whole, Outputs(prepared, samples)), "", "<= 0.0001");
         var fused = PatternMatches.Of(prepared.Graph).Attentions.Count(FusedOperators.IsFused);
         yield return new($"{fixture.Name}: attentions that can be fused", fused, "", "2");
-        foreach (var (name, precision, target) in fixture.Builds)
+        foreach (var (name, precision, target) in fixture.Builds(Toolkits[0]))
         {
             var built = QuantizeStage.Emulate(prepared, Variant(precision), calibration, Quiet).Model;
             yield return new(
@@ -85,7 +86,8 @@ internal static class FamilyModels
             fixture.Agreement(whole, Outputs(cpu, samples), samples, exported),
             ""
         );
-        foreach (var row in InToolkit(fixture, new Subject(prepared, samples, calibration, whole)))
+        var subject = new Subject(prepared, samples, calibration, whole);
+        foreach (var row in Toolkits.SelectMany(version => InToolkit(version, fixture, subject)))
             yield return row;
     }
 
@@ -98,9 +100,9 @@ internal static class FamilyModels
     );
 
     /// <summary>Builds and simulates with the real one; nothing where there is none.</summary>
-    private static IEnumerable<Row> InToolkit(Fixture fixture, Subject subject)
+    private static IEnumerable<Row> InToolkit(string version, Fixture fixture, Subject subject)
     {
-        var environment = Environment();
+        var environment = Environment(version);
         if (environment is null)
             yield break;
         var scratch = Directory.CreateTempSubdirectory("modelpipeline-");
@@ -112,7 +114,7 @@ internal static class FamilyModels
             new CalibrationSet(subject.Calibration.Inputs, subject.Samples).Write(inputs);
             var calibration = Path.Combine(scratch.FullName, "calibration");
             subject.Calibration.Write(calibration);
-            foreach (var (name, precision, target) in fixture.Builds)
+            foreach (var (name, precision, target) in fixture.Builds(version))
             {
                 var outputs = Path.Combine(scratch.FullName, $"{name}.outputs");
                 var made = ToolkitConversion
@@ -122,7 +124,7 @@ internal static class FamilyModels
                             Environment = environment,
                             Source = source,
                             Artifact = Path.Combine(scratch.FullName, $"{name}.rknn"),
-                            Variant = Variant(precision),
+                            Variant = Variant(precision) with { Toolkit = version },
                             Dataset = Path.Combine(calibration, CalibrationSet.DatasetFile),
                             Simulate = [new SimulatorRun(Path.Combine(inputs, CalibrationSet.DatasetFile), outputs)],
                         }
@@ -132,12 +134,12 @@ internal static class FamilyModels
                 var values = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(outputs)).ToArray();
                 float[][] rows = [.. values.Chunk(subject.Whole[0].Length)];
                 yield return new(
-                    $"{fixture.Name}: toolkit {Toolkit} {name}, {fixture.Figure}",
+                    $"{fixture.Name}: toolkit {version} {name}, {fixture.Figure}",
                     fixture.Agreement(subject.Whole, rows, subject.Samples, subject.Prepared),
                     "",
                     Target(name, target)
                 );
-                yield return new($"{fixture.Name}: toolkit {Toolkit} {name}, attentions fused", made.Compile.FusedAttentions, "", "2");
+                yield return new($"{fixture.Name}: toolkit {version} {name}, attentions fused", made.Compile.FusedAttentions, "", "2");
             }
         }
         finally
@@ -146,12 +148,19 @@ internal static class FamilyModels
         }
     }
 
-    private static ToolkitEnvironment? Environment()
+    private static ToolkitEnvironment? Environment(string version)
     {
         try
         {
             return ToolkitEnvironment
-                .FindAsync(Variant(Precision.Fp16), Path.GetTempPath(), System.Environment.GetEnvironmentVariable)
+                .FindAsync(
+                    Variant(Precision.Fp16) with
+                    {
+                        Toolkit = version,
+                    },
+                    Path.GetTempPath(),
+                    System.Environment.GetEnvironmentVariable
+                )
                 .GetAwaiter()
                 .GetResult();
         }
@@ -175,7 +184,7 @@ internal static class FamilyModels
             Name = precision == Precision.Fp16 ? "fp16" : "int8",
             Backend = Backend.Rknn,
             Precision = precision,
-            Toolkit = Toolkit,
+            Toolkit = Toolkits[0],
             Rewrites = [Pass.FamiliesName],
             Gates = [],
         };
@@ -210,9 +219,9 @@ internal static class FamilyModels
         /// <summary>What is compared: scores by their correlation, states by the cosine over real tokens.</summary>
         public string Figure => IsScored ? "correlation" : "cosine";
 
-        /// <summary>By precision, with what each must reach.</summary>
-        public IReadOnlyList<(string Name, Precision Precision, double Target)> Builds =>
-            [("fp16", Precision.Fp16, 0.999), ("int8", Precision.W8A8, Recorded("int8"))];
+        /// <summary>By precision, with what each must reach in this version of the toolkit.</summary>
+        public IReadOnlyList<(string Name, Precision Precision, double Target)> Builds(string version) =>
+            [("fp16", Precision.Fp16, 0.999), ("int8", Precision.W8A8, Recorded(version, "int8"))];
 
         public IReadOnlyList<IReadOnlyList<long[]>> Samples(OnnxModel model, string file) =>
             [
@@ -231,10 +240,10 @@ internal static class FamilyModels
             ];
 
         /// <summary>What the toolkit's simulator reached with the rewrites made by hand; NaN where other outputs are recorded.</summary>
-        public double Recorded(string precision)
+        private double Recorded(string version, string precision)
         {
             var rewritten = json.GetProperty("rewritten");
-            if (!IsScored || !rewritten.TryGetProperty(Toolkit, out var run))
+            if (!IsScored || !rewritten.TryGetProperty(version, out var run))
                 return double.NaN;
             float[] whole = Scores(rewritten.GetProperty("fp32")),
                 built = Scores(run.GetProperty(precision));

@@ -6,6 +6,7 @@ using ModelPipeline.Core;
 // [--queries=N] [--sequence=N] dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- recipes --model=FILE --vocab=FILE --corpus=FOLDER [--reference=FOLDER]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- families --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
@@ -13,6 +14,7 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
     ["npu"] = NpuEmulated.Run,
+    ["recipes"] = RecipeAgreement.Run,
     ["toolkit"] = ToolkitAgreement.Run,
     ["device"] = DeviceOverhead.Run,
     ["quantizer"] = ReferenceModels.Run,

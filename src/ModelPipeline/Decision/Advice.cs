@@ -94,9 +94,15 @@ internal static class Advice
         var takes = string.Create(Invariant, $"It takes texts of up to {routing.Buckets[^1].MaxTokens:N0} tokens");
         if (cut.Passages == 0)
             return $"{takes}, as all of the corpus are";
-        var cost = cut.Cost is { } lost
-            ? string.Create(Invariant, $", which moves fp32's own NDCG@10 from {lost.WholeNdcg:F3} to {lost.CutNdcg:F3}")
-            : "";
+        var cost = cut.Cost switch
+        {
+            { WholeNdcg: { } whole, CutNdcg: { } after } => string.Create(
+                Invariant,
+                $", which moves fp32's own NDCG@10 from {whole:F3} to {after:F3}"
+            ),
+            { } unjudged => string.Create(Invariant, $", to which fp32's order has a Kendall tau of {unjudged.KendallTau:F3}"),
+            null => "",
+        };
         return string.Create(Invariant, $"{takes}; {100 * cut.Share:0.#} % of the corpus are longer and are cut{cost}");
     }
 

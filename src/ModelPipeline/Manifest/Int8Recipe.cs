@@ -92,8 +92,8 @@ public sealed record SearchSpec
     /// <summary>Least mean cosine to fp32, of embedders.</summary>
     public double? MinCosine { get; init; }
 
-    /// <summary>After so long no new recipe is tried by the emulation; what is best then is built and confirmed.</summary>
-    public double Minutes { get; init; } = 15;
+    /// <summary>That the whole search may take: the emulation ends early enough for what is to be built after it.</summary>
+    public double Minutes { get; init; } = 18;
 
     /// <summary>Recipes that are built as the variant's backend builds, to be confirmed; the variant as it is written comes on
     /// top.</summary>

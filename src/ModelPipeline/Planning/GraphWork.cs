@@ -97,7 +97,8 @@ internal static class GraphWork
                 return new(OperatorClass.Norm, rows, 1, columns);
             if (group.FirstOrDefault(node => node.OpType == "Gather") is { } gather)
                 return graph.Initializers.ContainsKey(gather.Inputs[0]) ? new(OperatorClass.Gather, rows, 1, columns) : null;
-            return rows * columns > tokens ? new(OperatorClass.Elementwise, rows, 1, columns) : null;
+            // Masks and counts are too small to count, at both lengths alike.
+            return rows * columns > Math.Max(tokens, ModelWork.WideTokens) ? new(OperatorClass.Elementwise, rows, 1, columns) : null;
         }
 
         long[]? Shape(string value) =>

@@ -62,10 +62,10 @@ public sealed record ServingPlan
 }
 
 /// <summary>fp32's ranking with passages cut to a length, against its ranking of whole ones.</summary>
-/// <param name="Ndcg">NDCG@10 lost.</param>
+/// <param name="Ndcg">NDCG@10 lost; null where nobody judged the corpus.</param>
 /// <param name="KendallTau">Between the two.</param>
 [OneLine]
-public sealed record CutCost(double Ndcg, double KendallTau);
+public sealed record CutCost(double? Ndcg, double KendallTau);
 
 /// <summary>What a plan is chosen for and from.</summary>
 /// <param name="Tokens">Length of every passage with its query, in the order of requests; at least one.</param>

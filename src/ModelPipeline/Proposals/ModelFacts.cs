@@ -122,7 +122,8 @@ internal sealed record TokenizerFacts(IReadOnlyList<(string Key, SourceSpec Sour
 internal sealed record CorpusFacts(string Name, string Described, bool IsJudged);
 
 /// <summary>How long the corpus' texts are in this model's tokens, and how many there are.</summary>
-internal sealed record LengthFacts(int Median, int Share99, int Longest, int Count)
+/// <param name="Units">Queries or texts over which figures are means.</param>
+internal sealed record LengthFacts(int Median, int Share99, int Longest, int Count, int Units)
 {
     /// <param name="tokens">Of each text; at least one.</param>
     public static LengthFacts Of(IEnumerable<int> tokens)
@@ -132,6 +133,7 @@ internal sealed record LengthFacts(int Median, int Share99, int Longest, int Cou
             sorted[sorted.Length / 2],
             sorted[Math.Min(sorted.Length - 1, sorted.Length * 99 / 100)],
             sorted[^1],
+            sorted.Length,
             sorted.Length
         );
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ModelPipeline.Artifacts.Downloads;
+using ModelPipeline.Metrics;
 using ModelPipeline.Reports;
 using ModelPipeline.Tasks;
 
@@ -28,6 +29,25 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
             8
         );
 
+    /// <summary>Of gates on accuracy: a figure that other queries might turn does not pass.</summary>
+    private const double Confidence = 0.95;
+
+    /// <summary>Of fewer queries or texts, intervals are too wide to pass by.</summary>
+    private const int FewestUnits = 30;
+
+    /// <summary>What whoever reads the entry should look at.</summary>
+    public IReadOnlyList<string> Doubts =>
+        HasConfidence
+            ? Choice.Doubts
+            :
+            [
+                .. Choice.Doubts,
+                $"gates judge figures over {Lengths.Units} {Metric.Named(Task.FirstGates.Metric).Units} without asking what chance has to "
+                    + $"do with them; with {FewestUnits} or more of them, give gates 'confidence: 0.95'",
+            ];
+
+    private bool HasConfidence => Lengths.Units >= FewestUnits;
+
     private ModelTask Task => ModelTask.Named(Choice.Task);
 
     public int Samples => Math.Min(MostSamples, Lengths.Count);
@@ -46,7 +66,7 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
                 Facts.Name,
                 Choice.Task,
                 Why = Comment(Choice.Why),
-                Doubts = Choice.Doubts.Select(Comment),
+                Doubts = Doubts.Select(Comment),
                 Licence = Facts.Licence is { } licence ? YamlText.Scalar(licence) : "",
                 Source = Lines(Facts.Source, folder),
                 Tokenizer = Facts.Tokenizer.Files.Select(file => new { file.Key, Lines = Lines(file.Source, folder) }),
@@ -89,12 +109,13 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
     private IReadOnlyList<object> Gates()
     {
         var gates = Task.FirstGates;
+        var confidence = HasConfidence ? string.Create(CultureInfo.InvariantCulture, $", confidence: {Confidence}") : "";
         return
         [
-            .. new[] { gates.Fp16, gates.Int8, gates.CpuInt8 }.Select(limit => new
+            .. new[] { gates.Fp16, gates.Int8, gates.Int8 }.Select(limit => new
             {
-                Limit = string.Create(CultureInfo.InvariantCulture, $"{gates.Metric}: {{ min: {limit} }}"),
-                Judged = Corpus.IsJudged && gates.Judged is { } judged ? $"{judged}: {{ max_drop: 0.02 }}" : "",
+                Limit = string.Create(CultureInfo.InvariantCulture, $"{gates.Metric}: {{ min: {limit}{confidence} }}"),
+                Judged = Corpus.IsJudged && gates.Judged is { } judged ? $"{judged}: {{ max_drop: 0.02{confidence} }}" : "",
             }),
         ];
     }

@@ -82,21 +82,13 @@ internal sealed class NpuEmulation
     {
         foreach (var node in graph.Nodes)
         {
-            var emitted = node.OpType switch
-            {
-                "MatMul" or "Gemm" when float16Products.Contains(node.Output) => node,
-                "MatMul" when Weight(node.Inputs[1]) is { } weight => WithInput(node, 1, Quantized(node.Inputs[1], weight, axis: 1)),
-                "Gemm" when Weight(node.Inputs[1]) is { } weight => WithInput(
-                    node,
-                    1,
-                    Quantized(node.Inputs[1], weight, axis: node.Int("transB", 0) == 1 ? 0 : 1)
-                ),
-                _ => node,
-            };
             if (node.OpType == "Gather" && Weight(node.Inputs[0]) is { } table && activations.TryGetValue(node.Output, out var parameters))
                 Table(node, table, parameters);
+            else if (node.OpType is "MatMul" or "Gemm" && !float16Products.Contains(node.Output) && Weight(node.Inputs[1]) is { } weight)
+                // It multiplies int8 with int8, wherever its input comes from and whatever it writes.
+                Emit(WithInput(node, 1, Quantized(node.Inputs[1], weight, node.Int("transB", 0) == 1 ? 0 : 1)), inFp16: false);
             else
-                Emit(emitted);
+                Emit(node, fused.OwnerOf(node) is { } owner && fp16.Contains(owner));
         }
         foreach (var output in graph.Outputs.Where(output => renamed.ContainsKey(output.Name) && !fp16.Contains(output.Name)))
             KeepName(output.Name);
@@ -108,9 +100,9 @@ internal sealed class NpuEmulation
 
     private static Node WithInput(Node node, int index, string name) => node with { Inputs = node.Inputs.SetItem(index, name) };
 
-    private void Emit(Node node)
+    /// <param name="inFp16">It reads fp16 inputs as they are.</param>
+    private void Emit(Node node, bool inFp16)
     {
-        var inFp16 = fused.OwnerOf(node) is { } owner && fp16.Contains(owner);
         nodes.Add(
             node with
             {

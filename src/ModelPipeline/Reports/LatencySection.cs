@@ -136,8 +136,8 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
         new
         {
             Tokens = cost.ModelTokens,
-            Whole = Fixed(cost.WholeNdcg, 3),
-            Cut = Fixed(cost.CutNdcg, 3),
+            Whole = cost.WholeNdcg is { } whole ? Fixed(whole, 3) : "",
+            Cut = cost.CutNdcg is { } cut ? Fixed(cut, 3) : "",
             Tau = Fixed(cost.KendallTau, 3),
             Difference = Fixed(cost.MaxScoreDifference, 2),
         };

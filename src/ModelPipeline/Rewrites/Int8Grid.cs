@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace ModelPipeline.Rewrites;
 
 /// <summary>The toolkit's int8 grid over a range that holds zero: 255 equal steps, asymmetric.</summary>
@@ -12,6 +14,14 @@ internal readonly record struct Int8Grid(float Scale, float ZeroPoint)
         return new(scale, MathF.Round(-128 - (low / scale)));
     }
 
-    /// <summary>What int8 leaves of a number.</summary>
-    public float Rounded(float value) => (Math.Clamp(MathF.Round(value / Scale) + ZeroPoint, -128, 127) - ZeroPoint) * Scale;
+    /// <summary>Replaces numbers by what int8 leaves of them.</summary>
+    public void Round(Span<float> values)
+    {
+        TensorPrimitives.Divide(values, Scale, values);
+        TensorPrimitives.Round(values, values);
+        TensorPrimitives.Add(values, ZeroPoint, values);
+        TensorPrimitives.Clamp(values, -128, 127, values);
+        TensorPrimitives.Subtract(values, ZeroPoint, values);
+        TensorPrimitives.Multiply(values, Scale, values);
+    }
 }

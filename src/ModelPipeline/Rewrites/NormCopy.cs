@@ -37,11 +37,12 @@ internal static class NormCopy
         var rows = TokenRows.Collect(model, [.. norms.Select(pair => (pair.Norm.Output, pair.Readers[0].Inputs))], samples, 16 * Rows);
         var editing = new Editing(model, "scaled");
         List<string> lines = [];
-        foreach (var ((norm, readers), of) in norms.Zip(rows))
+        var read = norms.Select(pair => pair.Readers.Select(reader => new Reader(reader, editing.Matrix(reader))).ToList()).ToList();
+        using var products = new MatrixProducts();
+        var choices = rows.Zip(read).AsParallel().AsOrdered().Select(pair => Choose(pair.First, pair.Second, products)).ToList();
+        foreach (var (index, ((norm, readers), choice)) in norms.Zip(choices).Index())
         {
-            List<Reader> read = [.. readers.Select(reader => new Reader(reader, editing.Matrix(reader)))];
-            var choice = Choose(of, read);
-            Write(norm, read, choice, editing, matches);
+            Write(norm, read[index], choice, editing, matches);
             lines.Add(
                 string.Create(
                     CultureInfo.InvariantCulture,
@@ -69,12 +70,39 @@ internal static class NormCopy
     {
         /// <summary>What one channel of the norm is multiplied with.</summary>
         public Span<float> Row(int channel) => Weight.AsSpan(channel * Linear.Outputs, Linear.Outputs);
+
+        /// <summary>What int8 leaves of the matrix with its rows multiplied.</summary>
+        public float[] Quantized(float[] factors)
+        {
+            var (columns, scaled) = (Linear.Outputs, new float[Weight.Length]);
+            var (low, high) = (new float[columns], new float[columns]);
+            for (var row = 0; row < factors.Length; row++)
+            {
+                var line = scaled.AsSpan(row * columns, columns);
+                TensorPrimitives.Multiply(Row(row), factors[row], line);
+                TensorPrimitives.Min(line, low, low);
+                TensorPrimitives.Max(line, high, high);
+            }
+            var grids = low.Zip(high, Int8Grid.Covering).ToArray();
+            var (scales, zeroPoints) = (grids.Select(grid => grid.Scale).ToArray(), grids.Select(grid => grid.ZeroPoint).ToArray());
+            for (var row = 0; row < factors.Length; row++)
+            {
+                var line = scaled.AsSpan(row * columns, columns);
+                TensorPrimitives.Divide(line, scales, line);
+                TensorPrimitives.Round(line, line);
+                TensorPrimitives.Add(line, zeroPoints, line);
+                TensorPrimitives.Clamp(line, -128, 127, line);
+                TensorPrimitives.Subtract(line, zeroPoints, line);
+                TensorPrimitives.Multiply(line, scales, line);
+            }
+            return scaled;
+        }
     }
 
     /// <summary>What the channels of a norm are shifted and divided by.</summary>
     private sealed record Choice(double Alpha, bool IsShifted, float[] Shift, float[] Divisor, double Error);
 
-    private static Choice Choose(TokenRows rows, IReadOnlyList<Reader> readers)
+    private static Choice Choose(TokenRows rows, IReadOnlyList<Reader> readers, MatrixProducts products)
     {
         var channels = rows.Channels;
         var reads = new float[channels];
@@ -83,19 +111,23 @@ internal static class NormCopy
             for (var row = 0; row < channels; row++)
                 reads[row] = MathF.Max(reads[row], MathF.Abs(TensorPrimitives.MaxMagnitude(reader.Row(row))));
         }
-        var (low, high) = (rows.Quantile(Tail), rows.Quantile(1 - Tail));
-        var middle = low.Zip(high, (a, b) => (a + b) / 2).ToArray();
-        var plain = Error(rows, readers, new float[channels], [.. Enumerable.Repeat(1f, channels)]);
-        Choice? best = null;
-        foreach (var isShifted in readers.All(reader => reader.Linear.BiasName is not null) ? new[] { true, false } : [false])
+        var unshifted = new Shifted(rows, new float[channels], readers, products);
+        var plain = unshifted.Error([.. Enumerable.Repeat(1f, channels)]);
+        List<(bool IsShifted, Shifted Rows)> possible = [(false, unshifted)];
+        if (readers.All(reader => reader.Linear.BiasName is not null))
         {
-            var shift = isShifted ? middle : new float[channels];
+            var (low, high) = (rows.Quantile(Tail), rows.Quantile(1 - Tail));
+            possible.Insert(0, (true, new(rows, [.. low.Zip(high, (a, b) => (a + b) / 2)], readers, products)));
+        }
+        Choice? best = null;
+        foreach (var (isShifted, shifted) in possible)
+        {
             foreach (var alpha in Alphas)
             {
-                var divisor = Divisor(rows, shift, reads, alpha);
-                var error = Error(rows, readers, shift, divisor) / Math.Max(plain, double.Epsilon);
+                var divisor = Divisor(rows, shifted.Shift, reads, alpha);
+                var error = shifted.Error(divisor) / Math.Max(plain, double.Epsilon);
                 if (best is null || error < best.Error)
-                    best = new Choice(alpha, isShifted, shift, divisor, error);
+                    best = new Choice(alpha, isShifted, shifted.Shift, divisor, error);
             }
         }
         return best!;
@@ -116,71 +148,51 @@ internal static class NormCopy
         return [.. logs.Select(log => (float)Math.Exp(log - mean))];
     }
 
-    /// <summary>Squared error of the products over the kept rows, activations with one scale and weights with one a column.</summary>
-    private static double Error(TokenRows rows, IReadOnlyList<Reader> readers, float[] shift, float[] divisor)
+    /// <summary>Rows of a norm less a shift, and their exact products.</summary>
+    private sealed class Shifted
     {
-        var channels = rows.Channels;
-        var step = Math.Max(1, rows.Count / Rows);
-        var (low, high) = (0f, 0f);
-        for (var channel = 0; channel < channels; channel++)
-        {
-            low = MathF.Min(low, (rows.Smallest[channel] - shift[channel]) / divisor[channel]);
-            high = MathF.Max(high, (rows.Largest[channel] - shift[channel]) / divisor[channel]);
-        }
-        var grid = Int8Grid.Covering(low, high);
-        var errors = new List<float[]>();
-        List<float[]> exact = [];
-        for (var row = 0; row < rows.Count; row += step)
-        {
-            var x = rows.Row(row).ToArray();
-            TensorPrimitives.Subtract(x, shift, x);
-            exact.Add(x);
-            var scaled = new float[channels];
-            TensorPrimitives.Divide(x, divisor, scaled);
-            foreach (ref var value in scaled.AsSpan())
-                value = grid.Rounded(value);
-            errors.Add(scaled);
-        }
-        return readers.Sum(reader => ProductError(exact, errors, reader, divisor));
-    }
+        private readonly TokenRows rows;
+        private readonly IReadOnlyList<Reader> readers;
+        private readonly MatrixProducts products;
+        private readonly float[] values;
+        private readonly IReadOnlyList<float[]> exact;
 
-    private static double ProductError(List<float[]> exact, List<float[]> quantized, Reader reader, float[] divisor)
-    {
-        var (rows, columns, weight) = (reader.Linear.Inputs, reader.Linear.Outputs, reader.Weight);
-        var scaled = new float[weight.Length];
-        var (low, high) = (new float[columns], new float[columns]);
-        for (var row = 0; row < rows; row++)
+        public Shifted(TokenRows rows, float[] shift, IReadOnlyList<Reader> readers, MatrixProducts products)
         {
-            var line = scaled.AsSpan(row * columns, columns);
-            TensorPrimitives.Multiply(weight.AsSpan(row * columns, columns), divisor[row], line);
-            TensorPrimitives.Min(line, low, low);
-            TensorPrimitives.Max(line, high, high);
+            (this.rows, this.readers, this.products, Shift) = (rows, readers, products, shift);
+            var step = Math.Max(1, rows.Count / Rows);
+            var channels = rows.Channels;
+            values = new float[(rows.Count + step - 1) / step * channels];
+            for (var row = 0; row * step < rows.Count; row++)
+                TensorPrimitives.Subtract(rows.Row(row * step), shift, values.AsSpan(row * channels, channels));
+            exact = [.. readers.Select(reader => products.Of(values, reader.Weight, channels))];
         }
-        var grids = low.Zip(high, Int8Grid.Covering).ToArray();
-        for (var i = 0; i < scaled.Length; i++)
-            scaled[i] = grids[i % columns].Rounded(scaled[i]);
-        var total = 0.0;
-        Parallel.For(
-            0,
-            exact.Count,
-            () => 0.0,
-            (index, _, sum) =>
+
+        public float[] Shift { get; }
+
+        /// <summary>Squared error of the products if the channels are divided by this, activations with one scale and weights with one a
+        /// column.</summary>
+        public double Error(float[] divisor)
+        {
+            var channels = rows.Channels;
+            var (low, high) = (0f, 0f);
+            for (var channel = 0; channel < channels; channel++)
             {
-                var difference = new float[columns];
-                for (var row = 0; row < rows; row++)
-                {
-                    TensorPrimitives.MultiplyAdd(scaled.AsSpan(row * columns, columns), quantized[index][row], difference, difference);
-                    TensorPrimitives.MultiplyAdd(weight.AsSpan(row * columns, columns), -exact[index][row], difference, difference);
-                }
-                return sum + TensorPrimitives.SumOfSquares<float>(difference);
-            },
-            sum =>
-            {
-                lock (grids)
-                    total += sum;
+                low = MathF.Min(low, (rows.Smallest[channel] - Shift[channel]) / divisor[channel]);
+                high = MathF.Max(high, (rows.Largest[channel] - Shift[channel]) / divisor[channel]);
             }
-        );
-        return total;
+            var quantized = values.ToArray();
+            for (var row = 0; row < quantized.Length; row += channels)
+                TensorPrimitives.Divide(quantized.AsSpan(row, channels), divisor, quantized.AsSpan(row, channels));
+            Int8Grid.Covering(low, high).Round(quantized);
+            return readers
+                .Zip(
+                    exact,
+                    (reader, right) =>
+                        Math.Pow(TensorPrimitives.Distance(products.Of(quantized, reader.Quantized(divisor), channels), right), 2)
+                )
+                .Sum();
+        }
     }
 
     private static void Write(LayerNorm norm, IReadOnlyList<Reader> readers, Choice choice, Editing editing, PatternMatches matches)

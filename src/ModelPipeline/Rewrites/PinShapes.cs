@@ -51,7 +51,6 @@ public static class PinShapes
                 ],
             }
         );
-
         void Bind(ValueInfo input, Dimension dimension, long wanted)
         {
             var bound =
@@ -63,5 +62,27 @@ public static class PinShapes
                     PipelineException.ConfigurationError
                 );
         }
+    }
+
+    /// <summary>Outputs whose sizes have names of their own, as exporters give what is pooled, get those that a run of the pinned model
+    /// has.</summary>
+    public static OnnxModel Outputs(OnnxModel model)
+    {
+        if (model.Graph.Outputs.All(output => output.Shape.All(dimension => dimension.Value is not null)))
+            return model;
+        using var session = InferenceSessions.Open(model);
+        using var values = session.Run(Probe.Of(model.Graph, 1)[0].Values(), [.. model.Graph.Outputs.Select(output => output.Name)]);
+        return model.With(
+            model.Graph with
+            {
+                Outputs =
+                [
+                    .. model.Graph.Outputs.Zip(
+                        values,
+                        (output, value) => output with { Shape = [.. value.GetTensorTypeAndShape().Shape.Select(size => (Dimension)size)] }
+                    ),
+                ],
+            }
+        );
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Patterns;
 
@@ -50,12 +51,18 @@ internal static class RangeClips
         if (products.Count + inner.Count == 0)
             return clips;
         var rows = TokenRows.Collect(model, [.. products, .. inner], samples, Rows);
-        foreach (var ((name, _), of) in products.Concat(inner).Zip(rows))
+        var best = products
+            .Select(product => (product.Name, Readers: byProduct ? read[product.Name].ToList() : []))
+            .Concat(inner.Select(value => (value.Name, Readers: new List<Linear>())))
+            .Zip(rows)
+            .AsParallel()
+            .AsOrdered()
+            .Select(each => (each.First.Name, Range: Best(each.Second, each.First.Readers)));
+        foreach (var (name, range) in best)
         {
-            var readers = byProduct ? read[name].Where(_ => products.Any(product => product.Name == name)).ToList() : [];
-            clips[name] = Best(of, readers);
+            clips[name] = range;
             foreach (var other in laid[name].SelectMany(chain => chain))
-                clips[other] = clips[name];
+                clips[other] = range;
         }
         return clips;
     }
@@ -87,23 +94,23 @@ internal static class RangeClips
     /// Squared error of the values, or of the products of their errors with the weights; by the diagonal of W W^T, which takes errors of
     /// channels as independent of each other.
     /// </summary>
-    private static double Error(TokenRows rows, double[] weight, ClippedRange range)
+    private static double Error(TokenRows rows, float[] weight, ClippedRange range)
     {
         var grid = Int8Grid.Covering(range.Min, range.Max);
-        var total = 0.0;
+        var (total, errors) = (0.0, new float[rows.Channels]);
         for (var row = 0; row < rows.Count; row++)
         {
             var values = rows.Row(row);
-            for (var channel = 0; channel < values.Length; channel++)
-            {
-                double difference = values[channel] - grid.Rounded(values[channel]);
-                total += difference * difference * weight[channel];
-            }
+            values.CopyTo(errors);
+            grid.Round(errors);
+            TensorPrimitives.Subtract(values, errors, errors);
+            TensorPrimitives.Multiply(errors, errors, errors);
+            total += TensorPrimitives.Dot(errors, weight);
         }
         return total;
     }
 
-    private static double[] Importance(int channels, List<Linear> readers)
+    private static float[] Importance(int channels, List<Linear> readers)
     {
         var importance = new double[channels];
         if (readers.Count == 0)
@@ -114,7 +121,7 @@ internal static class RangeClips
             for (var i = 0; i < weight.Length; i++)
                 importance[reader.Transposed ? i % reader.Inputs : i / reader.Outputs] += (double)weight[i] * weight[i];
         }
-        return importance;
+        return [.. importance.Select(each => (float)each)];
     }
 
     private static string Laid(string value, PatternMatches matches) => Chain(value, matches)[^1];

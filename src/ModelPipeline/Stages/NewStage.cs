@@ -100,7 +100,7 @@ public static partial class NewStage
                 + $"{proposal.Lengths.Longest}",
             $"variants fp16 and int8 by backend {proposal.Backend}"
                 + $"{(proposal.Facts.HasToolkit ? "" : ", as rknn-toolkit2 is not set up here")}, cpu-int8 by onnx",
-            .. proposal.Choice.Doubts.Select(doubt => $"check: {doubt}"),
+            .. proposal.Doubts.Select(doubt => $"check: {doubt}"),
         ];
 
     private sealed record InspectionNeeds(ModelFacts Facts, OnnxModel Model, PairTokenizer Tokenizer);
@@ -135,7 +135,7 @@ public static partial class NewStage
         var counted = LengthFacts.Of(
             texts.Where((_, index) => index % every == 0).Select(text => tokenizer.Count(text.First, text.Second))
         );
-        return counted with { Count = texts.Count };
+        return counted with { Count = texts.Count, Units = ModelTask.Named(choice.Task).TakesPairs ? corpus.Queries.Count : texts.Count };
     }
 
     private static async Task<bool> HasToolkitAsync(NewRequest request, ModelSources sources, StageContext context)

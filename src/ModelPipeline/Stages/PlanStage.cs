@@ -168,7 +168,7 @@ public static class PlanStage
             var figures = RerankValidation.Measure(order.Queries, before, after).Figures;
             var reference = RerankValidation.Measure(order.Queries, before, before).Figures;
             costs[limit] = new(
-                Math.Round(reference[Metric.NdcgAt10] - figures[Metric.NdcgAt10], 6),
+                figures.TryGetValue(Metric.NdcgAt10, out var cutNdcg) ? Math.Round(reference[Metric.NdcgAt10] - cutNdcg, 6) : null,
                 Math.Round(figures.GetValueOrDefault(Metric.KendallTau, 1), 6)
             );
         }

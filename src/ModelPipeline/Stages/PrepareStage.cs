@@ -103,7 +103,7 @@ public static class PrepareStage
             context.Cancellation
         );
         var (prepared, report) = Prepare(
-            shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Apply(model, shape),
+            shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Outputs(PinShapes.Apply(model, shape)),
             shape,
             [.. Pass.Sequence(variant.Rewrites)],
             rows.Samples,

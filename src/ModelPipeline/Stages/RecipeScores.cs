@@ -43,6 +43,7 @@ internal sealed class RecipeScores
     private readonly Dictionary<(string Rewrites, QuantizationAlgorithm Algorithm), Dictionary<string, ActivationRange>> ranges = [];
     private readonly Dictionary<(string Rewrites, RangeClip Clip), IReadOnlyDictionary<string, ClippedRange>> clips = [];
     private readonly HashSet<string> preparedFolders = [];
+    private readonly SemaphoreSlim finishing = new(1);
 
     private RecipeScores(
         ModelBuild build,
@@ -102,8 +103,51 @@ internal sealed class RecipeScores
     public Task<List<float[]>> EmulatedAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context) =>
         KeptAsync(recipe.Id, texts, () => Emulated(recipe, context), context);
 
-    /// <summary>Those of what the variant's backend builds by a recipe.</summary>
-    public async Task<RecipeTrial> BuiltAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context)
+    /// <summary>Those of what the variant's backend builds by some recipes, toolkits two at a time.</summary>
+    /// <returns>In the order of the recipes.</returns>
+    public async Task<IReadOnlyList<RecipeTrial>> BuiltAsync(
+        IReadOnlyList<Int8Recipe> recipes,
+        IReadOnlyList<int> texts,
+        StageContext context
+    )
+    {
+        var (trials, missing) = (new RecipeTrial[recipes.Count], new List<Trial>());
+        foreach (var (index, recipe) in recipes.Index())
+        {
+            var trial = await TrialAsync(index, recipe, texts, context).ConfigureAwait(false);
+            if (build.IsUpToDate(trial.Record, trial.Key, context))
+                trials[index] = ReportJson.Read<RecipeTrial>(trial.Outputs);
+            else
+                missing.Add(trial);
+        }
+        IReadOnlyList<TokenizedInput> chosen = [.. texts.Select(text => rows[text])];
+        // What shares the toolkit's first step goes one after the other.
+        await Parallel
+            .ForEachAsync(
+                missing.GroupBy(trial => (trial.Inputs.Prepared, trial.Candidate.Algorithm, trial.Candidate.Method)),
+                new ParallelOptions { MaxDegreeOfParallelism = Lanes(variant), CancellationToken = context.Cancellation },
+                async (group, _) =>
+                {
+                    foreach (var trial in group)
+                        trials[trial.Index] = await MadeAsync(trial, chosen, context).ConfigureAwait(false);
+                }
+            )
+            .ConfigureAwait(false);
+        return trials;
+    }
+
+    /// <summary>Builds of a variant that run at once: the toolkit keeps to one core, and takes some gigabytes.</summary>
+    public static int Lanes(VariantSpec variant) => variant.Backend == Backend.Rknn ? Math.Min(2, Environment.ProcessorCount) : 1;
+
+    /// <summary>A recipe to be built.</summary>
+    /// <param name="Path">Without extensions.</param>
+    private sealed record Trial(int Index, VariantSpec Candidate, NpuInputs Inputs, string Key, string Path)
+    {
+        public string Record => Path + StageRecord.Extension;
+        public string Outputs => Path + ".json";
+    }
+
+    private async Task<Trial> TrialAsync(int index, Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context)
     {
         var candidate = recipe.Over(variant) with { OneFile = false };
         var inputs = await QuantizeStage.InputsAsync(build, candidate, shape, context).ConfigureAwait(false);
@@ -120,18 +164,30 @@ internal sealed class RecipeScores
             },
             digests
         );
-        var path = Path.Combine(SearchStage.FolderOf(build, variant), "built", key[..16]);
-        if (build.IsUpToDate(path + StageRecord.Extension, key, context))
-            return ReportJson.Read<RecipeTrial>(path + ".json");
-        IReadOnlyList<TokenizedInput> chosen = [.. texts.Select(text => rows[text])];
+        return new(index, candidate, inputs, key, Path.Combine(SearchStage.FolderOf(build, variant), "built", key[..16]));
+    }
+
+    private async Task<RecipeTrial> MadeAsync(Trial trial, IReadOnlyList<TokenizedInput> chosen, StageContext context)
+    {
         var (outputs, bytes) =
             variant.Backend == Backend.Rknn
-                ? await new ToolkitBuild(build, candidate, shape, context).TryAsync(inputs, chosen, path).ConfigureAwait(false)
-                : await Task.Run(() => Simulated(candidate, inputs, chosen, context), context.Cancellation).ConfigureAwait(false);
-        var trial = new RecipeTrial(outputs, Math.Round(bytes / 1e6, 6), await MsAsync(inputs, context).ConfigureAwait(false));
-        ReportJson.Write(path + ".json", trial);
-        build.Finish(path + StageRecord.Extension, key, [path + ".json"], context);
-        return trial;
+                ? await new ToolkitBuild(build, trial.Candidate, shape, context)
+                    .TryAsync(trial.Inputs, chosen, trial.Path)
+                    .ConfigureAwait(false)
+                : await Task.Run(() => Simulated(trial.Candidate, trial.Inputs, chosen, context), context.Cancellation)
+                    .ConfigureAwait(false);
+        await finishing.WaitAsync(context.Cancellation).ConfigureAwait(false);
+        try
+        {
+            var made = new RecipeTrial(outputs, Math.Round(bytes / 1e6, 6), await MsAsync(trial.Inputs, context).ConfigureAwait(false));
+            ReportJson.Write(trial.Outputs, made);
+            build.Finish(trial.Record, trial.Key, [trial.Outputs], context);
+            return made;
+        }
+        finally
+        {
+            finishing.Release();
+        }
     }
 
     /// <summary>How many of some texts are calibration samples, too.</summary>

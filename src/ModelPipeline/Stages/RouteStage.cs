@@ -109,11 +109,15 @@ public static class RouteStage
         );
         return new TruncationCost(
             uncut.ModelTokens,
-            before[Metric.NdcgAt10],
-            after[Metric.NdcgAt10],
+            Judged(before),
+            Judged(after),
             after.GetValueOrDefault(Metric.KendallTau, 1),
             after[Metric.MaxScoreDifference]
         );
+
+        // Nothing where nobody judged.
+        static double? Judged(IReadOnlyDictionary<string, double> figures) =>
+            figures.TryGetValue(Metric.NdcgAt10, out var figure) ? figure : null;
     }
 
     /// <summary>The longest input up to <paramref name="wanted"/> that the model runs, by bisection: its positions end somewhere, and the

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
@@ -14,12 +13,8 @@ namespace ModelPipeline.Stages;
 /// </summary>
 public static class SearchStage
 {
-    /// <summary>Items that recipes are first compared on, and by how much they grow from round to round.</summary>
-    private const int LeastItems = 6;
-    private const double Factor = 2.5;
-
-    /// <summary>Recipes of the last round of a halving.</summary>
-    private const int KeptOfRound = 2;
+    /// <summary>Builds that score the report part: that of the choice, and of the variant as it is written.</summary>
+    private const int Reported = 2;
 
     internal static string FolderOf(ModelBuild build, VariantSpec variant) => Path.Combine(build.Folder, "search", variant.Name);
 
@@ -40,10 +35,16 @@ public static class SearchStage
         var parts = SearchParts.Of(build.Task, whole, build.Corpus(build.Model.Validation.Corpus));
         var scores = await RecipeScores.OpenAsync(build, written.Over(variant), shape, whole, context).ConfigureAwait(false);
 
-        var (tried, best) = await EmulatedAsync().ConfigureAwait(false);
-        var built = new List<BuiltRecipe>();
-        foreach (var recipe in best.Take(spec.Builds).Append(written).Distinct())
-            built.Add(await BuiltAsync(recipe).ConfigureAwait(false));
+        var budget = new SearchBudget(TimeSpan.FromMinutes(spec.Minutes), RecipeScores.Lanes(variant), TimeProvider.System);
+        // The variant as it is written first: how long that takes is kept back for each of the others.
+        var built = new List<BuiltRecipe>(await BuiltAsync([written]).ConfigureAwait(false));
+        var ranked = await EmulatedAsync().ConfigureAwait(false);
+        foreach (var batch in ranked.Select(each => each.Recipe).Where(each => each != written).Take(spec.Builds).Chunk(budget.Lanes))
+        {
+            if (built.Count > 1 && !budget.Leaves(batch.Length + Reported))
+                break;
+            built.AddRange(await BuiltAsync(batch).ConfigureAwait(false));
+        }
         var judged = RecipeChoice.Judged(built, spec);
         var report = new SearchReport
         {
@@ -55,17 +56,15 @@ public static class SearchStage
             ScoredBy = variant.Backend == Backend.Rknn ? $"simulator of rknn-toolkit2 {variant.Toolkit}" : "emulation",
             Parts = new(parts.Search.Items, parts.Confirm.Items, parts.Report.Items),
             CalibratedOn = scores.CalibratedOn(parts.Report.Texts),
-            Tried = tried,
+            Tried = [.. ranked.Select(each => new TriedRecipe(each.Recipe.Text, each.Items, objective.Figure(each.Loss)))],
             Built = judged,
             Rule = RecipeChoice.Rule,
         };
         if (RecipeChoice.Of(judged) is { } choice)
-            report = report with
-            {
-                Choice = choice.Recipe,
-                Figures = await ReportedAsync(choice.Recipe).ConfigureAwait(false),
-                WrittenFigures = await ReportedAsync(written).ConfigureAwait(false),
-            };
+        {
+            var reported = await MeasuredAsync([.. new[] { choice.Recipe, written }.Distinct()], parts.Report).ConfigureAwait(false);
+            report = report with { Choice = choice.Recipe, Figures = reported[0].Figures, WrittenFigures = reported[^1].Figures };
+        }
         var path = Path.Combine(FolderOf(build, variant), "search.json");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         ReportJson.Write(path, report);
@@ -79,73 +78,58 @@ public static class SearchStage
             build.Freeze(variant, report.Choice);
         return report;
 
-        async Task<(IReadOnlyList<TriedRecipe> Tried, IReadOnlyList<Int8Recipe> Best)> EmulatedAsync()
+        async Task<IReadOnlyList<RankedRecipe>> EmulatedAsync()
         {
-            var space = new RecipeSpace(written, spec);
-            var (clock, figures, order) = (
-                Stopwatch.StartNew(),
-                new Dictionary<Int8Recipe, (int Items, double Loss)>(),
-                new List<Int8Recipe>()
+            var search = new RecipeSearch(new(written, spec), parts.Search.Items, LossAsync, () => !budget.Leaves(spec.Builds + Reported));
+            await search
+                .RunAsync(
+                    (compared, known) => context.Progress.Report(new StageProgress($"search {variant.Name}", compared, known)),
+                    leader => context.Info(Said(leader, search.Ranked.Count))
+                )
+                .ConfigureAwait(false);
+            return search.Ranked;
+        }
+
+        async Task<double> LossAsync(Int8Recipe recipe, int items)
+        {
+            var part = parts.Search.First(items);
+            var outputs = await scores.EmulatedAsync(recipe, part.Texts, context).ConfigureAwait(false);
+            var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
+            return objective.Loss(build.Task.Measure(part.Order, reference, outputs).Figures);
+        }
+
+        string Said(RankedRecipe leader, int of) =>
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(leader.Loss))} by emulation on "
+                    + $"{leader.Items} items, best of {of} recipes after {budget.Elapsed.TotalMinutes:0.0} minutes: {leader.Recipe.Text}"
             );
-            var isOver = false;
-            IReadOnlyList<Int8Recipe> candidates = [.. space.Starts.Concat(space.Neighbours(space.Whole)).Distinct()];
-            Int8Recipe? leader = null;
-            while (candidates.Count > 0)
-            {
-                order.AddRange(candidates.Except(order));
-                var rungs = SuccessiveHalving.Rungs(candidates.Count, KeptOfRound, LeastItems, parts.Search.Items, Factor);
-                var ranked = await SuccessiveHalving.RunAsync(candidates, rungs, LossAsync).ConfigureAwait(false);
-                var (first, loss) = ranked[0];
-                if (double.IsNaN(loss) || first == leader)
-                    break;
-                leader = first;
+
+        async Task<IReadOnlyList<BuiltRecipe>> BuiltAsync(IReadOnlyList<Int8Recipe> recipes)
+        {
+            var measured = await budget.BuildAsync(() => MeasuredAsync(recipes, parts.Confirm)).ConfigureAwait(false);
+            foreach (var each in measured)
                 context.Info(
                     string.Create(
                         CultureInfo.InvariantCulture,
-                        $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(loss))} by emulation on "
-                            + $"{figures[first].Items} items, best of {figures.Count} recipes: {first.Text}"
+                        $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(each.Loss))} as built, "
+                            + $"{each.Mb:0.00} MB, after {budget.Elapsed.TotalMinutes:0.0} minutes: {each.Recipe.Text}"
                     )
                 );
-                if (isOver)
-                    break;
-                candidates = [first, .. space.Neighbours(first).Where(other => !figures.ContainsKey(other))];
-                if (candidates.Count == 1)
-                    break;
-            }
-            var best = figures.OrderByDescending(each => each.Value.Items).ThenBy(each => each.Value.Loss).ToList();
-            return (
-                [.. best.Select(each => new TriedRecipe(each.Key.Text, each.Value.Items, objective.Figure(each.Value.Loss)))],
-                [.. best.Select(each => each.Key)]
-            );
-
-            async Task<double> LossAsync(Int8Recipe recipe, int items)
-            {
-                // The first two are always looked at: the whole recipe, and the variant as it is written.
-                isOver |= clock.Elapsed > TimeSpan.FromMinutes(spec.Minutes) && figures.Count > 1;
-                if (isOver)
-                    return figures.TryGetValue(recipe, out var known) ? known.Loss : double.NaN;
-                context.Progress.Report(new StageProgress($"search {variant.Name}", figures.Count, order.Count));
-                var part = parts.Search.First(items);
-                var outputs = await scores.EmulatedAsync(recipe, part.Texts, context).ConfigureAwait(false);
-                var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
-                var loss = objective.Loss(build.Task.Measure(part.Order, reference, outputs).Figures);
-                figures[recipe] = (part.Items, loss);
-                return loss;
-            }
+            return measured;
         }
 
-        async Task<BuiltRecipe> BuiltAsync(Int8Recipe recipe)
+        async Task<IReadOnlyList<BuiltRecipe>> MeasuredAsync(IReadOnlyList<Int8Recipe> recipes, SearchPart part)
         {
-            var trial = await scores.BuiltAsync(recipe, parts.Confirm.Texts, context).ConfigureAwait(false);
-            var figures = await MeasureAsync(parts.Confirm, trial).ConfigureAwait(false);
+            var trials = await scores.BuiltAsync(recipes, part.Texts, context).ConfigureAwait(false);
+            var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
+            return [.. recipes.Zip(trials, (recipe, trial) => Measured(recipe, trial, reference, part))];
+        }
+
+        BuiltRecipe Measured(Int8Recipe recipe, RecipeTrial trial, List<float[]> reference, SearchPart part)
+        {
+            var figures = build.Task.Measure(part.Order, reference, trial.Outputs).Figures;
             return new(recipe, figures, trial.Mb, trial.Ms) { Loss = objective.Loss(figures), IsWritten = recipe == written };
         }
-
-        async Task<IReadOnlyDictionary<string, double>> ReportedAsync(Int8Recipe recipe) =>
-            await MeasureAsync(parts.Report, await scores.BuiltAsync(recipe, parts.Report.Texts, context).ConfigureAwait(false))
-                .ConfigureAwait(false);
-
-        async Task<IReadOnlyDictionary<string, double>> MeasureAsync(SearchPart part, RecipeTrial trial) =>
-            build.Task.Measure(part.Order, await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false), trial.Outputs).Figures;
     }
 }

@@ -9,9 +9,9 @@ internal static class StageVersions
 {
     public const int Raise = 2;
     public const int Inspect = 6;
-    public const int Prepare = 7;
+    public const int Prepare = 8;
     public const int Calibrate = 6;
-    public const int Quantize = 7;
+    public const int Quantize = 8;
     public const int Score = 6;
     public const int Measure = 7;
     public const int Package = 9;

@@ -41,7 +41,7 @@ internal sealed class ClassifyTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.Accuracy, Metric.MacroF1];
 
-    internal override FirstGates FirstGates => new(Metric.LabelAgreement, 0.98, 0.9, 0.95, Metric.Accuracy);
+    internal override FirstGates FirstGates => new(Metric.LabelAgreement, 0.98, 0.9, Metric.Accuracy);
 
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => ClassifyAnswer.Choose(choice, notes);
 

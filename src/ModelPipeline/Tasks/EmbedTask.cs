@@ -35,7 +35,7 @@ internal sealed class EmbedTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.CosineMean, Metric.SimilaritySpearman, Metric.CosineMin];
 
-    internal override FirstGates FirstGates => new(Metric.CosineMean, 0.995, 0.9, 0.95, null);
+    internal override FirstGates FirstGates => new(Metric.CosineMean, 0.995, 0.9, null);
 
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => EmbedAnswer.Choose(choice, notes);
 

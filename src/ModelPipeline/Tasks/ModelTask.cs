@@ -123,10 +123,9 @@ public abstract class ModelTask
 /// <summary>Limits that hold for most models that are well made: users set their own by what the report shows.</summary>
 /// <param name="Metric">How far a variant does as fp32 does.</param>
 /// <param name="Fp16">Least for fp16.</param>
-/// <param name="Int8">Least for int8 on the NPU.</param>
-/// <param name="CpuInt8">Least for int8 on the CPU.</param>
+/// <param name="Int8">Least for int8, on the NPU and on the CPU.</param>
 /// <param name="Judged">How well a variant does where somebody judged, which may fall by 0.02; null if the task has no such figure.</param>
-internal sealed record FirstGates(string Metric, double Fp16, double Int8, double CpuInt8, string? Judged);
+internal sealed record FirstGates(string Metric, double Fp16, double Int8, string? Judged);
 
 /// <summary>What a task's outputs are worth, and where that comes from.</summary>
 /// <param name="Figures">By metric name.</param>

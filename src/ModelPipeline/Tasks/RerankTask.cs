@@ -54,7 +54,7 @@ internal sealed class RerankTask : ModelTask
 
     public override IReadOnlyList<string> Headline => [Metric.NdcgAt10, Metric.KendallTau];
 
-    internal override FirstGates FirstGates => new(Metric.KendallTau, 0.95, 0.8, 0.9, Metric.NdcgAt10);
+    internal override FirstGates FirstGates => new(Metric.KendallTau, 0.95, 0.8, Metric.NdcgAt10);
 
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => RerankAnswer.Choose(choice, notes);
 

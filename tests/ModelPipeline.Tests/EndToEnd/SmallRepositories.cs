@@ -38,7 +38,7 @@ internal static class SmallRepositories
             ["vocab.txt"] = File.ReadAllBytes(RepositoryFiles.Sample("tiny-reranker/vocab.txt")),
         };
 
-    /// <summary>RoBERTa's kind: byte-level BPE, positions behind two rows for padding.</summary>
+    /// <summary>RoBERTa's kind: byte-level BPE, positions behind two rows for padding, and shorter than some texts.</summary>
     public static Dictionary<string, byte[]> RobertaReranker() =>
         new()
         {
@@ -75,7 +75,7 @@ internal static class SmallRepositories
                     },
                 }
             ),
-            ["tokenizer_config.json"] = Utf8("""{"pad_token":"<pad>","model_max_length":256}"""),
+            ["tokenizer_config.json"] = Utf8("""{"pad_token":"<pad>","model_max_length":64}"""),
         };
 
     /// <summary>XLM-R's kind: Unigram.</summary>

@@ -42,6 +42,19 @@ public sealed class ModelProposalTests : IDisposable
     }
 
     [Theory]
+    [InlineData("rerank", 29, null)]
+    [InlineData("rerank", 30, 0.95)]
+    [InlineData("embed", 29, null)]
+    [InlineData("classify", 30, 0.95)]
+    public void Gates_ask_for_confidence_where_there_are_enough_queries_for_it(string task, int units, double? confidence)
+    {
+        var proposal = Proposal(task, isJudged: true);
+        proposal = proposal with { Lengths = proposal.Lengths with { Units = units } };
+        Assert.All(Written(proposal).Variants.SelectMany(variant => variant.Gates), gate => Assert.Equal(confidence, gate.Confidence));
+        Assert.Equal(confidence is null, proposal.Doubts.Any(doubt => doubt.Contains($"over {units} ", StringComparison.Ordinal)));
+    }
+
+    [Theory]
     [InlineData(500, 510, 504)]
     [InlineData(5000, null, 512)]
     [InlineData(3, null, 32)]
@@ -53,12 +66,13 @@ public sealed class ModelProposalTests : IDisposable
         proposal with
         {
             Facts = proposal.Facts with { MostTokens = most },
-            Lengths = new LengthFacts(tokens, tokens, tokens, 10),
+            Lengths = new LengthFacts(tokens, tokens, tokens, 10, 10),
         };
 
-    private ModelSpec Written(string task, bool hasToolkit, bool isJudged)
+    private ModelSpec Written(string task, bool hasToolkit, bool isJudged) => Written(Proposal(task, hasToolkit, isJudged));
+
+    private ModelSpec Written(ModelProposal proposal)
     {
-        var proposal = Proposal(task, hasToolkit, isJudged);
         var text = ManifestText.With(
             ManifestText.With(ManifestText.Empty, "corpora", "  c: { passages: p, queries: q, qrels: r, candidates: c }\n"),
             "models",
@@ -83,6 +97,6 @@ public sealed class ModelProposalTests : IDisposable
         var choice = new TaskChoice(task, "a reason: why") { Doubts = ["is it so?"] };
         if (task == "embed")
             choice = choice with { Pooling = "cls", Normalize = true };
-        return new ModelProposal(facts, choice, new CorpusFacts("c", "texts: some", isJudged), new LengthFacts(40, 90, 120, 1000));
+        return new ModelProposal(facts, choice, new CorpusFacts("c", "texts: some", isJudged), new LengthFacts(40, 90, 120, 1000, 40));
     }
 }

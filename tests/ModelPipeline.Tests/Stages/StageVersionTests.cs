@@ -37,7 +37,7 @@ public sealed class StageVersionTests
     public void Prepare() =>
         Pinned(
             StageVersions.Prepare,
-            7,
+            8,
             "ccd8fb2b880dec99",
             TinyReranker
                 .Apply(
@@ -89,7 +89,7 @@ public sealed class StageVersionTests
                     fused.Points.ToDictionary(point => point, _ => Activation),
                     method: kind == "layer" ? QuantizationMethod.Layer : QuantizationMethod.Channel
                 );
-        Pinned(StageVersions.Quantize, 7, digest, made.Digest());
+        Pinned(StageVersions.Quantize, 8, digest, made.Digest());
     }
 
     /// <summary>By structure and means: powers in it may differ in their last bit between machines.</summary>
@@ -97,7 +97,7 @@ public sealed class StageVersionTests
     public void Quantize_for_the_cpu() =>
         Pinned(
             StageVersions.Quantize,
-            7,
+            8,
             "de63350d826d39be",
             Coarse(CpuQuantizer.Quantize(TinyReranker.Source, new CpuQuantizationSettings(), TestContext.Current.CancellationToken).Model)
         );
