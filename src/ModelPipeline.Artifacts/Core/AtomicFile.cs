@@ -74,8 +74,8 @@ public static class AtomicFile
         }
     }
 
-    /// <summary>Deletes a folder if it is there. When a run is interrupted, who made the folder and <see cref="DeleteUnfinished"/> do it at
-    /// once: each misses what the other has just deleted, and <see cref="Directory.Delete(string, bool)"/> leaves the folder then.</summary>
+    /// <summary>Deletes a folder if it is there. When a run is interrupted, who made it and <see cref="DeleteUnfinished"/> do so at once:
+    /// each misses what the other has just deleted, at which Directory.Delete gives up.</summary>
     internal static void DeleteFolder(string path)
     {
         for (var again = 1; Directory.Exists(path); again++)
