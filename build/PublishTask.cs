@@ -1,12 +1,11 @@
 using Cake.Common;
 using Cake.Core.Diagnostics;
-using ModelPipeline.Manifest;
 using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
 
 namespace Build;
 
-/// <summary>The end of <c>Publish:model</c>: from the release folder to GitHub or to where --to says.</summary>
+/// <summary>The end of <c>Publish:model</c> and <c>Promote:model</c>: from the release folder to GitHub or to where --to says.</summary>
 internal static class PublishTask
 {
     public static async Task RunAsync(BuildContext context, ModelRun run)
@@ -17,24 +16,32 @@ internal static class PublishTask
             context.Log.Warning("{0}: nothing is published: no variant keeps to its gates", build.Model.Name);
             return;
         }
-        ReleaseStage.RequirePublishable(release, context.Manifest.Models.Single(model => model.Name == build.Model.Name));
-        var source = ReleaseFolder.PathOf(build.Releases, release.Tag);
-        if (context.Argument<string?>("to", null) is { } root)
-            await ToFolderAsync(context, release, source, root);
-        else
-            await ToGitHubAsync(context, release, source, build.Model.Release);
+        await PublishAsync(context, build, release, Place(context, build));
     }
 
-    private static async Task ToGitHubAsync(BuildContext context, Release release, string source, ReleaseSpec declared)
+    /// <summary>Restores the candidate from where it is published, runs it on the board, and publishes the release there.</summary>
+    public static async Task PromoteAsync(BuildContext context, ModelRun run)
     {
+        var place = Place(context, run.Build);
+        if (await context.StageAsync(stage => PromoteStage.RunAsync(run, place, stage)) is { } release)
+            await PublishAsync(context, run.Build, release, place);
+    }
+
+    /// <summary>Where --to says, or GitHub.</summary>
+    public static ReleasePlace Place(BuildContext context, ModelBuild build) =>
+        ReleasePlace.Named(context.Argument<string?>("to", null), build.Model.Release, Environment.GetEnvironmentVariable);
+
+    private static async Task PublishAsync(BuildContext context, ModelBuild build, Release release, ReleasePlace place)
+    {
+        ReleaseStage.RequirePublishable(release, context.Manifest.Models.Single(model => model.Name == build.Model.Name));
         var extent = (context.HasArgument("dry-run"), context.HasArgument("draft")) switch
         {
             (true, _) => PublishExtent.DryRun,
             (false, true) => PublishExtent.Draft,
             (false, false) => PublishExtent.Release,
         };
-        var publisher = new GitHubPublisher(GitHubRepository.Resolve(declared, Environment.GetEnvironmentVariable));
-        var outcome = await context.StageAsync(stage => publisher.PublishAsync(release, source, extent, stage));
+        var folder = ReleaseFolder.PathOf(build.Releases, release.Tag);
+        var outcome = await context.StageAsync(stage => place.PublishAsync(release, folder, extent, stage));
         if (extent == PublishExtent.DryRun)
         {
             foreach (var step in outcome.Steps)
@@ -42,22 +49,9 @@ internal static class PublishTask
         }
         if (outcome.Steps.Count == 0)
             context.Log.Information("{0} was published before, with the same bytes", release.Tag);
-        if (outcome.Url is not null)
-            context.Log.Information("{0}", outcome.Url);
-    }
-
-    private static async Task ToFolderAsync(BuildContext context, Release release, string source, string root)
-    {
-        var folder = ReleaseFolder.PathOf(root, release.Tag);
-        if (context.HasArgument("dry-run"))
-        {
-            context.Log.Information("{0}: would write {1} files to {2}", release.Tag, release.Files.Count, folder);
-            return;
-        }
-        var written = await context.StageAsync(stage =>
-            Task.FromResult(ReleaseFolder.Write(release, source, root, progress: stage.Progress, cancellation: stage.Cancellation))
-        );
-        context.Log.Information("{0}", written ? $"{folder} is published" : $"{folder} was published before, with the same bytes");
-        context.Outputs.Add(folder);
+        if (outcome.Url is { IsFile: true } published)
+            context.Outputs.Add(published.LocalPath);
+        else if (outcome.Url is { } url)
+            context.Log.Information("{0}", url);
     }
 }

@@ -43,6 +43,16 @@ internal static class StageTasks
         Plain("Package", "Packs what passed its gates", model => [$"Package:{model.Name}"]);
         Plain("Release", "Makes release folders of what may be published", model => [$"Release:{model.Name}"]);
         Plain("Publish", "Publishes releases on GitHub, or to a folder", model => [$"Publish:{model.Name}"]);
+        Plain(
+            "Promote",
+            "Runs published candidates on a board (--device=NAME), and publishes what passes as full releases",
+            model => [$"Promote:{model.Name}"]
+        );
+        Plain(
+            "Drift",
+            "Runs published releases again, and says which figures have left the intervals that their manifests record",
+            model => [$"Drift:{model.Name}"]
+        );
         task("Default")
             .Description("Releases every model of models.yaml that has default: true, to artifacts/release")
             .IsDependentOn("Release");
@@ -103,6 +113,9 @@ internal static class StageTasks
                 )
                     context.Outputs.Add(ReleaseFolder.PathOf(run.Build.Releases, release.Tag));
             });
+        Task("Promote", $"Runs the candidate of {model.Name} on a board, and releases it")
+            .Does(() => PublishTask.PromoteAsync(context, run));
+        Task("Drift", $"Runs the release of {model.Name} again").Does(() => DriftTask.RunAsync(context, run));
         Task("Publish", $"Publishes {model.Name}").IsDependentOn($"Release:{model.Name}").Does(() => PublishTask.RunAsync(context, run));
 
         CakeTaskBuilder Task(string stage, string description, VariantSpec? variant = null) =>

@@ -14,6 +14,7 @@ public enum PackageRole
     Compile,
     Sbom,
     Serving,
+    Device,
 }
 
 /// <summary>A file of a package.</summary>

@@ -64,8 +64,24 @@ public static class AtomicFile
         {
             Directory.CreateDirectory(temporary);
             fill(temporary);
-            DeleteFolder(path);
-            Directory.Move(temporary, path);
+            Replace(path, temporary);
+        }
+        catch
+        {
+            DeleteFolder(temporary);
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="WriteFolder"/>
+    public static async Task WriteFolderAsync(string path, Func<string, Task> fill)
+    {
+        var temporary = TemporaryName(path);
+        try
+        {
+            Directory.CreateDirectory(temporary);
+            await fill(temporary).ConfigureAwait(false);
+            Replace(path, temporary);
         }
         catch
         {
@@ -142,6 +158,12 @@ public static class AtomicFile
             else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }
+    }
+
+    private static void Replace(string path, string temporary)
+    {
+        DeleteFolder(path);
+        Directory.Move(temporary, path);
     }
 
     private static string TemporaryName(string path)

@@ -190,6 +190,7 @@ internal static class ManifestBinder
                             new GateSpec(metric, (double?)limit["min"], (double?)limit["max"], (double?)limit["max_drop"])
                             {
                                 Confidence = (double?)limit["confidence"],
+                                MaxDropVsRelease = (double?)limit["max_drop_vs_release"],
                                 ByLength = limit["slices"]?["length"] is not null,
                                 ByQuery = limit["slices"]?["query"] is not null,
                             }

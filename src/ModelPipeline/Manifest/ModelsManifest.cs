@@ -412,6 +412,10 @@ public sealed record GateSpec(string Metric, double? Min, double? Max, double? M
     /// <summary>Of the interval whose bad end must keep to the limit, above 0.5 and below 1; null judges the figure alone.</summary>
     public double? Confidence { get; init; }
 
+    /// <summary>The last release's figure on the same texts minus the variant's must be at most this, too; null asks nothing.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? MaxDropVsRelease { get; init; }
+
     /// <summary>Every part of the texts by their length must keep to it, too.</summary>
     public bool ByLength { get; init; }
 

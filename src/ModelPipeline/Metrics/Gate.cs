@@ -56,6 +56,16 @@ public sealed record GateOutcome(string Metric, GateResult Result, double? Figur
         };
 }
 
+/// <summary>What the last release recorded of a variant at a shape.</summary>
+/// <param name="Version">Of the release; null if there is nothing to compare with.</param>
+/// <param name="Figures">By metric name.</param>
+/// <param name="Reason">Why there is nothing to compare with; null if there is.</param>
+public sealed record ReleasedFigures(string? Version, IReadOnlyDictionary<string, double> Figures, string? Reason)
+{
+    /// <param name="reason">A sentence without its full stop.</param>
+    public static ReleasedFigures None(string reason) => new(null, new Dictionary<string, double>(), reason);
+}
+
 /// <summary>Judges figures by the limits of models.yaml.</summary>
 public static class Gate
 {
@@ -108,6 +118,31 @@ public static class Gate
         );
 
         GateOutcome NotMeasured(string statement) => new(metric.Name, GateResult.NotMeasured, null, limit, null, statement);
+    }
+
+    /// <summary>Judges a gate against what the last release recorded of the same texts: the figures alone, whose queries are not recorded.
+    /// Where there is nothing to compare with, it passes, and says so.</summary>
+    /// <param name="gate">With <see cref="GateSpec.MaxDropVsRelease"/>.</param>
+    /// <param name="variant">The variant's figures.</param>
+    /// <param name="release">The release's.</param>
+    public static GateOutcome Judge(GateSpec gate, IReadOnlyDictionary<string, double> variant, ReleasedFigures release)
+    {
+        var (metric, limit) = (Metric.Named(gate.Metric), gate.MaxDropVsRelease!.Value);
+        if (release.Reason is { } reason)
+            return new(metric.Name, GateResult.Passed, null, limit, null, $"drop of {metric.Name} from the last release: {reason}");
+        if (!release.Figures.TryGetValue(metric.Name, out var before) || !variant.TryGetValue(metric.Name, out var figure))
+            return new(
+                metric.Name,
+                GateResult.NotMeasured,
+                null,
+                limit,
+                null,
+                $"{metric.Name} not measured here and in release {release.Version} alike"
+            );
+        return new Judged(metric, $"drop of {metric.Name} from release {release.Version}", Exact(before - figure), limit, true).By(
+            null,
+            null
+        );
     }
 
     /// <summary>"needs about 400 queries".</summary>

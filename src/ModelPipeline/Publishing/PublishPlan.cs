@@ -37,7 +37,7 @@ public sealed record RemoteRelease(long Id, bool IsDraft, string Body, string Ur
 /// <param name="Draft">Of just this content; null for none.</param>
 public sealed record RemoteState(RemoteRelease? Published, RemoteRelease? Draft);
 
-/// <summary>One change on GitHub.</summary>
+/// <summary>One change at a place.</summary>
 /// <param name="Sentence">What it does, for people.</param>
 public abstract record PublishStep(string Sentence)
 {
@@ -49,6 +49,8 @@ public abstract record PublishStep(string Sentence)
     public sealed record DeleteAsset(RemoteAsset Asset) : PublishStep($"delete the broken or foreign {Asset.Name} ({Asset.State})");
 
     public sealed record Upload(RemoteRelease Draft, ReleaseFile File) : PublishStep($"upload {File.Name} ({File.Digest.Size} bytes)");
+
+    public sealed record WriteFolder(string Path, int Files) : PublishStep($"write {Files} files to {Path}");
 
     public sealed record Publish(RemoteRelease Draft) : PublishStep("publish the draft");
 }

@@ -76,7 +76,7 @@ public sealed record Release(PackageManifest Manifest, IReadOnlyList<ReleaseFile
         WithoutDevice withoutDevice = WithoutDevice.Prerelease
     )
     {
-        var omitted = ReleaseGuard.Omitted(package, withoutDevice);
+        VariantRemark[] omitted = [.. package.Omitted, .. ReleaseGuard.Omitted(package.Variants, package.Routings, withoutDevice)];
         var refused = omitted.Select(variant => variant.Variant).ToHashSet();
 
         PackageVariant[] variants = [.. package.Variants.Where(variant => !refused.Contains(variant.Subject.Variant))];

@@ -59,7 +59,7 @@ public static class ReleaseFolder
                 }
             );
         }
-        AtomicFile.WriteText(notes, release.Notes(Previous(root, release)));
+        AtomicFile.WriteText(notes, release.Notes(LastBefore(root, release.Model, release.Version)));
         return true;
     }
 
@@ -98,17 +98,14 @@ public static class ReleaseFolder
             );
     }
 
-    /// <summary>Manifest of the highest lower version there.</summary>
-    private static PackageManifest? Previous(string root, Release release)
+    /// <summary>Manifest of a model's highest lower version there; null if there is none.</summary>
+    public static PackageManifest? LastBefore(string root, string model, string version)
     {
-        var model = Path.GetDirectoryName(PathOf(root, release.Tag))!;
-        if (!Directory.Exists(model))
+        var folder = Path.Combine(root, model);
+        if (!Directory.Exists(folder))
             return null;
-        var last = ReleaseVersion.LastBefore(
-            release.Version,
-            Directory.EnumerateDirectories(model).Select(path => Path.GetFileName(path)[1..])
-        );
-        var manifest = last is null ? null : Path.Combine(PathOf(root, Release.TagOf(release.Model, last)), PackageManifest.FileName);
+        var last = ReleaseVersion.LastBefore(version, Directory.EnumerateDirectories(folder).Select(path => Path.GetFileName(path)[1..]));
+        var manifest = last is null ? null : Path.Combine(PathOf(root, Release.TagOf(model, last)), PackageManifest.FileName);
         return File.Exists(manifest) ? ReportJson.Read<PackageManifest>(manifest) : null;
     }
 

@@ -1,4 +1,5 @@
 using ModelPipeline.Artifacts;
+using ModelPipeline.Decision;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
@@ -36,15 +37,18 @@ public static class ReleaseGuard
     }
 
     /// <summary>What a release leaves out.</summary>
-    public static IReadOnlyList<VariantRemark> Omitted(PackageManifest package, WithoutDevice withoutDevice) =>
+    public static IReadOnlyList<VariantRemark> Omitted(
+        IReadOnlyList<PackageVariant> variants,
+        IReadOnlyList<VariantRouting> routings,
+        WithoutDevice withoutDevice
+    ) =>
         [
-            .. package.Omitted,
-            .. package
-                .Variants.GroupBy(variant => variant.Subject.Variant)
+            .. variants
+                .GroupBy(variant => variant.Subject.Variant)
                 .SelectMany(shapes =>
                 {
-                    var together = package
-                        .Routings.Where(routing => routing.Variant == shapes.Key)
+                    var together = routings
+                        .Where(routing => routing.Variant == shapes.Key)
                         .SelectMany(routing => routing.Gates)
                         .Where(gate => gate.Result != GateResult.Passed)
                         .Select(gate => $"all its shapes together: {gate.Statement}")

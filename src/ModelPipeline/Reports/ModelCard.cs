@@ -232,6 +232,7 @@ internal static class ModelCard
             PackageRole.Environment => "environment of production, as decided",
             PackageRole.Sbom => "what the release is made of, CycloneDX",
             PackageRole.Serving => "files, shapes, contexts and routing for whoever serves the model",
+            PackageRole.Device => "the board that ran it, and what each run took",
             PackageRole.Decision => "why production runs what it runs",
         };
 }

@@ -5,6 +5,7 @@ using ModelPipeline.Sources;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
 using ModelPipeline.Text.Tokenization;
+using ModelPipeline.Validation;
 
 namespace ModelPipeline.Stages;
 
@@ -28,7 +29,11 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
 
     public ModelsManifest Manifest => manifest;
 
-    public ModelSpec Model => model;
+    /// <summary>With the variants of this run.</summary>
+    public ModelSpec Model { get; private set; } = model;
+
+    /// <summary>A published release whose files are run in the place of what would be built; null where this builds.</summary>
+    public RestoredRelease? Restored { get; private set; }
 
     public ModelTask Task { get; } = ModelTask.Named(model.Task);
 
@@ -42,7 +47,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// built.</summary>
     public IReadOnlySet<string> ToValidate { get; set; } = new HashSet<string>();
 
-    public string Folder => Path.Combine(artifacts, "models", model.Name);
+    public string Folder => Path.Combine(artifacts, "models", Model.Name);
 
     /// <summary>Where releases of all models lie: the folder to publish from.</summary>
     public string Releases => Path.Combine(artifacts, "release");
@@ -65,10 +70,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     internal InputShape LongestShape => Shapes.MaxBy(shape => shape.Sequence);
 
     private IReadOnlyList<InputShape> Shapes =>
-        model.Shapes.Count > 0
-            ? model.Shapes
+        Model.Shapes.Count > 0
+            ? Model.Shapes
             : throw new PipelineException(
-                $"{model.Name}: 'shapes: auto' has no plan yet: --target=Plan --model={model.Name} makes one and freezes it in "
+                $"{Model.Name}: 'shapes: auto' has no plan yet: --target=Plan --model={Model.Name} makes one and freezes it in "
                     + $"{ModelsLock.FileName}.",
                 PipelineException.ConfigurationError
             );
@@ -79,10 +84,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         variant.OneFile && Shapes.Count > 1 && Shapes.Select(shape => shape.Batch).Distinct().Count() == 1;
 
     /// <summary>Freezes the shapes of <c>shapes: auto</c> for later runs.</summary>
-    internal void Freeze(FrozenPlan plan) => sources.Freeze(model.Name, plan);
+    internal void Freeze(FrozenPlan plan) => sources.Freeze(Model.Name, plan);
 
     /// <summary>Freezes what Search chose for a variant for later runs.</summary>
-    internal void Freeze(VariantSpec variant, Int8Recipe recipe) => sources.Freeze(model.Name, variant.Name, recipe);
+    internal void Freeze(VariantSpec variant, Int8Recipe recipe) => sources.Freeze(Model.Name, variant.Name, recipe);
 
     public string CalibrationFolder(InputShape shape) => Path.Combine(Folder, "calibration", shape.ToString());
 
@@ -90,11 +95,13 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// simulator can run never has the name of the real thing.</summary>
     public string Artifact(VariantSpec variant, InputShape shape)
     {
-        var name = $"{model.Name}-{model.Version}-{variant.Name}";
+        if (Restored is not null)
+            return Path.Combine(Restored.Folder, Restored.Of(variant, shape)!.Subject.Artifact);
+        var name = $"{Model.Name}-{Model.Version}-{variant.Name}";
         var prefix = variant.Platform + "-";
         var released = variant.Name.StartsWith(prefix, StringComparison.Ordinal)
             ? name
-            : $"{model.Name}-{model.Version}-{prefix}{variant.Name}";
+            : $"{Model.Name}-{Model.Version}-{prefix}{variant.Name}";
         var folder = Path.Combine(Folder, "variants", variant.Name);
         return variant.Backend switch
         {
@@ -103,7 +110,7 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
             Backend.Rknn => Path.Combine(
                 folder,
                 shape.ToString(),
-                model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"
+                Model.Shapes.Count == 1 ? $"{released}.rknn" : $"{released}-{shape}.rknn"
             ),
             Backend.Simulator => Path.Combine(folder, shape.ToString(), $"{name}-{shape}.sim.onnx"),
         };
@@ -112,27 +119,54 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <summary>Where a variant's scores come from: the validation's device, but what stands in for an .rknn file runs on no board, and is
     /// simulated here.</summary>
     internal DeviceSpec DeviceOf(VariantSpec variant) =>
-        manifest.Devices[model.Validation.Device] is var device && device.IsBoard && variant.Backend == Backend.Simulator
+        manifest.Devices[Model.Validation.Device] is var device && device.IsBoard && variant.Backend == Backend.Simulator
             ? new DeviceSpec { Name = "simulator", Kind = DeviceKind.Simulator }
             : device;
+
+    /// <summary>Takes the files of a release in the place of what would be built, of the variants that the validation's device can run:
+    /// without a board, .rknn files are run by the toolkit alone, as it builds them.</summary>
+    /// <exception cref="PipelineException">models.yaml does not have what the release has.</exception>
+    public void Adopt(RestoredRelease release)
+    {
+        var declared = Artifacts.Select(each => (each.Variant.Name, each.Shape.ToString())).ToHashSet();
+        if (release.Manifest.Variants.Select(variant => variant.Subject).FirstOrDefault(subject => !IsDeclared(subject)) is { } unknown)
+            throw new PipelineException(
+                $"{release.Manifest.Name} {release.Manifest.Version} has {unknown.Variant} at {unknown.Shape}, and {manifest.Path} does "
+                    + $"not: take the one that it was built by.",
+                PipelineException.ConfigurationError
+            );
+        Model = Model with
+        {
+            Variants =
+            [
+                .. Model.Variants.Where(variant =>
+                    Shapes.All(shape => release.Of(variant, shape) is not null)
+                    && (variant.Backend != Backend.Rknn || DeviceOf(variant).IsBoard)
+                ),
+            ],
+        };
+        Restored = release;
+
+        bool IsDeclared(ValidationSubject subject) => declared.Contains((subject.Variant, subject.Shape));
+    }
 
     public string ValidationFolder(VariantSpec variant, InputShape shape) =>
         Path.Combine(Folder, "validation", variant.Name, shape.ToString());
 
     /// <summary>Every variant at every shape, in the order of models.yaml.</summary>
     public IEnumerable<(VariantSpec Variant, InputShape Shape)> Artifacts =>
-        model.Variants.SelectMany(variant => Shapes.Select(shape => (variant, shape)));
+        Model.Variants.SelectMany(variant => Shapes.Select(shape => (variant, shape)));
 
     /// <summary>Downloads or verifies the model and its vocabulary, once a run.</summary>
     public async Task<FetchedModel> FetchAsync(StageContext context) =>
-        fetched ??= await sources.FetchAsync(model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
+        fetched ??= await sources.FetchAsync(Model.Name, context.Progress, context.Cancellation).ConfigureAwait(false);
 
     /// <summary>The source as the inspection found it, once a run: what every stage starts from.</summary>
     internal async Task<InspectedSource> SourceAsync(StageContext context) =>
         inspected ??= await InspectStage.RunAsync(this, context).ConfigureAwait(false);
 
     public async Task<PairTokenizer> TokenizerAsync(StageContext context) =>
-        tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), model.Tokenizer);
+        tokenizer ??= PairTokenizer.Load(TokenizerFilesOf(await FetchAsync(context).ConfigureAwait(false)), Model.Tokenizer);
 
     internal static TokenizerFiles TokenizerFilesOf(FetchedModel fetched) =>
         new(fetched.Vocabulary.Path)
@@ -146,10 +180,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         corpora.TryGetValue(name, out var corpus) ? corpus : corpora[name] = Text.Corpus.Load(manifest.Corpora[name]);
 
     /// <summary>Settings that decide how text becomes token rows.</summary>
-    internal object TextSettings => new { model.Task, Tokenizer = model.Tokenizer with { Vocab = new SourceSpec() } };
+    internal object TextSettings => new { Model.Task, Tokenizer = Model.Tokenizer with { Vocab = new SourceSpec() } };
 
     /// <summary>Settings that decide about the calibration rows.</summary>
-    internal CalibrationSpec CalibrationSettings => model.Calibration with { Regenerate = false };
+    internal CalibrationSpec CalibrationSettings => Model.Calibration with { Regenerate = false };
 
     /// <summary>Whether a stage's outputs are there, made from this key. Hashed at most once a run; when forced, only this run's own
     /// outputs count.</summary>

@@ -1,3 +1,4 @@
+using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Latency;
@@ -74,15 +75,17 @@ public sealed class ModelRun(ModelBuild build)
     }
 
     /// <summary>Judges all variants by what was measured, alone and as they serve the corpus together, and writes the page.</summary>
-    /// <param name="release">Manifest of the last release's package; null if none is known.</param>
+    /// <param name="release">Manifest of the last release's package; null looks for it among the release folders.</param>
     /// <param name="context">Of the run.</param>
     /// <returns>Path of report.html.</returns>
     public async Task<string> ValidateAsync(PackageManifest? release, StageContext context)
     {
         var times = latency ?? throw Missing("measured");
+        release ??= ReleaseFolder.LastBefore(build.Releases, Model.Name, Model.Version);
         var judged = await ToolkitStage
             .CompareAsync(build, ValidateStage.Judge(build, All(), times), release, context)
             .ConfigureAwait(false);
+        judged = await LastRelease.JudgeAsync(build, judged, release, context).ConfigureAwait(false);
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];
@@ -90,7 +93,26 @@ public sealed class ModelRun(ModelBuild build)
         return path;
     }
 
-    public ProductionDecision Decide() => DecideStage.Run(build, All(), routings);
+    /// <summary>Everything from figures to the page, of all variants.</summary>
+    /// <param name="release">As in <see cref="ValidateAsync(PackageManifest?, StageContext)"/>.</param>
+    /// <param name="context">Of the run.</param>
+    public async Task ValidateAllAsync(PackageManifest? release, StageContext context)
+    {
+        foreach (var variant in Model.Variants)
+            await ValidateAsync(variant, context).ConfigureAwait(false);
+        await MeasureAsync(context).ConfigureAwait(false);
+        await ValidateAsync(release, context).ConfigureAwait(false);
+    }
+
+    public ProductionDecision Decide() => DecideStage.Run(build, All(), routings, latency ?? throw Missing("measured"));
+
+    /// <summary>What keeps variants of this run from being released, by a device or otherwise; empty if nothing does.</summary>
+    public IReadOnlyList<VariantRemark> Objections() =>
+        ReleaseGuard.Omitted(
+            [.. All().Select(report => new PackageVariant(report.Subject, report.Reference, report.Figures, report.Gates))],
+            routings,
+            WithoutDevice.Refuse
+        );
 
     /// <summary>Packs the variants that broke no gate.</summary>
     /// <returns>Path of the package's folder; null if there is no such variant.</returns>

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
@@ -16,9 +17,19 @@ public static class DecideStage
     public const string EnvironmentName = "production.env";
     public const string DecisionName = "decision.json";
 
-    /// <summary>Writes production.env and decision.json into the model's folder.</summary>
-    public static ProductionDecision Run(ModelBuild build, IReadOnlyList<ValidationReport> reports, IReadOnlyList<VariantRouting> routings)
+    /// <summary>Writes production.env and decision.json into the model's folder and, where a board was asked, device.json.</summary>
+    public static ProductionDecision Run(
+        ModelBuild build,
+        IReadOnlyList<ValidationReport> reports,
+        IReadOnlyList<VariantRouting> routings,
+        LatencyReport latency
+    )
     {
+        var device = Path.Combine(build.Folder, DeviceSession.FileName);
+        if (latency.OnDevice)
+            ReportJson.Write(device, DeviceSession.Of(latency));
+        else
+            File.Delete(device);
         var decision = ProductionDecision.Make(build.Model, reports, routings, PlanAdvice.Of(PlanStage.Kept(build)));
         AtomicFile.WriteText(Path.Combine(build.Folder, EnvironmentName), EnvironmentFile.Text(decision.Environment));
         ReportJson.Write(Path.Combine(build.Folder, DecisionName), decision);
@@ -50,6 +61,8 @@ public static class PackageStage
         var omitted = Failed(all);
         foreach (var variant in omitted)
             context.Warning($"{model.Name}: left out of the package: {variant.Sentence}");
+        if (build.Restored is { } restored)
+            omitted = [.. omitted, .. restored.Manifest.Omitted];
         IReadOnlyList<ValidationReport> reports =
         [
             .. all.Where(report => omitted.All(variant => variant.Variant != report.Subject.Variant)),
@@ -78,7 +91,7 @@ public static class PackageStage
                 .DistinctBy(subject => subject.Artifact)
                 .Select(subject => new PackageSource(
                     PackageManifest.CompileName(subject.Artifact),
-                    ToolkitStage.CompilePath(artifacts[subject.Artifact]),
+                    CompilePath(build, artifacts[subject.Artifact]),
                     PackageRole.Compile,
                     subject.Variant
                 )),
@@ -87,6 +100,9 @@ public static class PackageStage
             new(DecideStage.EnvironmentName, Path.Combine(build.Folder, DecideStage.EnvironmentName), PackageRole.Environment),
             new(DecideStage.DecisionName, Path.Combine(build.Folder, DecideStage.DecisionName), PackageRole.Decision),
         ];
+        var device = Path.Combine(build.Folder, DeviceSession.FileName);
+        if (File.Exists(device))
+            files.Add(new(DeviceSession.FileName, device, PackageRole.Device));
         var folder = Path.Combine(build.Packages, PackageManifest.FolderName(model.Name, model.Version));
         var archive = folder + ".tar.gz";
         var record = folder + StageRecord.Extension;
@@ -107,14 +123,51 @@ public static class PackageStage
                 },
                 answer,
                 omitted,
+                Restored = build.Restored?.Manifest.Version,
             },
             inputs
         );
         if (build.IsUpToDate(record, key, context))
             return folder;
 
-        var sources = await build.TextInputsAsync(model.Calibration.Corpus, context).ConfigureAwait(false);
-        sources["model"] = fetched.Model.Sha256;
+        var decision = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName));
+        var content = new PackageContent(
+            model,
+            files,
+            reports,
+            build.Restored?.Manifest.Inputs ?? await InputsAsync(build, context).ConfigureAwait(false),
+            Settings(model),
+            build.Restored?.Manifest.Tools ?? Tools(model)
+        )
+        {
+            Routings = routings,
+            Decided = decision.Serve,
+            Omitted = omitted,
+            Text = ReleaseText.Of(model),
+            Answer = answer,
+            Advice = decision.Advice,
+        };
+        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
+        build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
+        return folder;
+    }
+
+    /// <summary>Of a restored release, the report has the name that it has in packages.</summary>
+    private static string CompilePath(ModelBuild build, string artifact) =>
+        build.Restored is null ? ToolkitStage.CompilePath(artifact) : PackageManifest.CompileName(artifact);
+
+    /// <summary>sha256 of all that artifacts were made of and judged by.</summary>
+    private static async Task<IReadOnlyDictionary<string, string>> InputsAsync(ModelBuild build, StageContext context)
+    {
+        var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
+        foreach (var (name, sha256) in await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false))
+            inputs[name] = sha256;
+        inputs["model"] = (await build.FetchAsync(context).ConfigureAwait(false)).Model.Sha256;
+        return inputs;
+    }
+
+    private static Dictionary<string, string> Tools(ModelSpec model)
+    {
         var tools = new Dictionary<string, string>
         {
             ["modelpipeline"] = PipelineVersion.Current,
@@ -130,19 +183,7 @@ public static class PackageStage
             { Count: > 0 } toolkits
         )
             tools["rknn-toolkit2"] = string.Join(", ", toolkits);
-        var decision = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName));
-        var content = new PackageContent(model, files, reports, sources, Settings(model), tools)
-        {
-            Routings = routings,
-            Decided = ReportJson.Read<ProductionDecision>(Path.Combine(build.Folder, DecideStage.DecisionName)).Serve,
-            Omitted = omitted,
-            Text = ReleaseText.Of(model),
-            Answer = answer,
-            Advice = decision.Advice,
-        };
-        await Package.WriteAsync(content, build.Packages, context.Progress, context.Cancellation).ConfigureAwait(false);
-        build.Finish(record, key, [.. Directory.EnumerateFiles(folder), archive], context);
-        return folder;
+        return tools;
     }
 
     /// <summary>Variants that break a gate or leave one undecided at any shape, each with all its shapes.</summary>

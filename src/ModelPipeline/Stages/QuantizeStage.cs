@@ -23,9 +23,13 @@ public static class QuantizeStage
     /// <summary>Samples on which weights are chosen to stay in fp32, and as many others that judge the choice.</summary>
     private const int SearchSamples = 40;
 
-    /// <returns>Path of the artifact.</returns>
-    public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context) =>
-        variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
+    /// <returns>Path of the artifact: of a release that was restored its own.</returns>
+    public static Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
+    {
+        if (build.Restored is not null)
+            return Task.FromResult(build.Artifact(variant, shape));
+        return variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
+    }
 
     /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it.</summary>
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)

@@ -14,5 +14,5 @@ internal static class StageVersions
     public const int Quantize = 8;
     public const int Score = 6;
     public const int Measure = 7;
-    public const int Package = 9;
+    public const int Package = 10;
 }

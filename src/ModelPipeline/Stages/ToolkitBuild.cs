@@ -28,7 +28,9 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
 
     /// <summary>Whether validation wants the toolkit's simulator: as another opinion beside a board's, or as the only one.</summary>
     public static bool IsScored(ModelBuild build, VariantSpec variant) =>
-        variant.Backend == Backend.Rknn && (variant.ToolkitSimulator || build.DeviceOf(variant).Kind == DeviceKind.Simulator);
+        build.Restored is null
+        && variant.Backend == Backend.Rknn
+        && (variant.ToolkitSimulator || build.DeviceOf(variant).Kind == DeviceKind.Simulator);
 
     /// <summary>Builds the file, and beside it compile.json and toolkit.json; scores the validation's texts too if this run will ask for
     /// them.</summary>

@@ -13,20 +13,38 @@ public static class ToolkitStage
 {
     /// <summary>The report with the toolkit's findings, its compile figures and the gates on them; as it is for artifacts that the toolkit
     /// did not make.</summary>
-    internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, string artifact)
+    internal static ValidationReport WithFindings(ValidationReport report, VariantSpec variant, ToolkitFindings? findings)
     {
-        if (variant.Backend != Backend.Rknn)
+        if (findings is null)
             return report;
-        var summary = CompileSummary.Of(Compile(artifact));
+        var summary = findings.Compile;
         return report with
         {
             Figures = Figure.Set(
                 report.Figures.Concat(summary.Figures).Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))
             ),
             Gates = [.. report.Gates, .. summary.Judge(variant.Compile)],
-            Toolkit = new ToolkitFindings(summary, ReportJson.Read<ToolkitNotes>(NotesPath(artifact))),
+            Toolkit = findings,
         };
     }
+
+    /// <summary>What the toolkit told of an artifact; null of one that it did not make. Of a restored release it is what the manifest has,
+    /// with the figures of the toolkit's simulator as another opinion.</summary>
+    internal static ToolkitFindings? Findings(ModelBuild build, VariantSpec variant, InputShape shape)
+    {
+        if (variant.Backend != Backend.Rknn)
+            return null;
+        if (build.Restored?.Of(variant, shape) is { Toolkit: { } told } released)
+            return new ToolkitFindings(told.Compile, told.Notes)
+            {
+                Opinions = released.Subject.InToolkit ? [new Opinion("the toolkit's simulator", Accuracy(released.Figures), null)] : [],
+            };
+        var artifact = build.Artifact(variant, shape);
+        return new ToolkitFindings(CompileSummary.Of(Compile(artifact)), ReportJson.Read<ToolkitNotes>(NotesPath(artifact)));
+    }
+
+    private static IReadOnlyDictionary<string, double> Accuracy(IReadOnlyDictionary<string, double> figures) =>
+        figures.Where(figure => Metric.Named(figure.Key).Kind == MetricKind.Accuracy).ToDictionary();
 
     /// <summary>The report of an artifact that the toolkit made with another's scores beside its own; others as they are.</summary>
     internal static ValidationReport WithOpinion(ValidationReport report, string source, ValidationReport other) =>

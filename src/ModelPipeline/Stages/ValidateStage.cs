@@ -7,6 +7,7 @@ using ModelPipeline.Onnx;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Searching;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -57,7 +58,7 @@ public static class ValidateStage
         };
         // Without a board the toolkit's own simulator stands in for it.
         var scores = subject.InToolkit ? simulated! : await ScoresAsync(build, variant, shape, texts, context).ConfigureAwait(false);
-        var report = ToolkitStage.WithFindings(Validated(scores), variant, artifact);
+        var report = ToolkitStage.WithFindings(Validated(scores), variant, ToolkitStage.Findings(build, variant, shape));
         if (simulated is not null && !subject.InToolkit)
             report = ToolkitStage.WithOpinion(report, "the toolkit's simulator", Validated(simulated));
         ReportJson.Write(ReportPath(build, variant, shape), report);
@@ -112,6 +113,13 @@ public static class ValidateStage
             Advice = advice,
             Latency = new LatencySection(latency, routings),
             Plan = plan is null ? null : new PlanSection(plan),
+            Searches =
+            [
+                .. build
+                    .Model.Variants.Select(variant => SearchStage.Kept(build, variant))
+                    .OfType<SearchReport>()
+                    .Select(each => new SearchSection(each)),
+            ],
             Corpus = build.Corpus(build.Model.Validation.Corpus),
             Rewrites = Rewrites(build),
             Provenance = Provenance(build, reports),
@@ -198,7 +206,7 @@ public static class ValidateStage
         var (spec, artifact) = (build.DeviceOf(variant), build.Artifact(variant, shape));
         var answer = (await build.SourceAsync(context).ConfigureAwait(false)).Answer;
         var provenance =
-            variant.Backend == Backend.Onnx
+            variant.Backend == Backend.Onnx || build.Restored is not null
                 ? null
                 : (await QuantizeStage.InputsAsync(build, variant, shape, context).ConfigureAwait(false)).Provenance;
         return await KeptAsync<List<float[]>>(

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using ModelPipeline.Core;
 using ModelPipeline.Metrics;
@@ -36,6 +37,32 @@ public sealed partial class GateTests(QuickRun finished)
         var allowed = await workspace.RunAsync("--allow-failed-variants");
         Assert.Equal(0, allowed.ExitCode);
         Assert.Contains("below its minimum 0.990", allowed.Output + allowed.Error);
+    }
+
+    [Fact]
+    public async Task A_drop_from_what_the_last_release_recorded_of_the_same_texts_fails_by_name()
+    {
+        using var workspace = WithoutPackage(("kendall_tau: { min: 0.95 }", "kendall_tau: { min: 0.9, max_drop_vs_release: 0.001 }"));
+        (await workspace.RunAsync("--target=Validate")).Succeeded();
+        const string None = "drop of kendall_tau from the last release: there is no release before this one";
+        Assert.Contains(None, Report(workspace));
+
+        // A better one: 0.0.9 had fp32's very order.
+        var last = Directory.CreateDirectory(Path.Combine(workspace.Folder, "artifacts/release/tiny-reranker/v0.0.9")).FullName;
+        var manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(workspace.Release, "manifest.json")))!;
+        manifest["version"] = "0.0.9";
+        manifest["variants"]![0]!["figures"]![Metric.KendallTau] = 1;
+        File.WriteAllText(Path.Combine(last, "manifest.json"), manifest.ToJsonString());
+        var run = await workspace.RunAsync("--target=Validate");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("tiny-reranker:cpu-int8 at 1x128: drop of kendall_tau from release 0.0.9 0.0", run.Error);
+
+        // Other texts are no measure.
+        workspace.Edit(("queries: 10", "queries: 9"));
+        (await workspace.RunAsync("--target=Validate")).Succeeded();
+        Assert.Contains("release 0.0.9 was judged on another number of queries", Report(workspace));
+
+        static string Report(Workspace workspace) => File.ReadAllText(workspace.Built("validation/report.html"));
     }
 
     [Fact]

@@ -9,6 +9,30 @@ public class GateTests
 {
     private static readonly IReadOnlyDictionary<string, double> None = new Dictionary<string, double>();
 
+    [Theory]
+    [InlineData(0.74, GateResult.Passed, "drop of ndcg_at_10 from release 1.2.0 0.010 is within its maximum 0.020 by 0.010")]
+    [InlineData(0.72, GateResult.Failed, "drop of ndcg_at_10 from release 1.2.0 0.030 is above its maximum 0.020 by 0.010")]
+    [InlineData(null, GateResult.NotMeasured, "ndcg_at_10 not measured here and in release 1.2.0 alike")]
+    public void A_gate_against_the_last_release_judges_what_it_recorded(double? now, GateResult result, string statement)
+    {
+        var gate = new GateSpec(Metric.NdcgAt10, 0.5, null, null) { MaxDropVsRelease = 0.02 };
+        var figures = now is { } figure ? new Dictionary<string, double> { [Metric.NdcgAt10] = figure } : [];
+        var released = new ReleasedFigures("1.2.0", new Dictionary<string, double> { [Metric.NdcgAt10] = 0.75 }, null);
+        var outcome = Gate.Judge(gate, figures, released);
+        Assert.Equal((result, statement), (outcome.Result, outcome.Statement));
+    }
+
+    [Fact]
+    public void Without_a_release_to_compare_with_it_passes_and_says_why()
+    {
+        var gate = new GateSpec(Metric.NdcgAt10, 0.5, null, null) { MaxDropVsRelease = 0.02 };
+        var outcome = Gate.Judge(gate, None, ReleasedFigures.None("there is no release before this one"));
+        Assert.Equal(
+            (GateResult.Passed, null, "drop of ndcg_at_10 from the last release: there is no release before this one"),
+            (outcome.Result, outcome.Figure, outcome.Statement)
+        );
+    }
+
     [Fact]
     public void A_figure_below_its_minimum_fails_and_says_by_how_much()
     {

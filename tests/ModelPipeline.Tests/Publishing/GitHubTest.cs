@@ -69,7 +69,7 @@ public abstract class GitHubTest : IAsyncLifetime
         string? token = FakeGitHub.Token,
         Func<HttpMessageHandler>? handler = null
     ) =>
-        new GitHubPublisher((fake ?? GitHub).Repository(token), Pause, handler).PublishAsync(
+        new GitHubPlace((fake ?? GitHub).Repository(token), Pause, handler).PublishAsync(
             release,
             folder,
             extent,

@@ -6,7 +6,7 @@ using ModelPipeline.Publishing;
 namespace ModelPipeline.Tests.Publishing;
 
 /// <summary>The publisher, Octokit and all, against the releases API.</summary>
-public sealed class GitHubPublisherTests : GitHubTest
+public sealed class GitHubPlaceTests : GitHubTest
 {
     [Fact]
     public async Task A_release_is_uploaded_checked_and_then_published()
@@ -259,7 +259,7 @@ public sealed class GitHubPublisherTests : GitHubTest
             }
             return number > 1 ? Fault.BadGateway : null;
         };
-        var publisher = new GitHubPublisher(GitHub.Repository(), TimeSpan.FromSeconds(1), null);
+        var publisher = new GitHubPlace(GitHub.Repository(), TimeSpan.FromSeconds(1), null);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
             publisher.PublishAsync(release, folder, PublishExtent.Release, Context(stop.Token))
         );
