@@ -225,7 +225,7 @@ internal sealed class RecipeScores
             .Select(other => build.PreparedFolder(shape, other))
             .ToHashSet();
         foreach (var folder in preparedFolders.Where(folder => !kept.Contains(folder) && Directory.Exists(folder)))
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
     }
 
     private async Task<double?> MsAsync(NpuInputs inputs, StageContext context)
