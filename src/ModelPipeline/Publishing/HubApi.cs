@@ -52,9 +52,8 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
                     ),
                 OnRetry = attempt =>
                 {
-                    told(
-                        $"{repository}: {attempt.Outcome.Exception?.Message ?? $"answers {(int)attempt.Outcome.Result!.StatusCode}"}; again."
-                    );
+                    var why = attempt.Outcome.Exception?.Message ?? $"answers {(int)attempt.Outcome.Result!.StatusCode}";
+                    told($"{repository}: {why}; again.");
                     attempt.Outcome.Result?.Dispose();
                     return default;
                 },

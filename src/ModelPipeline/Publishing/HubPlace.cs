@@ -123,8 +123,8 @@ public sealed class HubPlace : ReleasePlace
                 ? new(branch, head, published, [])
                 : throw new PipelineException(
                     $"{release.Tag} is published at {AddressOf(release.Tag)} with other bytes "
-                        + $"({string.Join(", ", differing.Select(file => file.Name))}), and a published version never changes. Raise version: "
-                        + $"of {release.Model} in models.yaml."
+                        + $"({string.Join(", ", differing.Select(file => file.Name))}), and a published version never changes. Raise "
+                        + $"version: of {release.Model} in models.yaml."
                 );
         }
         var ground =

@@ -1,7 +1,8 @@
 namespace ModelPipeline.Tests.Reports;
 
-/// <summary>What tests/page-check finds in a page: axe-core's rules, contrast among them, in Debian's Chromium at 1200 and 360 pixels, light
-/// and dark; what is cut at the edge; what the keyboard does not reach. Skips where there is no Chromium, or nothing to install from.</summary>
+/// <summary>What tests/page-check finds in a page: axe-core's rules, contrast among them, in Debian's Chromium at 1200 and 360 pixels,
+/// light and dark; what is cut at the edge; what the keyboard does not reach. Skips where there is no Chromium, or nothing to install
+/// from.</summary>
 internal static class PageCheck
 {
     private const string Chromium = "/usr/bin/chromium";
