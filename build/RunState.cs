@@ -50,9 +50,15 @@ public sealed class RunState : IDisposable
             .ContinueWith(
                 _ =>
                 {
-                    if (Artifacts is not null)
-                        AtomicFile.DeleteUnfinished(Artifacts);
-                    Environment.Exit(Interrupted);
+                    try
+                    {
+                        if (Artifacts is not null)
+                            AtomicFile.DeleteUnfinished(Artifacts);
+                    }
+                    finally
+                    {
+                        Environment.Exit(Interrupted);
+                    }
                 },
                 TaskScheduler.Default
             );

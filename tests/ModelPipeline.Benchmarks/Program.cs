@@ -2,8 +2,9 @@ using System.Globalization;
 using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | npu | device [--model=FILE] [--vocab=FILE] [--corpus=FOLDER]
-// [--queries=N] [--sequence=N] dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | cpu-steps | npu | device [--model=FILE] [--vocab=FILE]
+// [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- recipes --model=FILE --vocab=FILE --corpus=FOLDER [--reference=FOLDER]
@@ -13,6 +14,7 @@ using ModelPipeline.Core;
 Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
 {
     ["cpu"] = CpuInt8.Run,
+    ["cpu-steps"] = CpuSteps.Run,
     ["npu"] = NpuEmulated.Run,
     ["recipes"] = RecipeAgreement.Run,
     ["toolkit"] = ToolkitAgreement.Run,
@@ -33,7 +35,12 @@ try
         return FileServer.Run(path, int.Parse(bytesPerSecond, CultureInfo.InvariantCulture));
     if (args.Length == 0 || !benchmarks.TryGetValue(args[0], out var run))
         throw new PipelineException($"Name a benchmark first: {string.Join(", ", benchmarks.Keys)}.");
-    var rows = run(Arguments.Parse(args[1..])).ToList();
+    List<Row> rows = [];
+    foreach (var row in run(Arguments.Parse(args[1..])))
+    {
+        rows.Add(row);
+        Console.Error.WriteLine($"{row.What}: {row.Value}"); // some take long
+    }
     Console.WriteLine($"Machine: {Machine.Describe()}\n");
     Table.Print(rows, Console.Out);
     return 0;

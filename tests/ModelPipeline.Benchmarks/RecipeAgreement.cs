@@ -86,7 +86,7 @@ internal static class RecipeAgreement
         );
 
     /// <summary>Standard deviation of what is left of the reference within queries after the best gain, in its unit.</summary>
-    private static double Residual(IReadOnlyList<ModelInput> inputs, float[] reference, float[] scores)
+    internal static double Residual(IReadOnlyList<ModelInput> inputs, float[] reference, float[] scores)
     {
         var centred = inputs
             .Index()

@@ -9,6 +9,8 @@ public static class AtomicFile
     /// <summary>Marks names that are not finished; <c>Clean</c> may delete whatever carries it.</summary>
     public const string TemporarySuffix = ".partial";
 
+    private const int MostDeletions = 100;
+
     /// <summary>Writes to a temporary name beside <paramref name="path"/>, flushes to disk, then renames. On failure the temporary file is
     /// deleted.</summary>
     public static void Write(string path, Action<Stream> write)
@@ -66,8 +68,7 @@ public static class AtomicFile
         }
         catch
         {
-            if (Directory.Exists(temporary))
-                Directory.Delete(temporary, recursive: true);
+            DeleteFolder(temporary);
             throw;
         }
     }
@@ -84,9 +85,25 @@ public static class AtomicFile
         }
         catch
         {
-            if (Directory.Exists(temporary))
-                Directory.Delete(temporary, recursive: true);
+            DeleteFolder(temporary);
             throw;
+        }
+    }
+
+    /// <summary>Deletes a folder if it is there. When a run is interrupted, who made it and <see cref="DeleteUnfinished"/> do so at once:
+    /// each misses what the other has just deleted, at which Directory.Delete gives up.</summary>
+    internal static void DeleteFolder(string path)
+    {
+        for (var again = 1; Directory.Exists(path); again++)
+        {
+            try
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            catch (IOException) when (again < MostDeletions)
+            {
+                Thread.Sleep(1);
+            }
         }
     }
 
@@ -111,7 +128,7 @@ public static class AtomicFile
             if (!int.TryParse(owner, NumberStyles.None, CultureInfo.InvariantCulture, out var process) || IsRunning(process))
                 continue;
             if (Directory.Exists(entry))
-                Directory.Delete(entry, recursive: true);
+                DeleteFolder(entry);
             else
                 File.Delete(entry);
         }
@@ -137,7 +154,7 @@ public static class AtomicFile
         foreach (var path in Directory.EnumerateFileSystemEntries(folder, pattern, SearchOption.AllDirectories).ToList())
         {
             if (Directory.Exists(path))
-                Directory.Delete(path, recursive: true);
+                DeleteFolder(path);
             else if (File.Exists(path)) // Some go with the folder that they are in.
                 File.Delete(path);
         }
@@ -145,8 +162,7 @@ public static class AtomicFile
 
     private static void Replace(string path, string temporary)
     {
-        if (Directory.Exists(path))
-            Directory.Delete(path, recursive: true);
+        DeleteFolder(path);
         Directory.Move(temporary, path);
     }
 

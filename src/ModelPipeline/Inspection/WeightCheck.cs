@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Proto;
 
 namespace ModelPipeline.Inspection;
 
@@ -10,16 +11,7 @@ internal static class WeightCheck
     /// <summary>Notes each constant with NaN or infinite elements but masks, in which minus infinity means what it says.</summary>
     public static void Run(Graph graph, InspectionNotes notes)
     {
-        var uses = new UseDef(graph);
-        var constants = graph
-            .Initializers.Select(each => (each.Key, each.Value))
-            .Concat(
-                graph
-                    .Nodes.Where(node => node.OpType == "Constant")
-                    .Select(node => (node.Output, Value: uses.Constant(node.Output)!))
-                    .Where(each => each.Value is not null)
-            );
-        foreach (var (name, tensor) in constants)
+        foreach (var (name, tensor) in Constants(graph))
         {
             if (Count(tensor) is { Any: true, IsMask: false } odd && (odd.NaN > 0 || tensor.Count > 1))
             {
@@ -30,6 +22,32 @@ internal static class WeightCheck
                 );
             }
         }
+    }
+
+    /// <summary>Those of the branches of an If, too, whichever of them runs.</summary>
+    private static IEnumerable<(string Name, Tensor Value)> Constants(Graph graph)
+    {
+        var uses = new UseDef(graph);
+        return graph
+            .Initializers.Select(each => (each.Key, each.Value))
+            .Concat(
+                graph
+                    .Nodes.Where(node => node.OpType == "Constant")
+                    .Select(node => (node.Output, Value: uses.Constant(node.Output)!))
+                    .Where(each => each.Value is not null)
+            )
+            .Concat(
+                graph
+                    .Nodes.SelectMany(node => node.Attributes)
+                    .Where(attribute => attribute.G is not null)
+                    .SelectMany(attribute => Constants(Branch(graph, attribute.G)))
+            );
+    }
+
+    private static Graph Branch(Graph around, GraphProto branch)
+    {
+        var (nodes, initializers, _) = OnnxReader.ReadBranch(branch);
+        return around with { Nodes = [.. nodes], Initializers = new OrderedDictionary<string, Tensor>(initializers) };
     }
 
     /// <summary>Elements that are not finite.</summary>

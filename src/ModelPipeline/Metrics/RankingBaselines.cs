@@ -31,6 +31,9 @@ public sealed record RankingBaselines(
     /// <summary>With fewer queries, chance can do what a model does.</summary>
     public const int FewestQueries = 20;
 
+    /// <summary>So many that all go the wrong way tell that a model ranks backwards: chance does so once in 64.</summary>
+    private const int FewestBackwards = 6;
+
     private const int Resamples = 10_000;
     private const ulong Seed = 42;
 
@@ -90,10 +93,11 @@ public sealed record RankingBaselines(
         return new(Figure.Round(Mean(own)), Figure.Round(words), Figure.Round(chance), gains.Length, verdict, statement);
     }
 
-    /// <summary>The means of as many gains drawn with replacement; fp32 ranks if all but the lowest of them are above 0.</summary>
+    /// <summary>The means of as many gains drawn with replacement; fp32 ranks if all but the lowest of them are above 0. Few queries tell
+    /// only of a model that ranks backwards, whose means are all but the highest below 0.</summary>
     private static RankingVerdict Judge(double[] gains)
     {
-        if (gains.Length < FewestQueries)
+        if (gains.Length < FewestBackwards)
             return RankingVerdict.Undecided;
         var random = new SplitMix64(Seed);
         var noBetter = 0;
@@ -105,6 +109,8 @@ public sealed record RankingBaselines(
             if (sum <= 0)
                 noBetter++;
         }
+        if (gains.Length < FewestQueries)
+            return noBetter > (1 - Level) * Resamples ? RankingVerdict.DoesNotRank : RankingVerdict.Undecided;
         return noBetter < Level * Resamples ? RankingVerdict.Ranks : RankingVerdict.DoesNotRank;
     }
 

@@ -15,17 +15,12 @@ internal sealed class FusedOperators
     private static readonly HashSet<string> Selection = ["Slice", "Gather"];
 
     private readonly HashSet<string> interior = [];
-    private readonly HashSet<string> normWeights = [];
-
     private readonly Dictionary<string, string> owners = [];
 
     private FusedOperators() { }
 
     /// <summary>Float activations that the NPU holds as tensors, in graph order: the points to calibrate and quantize.</summary>
     public required IReadOnlyList<string> Points { get; init; }
-
-    /// <summary>Scale and bias initializers of the LayerNorms.</summary>
-    public IReadOnlyCollection<string> NormWeights => normWeights;
 
     /// <summary>The tensor that the fused operator of a node writes; layout operations belong to what reads them. Null for nodes without
     /// float results.</summary>
@@ -118,9 +113,6 @@ internal sealed class FusedOperators
         Inside(norm.Nodes);
         LastNorm = norm.Output;
         LayerNorms++;
-        normWeights.Add(norm.Scale);
-        if (norm.Bias is not null)
-            normWeights.Add(norm.Bias);
     }
 
     /// <summary>All but the last of some nodes write values that are never tensors.</summary>

@@ -32,7 +32,7 @@ internal static class InferenceSessions
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
         }
     }
 

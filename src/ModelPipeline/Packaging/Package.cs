@@ -52,8 +52,7 @@ public sealed record Package(string Folder, string Archive, PackageManifest Mani
         if (!Directory.Exists(parent))
             return;
         File.Delete(folder + ".tar.gz");
-        if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
+        AtomicFile.DeleteFolder(folder);
     }
 
     private static PackageManifest Fill(string folder, PackageContent content, Action<long> advance, CancellationToken cancellation)

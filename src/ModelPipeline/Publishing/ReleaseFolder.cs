@@ -75,8 +75,7 @@ public static class ReleaseFolder
             var folder = PathOf(root, tag);
             if (tag == but)
                 continue;
-            if (Directory.Exists(folder))
-                Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
             if (File.Exists(folder + ".md"))
                 File.Delete(folder + ".md");
         }

@@ -1,5 +1,7 @@
 using System.Numerics.Tensors;
 using ModelPipeline.Onnx;
+using ModelPipeline.Onnx.Patterns;
+using ModelPipeline.Rewrites;
 
 namespace ModelPipeline.Quantization;
 
@@ -10,10 +12,11 @@ namespace ModelPipeline.Quantization;
 internal static class HalfPrecision
 {
     private const float Largest = 65504;
+    private const int FirstLayerNormalization = 17;
 
     public static OnnxModel Build(OnnxModel model, FusedOperators fused)
     {
-        var graph = model.Graph;
+        var graph = WithNormOperators(model).Graph;
         var names = new FreshNames(graph);
         var initializers = new OrderedDictionary<string, Tensor>();
         var nodes = new List<Node>();
@@ -39,6 +42,30 @@ internal static class HalfPrecision
             }
         }
         return model.With(graph with { Nodes = [.. nodes], Initializers = initializers });
+    }
+
+    /// <summary>ONNX Runtime fuses a norm that is written out, and the Cast before it, into an operator that it then refuses for its types
+    /// where the operator set has it: so it stands as that operator.</summary>
+    private static OnnxModel WithNormOperators(OnnxModel model)
+    {
+        var written = PatternMatches.Of(model.Graph).LayerNorms.Where(norm => norm is { Centered: true, Nodes.Count: > 1 }).ToList();
+        if (model.Opset < FirstLayerNormalization || written.Count == 0)
+            return model;
+        var editing = new Editing(model, "norm");
+        foreach (var norm in written)
+            editing.Replace(
+                norm.Nodes[^1],
+                new Node(
+                    "LayerNormalization",
+                    norm.Nodes[^1].Name,
+                    [norm.Input, norm.Scale, .. norm.Bias is { } bias ? [bias] : Array.Empty<string>()],
+                    [norm.Output]
+                )
+                {
+                    Attributes = [Attributes.Of("axis", -1L), Attributes.Of("epsilon", norm.Epsilon)],
+                }
+            );
+        return editing.Apply();
     }
 
     private static Node Cast(string from, string to, ElementType type) =>

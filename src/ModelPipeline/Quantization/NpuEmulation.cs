@@ -18,7 +18,7 @@ internal sealed class NpuEmulation
     private readonly FusedOperators fused;
     private readonly IReadOnlyDictionary<string, AffineParameters> activations;
     private readonly IReadOnlySet<string> fp16;
-    private readonly QuantizationMethod method;
+    private readonly QuantizationMethod? method;
     private readonly FreshNames names;
     private readonly List<Node> nodes = [];
     private readonly OrderedDictionary<string, Tensor> initializers = [];
@@ -32,7 +32,7 @@ internal sealed class NpuEmulation
         FusedOperators fused,
         IReadOnlyDictionary<string, AffineParameters> activations,
         IReadOnlySet<string> fp16,
-        QuantizationMethod method
+        QuantizationMethod? method
     )
     {
         (this.graph, this.fused, this.activations, this.fp16, this.method) = (graph, fused, activations, fp16, method);
@@ -41,7 +41,7 @@ internal sealed class NpuEmulation
         [
             .. PatternMatches
                 .Of(graph)
-                .Linears.Where(linear => fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
+                .Linears.Where(linear => method is null || fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
                 .Select(linear => linear.Product.Output),
         ];
     }
@@ -69,13 +69,13 @@ internal sealed class NpuEmulation
 
     /// <param name="activations">Scale and zero point of each point of <paramref name="fused"/>.</param>
     /// <param name="fp16">Points that stay fp16.</param>
-    /// <param name="method">One scale an output channel of each weight, or one a weight.</param>
+    /// <param name="method">One scale an output channel of each weight, or one a weight; null leaves weights as they are.</param>
     public static OnnxModel Build(
         OnnxModel model,
         FusedOperators fused,
         IReadOnlyDictionary<string, AffineParameters> activations,
         IReadOnlySet<string>? fp16 = null,
-        QuantizationMethod method = QuantizationMethod.Channel
+        QuantizationMethod? method = QuantizationMethod.Channel
     ) => model.With(new NpuEmulation(model.Graph, fused, activations, fp16 ?? new HashSet<string>(), method).Build());
 
     private Graph Build()
@@ -203,13 +203,18 @@ internal sealed class NpuEmulation
         }
     }
 
-    /// <summary>Constants that are still read; LayerNorm scales and biases hold what int8 leaves of them.</summary>
+    /// <summary>Constants that are still read; scales and biases of LayerNorms that are not fp16 hold what int8 leaves of them.</summary>
     private OrderedDictionary<string, Tensor> Constants()
     {
         var read = nodes.SelectMany(node => node.Inputs).ToHashSet();
+        var rounded = PatternMatches
+            .Of(graph)
+            .LayerNorms.Where(norm => !fp16.Contains(norm.Output))
+            .SelectMany(norm => new[] { norm.Scale, norm.Bias })
+            .ToHashSet();
         var constants = new OrderedDictionary<string, Tensor>();
         foreach (var (name, tensor) in graph.Initializers.Concat(initializers).Where(entry => read.Contains(entry.Key)))
-            constants[name] = fused.NormWeights.Contains(name) ? Rounded(tensor) : tensor;
+            constants[name] = rounded.Contains(name) ? Rounded(tensor) : tensor;
         return constants;
     }
 

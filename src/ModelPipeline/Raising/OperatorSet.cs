@@ -192,7 +192,8 @@ internal static class OperatorSet
             throw Wrong(model, Highest, unknown, $"export it at opset {Highest} or below");
         return Written(
             model,
-            (Highest, Math.Min(model.IrVersion, HighestIr)),
+            // Converters of operator sets leave the IR version behind.
+            (Highest, HighestIr),
             node => Lowered.TryGetValue(node.OpType, out var lowered) ? lowered.Write : null
         );
     }

@@ -62,6 +62,7 @@ public static class HtmlReport
                 Toolkit = ToolkitSections.Comparison(reports),
                 Latency = context.Latency?.Render(reports) ?? "",
                 Plan = context.Plan?.Render() ?? "",
+                Searches = context.Searches.Select(search => search.Render()),
             }
         );
     }

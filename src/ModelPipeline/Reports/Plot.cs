@@ -52,7 +52,6 @@ internal sealed record Axis(double Min, double Max, string Label)
 internal sealed class Plot
 {
     private const double Width = 460,
-        Height = 320,
         Right = 14,
         Top = 12,
         Bottom = 48;
@@ -60,24 +59,29 @@ internal sealed class Plot
     private readonly Axis _x;
     private readonly Axis _y;
     private readonly double _left;
+    private readonly double _height;
 
-    public Plot(Axis x, Axis y)
+    /// <param name="x">Horizontal.</param>
+    /// <param name="y">Vertical.</param>
+    /// <param name="height">Where the width is 460.</param>
+    public Plot(Axis x, Axis y, double height = 320)
     {
+        _height = height;
         (_x, _y, _left) = (x, y, (y.Hidden ? 22 : 50) + (y.Label.Length > 0 ? 18 : 0));
         foreach (var tick in x.Ticks())
         {
             Line("grid", tick, y.Min, tick, y.Max);
-            Text("tick middle", X(tick), Height - Bottom + 18, Label(tick));
+            Text("tick middle", X(tick), _height - Bottom + 18, Label(tick));
         }
         foreach (var tick in y.Ticks())
         {
             Line("grid", x.Min, tick, x.Max, tick);
             Text("tick end", _left - 7, Y(tick) + 4, Label(tick));
         }
-        Text("label middle", (_left + Width - Right) / 2, Height - 8, x.Label);
+        Text("label middle", (_left + Width - Right) / 2, _height - 8, x.Label);
         if (y.Label.Length > 0)
             _marks.Append(
-                $"<text class=\"label middle\" transform=\"translate(14 {N((Top + Height - Bottom) / 2)}) "
+                $"<text class=\"label middle\" transform=\"translate(14 {N((Top + _height - Bottom) / 2)}) "
                     + $"rotate(-90)\">{Escape(y.Label)}</text>"
             );
     }
@@ -106,7 +110,7 @@ internal sealed class Plot
 
     /// <summary>A figure element; the caption is its title and describes it to screen readers.</summary>
     public string Render(string caption) =>
-        $"<figure><figcaption>{Escape(caption)}</figcaption><svg viewBox=\"0 0 {N(Width)} {N(Height)}\" role=\"img\" "
+        $"<figure><figcaption>{Escape(caption)}</figcaption><svg viewBox=\"0 0 {N(Width)} {N(_height)}\" role=\"img\" "
         + $"aria-label=\"{Escape(caption)}\">{_marks}</svg></figure>\n";
 
     internal static string Escape(string text) => WebUtility.HtmlEncode(text);
@@ -116,7 +120,7 @@ internal sealed class Plot
 
     private double X(double value) => _left + (value - _x.Min) / (_x.Max - _x.Min) * (Width - _left - Right);
 
-    private double Y(double value) => Height - Bottom - (value - _y.Min) / (_y.Max - _y.Min) * (Height - Top - Bottom);
+    private double Y(double value) => _height - Bottom - (value - _y.Min) / (_y.Max - _y.Min) * (_height - Top - Bottom);
 
     private static string Label(double tick) => (Math.Round(tick, 9) + 0.0).ToString("G6", CultureInfo.InvariantCulture);
 

@@ -14,6 +14,9 @@ public sealed record ReportContext
     /// <summary>Of the same model; null leaves the section out.</summary>
     public PlanSection? Plan { get; init; }
 
+    /// <summary>Of variants whose int8 was searched, at their version.</summary>
+    public IReadOnlyList<SearchSection> Searches { get; init; } = [];
+
     /// <summary>Texts of the queries that lose most; null leaves them out.</summary>
     public Corpus? Corpus { get; init; }
 

@@ -27,6 +27,9 @@ internal sealed record SearchObjective(Metric Metric)
     public double Loss(IReadOnlyDictionary<string, double> figures) =>
         figures.TryGetValue(Metric.Name, out var figure) ? Figure(figure) : double.NaN;
 
-    /// <summary>The metric of a loss, and the loss of a metric.</summary>
+    /// <summary>The metric's figure of a loss, or the loss of a figure.</summary>
     public double Figure(double loss) => Costs.Contains(Metric.Name) ? loss : (Metric.High ?? 0) - loss;
+
+    /// <summary>What a loss is called.</summary>
+    public string LossLabel => Costs.Contains(Metric.Name) ? Metric.Label : $"{Metric.High ?? 0:0} - {Metric.Label}";
 }

@@ -40,6 +40,9 @@ public sealed record SearchReport
 
     /// <summary>Likewise of the variant as models.yaml has it.</summary>
     public IReadOnlyDictionary<string, double> WrittenFigures { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>What int8 costs in each class of tensors; empty if no time was left for it.</summary>
+    public IReadOnlyList<ClassSensitivity> Sensitivity { get; init; } = [];
 }
 
 /// <param name="Search">The emulation ranks by these.</param>
@@ -52,6 +55,14 @@ public readonly record struct SearchCounts(int Search, int Confirm, int Report);
 /// <param name="Figure">Of the objective.</param>
 [OneLine]
 public sealed record TriedRecipe(string Recipe, int Items, double Figure);
+
+/// <summary>What int8 costs where it is in one class of tensors alone, by the emulation on the first items of the search part.</summary>
+/// <param name="Class">In words.</param>
+/// <param name="Remedy">The step that is for it; empty if there is none.</param>
+/// <param name="Written">The objective's figure in the graph of the variant as models.yaml has it; null if that lacks the class.</param>
+/// <param name="Choice">In that of the choice, likewise.</param>
+[OneLine]
+public sealed record ClassSensitivity(string Class, string Remedy, double? Written, double? Choice);
 
 /// <param name="Recipe">That was built.</param>
 /// <param name="Figures">On the confirm part.</param>

@@ -49,7 +49,7 @@ internal sealed class CorpusChoice(ModelsManifest manifest, string? path, StageC
     public void Undo()
     {
         if (made is not null && Directory.Exists(made))
-            Directory.Delete(made, recursive: true);
+            AtomicFile.DeleteFolder(made);
     }
 
     /// <summary>The entry below <c>corpora:</c>.</summary>

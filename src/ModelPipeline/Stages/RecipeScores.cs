@@ -28,8 +28,8 @@ internal sealed class RecipeScores
     /// <summary>Calibration samples of the emulation: 25 to 400 gave the same figures.</summary>
     private const int Samples = 32;
 
-    /// <summary>Rewritten models in memory.</summary>
-    private const int MostPrepared = 8;
+    /// <summary>Weights of rewritten models in memory; they share those that no rewrite has changed.</summary>
+    private const long MostPreparedBytes = 2L << 30;
 
     private readonly ModelBuild build;
     private readonly VariantSpec variant;
@@ -102,6 +102,30 @@ internal sealed class RecipeScores
     /// <summary>Those of the graph by which the simulator predicts what the toolkit would build.</summary>
     public Task<List<float[]>> EmulatedAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context) =>
         KeptAsync(recipe.Id, texts, () => Emulated(recipe, context), context);
+
+    /// <summary>What the emulation gives where int8 is only one class of a recipe's tensors, by class.</summary>
+    public async Task<IReadOnlyList<(TensorClass Class, List<float[]> Outputs)>> SensitivityAsync(
+        Int8Recipe recipe,
+        IReadOnlyList<int> texts,
+        StageContext context
+    )
+    {
+        var seen = await Task.Run(() => Calibrated(recipe, context), context.Cancellation).ConfigureAwait(false);
+        var classes = seen.Emulation.Classes;
+        var found = new List<(TensorClass, List<float[]>)>();
+        foreach (var only in classes)
+        {
+            context.Progress.Report(new StageProgress($"sensitivity {variant.Name}", found.Count, classes.Count));
+            var name = $"{recipe.Id}-{only.Name.Replace(' ', '-')}";
+            found.Add(
+                (
+                    only,
+                    await KeptAsync(name, texts, () => seen.Emulation.Build(only, seen.Ranges, seen.Clips), context).ConfigureAwait(false)
+                )
+            );
+        }
+        return found;
+    }
 
     /// <summary>Those of what the variant's backend builds by some recipes, toolkits two at a time.</summary>
     /// <returns>In the order of the recipes.</returns>
@@ -206,7 +230,7 @@ internal sealed class RecipeScores
             .Select(other => build.PreparedFolder(shape, other))
             .ToHashSet();
         foreach (var folder in preparedFolders.Where(folder => !kept.Contains(folder) && Directory.Exists(folder)))
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
     }
 
     private async Task<double?> MsAsync(NpuInputs inputs, StageContext context)
@@ -239,15 +263,24 @@ internal sealed class RecipeScores
 
     private OnnxModel Emulated(Int8Recipe recipe, StageContext context)
     {
+        var seen = Calibrated(recipe, context);
+        return seen.Emulation.Build(recipe.Over(variant), seen.Ranges, seen.Clips).Model;
+    }
+
+    /// <summary>A recipe's graph, and the ranges that its tensors get.</summary>
+    private (Emulation Emulation, Dictionary<string, ActivationRange> Ranges, IReadOnlyDictionary<string, ClippedRange> Clips) Calibrated(
+        Int8Recipe recipe,
+        StageContext context
+    )
+    {
         var rewrites = string.Join('+', recipe.Rewrites);
         var samples = calibration with { Samples = [.. calibration.Samples.Take(Samples)] };
-        var model = Prepared(recipe.Rewrites, samples.Samples, context.Cancellation);
-        var emulation = new Emulation(model);
+        var emulation = new Emulation(Prepared(recipe.Rewrites, samples.Samples, context.Cancellation));
         if (!ranges.TryGetValue((rewrites, recipe.Algorithm), out var found))
             ranges[(rewrites, recipe.Algorithm)] = found = emulation.Ranges(recipe.Algorithm, samples.Samples, context);
         if (!clips.TryGetValue((rewrites, recipe.Clip), out var clipped))
             clips[(rewrites, recipe.Clip)] = clipped = emulation.Clips(recipe.Clip, samples.Samples);
-        return emulation.Build(recipe.Over(variant), found, clipped).Model;
+        return (emulation, found, clipped);
     }
 
     /// <summary>The pinned model after some rewrites, from as many of them as are in memory.</summary>
@@ -262,7 +295,7 @@ internal sealed class RecipeScores
             cancellation.ThrowIfCancellationRequested();
             model = Pass.Sequence([rewrites[done]]).Aggregate(model, (before, pass) => pass.Apply(before, samples).Model);
             prepared[Name(done + 1)] = model;
-            if (prepared.Count > MostPrepared)
+            while (prepared.Count > 1 && prepared.Values.Sum(each => each.DataBytes) > MostPreparedBytes)
                 prepared.RemoveAt(0);
         }
         return model;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Quantization;
 using ModelPipeline.Searching;
 using ModelPipeline.Tasks;
 
@@ -15,6 +16,20 @@ public static class SearchStage
 {
     /// <summary>Builds that score the report part: that of the choice, and of the variant as it is written.</summary>
     private const int Reported = 2;
+
+    /// <summary>On which what int8 costs is told by class of tensors.</summary>
+    private const int SensitivityItems = 10;
+
+    /// <summary>Content of search.json; null if there is none of this version of the model.</summary>
+    internal static SearchReport? Kept(ModelBuild build, VariantSpec variant) =>
+        PathOf(build, variant) is var path
+        && File.Exists(path)
+        && ReportJson.Read<SearchReport>(path) is var report
+        && report.Version == build.Model.Version
+            ? report
+            : null;
+
+    private static string PathOf(ModelBuild build, VariantSpec variant) => Path.Combine(FolderOf(build, variant), "search.json");
 
     internal static string FolderOf(ModelBuild build, VariantSpec variant) => Path.Combine(build.Folder, "search", variant.Name);
 
@@ -63,9 +78,15 @@ public static class SearchStage
         if (RecipeChoice.Of(judged) is { } choice)
         {
             var reported = await MeasuredAsync([.. new[] { choice.Recipe, written }.Distinct()], parts.Report).ConfigureAwait(false);
-            report = report with { Choice = choice.Recipe, Figures = reported[0].Figures, WrittenFigures = reported[^1].Figures };
+            report = report with
+            {
+                Choice = choice.Recipe,
+                Figures = reported[0].Figures,
+                WrittenFigures = reported[^1].Figures,
+                Sensitivity = await SensitivityAsync(choice.Recipe).ConfigureAwait(false),
+            };
         }
-        var path = Path.Combine(FolderOf(build, variant), "search.json");
+        var path = PathOf(build, variant);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         ReportJson.Write(path, report);
         if (report.Choice is null)
@@ -96,6 +117,35 @@ public static class SearchStage
             var outputs = await scores.EmulatedAsync(recipe, part.Texts, context).ConfigureAwait(false);
             var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
             return objective.Loss(build.Task.Measure(part.Order, reference, outputs).Figures);
+        }
+
+        async Task<IReadOnlyList<ClassSensitivity>> SensitivityAsync(Int8Recipe choice)
+        {
+            var part = parts.Search.First(SensitivityItems);
+            var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
+            var (before, after) = (await OfAsync(written).ConfigureAwait(false), await OfAsync(choice).ConfigureAwait(false));
+            return
+            [
+                .. after
+                    .Concat(before)
+                    .DistinctBy(each => each.Class.Name)
+                    .Select(each => new ClassSensitivity(
+                        each.Class.Name,
+                        each.Class.Remedy,
+                        Figure(before, each.Class.Name),
+                        Figure(after, each.Class.Name)
+                    ))
+                    .OrderByDescending(each => objective.Figure(each.Written ?? each.Choice ?? 0)),
+            ];
+
+            Task<IReadOnlyList<(TensorClass Class, List<float[]> Outputs)>> OfAsync(Int8Recipe recipe) =>
+                scores.SensitivityAsync(recipe, part.Texts, context);
+
+            double? Figure(IReadOnlyList<(TensorClass Class, List<float[]> Outputs)> of, string name) =>
+                of.FirstOrDefault(each => each.Class.Name == name) is { Outputs: { } outputs }
+                && build.Task.Measure(part.Order, reference, outputs).Figures.TryGetValue(objective.Metric.Name, out var figure)
+                    ? figure
+                    : null;
         }
 
         string Said(RankedRecipe leader, int of) =>

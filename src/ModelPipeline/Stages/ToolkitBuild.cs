@@ -114,7 +114,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 }
                 finally
                 {
-                    Directory.Delete(folder, recursive: true);
+                    AtomicFile.DeleteFolder(folder);
                 }
             }
         );
@@ -134,7 +134,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
         }
     }
 
@@ -197,7 +197,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            AtomicFile.DeleteFolder(folder);
         }
     }
 

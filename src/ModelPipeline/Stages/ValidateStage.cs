@@ -7,6 +7,7 @@ using ModelPipeline.Onnx;
 using ModelPipeline.Packaging;
 using ModelPipeline.Reports;
 using ModelPipeline.Rewrites;
+using ModelPipeline.Searching;
 using ModelPipeline.Text;
 using ModelPipeline.Validation;
 
@@ -112,6 +113,13 @@ public static class ValidateStage
             Advice = advice,
             Latency = new LatencySection(latency, routings),
             Plan = plan is null ? null : new PlanSection(plan),
+            Searches =
+            [
+                .. build
+                    .Model.Variants.Select(variant => SearchStage.Kept(build, variant))
+                    .OfType<SearchReport>()
+                    .Select(each => new SearchSection(each)),
+            ],
             Corpus = build.Corpus(build.Model.Validation.Corpus),
             Rewrites = Rewrites(build),
             Provenance = Provenance(build, reports),

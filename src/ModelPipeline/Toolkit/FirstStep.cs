@@ -64,16 +64,14 @@ internal sealed record FirstStep(string Folder, IReadOnlyList<string> Tensors)
             var tensors = await make(temporary).ConfigureAwait(false);
             ReportJson.Write(Path.Combine(temporary, TensorsFile), tensors);
             StageRecord.Write(Path.Combine(temporary, RecordFile), key, Directory.GetFiles(temporary), cancellation);
-            if (Directory.Exists(own))
-                Directory.Delete(own, recursive: true);
+            AtomicFile.DeleteFolder(own);
             Directory.Move(temporary, own);
             Sweep(folder);
             return new(own, tensors);
         }
         finally
         {
-            if (Directory.Exists(temporary))
-                Directory.Delete(temporary, recursive: true);
+            AtomicFile.DeleteFolder(temporary);
         }
     }
 

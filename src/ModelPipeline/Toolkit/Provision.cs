@@ -97,8 +97,7 @@ public static class Provision
     {
         var folder = Path.GetFullPath(Path.Combine(environment.Python, "..", ".."));
         var wheelhouse = Path.Combine(folder, "wheels");
-        if (Directory.Exists(wheelhouse))
-            Directory.Delete(wheelhouse, recursive: true); // an interrupted run's
+        AtomicFile.DeleteFolder(wheelhouse); // an interrupted run's
         Directory.CreateDirectory(wheelhouse);
         var pip = new Pip(environment.Python, wheelhouse, request.Tell, cancellation);
         try
@@ -126,7 +125,7 @@ public static class Provision
         }
         finally
         {
-            Directory.Delete(wheelhouse, recursive: true);
+            AtomicFile.DeleteFolder(wheelhouse);
         }
     }
 

@@ -133,8 +133,7 @@ public static partial class ToolkitConversion
         finally
         {
             File.Delete(temporary);
-            if (Directory.Exists(scratch))
-                Directory.Delete(scratch, recursive: true);
+            AtomicFile.DeleteFolder(scratch);
         }
 
         async Task<ToolkitOutcome> ConvertAsync(ToolkitSettings ask)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
@@ -231,6 +232,22 @@ public sealed class LocalDeviceTests(BoardArtifact artifact) : BoardTests(artifa
             device.LoadAsync(Backend.Rknn, Folder.Write("a.rknn", "no model"), cancellation: Cancellation)
         );
 
+        await device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation);
+        Assert.Single((await device.RunAsync(BoardArtifact.Rows(1), CorePlan.Sequence, cancellation: Cancellation)).Passages);
+    }
+
+    /// <summary>The stand-in has version 2.3.2.</summary>
+    [Fact]
+    public async Task A_runtime_older_than_the_file_is_refused_before_the_load_and_the_device_goes_on()
+    {
+        var text = Encoding.Latin1.GetString(await File.ReadAllBytesAsync(RepositoryFiles.Fixture("rknn/tiny-fp16.rknn"), Cancellation));
+        var newer = Folder.Write("newer.rknn", Encoding.Latin1.GetBytes(text.Replace("2.3.2", "2.5.0", StringComparison.Ordinal)));
+        await using var device = await OpenAsync();
+
+        var error = await Assert.ThrowsAsync<PipelineException>(() => device.LoadAsync(Backend.Rknn, newer, cancellation: Cancellation));
+
+        Assert.Contains("wants librknnrt 2.5.0 or later, and the device has 2.3.2", error.Message);
+        Assert.Contains("allow_old_runtime: true", error.Message);
         await device.LoadAsync(Backend.Simulator, Artifact.Path, cancellation: Cancellation);
         Assert.Single((await device.RunAsync(BoardArtifact.Rows(1), CorePlan.Sequence, cancellation: Cancellation)).Passages);
     }

@@ -74,7 +74,22 @@ public sealed class VendorRuntimeTests
 
     /// <summary>From <c>shapes: auto</c> to one file that the board has at every shape, under every core plan.</summary>
     [Fact]
-    public async Task Validate_takes_one_file_of_the_toolkit_to_the_board_and_runs_it_at_each_of_its_shapes()
+    public Task Validate_takes_one_file_of_the_toolkit_to_the_board_and_runs_it_at_each_of_its_shapes() => GoesToTheBoardAsync(null);
+
+    /// <summary>The same with twelve layers of the flagship's shape, which takes minutes: only where its folder is named.</summary>
+    [Fact]
+    public Task Twelve_layers_go_the_same_way()
+    {
+        const string Variable = "MODELPIPELINE_TWELVE_LAYERS";
+        var folder = Environment.GetEnvironmentVariable(Variable) ?? "";
+        Assert.SkipUnless(
+            File.Exists(Path.Combine(folder, "model.onnx")),
+            $"{Variable} is '{folder}', no folder with model.onnx and vocab.txt of a reranker"
+        );
+        return GoesToTheBoardAsync(folder);
+    }
+
+    private async Task GoesToTheBoardAsync(string? source)
     {
         var toolkit = await RealToolkit.OfAsync("2.5.0");
         await using var board = await VendorBoard.StartAsync();
@@ -85,6 +100,12 @@ public sealed class VendorRuntimeTests
             ("    passages: 5 ", "    requests: 4\n    passages: 5 "),
             ("[[1, 128]] ", "auto ")
         );
+        if (source is not null)
+            workspace.Edit(
+                (RepositoryFiles.Sample("tiny-reranker/"), source + "/"),
+                ("      sha256: 3aed8effbc580bf85b1cfbb7bbba8ead57b517b14e04b2e3304ed54abf14f74e\n", ""),
+                ("        sha256: fafa0d1f515f7392ce67af721d59b1de5194db32b710a3a157c6041d2af02e60\n", "")
+            );
         var variants = ToolkitOnBoardRun
             .SampleVariants()
             .Replace(

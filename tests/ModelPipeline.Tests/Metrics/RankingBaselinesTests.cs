@@ -91,17 +91,23 @@ public sealed class RankingBaselinesTests
         Assert.Contains("fp32 is not better than chance", baselines.Statement);
     }
 
-    [Fact]
-    public void Few_queries_decide_nothing()
+    /// <summary>Of few queries, those that all go the wrong way tell, as with the label that means irrelevant.</summary>
+    [Theory]
+    [InlineData(1, 1, RankingVerdict.Undecided)]
+    [InlineData(RankingBaselines.FewestQueries - 1, 1, RankingVerdict.Undecided)]
+    [InlineData(RankingBaselines.FewestQueries - 1, 0, RankingVerdict.Undecided)]
+    [InlineData(RankingBaselines.FewestQueries - 1, -1, RankingVerdict.DoesNotRank)]
+    [InlineData(10, -1, RankingVerdict.DoesNotRank)]
+    [InlineData(5, -1, RankingVerdict.Undecided)]
+    public void Few_queries_tell_only_of_a_model_that_ranks_backwards(int few, int sign, RankingVerdict expected)
     {
-        var few = RankingBaselines.FewestQueries - 1;
         var baselines = RankingBaselines.Measure(
             SampleCorpus.Loaded,
             [.. TinyScores.Queries.Take(few)],
-            [.. TinyScores.Of("fp32").Take(few).Select(scores => scores.Select(score => -score).ToArray())]
+            [.. TinyScores.Of("fp32").Take(few).Select(scores => scores.Select(score => sign * score).ToArray())]
         );
-        Assert.Equal(RankingVerdict.Undecided, baselines.Verdict);
-        Assert.Contains("too few to tell", baselines.Statement);
+        Assert.Equal(expected, baselines.Verdict);
+        Assert.Contains(expected == RankingVerdict.Undecided ? "too few to tell" : "is not better than chance", baselines.Statement);
     }
 
     [Fact]

@@ -47,6 +47,36 @@ public sealed partial class ProvisionTests : IDisposable
     }
 
     [Fact]
+    public async Task Torch_and_OpenCV_come_when_asked_for_and_stay_then()
+    {
+        Wheels.Pack(folder.File("wheels"), "rknn-toolkit2", "2.3.2", requires: "torch<=2.4.0");
+        Wheels.Pack(folder.File("wheels"), "opencv-python-headless", "4.10.0.84", content: Wheels.Module("cv2", "real = True"));
+        foreach (var version in new[] { "2.13.0", "2.4.0" }) // by the Python that is found
+            Wheels.Pack(folder.File("wheels"), "torch", version, content: Wheels.Module("torch", "real = True"));
+        var requirements = folder.Write("requirements-2.3.2.txt", "rknn-toolkit2==2.3.2\n");
+
+        var plain = await ProvisionAsync(withTorch: false);
+        Assert.Equal(["rknn-toolkit2"], plain.Packages.Select(package => package.Name));
+
+        var made = await ProvisionAsync(withTorch: true);
+        Assert.False(made.Reused);
+        Assert.Equal(["opencv-python-headless", "rknn-toolkit2", "torch"], made.Packages.Select(package => package.Name));
+        Programs.Run(made.Environment.Python, "-I", "-c", "import cv2, torch; assert cv2.real and torch.real");
+
+        foreach (var withTorch in new[] { true, false })
+        {
+            var again = await ProvisionAsync(withTorch);
+            Assert.Equal((true, 3), (again.Reused, again.Packages.Count));
+        }
+
+        Task<ProvisionedToolkit> ProvisionAsync(bool withTorch) =>
+            Provision.RunAsync(
+                new(requirements, folder.File("cache")) { Wheels = folder.File("wheels"), WithTorch = withTorch },
+                cancellation: TestContext.Current.CancellationToken
+            );
+    }
+
+    [Fact]
     public async Task Only_Pythons_that_the_packages_take_are_chosen()
     {
         var bin = Directory.CreateDirectory(folder.File("bin")).FullName;
