@@ -247,7 +247,7 @@ public sealed record Metric(
             "Overlap@10",
             MetricKind.Accuracy,
             3,
-            "Mean over the queries of the share of fp32's 10 nearest passages of the corpus, by cosine, that are among the 10 nearest; 0 to 1.",
+            "Mean share of a query's 10 nearest passages by fp32, over the corpus by cosine, that are among its 10 nearest; 0 to 1.",
             High: 1
         )
         {
