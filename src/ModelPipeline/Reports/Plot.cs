@@ -52,7 +52,7 @@ internal sealed record Axis(double Min, double Max, string Label)
 internal sealed class Plot
 {
     private const double Width = 460,
-        Right = 14,
+        Right = 24,
         Top = 12,
         Bottom = 48;
     private readonly StringBuilder _marks = new();

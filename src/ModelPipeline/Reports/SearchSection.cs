@@ -70,10 +70,8 @@ public sealed record SearchSection(SearchReport Search)
             .Built.Where(built => built.Figures.ContainsKey(Search.Objective))
             .Select(built => (Built: built, X: cost(built), Y: built.Figures[Search.Objective]))
             .ToList();
-        var plot = new Plot(
-            Axis.Around(label, points.Select(point => point.X)),
-            Axis.Around(Objective.Label, points.Select(point => point.Y))
-        );
+        var y = Axis.Around(Objective.Label, points.Select(point => point.Y));
+        var plot = new Plot(Axis.Around(label, points.Select(point => point.X)), y);
         var front = points
             .Where(point => !points.Any(other => other.X <= point.X && other.Built.Loss < point.Built.Loss))
             .OrderBy(point => point.X)
@@ -82,8 +80,11 @@ public sealed record SearchSection(SearchReport Search)
             plot.Line("guide", from.X, from.Y, to.X, to.Y);
         plot.Dots("points", points.Select(point => (point.X, point.Y)));
         var middle = (points.Min(point => point.X) + points.Max(point => point.X)) / 2;
-        foreach (var (built, x, y) in points.Where(point => Tags(point.Built).Length > 0))
-            plot.Note(x > middle ? "name end" : "name", x, y, Tags(built)[0], x > middle ? -9 : 9, -6);
+        foreach (var point in points.Where(point => Tags(point.Built).Length > 0))
+        {
+            var (isRight, isTop) = (point.X > middle, point.Y > y.Max - ((y.Max - y.Min) / 15));
+            plot.Note(isRight ? "name end" : "name", point.X, point.Y, Tags(point.Built)[0], isRight ? -9 : 9, isTop ? 17 : -6);
+        }
         return plot.Render($"{Objective.Label} against {words} of what was built; the line joins what nothing beats in both");
     }
 

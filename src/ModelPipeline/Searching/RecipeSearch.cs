@@ -31,6 +31,10 @@ internal sealed class RecipeSearch(RecipeSpace space, int items, Func<Int8Recipe
     /// <summary>Best first: what was compared on more items comes before what fewer sorted out.</summary>
     public IReadOnlyList<RankedRecipe> Ranked => [.. ranked.Values.OrderByDescending(each => each.Items).ThenBy(each => each.Loss)];
 
+    /// <summary>Those to build, best first. What has the very loss of a better one is the same in other words, as a class is that a step
+    /// keeps in fp16 anyway.</summary>
+    public IReadOnlyList<Int8Recipe> Finalists => [.. Ranked.DistinctBy(each => (each.Items, each.Loss)).Select(each => each.Recipe)];
+
     /// <param name="progress">Told how many recipes were compared, and how many are known.</param>
     /// <param name="leads">Told of each new best recipe.</param>
     public async Task RunAsync(Action<int, int> progress, Action<RankedRecipe> leads)

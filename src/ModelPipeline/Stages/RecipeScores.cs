@@ -145,16 +145,11 @@ internal sealed class RecipeScores
                 missing.Add(trial);
         }
         IReadOnlyList<TokenizedInput> chosen = [.. texts.Select(text => rows[text])];
-        // What shares the toolkit's first step goes one after the other.
         await Parallel
             .ForEachAsync(
-                missing.GroupBy(trial => (trial.Inputs.Prepared, trial.Candidate.Algorithm, trial.Candidate.Method)),
+                missing,
                 new ParallelOptions { MaxDegreeOfParallelism = Lanes(variant), CancellationToken = context.Cancellation },
-                async (group, _) =>
-                {
-                    foreach (var trial in group)
-                        trials[trial.Index] = await MadeAsync(trial, chosen, context).ConfigureAwait(false);
-                }
+                async (trial, _) => trials[trial.Index] = await MadeAsync(trial, chosen, context).ConfigureAwait(false)
             )
             .ConfigureAwait(false);
         return trials;

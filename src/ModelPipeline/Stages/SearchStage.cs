@@ -53,8 +53,8 @@ public static class SearchStage
         var budget = new SearchBudget(TimeSpan.FromMinutes(spec.Minutes), RecipeScores.Lanes(variant), TimeProvider.System);
         // The variant as it is written first: how long that takes is kept back for each of the others.
         var built = new List<BuiltRecipe>(await BuiltAsync([written]).ConfigureAwait(false));
-        var ranked = await EmulatedAsync().ConfigureAwait(false);
-        foreach (var batch in ranked.Select(each => each.Recipe).Where(each => each != written).Take(spec.Builds).Chunk(budget.Lanes))
+        var search = await EmulatedAsync().ConfigureAwait(false);
+        foreach (var batch in search.Finalists.Where(each => each != written).Take(spec.Builds).Chunk(budget.Lanes))
         {
             if (built.Count > 1 && !budget.Leaves(batch.Length + Reported))
                 break;
@@ -71,7 +71,7 @@ public static class SearchStage
             ScoredBy = variant.Backend == Backend.Rknn ? $"simulator of rknn-toolkit2 {variant.Toolkit}" : "emulation",
             Parts = new(parts.Search.Items, parts.Confirm.Items, parts.Report.Items),
             CalibratedOn = scores.CalibratedOn(parts.Report.Texts),
-            Tried = [.. ranked.Select(each => new TriedRecipe(each.Recipe.Text, each.Items, objective.Figure(each.Loss)))],
+            Tried = [.. search.Ranked.Select(each => new TriedRecipe(each.Recipe.Text, each.Items, objective.Figure(each.Loss)))],
             Built = judged,
             Rule = RecipeChoice.Rule,
         };
@@ -99,7 +99,7 @@ public static class SearchStage
             build.Freeze(variant, report.Choice);
         return report;
 
-        async Task<IReadOnlyList<RankedRecipe>> EmulatedAsync()
+        async Task<RecipeSearch> EmulatedAsync()
         {
             var search = new RecipeSearch(new(written, spec), parts.Search.Items, LossAsync, () => !budget.Leaves(spec.Builds + Reported));
             await search
@@ -108,7 +108,7 @@ public static class SearchStage
                     leader => context.Info(Said(leader, search.Ranked.Count))
                 )
                 .ConfigureAwait(false);
-            return search.Ranked;
+            return search;
         }
 
         async Task<double> LossAsync(Int8Recipe recipe, int items)

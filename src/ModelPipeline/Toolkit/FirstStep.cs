@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text.Json;
 using ModelPipeline.Core;
@@ -14,6 +15,8 @@ internal sealed record FirstStep(string Folder, IReadOnlyList<string> Tensors)
 {
     /// <summary>So many of a model are kept, the latest used: each is as large as the model.</summary>
     private const int Kept = 6;
+
+    private static readonly ConcurrentDictionary<string, SemaphoreSlim> Making = new(StringComparer.Ordinal);
 
     private const int Version = 1;
     private const string TensorsFile = "tensors.json";
@@ -51,7 +54,27 @@ internal sealed record FirstStep(string Folder, IReadOnlyList<string> Tensors)
         CancellationToken cancellation
     )
     {
+        // Builds that run at once and need the same one: the second takes what the first has made.
         var own = Path.Combine(folder, key[..16]);
+        var gate = Making.GetOrAdd(Path.GetFullPath(own), _ => new(1));
+        await gate.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            return await GetOrMakeAsync(own, key, make, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    private static async Task<FirstStep> GetOrMakeAsync(
+        string own,
+        string key,
+        Func<string, Task<IReadOnlyList<string>>> make,
+        CancellationToken cancellation
+    )
+    {
         if (StageRecord.TryReuse(Path.Combine(own, RecordFile), key, cancellation) is not null)
         {
             Directory.SetLastWriteTimeUtc(own, DateTime.UtcNow);
@@ -66,7 +89,7 @@ internal sealed record FirstStep(string Folder, IReadOnlyList<string> Tensors)
             StageRecord.Write(Path.Combine(temporary, RecordFile), key, Directory.GetFiles(temporary), cancellation);
             AtomicFile.DeleteFolder(own);
             Directory.Move(temporary, own);
-            Sweep(folder);
+            Sweep(Path.GetDirectoryName(own)!);
             return new(own, tensors);
         }
         finally

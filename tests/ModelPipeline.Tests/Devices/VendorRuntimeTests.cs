@@ -127,7 +127,12 @@ public sealed class VendorRuntimeTests
 
         (await HostProcess.RunAsync(workspace.Folder, ["--target=Plan", "--model=tiny-reranker"], variables)).Succeeded();
         (
-            await HostProcess.RunAsync(workspace.Folder, ["--target=Validate", "--model=tiny-reranker", "--device=board"], variables)
+            await HostProcess.RunAsync(
+                workspace.Folder,
+                ["--target=Validate", "--model=tiny-reranker", "--device=board"],
+                variables,
+                patience: TimeSpan.FromHours(1)
+            )
         ).Succeeded();
 
         var plan = ReportJson.Read<PlanReport>(workspace.Built("plan/plan.json")).Best!;

@@ -79,11 +79,12 @@ internal sealed class HostProcess : IDisposable
     public static async Task<HostRun> RunAsync(
         string folder,
         IEnumerable<string> arguments,
-        IReadOnlyDictionary<string, string>? environment = null
+        IReadOnlyDictionary<string, string>? environment = null,
+        TimeSpan? patience = null
     )
     {
         using var host = new HostProcess(folder, arguments, environment);
-        return await host.EndAsync();
+        return await host.EndAsync(patience);
     }
 
     /// <summary>Waits until the host has printed <paramref name="text"/>.</summary>
@@ -111,10 +112,10 @@ internal sealed class HostProcess : IDisposable
         Programs.Run("kill", $"-{name}", $"{process.Id}");
     }
 
-    public async Task<HostRun> EndAsync()
+    public async Task<HostRun> EndAsync(TimeSpan? patience = null)
     {
-        using var patience = new CancellationTokenSource(Patience);
-        await process.WaitForExitAsync(patience.Token);
+        using var end = new CancellationTokenSource(patience ?? Patience);
+        await process.WaitForExitAsync(end.Token);
         return new HostRun(process.ExitCode, Text(output), Text(error));
     }
 

@@ -73,6 +73,17 @@ public sealed class RecipeSearchTests
         Assert.Equal(Space.Whole, Assert.Single(led).Recipe);
     }
 
+    [Fact]
+    public async Task What_is_the_same_in_other_words_is_built_once()
+    {
+        var search = new RecipeSearch(Space, Items, (recipe, _) => Task.FromResult(recipe.Fp16.Contains("norms") ? 1.0 : 2.0), () => false);
+        await search.RunAsync((_, _) => { }, _ => { });
+
+        Assert.Equal(Space.Whole, search.Finalists[0]);
+        Assert.True(search.Ranked.Count(each => each is { Items: Items, Loss: 1 }) > 1);
+        Assert.Single(search.Finalists, recipe => search.Ranked.Single(each => each.Recipe == recipe) is { Items: Items, Loss: 1 });
+    }
+
     private async Task<IReadOnlyList<RankedRecipe>> SearchAsync(
         Func<Int8Recipe, double> loss,
         SearchBudget budget,

@@ -39,6 +39,33 @@ public sealed class FirstStepTests(ConversionFiles files) : IClassFixture<Conver
     }
 
     [Fact]
+    public async Task Builds_that_run_at_once_make_it_once()
+    {
+        var (made, go) = (0, new TaskCompletionSource());
+        var steps = Enumerable.Range(0, 4).Select(_ => GetAsync()).ToArray();
+        go.SetResult();
+
+        var folders = (await Task.WhenAll(steps)).Select(step => step.Folder);
+
+        Assert.Single(folders.Distinct());
+        Assert.Equal(1, made);
+
+        Task<FirstStep> GetAsync() =>
+            FirstStep.GetAsync(
+                output.File("at-once"),
+                new string('b', 64),
+                async folder =>
+                {
+                    Interlocked.Increment(ref made);
+                    await go.Task;
+                    await File.WriteAllTextAsync(Path.Combine(folder, "model.data"), "");
+                    return ["x"];
+                },
+                TestContext.Current.CancellationToken
+            );
+    }
+
+    [Fact]
     public async Task Only_the_latest_are_kept()
     {
         var names = Enumerable.Range(0, 9).Select(index => $"{index}".PadRight(64, 'a')).ToArray();
