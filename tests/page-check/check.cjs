@@ -53,13 +53,14 @@ async function keyboard(page) {
 }
 
 (async () => {
-    const [page_, chromium] = process.argv.slice(2);
+    // Without a width and a scheme, all of them.
+    const [page_, chromium, onlyWidth, onlyScheme] = process.argv.slice(2);
     const browser = await puppeteer.launch({ executablePath: chromium, args: ["--no-sandbox", "--disable-gpu"] });
     const findings = [];
     let asked = 0;
     try {
-        for (const width of [1200, 360]) {
-            for (const scheme of ["light", "dark"]) {
+        for (const width of onlyWidth ? [Number(onlyWidth)] : [1200, 360]) {
+            for (const scheme of onlyScheme ? [onlyScheme] : ["light", "dark"]) {
                 const page = await browser.newPage();
                 page.on("request", (request) => {
                     if (!/^(file|data):/.test(request.url())) findings.push(`asks the network for ${request.url()}`);

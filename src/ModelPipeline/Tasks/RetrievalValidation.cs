@@ -75,7 +75,7 @@ internal static class RetrievalValidation
             var vector = embeddings[order.PassageIds.Count + q];
             if (!vector.All(float.IsFinite) || vector.All(value => value == 0))
                 throw new PipelineException(
-                    $"The embedding of query {order.Queries[q].Id} by {whose} is all zeros or not finite, so it has no direction to compare."
+                    $"The embedding of query {order.Queries[q].Id} by {whose} is all zeros or not finite: it has no direction."
                 );
         }
     }

@@ -7,8 +7,10 @@ internal static class PageCheck
 {
     private const string Chromium = "/usr/bin/chromium";
 
+    /// <param name="page">Its path.</param>
+    /// <param name="only">One width and colour scheme, such as 360 and light; without them, all.</param>
     /// <returns>A finding a line; empty for none.</returns>
-    public static async Task<string> RunAsync(string page)
+    public static async Task<string> RunAsync(string page, params string[] only)
     {
         Assert.SkipUnless(File.Exists(Chromium), $"needs {Chromium} (on Debian: apt-get install chromium)");
         var (installed, missing) = await NodePackages.InstallAsync("page-check");
@@ -16,9 +18,7 @@ internal static class PageCheck
         var check = await Programs.RunAsync(
             installed,
             "node",
-            Path.Combine(RepositoryFiles.Root, "tests", "page-check", "check.cjs"),
-            page,
-            Chromium
+            [Path.Combine(RepositoryFiles.Root, "tests", "page-check", "check.cjs"), page, Chromium, .. only]
         );
         // Rules that passed are counted at the end: without them nothing was looked at.
         Assert.Contains("rules passed", check.Output);

@@ -36,6 +36,6 @@ public sealed class PageTests(QuickRun finished) : IDisposable
     {
         var page = Failing;
         Assert.Contains(right, page);
-        Assert.Contains(finding, await PageCheck.RunAsync(folder.Write("report.html", page.Replace(right, wrong))));
+        Assert.Contains(finding, await PageCheck.RunAsync(folder.Write("report.html", page.Replace(right, wrong)), "360", "light"));
     }
 }
