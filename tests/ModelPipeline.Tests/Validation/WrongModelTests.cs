@@ -62,10 +62,7 @@ public sealed class WrongModelTests
     [Fact]
     public void A_right_one_passes_and_on_too_few_queries_it_is_undecided()
     {
-        Assert.All(
-            SampleReports.Scored([.. TinyScores.Of("fp16")], Ranking).Gates,
-            gate => Assert.Equal(GateResult.Passed, gate.Result)
-        );
+        Assert.All(SampleReports.Scored([.. TinyScores.Of("fp16")], Ranking).Gates, gate => Assert.Equal(GateResult.Passed, gate.Result));
         Assert.All(
             SampleReports.Scored([.. TinyScores.Of("fp16").Take(10)], Ranking).Gates,
             gate => Assert.Contains("undecided: needs about 20 queries", gate.Verdict)
