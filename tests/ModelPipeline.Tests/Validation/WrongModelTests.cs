@@ -3,7 +3,6 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Tasks;
 using ModelPipeline.Text;
-using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Validation;
 
