@@ -55,7 +55,9 @@ internal sealed class ExternalData(Func<string, string?> pathOf)
         var (file, length) = Open(location, tensor.Name);
         var offset = Number(tensor, "offset") ?? 0;
         var declared = Number(tensor, "length") ?? bytes;
-        if (declared != bytes || bytes > int.MaxValue)
+        if (bytes > int.MaxValue)
+            throw new FormatException($"tensor '{tensor.Name}' has {bytes:N0} bytes; a model may have more than 2 GB, one tensor may not");
+        if (declared != bytes)
             throw new FormatException($"tensor '{tensor.Name}' needs {bytes:N0} bytes, and declares {declared:N0} in '{location}'");
         if (offset > length - bytes)
             throw new FormatException(
