@@ -68,7 +68,10 @@ internal sealed record Option(string Name, string Text)
         new("--keep-scratch", "Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact"),
         new("--from", "Model for --target=New or, by its config.json alone, Plan; hf:owner/name, a folder or a file") { Value = "MODEL" },
         new("--corpus", "With --target=New: a BEIR folder, one of MS MARCO and TREC, or text files") { Value = "PATH" },
-        new("--to", "Publish to a folder instead of GitHub; Promote and Drift look for the release there, too") { Value = "PATH" },
+        new("--to", "Publish to a folder, or to hf:owner/name, instead of GitHub; Promote and Drift look for the release there, too")
+        {
+            Value = "PATH",
+        },
         new("--draft", "Publish complete and checked, but not shown to readers"),
         new("--dry-run", "With --target=Publish: only tell what it would do"),
         new("--wheels", "Provision installs from this folder of wheels, without an index") { Value = "PATH" },

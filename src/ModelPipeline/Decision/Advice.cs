@@ -116,7 +116,7 @@ internal static class Advice
             .Where(metric => report.Figures.ContainsKey(metric.Name))
             .Select(metric => Told(report, metric))
             .ToList();
-        var units = report.Intervals.Figures.Values.Select(interval => interval.Units).DefaultIfEmpty().Max();
+        var units = report.Intervals.Figures.GetValueOrDefault(report.Subject.Task.Headline[0])?.Units ?? 0;
         var basis = units == 0 ? "" : string.Create(Invariant, $" (in brackets 95 % intervals over {units:N0} {UnitsOf(report)})");
         var mark = report.Subject.Simulated ? ", as a simulator has it" : "";
         return $"On corpus {report.Subject.Corpus}{mark}, {string.Join(", and ", told)}{basis}";

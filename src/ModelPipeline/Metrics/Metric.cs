@@ -45,6 +45,7 @@ public sealed record Metric(
     public const string CosineMean = "cosine_mean";
     public const string CosineMin = "cosine_min";
     public const string SimilaritySpearman = "similarity_spearman";
+    public const string RecallOverlapAt10 = "recall_overlap_at_10";
     public const string Accuracy = "accuracy";
     public const string MacroF1 = "macro_f1";
     public const string LabelAgreement = "label_agreement";
@@ -240,6 +241,18 @@ public sealed record Metric(
             HasInterval = true,
             Units = "texts",
             Brief = "Spearman",
+        },
+        new(
+            RecallOverlapAt10,
+            "Overlap@10",
+            MetricKind.Accuracy,
+            3,
+            "Mean share of a query's 10 nearest passages by fp32, over the corpus by cosine, that are among its 10 nearest; 0 to 1.",
+            High: 1
+        )
+        {
+            ComparesWithFp32 = true,
+            HasInterval = true,
         },
         new(Accuracy, "Accuracy", MetricKind.Accuracy, 3, "Share of judged pairs that get the label they have; 0 to 1.", High: 1)
         {

@@ -50,6 +50,12 @@ public abstract record PublishStep(string Sentence)
 
     public sealed record Upload(RemoteRelease Draft, ReleaseFile File) : PublishStep($"upload {File.Name} ({File.Digest.Size} bytes)");
 
+    public sealed record Add(ReleaseFile File) : PublishStep($"add {File.Name} ({File.Digest.Size} bytes)");
+
+    public sealed record Remove(string File) : PublishStep($"remove {File}, which the version before had");
+
+    public sealed record Name(string Tag) : PublishStep($"tag it {Tag}");
+
     public sealed record WriteFolder(string Path, int Files) : PublishStep($"write {Files} files to {Path}");
 
     public sealed record Publish(RemoteRelease Draft) : PublishStep("publish the draft");

@@ -21,16 +21,21 @@ public enum PublishExtent
 /// <param name="Steps">What this run did or, in a dry run, would do.</param>
 public sealed record PublishOutcome(Uri? Url, IReadOnlyList<PublishStep> Steps);
 
-/// <summary>Where releases are published and restored from: a repository on GitHub, or a folder.</summary>
+/// <summary>Where releases are published and restored from: a repository on GitHub, a folder, or a model repository of a hub.</summary>
 public abstract class ReleasePlace
 {
     /// <summary>The place that an option names.</summary>
-    /// <param name="to">A folder; null for GitHub.</param>
+    /// <param name="to">hf:owner/name, or a folder; null for GitHub.</param>
     /// <param name="declared">Names the repository on GitHub.</param>
     /// <param name="environment">Variables.</param>
     /// <exception cref="PipelineException">There is no such place.</exception>
     public static ReleasePlace Named(string? to, ReleaseSpec declared, Func<string, string?> environment) =>
-        to is null ? new GitHubPlace(GitHubRepository.Resolve(declared, environment)) : new FolderPlace(to);
+        to switch
+        {
+            null => new GitHubPlace(GitHubRepository.Resolve(declared, environment)),
+            _ when to.StartsWith(HubRepository.Prefix, StringComparison.Ordinal) => new HubPlace(HubRepository.Resolve(to, environment)),
+            _ => new FolderPlace(to),
+        };
 
     /// <summary>Publishes a release, or goes on where an earlier run broke off. A published version never changes.</summary>
     /// <param name="release">One without <see cref="Release.Refusal"/>.</param>

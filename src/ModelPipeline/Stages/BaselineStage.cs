@@ -1,8 +1,6 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
-using ModelPipeline.Onnx;
-using ModelPipeline.Rewrites;
 using ModelPipeline.Tasks;
 
 namespace ModelPipeline.Stages;
@@ -39,11 +37,7 @@ internal static class BaselineStage
     )
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
-        var queries =
-            build.Task.RanksByQueries && source.Answer.Pooling != "none"
-                ? await QueriesAsync(build, shape, order, source, context).ConfigureAwait(false)
-                : null;
-        var baselines = build.Task.Baselines(build.Corpus(build.Model.Validation.Corpus), order, reference, queries);
+        var baselines = build.Task.Baselines(build.Corpus(build.Model.Validation.Corpus), order, reference);
         if (baselines?.Verdict == RankingVerdict.DoesNotRank)
         {
             throw new PipelineException(
@@ -66,28 +60,4 @@ internal static class BaselineStage
         else if (baselines is not null)
             context.Info($"{model.Name} at {shape}: {baselines.Statement}");
     }
-
-    private static Task<List<float[]>> QueriesAsync(
-        ModelBuild build,
-        InputShape shape,
-        ScoringOrder order,
-        InspectedSource source,
-        StageContext context
-    ) =>
-        ValidateStage.KeptAsync(
-            build,
-            new ScoreKey(Path.Combine(build.Folder, "validation", $"queries-{shape}"), "queries", source.Sha256, shape),
-            context,
-            async () =>
-            {
-                var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-                using var scorer = new ReferenceScorer(PinShapes.Apply(OnnxModel.Load(source.Path), shape), source.Answer);
-                return ValidateStage.Scored(
-                    "embed queries",
-                    [.. order.Queries.Select(query => tokenizer.EncodeQuery(query.Text, shape.Sequence))],
-                    scorer,
-                    context
-                );
-            }
-        );
 }

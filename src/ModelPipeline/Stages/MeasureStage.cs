@@ -123,7 +123,7 @@ public static class MeasureStage
             Machine = device.Facts,
             Notes = notes,
             Passages = model.Latency.Passages,
-            Lengths = new TokenLengths([.. order.Texts.Select(text => tokenizer.Count(text.First, text.Second))]),
+            Lengths = new TokenLengths([.. order.Texts.Select(text => ScoringOrder.Count(tokenizer, text))]),
             Reference = reference,
             Artifacts = measured,
         };

@@ -46,7 +46,7 @@ public static class PlanStage
         var order = ScoringOrder.Of(model, build.Corpus(model.Validation.Corpus));
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
         var source = OnnxModel.Load((await build.SourceAsync(context).ConfigureAwait(false)).Path);
-        var tokens = order.Texts.Select(text => tokenizer.Count(text.First, text.Second)).ToArray();
+        var tokens = order.Texts.Select(text => ScoringOrder.Count(tokenizer, text)).ToArray();
         var chip = variants[0].Target;
         var question = new PlanQuestion(
             tokens,

@@ -31,7 +31,8 @@ internal sealed class EmbedTask : ModelTask
 
     public override bool TakesPairs => false;
 
-    public override IReadOnlyList<string> Metrics => [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman];
+    public override IReadOnlyList<string> Metrics =>
+        [Metric.CosineMean, Metric.CosineMin, Metric.SimilaritySpearman, Metric.RecallOverlapAt10, Metric.NdcgAt10];
 
     public override IReadOnlyList<string> Headline => [Metric.CosineMean, Metric.SimilaritySpearman, Metric.CosineMin];
 
@@ -39,40 +40,25 @@ internal sealed class EmbedTask : ModelTask
 
     internal override Answer? Choose(OutputChoice choice, InspectionNotes notes) => EmbedAnswer.Choose(choice, notes);
 
-    internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs) =>
-        EmbeddingValidation.Measure(order.PassageIds, reference, outputs);
-
-    internal override bool RanksByQueries => true;
+    internal override TaskFigures Measure(ScoringOrder order, IReadOnlyList<float[]> reference, IReadOnlyList<float[]> outputs)
+    {
+        var passages = order.PassageIds.Count;
+        var figures = EmbeddingValidation.Measure(order.PassageIds, [.. reference.Take(passages)], [.. outputs.Take(passages)]);
+        return reference.Count == passages ? figures : figures.With(RetrievalValidation.Measure(order, reference, outputs));
+    }
 
     /// <summary>Candidates by the cosine of their vectors to the query's.</summary>
     internal override bool Ranks => true;
 
-    internal override RankingBaselines? Baselines(
-        Corpus corpus,
-        ScoringOrder order,
-        IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]>? queries
-    )
-    {
-        if (queries is null)
-            return RankingBaselines.Measure(
+    internal override RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference) =>
+        reference.Count == order.PassageIds.Count
+            ? RankingBaselines.Measure(
                 corpus,
                 order.Queries,
                 null,
                 "without pooling, a query and a passage are not compared by one vector each"
-            );
-        var vectors = order.PassageIds.Zip(reference).ToDictionary(pair => pair.First, pair => pair.Second, StringComparer.Ordinal);
-        return RankingBaselines.Measure(
-            corpus,
-            order.Queries,
-            [
-                .. order.Queries.Zip(
-                    queries,
-                    (query, vector) => query.Candidates.Select(id => (float)EmbeddingValidation.Cosine(vector, vectors[id])).ToArray()
-                ),
-            ]
-        );
-    }
+            )
+            : RankingBaselines.Measure(corpus, order.Queries, RetrievalValidation.Candidates(order, reference));
 
     public override string Counted(TaskFigures figures) => FormattableString.Invariant($"{figures.Texts.Count:N0} texts");
 }

@@ -79,17 +79,7 @@ public abstract class ModelTask
     /// <param name="corpus">Of the queries.</param>
     /// <param name="order">The texts.</param>
     /// <param name="reference">fp32's outputs, one an element of <see cref="ScoringOrder.Texts"/>.</param>
-    /// <param name="queries">fp32's outputs for the queries alone, where <see cref="RanksByQueries"/>; null where they are not
-    /// comparable.</param>
-    internal virtual RankingBaselines? Baselines(
-        Corpus corpus,
-        ScoringOrder order,
-        IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]>? queries
-    ) => null;
-
-    /// <summary>Ranking takes the outputs for queries alone, too.</summary>
-    internal virtual bool RanksByQueries => false;
+    internal virtual RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference) => null;
 
     /// <summary>On what it was validated, in words: "1,070 candidates of 107 queries".</summary>
     public abstract string Counted(TaskFigures figures);
@@ -131,6 +121,18 @@ internal sealed record FirstGates(string Metric, double Fp16, double Int8, strin
 /// <param name="Figures">By metric name.</param>
 public sealed record TaskFigures(IReadOnlyDictionary<string, double> Figures)
 {
+    /// <summary>These, and further figures of the same outputs.</summary>
+    internal TaskFigures With(IReadOnlyDictionary<string, Sample> samples) =>
+        this with
+        {
+            Figures = Figure.Set(
+                Figures
+                    .Select(figure => KeyValuePair.Create(figure.Key, (double?)figure.Value))
+                    .Concat(samples.Select(sample => KeyValuePair.Create(sample.Key, (double?)sample.Value.Figure)))
+            ),
+            Samples = Samples.Concat(samples).ToDictionary(),
+        };
+
     /// <summary>The figures that are of queries or texts, as what each of these adds to them, by metric name.</summary>
     internal IReadOnlyDictionary<string, Sample> Samples { get; init; } = new Dictionary<string, Sample>();
 

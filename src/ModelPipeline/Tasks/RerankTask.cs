@@ -69,12 +69,8 @@ internal sealed class RerankTask : ModelTask
         IReadOnlyList<float[]> outputs
     ) => SliceFigures.Of(order.Queries, order.Tokens, order.ByQuery(reference), order.ByQuery(outputs));
 
-    internal override RankingBaselines? Baselines(
-        Corpus corpus,
-        ScoringOrder order,
-        IReadOnlyList<float[]> reference,
-        IReadOnlyList<float[]>? queries
-    ) => RankingBaselines.Measure(corpus, order.Queries, order.ByQuery(reference));
+    internal override RankingBaselines? Baselines(Corpus corpus, ScoringOrder order, IReadOnlyList<float[]> reference) =>
+        RankingBaselines.Measure(corpus, order.Queries, order.ByQuery(reference));
 
     public override string Counted(TaskFigures figures) =>
         FormattableString.Invariant(

@@ -68,6 +68,9 @@ public sealed class PairTokenizer
     /// <summary>A query's row without a passage, likewise.</summary>
     public TokenizedInput EncodeQuery(string text, int maxLength) => Row(Ids(_prefixes.Query + text), maxLength);
 
+    /// <summary>Tokens of a query alone, with special tokens and without truncation.</summary>
+    public int CountQuery(string text) => Ids(_prefixes.Query + text).Count + RowTemplate.Added(_parts.Template.Single);
+
     /// <summary>Tokens of the whole pair, or of a single text, with special tokens and without truncation.</summary>
     public int Count(string text, string? passage = null) =>
         passage is null

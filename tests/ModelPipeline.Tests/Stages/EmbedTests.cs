@@ -39,6 +39,9 @@ public sealed class EmbedTests
         Assert.All([fp16, int8], report => Assert.Equal((passages, 0), (report.Texts.Count, report.Queries.Count)));
         Assert.All([fp16, int8], report => Assert.Equal(GateResult.Passed, Assert.Single(report.Gates).Result));
         Assert.True(int8.Figures[Metric.CosineMean] < fp16.Figures[Metric.CosineMean]);
+        Assert.All([fp16, int8], report => Assert.InRange(report.Figures[Metric.RecallOverlapAt10], 0.5, 1));
+        Assert.All([fp16, int8], report => Assert.Contains(Metric.NdcgAt10, report.Intervals.Drops.Keys));
+        Assert.Equal(fp16.Baselines!.Fp32!.Value, fp16.Reference[Metric.NdcgAt10], 1e-6);
         Assert.Contains(
             "cosine_mean",
             File.ReadAllText(Path.Combine(build.ValidationFolder(build.Model.Variants[1], build.Model.Shapes[0]), "validation.json"))

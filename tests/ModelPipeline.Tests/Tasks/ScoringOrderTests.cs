@@ -22,7 +22,7 @@ public sealed class ScoringOrderTests
     public void Pairs_are_each_query_with_its_candidates_and_scores_go_back_to_their_queries()
     {
         var order = new ScoringOrder(ModelTask.Rerank, Queries, Passages);
-        Assert.Equal([("one", "B"), ("one", "A"), ("two", "A")], order.Texts);
+        Assert.Equal([new("one", "B"), new("one", "A"), new("two", "A")], order.Texts);
         Assert.Equal([("q1", "b", null), ("q1", "a", 1), ("q2", "a", null)], order.Pairs);
         Assert.Equal(
             [
@@ -38,6 +38,13 @@ public sealed class ScoringOrderTests
     }
 
     [Fact]
-    public void An_embedder_takes_each_passage_alone() =>
-        Assert.Equal([("A", null), ("B", null), ("C", null)], new ScoringOrder(ModelTask.Embed, Queries, Passages).Texts);
+    public void An_embedder_takes_each_passage_alone_and_then_the_queries()
+    {
+        ScoredText[] passages = [new("A"), new("B"), new("C")];
+        Assert.Equal(passages, new ScoringOrder(ModelTask.Embed, Queries, Passages).Texts);
+        Assert.Equal(
+            [.. passages, new("one", IsQuery: true), new("two", IsQuery: true)],
+            new ScoringOrder(ModelTask.Embed, Queries, Passages, embedsQueries: true).Texts
+        );
+    }
 }

@@ -4,6 +4,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Metrics;
 using ModelPipeline.Packaging;
 using ModelPipeline.Tests.EndToEnd;
+using ModelPipeline.Tests.Reports;
 using ModelPipeline.Validation;
 
 namespace ModelPipeline.Tests.Toolkit;
@@ -135,6 +136,10 @@ public sealed class ToolkitPipelineTests(ToolkitPipelineRun finished) : IClassFi
         Assert.Contains("logits: int8, at most 256 values", html);
         Assert.Contains("logits is int8 and has at most 256 values", finished.Run.Output + finished.Run.Error);
     }
+
+    [Fact]
+    public async Task The_report_is_right_on_any_screen_and_by_keyboard() =>
+        Assert.Equal("", await PageCheck.RunAsync(workspace.Built("validation/report.html")));
 
     [Fact]
     public async Task Nothing_is_built_again_until_FORCE_CONVERT_says_so_and_then_the_release_is_compared()

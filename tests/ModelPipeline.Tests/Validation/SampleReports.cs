@@ -54,6 +54,16 @@ internal static class SampleReports
                 new Dictionary<string, double>()
             );
 
+    /// <summary>Any scores, of the first queries, as many as there are.</summary>
+    public static ValidationReport Scored(IReadOnlyList<float[]> scores, IReadOnlyList<GateSpec> gates) =>
+        ValidationReport.Of(
+            All[0].Subject,
+            gates,
+            new(ModelTask.Rerank, [.. TinyScores.Queries.Take(scores.Count)], new Dictionary<string, string>()),
+            Flat(TinyScores.Of("fp32").Take(scores.Count)),
+            Flat(scores)
+        );
+
     /// <summary>Of the name of an artifact.</summary>
     public static string Ending(Backend backend) =>
         backend switch
