@@ -5,7 +5,8 @@ namespace ModelPipeline.Rewrites;
 /// <summary>
 /// DeBERTa's relative attention without GatherElements, which the toolkit cannot build: of X = L C, row a wants columns t(b - a), the same
 /// for every head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in
-/// each row, and two Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019). Exact; for batch 1.
+/// each row, and two Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019): the first drops one row of [2 S, S], since of a
+/// longer axis toolkit 2.5.0 would keep a matrix of its length squared in the file. Exact; for batch 1.
 /// </summary>
 internal static class Skew
 {
@@ -72,7 +73,7 @@ internal static class Skew
         return (product, table, offsets);
     }
 
-    /// <summary>[.., width, 2 S]: the table's columns in the order of b - a, and one of zeros.</summary>
+    /// <summary>[.., width, 2 S]: one column of zeros, and the table's in the order of b - a.</summary>
     private static Tensor Ordered(Tensor table, long[] offsets)
     {
         var (columns, width) = ((int)table.Shape[^1], offsets.Length + 1);
@@ -82,7 +83,7 @@ internal static class Skew
         for (var row = 0; row < rows; row++)
         {
             for (var m = 0; m < offsets.Length; m++)
-                ordered[(row * width) + m] = values[(row * columns) + (int)offsets[m]];
+                ordered[(row * width) + m + 1] = values[(row * columns) + (int)offsets[m]];
         }
         return Tensor.Of([.. table.Shape[..^1], width], ordered);
     }
@@ -98,8 +99,8 @@ internal static class Skew
         return
         [
             new Node("MatMul", Value("product"), [product.Inputs[0], table], [Value("product")]),
-            new Node("Reshape", Value("flat"), [Value("product"), Numbers([.. leading, 2 * size * size])], [Value("flat")]),
-            Slice("cut", "flat", axis, size - 1, size - 1 + (size * ((2 * size) - 1))),
+            new Node("Reshape", Value("turned"), [Value("product"), Numbers([.. leading, 2 * size, size])], [Value("turned")]),
+            Slice("cut", "turned", axis, 1, 2 * size),
             new Node("Reshape", Value("shifted"), [Value("cut"), Numbers([.. leading, size, (2 * size) - 1])], [Value("shifted")]),
             Slice(null, "shifted", axis + 1, 0, size),
         ];

@@ -9,7 +9,7 @@ internal static class StageVersions
 {
     public const int Raise = 2;
     public const int Inspect = 6;
-    public const int Prepare = 8;
+    public const int Prepare = 9;
     public const int Calibrate = 6;
     public const int Quantize = 8;
     public const int Score = 7;

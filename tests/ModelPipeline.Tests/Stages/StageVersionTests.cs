@@ -37,7 +37,7 @@ public sealed class StageVersionTests
     public void Prepare() =>
         Pinned(
             StageVersions.Prepare,
-            8,
+            9,
             "ccd8fb2b880dec99",
             TinyReranker
                 .Apply(
