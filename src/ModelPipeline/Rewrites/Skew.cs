@@ -5,8 +5,8 @@ namespace ModelPipeline.Rewrites;
 /// <summary>
 /// DeBERTa's relative attention without GatherElements, which the toolkit cannot build: of X = L C, row a wants columns t(b - a), the same
 /// for every head. The columns of C are put in the order of b - a first; then a row's wanted columns lie side by side, one further left in
-/// each row, and two Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019): the first drops one row of [2 S, S], since of a
-/// longer axis toolkit 2.5.0 would keep a matrix of its length squared in the file. Exact; for batch 1.
+/// each row, and two Reshapes and Slices cut them out (as Transformer-XL shifts, Dai et al. 2019). The first drops one row of [2 S, S]: of
+/// an axis as long as all of it, the toolkit would keep a matrix of that length squared in the file. Exact; for batch 1.
 /// </summary>
 internal static class Skew
 {

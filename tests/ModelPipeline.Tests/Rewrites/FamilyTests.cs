@@ -80,7 +80,7 @@ public sealed class FamilyTests
             Assert.Empty(pass.Apply(rewritten).Matches);
     }
 
-    /// <summary>Of a Slice, toolkit 2.5.0 keeps a matrix of the length squared in the file: 532 MB for this model, cut out of the flat
+    /// <summary>Of a Slice, the toolkit keeps a matrix of the length squared in the file: 532 MB for this model, cut out of the flat
     /// product.</summary>
     [Fact]
     public void Relative_attention_is_cut_along_short_axes()
