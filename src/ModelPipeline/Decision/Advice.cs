@@ -100,7 +100,7 @@ internal static class Advice
                 Invariant,
                 $", which moves fp32's own NDCG@10 from {whole:F3} to {after:F3}"
             ),
-            { } unjudged => string.Create(Invariant, $", to which fp32's order has a Kendall tau of {unjudged.KendallTau:F3}"),
+            { } unjudged => string.Create(Invariant, $", which moves fp32's own order (Kendall tau {unjudged.KendallTau:F3} to the uncut)"),
             null => "",
         };
         return string.Create(Invariant, $"{takes}; {100 * cut.Share:0.#} % of the corpus are longer and are cut{cost}");
