@@ -187,9 +187,10 @@ class RKNN:
                 time.sleep(0.1)
         elif FAULT == "hang":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.fork()
-            with open("../pids", "a", encoding="utf-8") as pids:
-                pids.write(f"{os.getpid()}\n")
+            child = os.fork()
+            if child:
+                with open("../pids", "a", encoding="utf-8") as pids:
+                    pids.write(f"{os.getpid()}\n{child}\n")
             while True:
                 time.sleep(60)
         elif FAULT == "oom":
