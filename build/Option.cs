@@ -68,7 +68,7 @@ internal sealed record Option(string Name, string Text)
         new("--keep-scratch", "Leave what rknn-toolkit2 wrote in its scratch folder, beside the artifact"),
         new("--from", "Model for --target=New or, by its config.json alone, Plan; hf:owner/name, a folder or a file") { Value = "MODEL" },
         new("--corpus", "With --target=New: a BEIR folder, one of MS MARCO and TREC, or text files") { Value = "PATH" },
-        new("--to", "Publish to a folder, or to hf:owner/name, instead of GitHub; Promote and Drift look for the release there, too")
+        new("--to", "Publish to a folder or hf:owner/name instead of GitHub; Promote and Drift look for the release there")
         {
             Value = "PATH",
         },
