@@ -24,7 +24,10 @@ internal static class ProcessTable
 
     /// <summary>Waits until a process is gone, or fails.</summary>
     public static Task EndsAsync(int process) =>
-        UntilAsync(() => !IsRunning(process), () => $"process {process} is still there: {Read($"/proc/{process}/cmdline")}");
+        UntilAsync(
+            () => !IsRunning(process),
+            () => $"process {process} is still there: {Read($"/proc/{process}/cmdline").Replace('\0', ' ')}"
+        );
 
     /// <summary>Waits until something holds, or fails.</summary>
     public static async Task UntilAsync(Func<bool> condition, Func<string> otherwise)
