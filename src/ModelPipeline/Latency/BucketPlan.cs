@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Latency;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Planning;
 
