@@ -11,11 +11,11 @@ namespace Build;
 /// <summary>What --target=Search prints: what was built, the choice, and its figures on queries that it was not chosen by.</summary>
 internal static class SearchTask
 {
-    /// <summary>Variants of a model that Search is for: those with <c>search</c>, or else every int8 for an NPU.</summary>
+    /// <summary>Variants of a model that Search is for: those with <c>search</c>, or else every int8.</summary>
     public static IReadOnlyList<VariantSpec> Variants(ModelSpec model)
     {
         var possible = model
-            .Variants.Where(variant => variant is { Backend: Backend.Rknn or Backend.Simulator, Precision: Precision.W8A8 })
+            .Variants.Where(variant => variant.Precision == Precision.W8A8)
             .ToList();
         return possible.Exists(variant => variant.Search is not null)
             ? [.. possible.Where(variant => variant.Search is not null)]
@@ -28,7 +28,7 @@ internal static class SearchTask
         var objective = Metric.Named(report.Objective);
         var table = new Table()
             .RoundedBorder()
-            .Title(Markup.Escape($"Built for {report.Model}:{report.Variant} at {report.Shape}, by the {report.ScoredBy}"))
+            .Title(Markup.Escape($"Built for {report.Model}:{report.Variant} at {report.Shape}, by {report.ScoredBy}"))
             .Caption(
                 Markup.Escape(
                     $"{objective.Label} on {report.Parts.Confirm} items that the search over {report.Tried.Count} recipes had not seen. "
