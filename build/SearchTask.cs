@@ -56,7 +56,7 @@ internal static class SearchTask
             Figures(build, objective, report.WrittenFigures)
         );
         if (report.CalibratedOn > 0)
-            context.Log.Information("  calibration has {0} texts of these, too", report.CalibratedOn);
+            context.Log.Information("  calibration has {0} of these texts, too", report.CalibratedOn);
         context.Log.Information(
             "{0}",
             variant.Search is null
