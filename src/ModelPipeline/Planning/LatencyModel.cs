@@ -98,7 +98,7 @@ internal sealed class LatencyModel
     private static double Round(double milliseconds) => Math.Round(milliseconds, 6);
 
     private static double Log(IReadOnlyList<OperatorWork> operators, RunPlace place, double[] point) =>
-        Math.Log(new OperatorTime(point.AsSpan(0, RateTable.All.Count)).Of(operators, place));
+        Math.Log(new OperatorTime(point).Of(operators, place));
 
     /// <summary>Of the logarithm of a new measurement: from the rates' covariance, the session's offset and the row's own error.</summary>
     private double Variance(IReadOnlyList<OperatorWork> operators, RunPlace place, string? session)
@@ -176,11 +176,15 @@ internal sealed class LatencyModel
         ];
         var fit = LeastSquares.Minimize(
             point =>
+            {
+                var time = new OperatorTime(point);
+                return
                 [
-                    .. measured.Select(row => (Log(row.Work, row.Place, point) + point[row.Session] - row.Log) / row.Deviation),
+                    .. measured.Select(row => (Math.Log(time.Of(row.Work, row.Place)) + point[row.Session] - row.Log) / row.Deviation),
                     .. RateTable.All.Select((entry, rate) => (point[rate] - priors[rate]) / entry.Spread),
                     .. deviations.Select((deviation, session) => point[priors.Length + session] / deviation),
-                ],
+                ];
+            },
             start
         );
         return new(rows, sessions, fit, doubt: 1);

@@ -13,8 +13,8 @@ public sealed class LayerTableTests
 
     /// <summary>Of the sample model, by the vendor's runtime 1.5.2 without a board.</summary>
     [Theory]
-    [InlineData("tiny-fp16-128", 4, 26, 9, 53, 2, 7)]
-    [InlineData("tiny-int8-128", 4, 26, 9, 53, 2, 7)]
+    [InlineData("tiny-fp16-128", 4, 26, 9, 24, 2, 7)]
+    [InlineData("tiny-int8-128", 4, 26, 9, 24, 2, 7)]
     public void The_sample_models_table_is_read_to_its_last_operator(
         string name,
         int attention,
@@ -159,27 +159,13 @@ public sealed class LayerTableTests
     [Fact]
     public void Any_words_under_the_header_give_rows_or_one_sentence()
     {
+        string[] known =
+        [
+            .. "1 exSDPAttention Conv exNorm Gather FLOAT16 INT8 NPU CPU \\ (1,2,3,4) (1) (9,9,9,9,9) 1e309 NaN -1 0".Split(' '),
+        ];
         var word = Gen.OneOf(
-            Gen.OneOfConst(
-                "1",
-                "exSDPAttention",
-                "Conv",
-                "exNorm",
-                "Gather",
-                "FLOAT16",
-                "INT8",
-                "NPU",
-                "CPU",
-                "\\",
-                "(1,2,3,4)",
-                "(1)",
-                "(9,9,9,9,9)",
-                "1e309",
-                "NaN",
-                "-1",
-                "0"
-            ),
-            Gen.String[Gen.Char["(),0123456789\t\0é٣ "], 0, 12]
+            Gen.Int[0, known.Length - 1].Select(index => known[index]),
+            Gen.String[Gen.Char["(),0123456789\t\0\u00E9\u0663 "], 0, 12]
         );
         word.Array[0, 40]
             .Sample(

@@ -122,10 +122,13 @@ public sealed partial class MeasureTests
         Assert.Contains("Served by length", page);
         var operators = page[page.IndexOf("aria-label=\"Operators by class\"", StringComparison.Ordinal)..];
         Assert.Matches(
-            @"<td>cpu 1x32</td><td class=""words"">linear</td><td>72</td><td>\d+\.\d\d</td><td>\d+\.\d&thinsp;%</td><td>3\.75</td><td class=""words"">72 on NPU</td>",
+            @"<td>cpu 1x32</td><td class=""words"">attention</td><td>12</td><td>\d+\.\d\d</td><td>\d+\.\d&thinsp;%</td><td>1\.25</td><td class=""words"">12 on NPU</td>",
             operators
         );
-        Assert.Contains("<td></td><td class=\"words\">attention</td><td>12</td>", operators);
+        Assert.Matches(
+            @"<td></td><td class=""words"">linear</td><td>72</td><td>\d+\.\d\d</td><td>\d+\.\d&thinsp;%</td><td>5\.00</td>",
+            operators
+        );
         Assert.DoesNotContain("emulated", page);
         var emulated = latency with
         {
@@ -177,7 +180,7 @@ public sealed partial class MeasureTests
         Assert.Null(latency.Of("cpu", "1x32")!.Operators);
         Assert.Equal(ReportJson.Text(latency), ReportJson.Text(await MeasureStage.RunAsync(sample.Build, sample.Stage)));
         Assert.False(File.Exists(LatencyData.PathFor(sample.Build.Manifest)));
-        Assert.Empty(sample.Warnings);
+        Assert.DoesNotContain(sample.Warnings, warning => warning.Contains("operators", StringComparison.Ordinal));
 
         var model = sample.Build.Model;
         var plain = await MeasureStage.RunAsync(

@@ -52,7 +52,7 @@ public sealed class OperatorProfileTests
     {
         var profile = Profile(RateTable.LogPriors, 256).Expecting((work, _) => work.Class == OperatorClass.Norm ? 2.5 : null);
 
-        Assert.Equal(profile.Classes.OrderByDescending(each => each.Ms), profile.Classes);
+        Assert.Equal(profile.Classes.Select(each => each.Ms).OrderDescending(), profile.Classes.Select(each => each.Ms));
         Assert.Equal(
             [(OperatorClass.Attention, 12), (OperatorClass.Linear, 72), (OperatorClass.Norm, 24), (OperatorClass.Elementwise, 37)],
             profile
@@ -65,8 +65,7 @@ public sealed class OperatorProfileTests
             (profile.Classes.Single(each => each.Class == OperatorClass.Host).Count, profile.Classes[^1].Targets[0].Key)
         );
         Assert.Equal((2.5, null), (Of(OperatorClass.Norm).ExpectedMs, Of(OperatorClass.Attention).ExpectedMs));
-        Assert.StartsWith("linear ", profile.Shares);
-        Assert.Contains("attention ", profile.Shares);
+        Assert.Matches(@"^attention \d\d %, linear \d\d %, ", profile.Shares);
 
         ClassTime Of(OperatorClass one) => profile.Classes.Single(each => each.Class == one);
     }
@@ -77,7 +76,7 @@ public sealed class OperatorProfileTests
         var profile = Profile(RateTable.LogPriors, 64);
 
         Assert.Empty((profile with { Emulated = true }).Rows(Run));
-        Assert.Empty(Profile([.. RateTable.LogPriors.Select(rate => rate - 12)], 64).Rows(Run));
+        Assert.Empty((profile with { Operators = [.. profile.Operators.Select(each => each with { Ms = each.Ms / 1000 })] }).Rows(Run));
         var rows = profile.Rows(Run).ToList();
         Assert.Equal(rows.Count, rows.DistinctBy(row => row.Name).Count());
         Assert.All(rows, row => Assert.False(row.IsModel));
@@ -117,7 +116,7 @@ public sealed class OperatorProfileTests
 
         foreach (var rate in new[] { Rate.Attention, Rate.Linear, Rate.Norm })
             Assert.True(Error(both, rate) < Error(whole, rate) / 2, $"{rate}: {Error(both, rate)} with, {Error(whole, rate)} without");
-        Assert.All([Rate.Attention, Rate.Linear, Rate.Norm], rate => Assert.InRange(Error(both, rate), 0, 0.1));
+        Assert.All([Rate.Attention, Rate.Linear, Rate.Norm], rate => Assert.InRange(Error(both, rate), 0, 0.15));
 
         double Error(LatencyModel model, Rate rate) => Math.Abs(Math.Log(model.Rates[(int)rate]) - truth[(int)rate]);
     }
@@ -137,7 +136,7 @@ public sealed class OperatorProfileTests
     internal static IEnumerable<LatencyRow> Operators(double[] truth, IEnumerable<int> lengths) =>
         lengths.SelectMany(tokens => Profile(truth, tokens).Rows(Whole(truth, tokens)));
 
-    private static LatencyRow Whole(double[] truth, int tokens) =>
+    internal static LatencyRow Whole(double[] truth, int tokens) =>
         Run with
         {
             Name = $"fp16 1x{tokens}",
