@@ -119,8 +119,8 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         return run.Divided(Batch, rows.Count);
     }
 
-    /// <summary>The runtime's own tables of layers, one a run, of an artifact in a context made for it: there, each operator is a job of its
-    /// own, and runs are slower. No model is loaded afterwards.</summary>
+    /// <summary>The runtime's own tables of layers, one a run, of an artifact in a context made for it: there, each operator is a job of
+    /// its own, and runs are slower. No model is loaded afterwards.</summary>
     /// <param name="backend">As for <see cref="LoadAsync"/>.</param>
     /// <param name="path">As for <see cref="LoadAsync"/>.</param>
     /// <param name="batch">As for <see cref="LoadAsync"/>.</param>

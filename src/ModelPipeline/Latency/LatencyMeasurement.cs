@@ -64,7 +64,8 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
         };
     }
 
-    /// <summary>Asks the runtime what each operator takes, in a context of its own after a first run. No model is loaded afterwards.</summary>
+    /// <summary>Asks the runtime what each operator takes, in a context of its own after a first run. No model is loaded
+    /// afterwards.</summary>
     /// <param name="measured">The artifact, as it was timed before.</param>
     /// <param name="path">The artifact's file.</param>
     /// <param name="passages">Of the shape's length, at least one.</param>

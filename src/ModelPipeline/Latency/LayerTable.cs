@@ -5,8 +5,8 @@ using ModelPipeline.Planning;
 
 namespace ModelPipeline.Latency;
 
-/// <summary>The table of layers that a board's runtime writes of one run. It comes from the board and is not trusted: what cannot be read is
-/// left out.</summary>
+/// <summary>The table of layers that a board's runtime writes of one run. It comes from the board and is not trusted: what cannot be read
+/// is left out.</summary>
 /// <param name="Layers">In order of execution; at least one.</param>
 /// <param name="Unread">Numbered lines that could not be read.</param>
 internal sealed record LayerTable(IReadOnlyList<TimedLayer> Layers, int Unread)
@@ -16,8 +16,8 @@ internal sealed record LayerTable(IReadOnlyList<TimedLayer> Layers, int Unread)
 
     private static readonly string[] Needed = ["ID", "OpType", "DataType", "Target", "InputShape", "OutputShape", "Time(us)"];
 
-    /// <summary>Reads a table wherever it begins, its columns in any order. No value up to the time has a space in it, in any version that was
-    /// seen (1.5.2) or described (2.x).</summary>
+    /// <summary>Reads a table wherever it begins, its columns in any order. No value up to the time has a space in it, in any version that
+    /// was seen (1.5.2) or described (2.x).</summary>
     /// <exception cref="PipelineException">It has no such columns, or no line that can be read.</exception>
     public static LayerTable Parse(string text)
     {
@@ -140,7 +140,8 @@ internal sealed record TimedLayer(
         };
     }
 
-    /// <summary>As (1,128),(2,384); a backslash stands for none. Null if it is something else, or of more elements than there can be.</summary>
+    /// <summary>As (1,128),(2,384); a backslash stands for none. Null if it is something else, or of more elements than there can
+    /// be.</summary>
     private static IReadOnlyList<long[]>? Shapes(string text)
     {
         if (text == "\\")

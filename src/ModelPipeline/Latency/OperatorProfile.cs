@@ -45,8 +45,8 @@ public sealed record ClassTime(
     IReadOnlyList<KeyValuePair<string, int>> Targets
 );
 
-/// <summary>What the operators of an artifact take by the runtime's own table. Under it each is a job of its own, so their sum is above what a
-/// run takes.</summary>
+/// <summary>What the operators of an artifact take by the runtime's own table. Under it each is a job of its own, so their sum is above
+/// what a run takes.</summary>
 /// <param name="Emulated">No NPU took these times: shapes and targets are right, times mean nothing.</param>
 /// <param name="Unread">Lines of the table that could not be read.</param>
 /// <param name="Operators">In order of execution.</param>
@@ -141,8 +141,8 @@ public sealed record OperatorProfile(bool Emulated, int Unread, IReadOnlyList<Pr
             ],
         };
 
-    /// <summary>Measurements of single operators; none if it is emulated. What the host does besides gathers is left to the model's own row: as
-    /// jobs of their own, its parts do not add up to it.</summary>
+    /// <summary>Measurements of single operators; none if it is emulated. What the host does besides gathers is left to the model's own
+    /// row: as jobs of their own, its parts do not add up to it.</summary>
     /// <param name="run">The model's.</param>
     internal IEnumerable<LatencyRow> Rows(LatencyRow run) =>
         from each in Operators

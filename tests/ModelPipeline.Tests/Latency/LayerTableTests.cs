@@ -136,7 +136,8 @@ public sealed class LayerTableTests
     {
         var table = LayerTable.Parse(
             "ID OpType DataType Target InputShape OutputShape Time(us)\n"
-                + $"1 Add FLOAT16 NPU (1,2) (1,2) 3\n2 Add FLOAT16 NPU {shape} {shape} 4\n3 Add FLOAT16 NPU (1,2) (1,2) 99999999999999999999"
+                + $"1 Add FLOAT16 NPU (1,2) (1,2) 3\n2 Add FLOAT16 NPU {shape} {shape} 4\n"
+                + "3 Add FLOAT16 NPU (1,2) (1,2) 99999999999999999999"
         );
         Assert.Equal((isRead ? 2 : 1, isRead ? 1 : 2), (table.Layers.Count, table.Unread));
     }
