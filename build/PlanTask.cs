@@ -54,7 +54,7 @@ internal static class PlanTask
                 Short(plan.DiskMb),
                 Short(plan.MemoryMb),
                 plan.CutShare == 0 ? "0" : plan.CutShare.ToString("0.0%", CultureInfo.InvariantCulture),
-                plan.Cost?.Ndcg is { } lost ? lost.ToString(".000", CultureInfo.InvariantCulture) : "",
+                plan.Cost?.NdcgLost is { } lost ? lost.ToString(".000", CultureInfo.InvariantCulture) : "",
                 plan.Cost is { } cost ? cost.KendallTau.ToString(".00", CultureInfo.InvariantCulture) : ""
             );
         }

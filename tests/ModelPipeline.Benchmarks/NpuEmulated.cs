@@ -49,11 +49,11 @@ internal static class NpuEmulated
             embeds ? ModelInput.CalibrationPassages(arguments, Samples) : ModelInput.CalibrationPairs(arguments, Samples)
         );
         var pinned = PinShapes.Apply(source, new InputShape(1, arguments.Sequence));
-        return
-        [
-            .. Cost(pinned, inputs, calibration),
-            .. embeds ? OfEmbedder(pinned, inputs, calibration, fp32) : OfReranker(pinned, inputs, calibration, fp32),
-        ];
+        IEnumerable<Row> figures = embeds
+            ? OfEmbedder(pinned, inputs, calibration, fp32)
+            : OfReranker(pinned, inputs, calibration, fp32).Concat(RecipeAgreement.Run(arguments));
+        foreach (var row in Cost(pinned, inputs, calibration).Concat(figures))
+            yield return row;
     }
 
     public static CalibrationSet Rows(IReadOnlyList<string> names, IReadOnlyList<ModelInput> inputs) =>

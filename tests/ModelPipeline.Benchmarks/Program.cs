@@ -3,11 +3,10 @@ using ModelPipeline.Benchmarks;
 using ModelPipeline.Core;
 
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- cpu | cpu-steps | npu | device [--model=FILE] [--vocab=FILE]
-// [--corpus=FOLDER] [--queries=N] [--sequence=N]
+// [--corpus=FOLDER] [--queries=N] [--sequence=N]; npu of a reranker also with --reference=FOLDER, for scores that others recorded
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- toolkit | plan | intervals
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- same-bytes [--model=FILE] [--vocab=FILE] [--sequence=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- quantizer --reference=FOLDER
-// dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- recipes --model=FILE --vocab=FILE --corpus=FOLDER [--reference=FOLDER]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- families --reference=FOLDER
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- download [--megabytes=N]
 // dotnet run -c Release --project tests/ModelPipeline.Benchmarks -- tokenizers --reference=FOLDER [--texts=N] [--seed=N]
@@ -16,7 +15,6 @@ Dictionary<string, Func<Arguments, IEnumerable<Row>>> benchmarks = new()
     ["cpu"] = CpuInt8.Run,
     ["cpu-steps"] = CpuSteps.Run,
     ["npu"] = NpuEmulated.Run,
-    ["recipes"] = RecipeAgreement.Run,
     ["toolkit"] = ToolkitAgreement.Run,
     ["device"] = DeviceOverhead.Run,
     ["quantizer"] = ReferenceModels.Run,

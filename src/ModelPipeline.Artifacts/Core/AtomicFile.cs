@@ -15,41 +15,25 @@ public static class AtomicFile
     /// deleted.</summary>
     public static void Write(string path, Action<Stream> write)
     {
-        var temporary = TemporaryName(path);
-        try
+        using var unfinished = new Unfinished(path);
+        using (var stream = unfinished.Create())
         {
-            using (var stream = Create(temporary))
-            {
-                write(stream);
-                stream.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, path, overwrite: true);
+            write(stream);
+            stream.Flush(flushToDisk: true);
         }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+        unfinished.Rename();
     }
 
     /// <inheritdoc cref="Write"/>
     public static async Task WriteAsync(string path, Func<Stream, Task> write)
     {
-        var temporary = TemporaryName(path);
-        try
+        using var unfinished = new Unfinished(path);
+        await using (var stream = unfinished.Create())
         {
-            await using (var stream = Create(temporary))
-            {
-                await write(stream).ConfigureAwait(false);
-                stream.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, path, overwrite: true);
+            await write(stream).ConfigureAwait(false);
+            stream.Flush(flushToDisk: true);
         }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+        unfinished.Rename();
     }
 
     /// <summary>UTF-8 without a byte order mark.</summary>
@@ -59,35 +43,17 @@ public static class AtomicFile
     /// the temporary folder is deleted.</summary>
     public static void WriteFolder(string path, Action<string> fill)
     {
-        var temporary = TemporaryName(path);
-        try
-        {
-            Directory.CreateDirectory(temporary);
-            fill(temporary);
-            Replace(path, temporary);
-        }
-        catch
-        {
-            DeleteFolder(temporary);
-            throw;
-        }
+        using var unfinished = new Unfinished(path);
+        fill(unfinished.CreateFolder());
+        unfinished.Rename();
     }
 
     /// <inheritdoc cref="WriteFolder"/>
     public static async Task WriteFolderAsync(string path, Func<string, Task> fill)
     {
-        var temporary = TemporaryName(path);
-        try
-        {
-            Directory.CreateDirectory(temporary);
-            await fill(temporary).ConfigureAwait(false);
-            Replace(path, temporary);
-        }
-        catch
-        {
-            DeleteFolder(temporary);
-            throw;
-        }
+        using var unfinished = new Unfinished(path);
+        await fill(unfinished.CreateFolder()).ConfigureAwait(false);
+        unfinished.Rename();
     }
 
     /// <summary>Deletes a folder if it is there. When a run is interrupted, who made it and <see cref="DeleteUnfinished"/> do so at once:
@@ -160,18 +126,38 @@ public static class AtomicFile
         }
     }
 
-    private static void Replace(string path, string temporary)
+    /// <summary>A file or folder under a temporary name, which is deleted unless it was renamed.</summary>
+    private sealed class Unfinished : IDisposable
     {
-        DeleteFolder(path);
-        Directory.Move(temporary, path);
-    }
+        private readonly string path;
+        private readonly string temporary;
 
-    private static string TemporaryName(string path)
-    {
-        var full = Path.GetFullPath(path);
-        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        return $"{full}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
-    }
+        public Unfinished(string path)
+        {
+            this.path = Path.GetFullPath(path);
+            temporary = $"{this.path}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
+            Directory.CreateDirectory(Path.GetDirectoryName(this.path)!);
+        }
 
-    private static FileStream Create(string path) => new(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
+        public FileStream Create() => new(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16);
+
+        public string CreateFolder() => Directory.CreateDirectory(temporary).FullName;
+
+        public void Rename()
+        {
+            if (Directory.Exists(temporary))
+            {
+                DeleteFolder(path);
+                Directory.Move(temporary, path);
+            }
+            else
+                File.Move(temporary, path, overwrite: true);
+        }
+
+        public void Dispose()
+        {
+            DeleteFolder(temporary);
+            File.Delete(temporary);
+        }
+    }
 }

@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using ModelPipeline.Artifacts;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Latency;
 
@@ -34,14 +35,6 @@ public sealed record Truncation(
     int MaxTokensCut,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] TruncationCost? Cost = null
 );
-
-/// <summary>fp32's ranking with all passages cut to the largest shape, against its ranking of whole ones.</summary>
-/// <param name="ModelTokens">Whole means up to here: the longest passage's length, or the longest input that the model takes.</param>
-/// <param name="WholeNdcg">NDCG@10 of whole passages; null where nobody judged them.</param>
-/// <param name="CutNdcg">NDCG@10 of cut ones; null likewise.</param>
-/// <param name="KendallTau">Between the two, mean over the queries.</param>
-/// <param name="MaxScoreDifference">Largest change of a score, in logits.</param>
-public sealed record TruncationCost(int ModelTokens, double? WholeNdcg, double? CutNdcg, double KendallTau, double MaxScoreDifference);
 
 /// <summary>What the corpus' passages take under one core plan if each goes to its bucket, in milliseconds.</summary>
 /// <param name="Plan">Name of the core plan.</param>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Serialization;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Metrics;
 
 namespace ModelPipeline.Planning;
 
@@ -41,7 +42,7 @@ public sealed record ServingPlan
 
     /// <summary>What that does to fp32's ranking; null if nothing is cut or it was not scored.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public CutCost? Cost { get; init; }
+    public TruncationCost? Cost { get; init; }
 
     /// <summary>As in tables: 64/96/128, or 4x64/128 for runs of four passages.</summary>
     [JsonIgnore]
@@ -60,12 +61,6 @@ public sealed record ServingPlan
 
     public override string ToString() => $"{PrecisionText} at {ShapesText}, {CorePlan}";
 }
-
-/// <summary>fp32's ranking with passages cut to a length, against its ranking of whole ones.</summary>
-/// <param name="Ndcg">NDCG@10 lost; null where nobody judged the corpus.</param>
-/// <param name="KendallTau">Between the two.</param>
-[OneLine]
-public sealed record CutCost(double? Ndcg, double KendallTau);
 
 /// <summary>What a plan is chosen for and from.</summary>
 /// <param name="Tokens">Length of every passage with its query, in the order of requests; at least one.</param>

@@ -125,17 +125,13 @@ internal sealed record CorpusFacts(string Name, string Described, bool IsJudged)
 /// <param name="Units">Queries or texts over which figures are means.</param>
 internal sealed record LengthFacts(int Median, int Share99, int Longest, int Count, int Units)
 {
-    /// <param name="tokens">Of each text; at least one.</param>
-    public static LengthFacts Of(IEnumerable<int> tokens)
+    /// <param name="tokens">Of the texts that were counted; at least one.</param>
+    /// <param name="texts">In all.</param>
+    /// <param name="units">See <see cref="Units"/>.</param>
+    public static LengthFacts Of(IEnumerable<int> tokens, int texts, int units)
     {
         int[] sorted = [.. tokens.Order()];
-        return new LengthFacts(
-            sorted[sorted.Length / 2],
-            sorted[Math.Min(sorted.Length - 1, sorted.Length * 99 / 100)],
-            sorted[^1],
-            sorted.Length,
-            sorted.Length
-        );
+        return new(sorted[sorted.Length / 2], sorted[Math.Min(sorted.Length - 1, sorted.Length * 99 / 100)], sorted[^1], texts, units);
     }
 }
 

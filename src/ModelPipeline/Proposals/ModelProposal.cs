@@ -42,8 +42,11 @@ internal sealed record ModelProposal(ModelFacts Facts, TaskChoice Choice, Corpus
             :
             [
                 .. Choice.Doubts,
-                $"gates judge figures over {Lengths.Units} {Metric.Named(Task.FirstGates.Metric).Units} without asking what chance has to "
-                    + $"do with them; with {FewestUnits} or more of them, give gates 'confidence: 0.95'",
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"gates judge figures over {Lengths.Units} {Metric.Named(Task.FirstGates.Metric).Units} without asking what chance has "
+                        + $"to do with them; with {FewestUnits} or more of them, give gates 'confidence: {Confidence}'"
+                ),
             ];
 
     private bool HasConfidence => Lengths.Units >= FewestUnits;

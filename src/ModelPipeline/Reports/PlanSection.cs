@@ -35,7 +35,7 @@ public sealed record PlanSection(PlanReport Plan)
                         Fixed(plan.DiskMb, 0),
                         Fixed(plan.MemoryMb, 0),
                         plan.CutShare.ToString("0.0 %", Invariant),
-                        plan.Cost?.Ndcg is { } lost ? Fixed(lost, 3) : Unmeasured(plan, "0"),
+                        plan.Cost?.NdcgLost is { } lost ? Fixed(lost, 3) : Unmeasured(plan, "0"),
                         plan.Cost is { } cost ? Fixed(cost.KendallTau, 3) : Unmeasured(plan, "1"),
                     },
                 }),

@@ -24,4 +24,21 @@ internal readonly record struct Int8Grid(float Scale, float ZeroPoint)
         TensorPrimitives.Subtract(values, ZeroPoint, values);
         TensorPrimitives.Multiply(values, Scale, values);
     }
+
+    /// <summary>Likewise a matrix [rows, columns], each column by its own grid.</summary>
+    public static void RoundColumns(float[] matrix, IReadOnlyList<Int8Grid> columns)
+    {
+        float[] scales = [.. columns.Select(grid => grid.Scale)];
+        float[] zeroPoints = [.. columns.Select(grid => grid.ZeroPoint)];
+        for (var start = 0; start < matrix.Length; start += columns.Count)
+        {
+            var row = matrix.AsSpan(start, columns.Count);
+            TensorPrimitives.Divide(row, scales, row);
+            TensorPrimitives.Round(row, row);
+            TensorPrimitives.Add(row, zeroPoints, row);
+            TensorPrimitives.Clamp(row, -128, 127, row);
+            TensorPrimitives.Subtract(row, zeroPoints, row);
+            TensorPrimitives.Multiply(row, scales, row);
+        }
+    }
 }

@@ -83,18 +83,7 @@ internal static class NormCopy
                 TensorPrimitives.Min(line, low, low);
                 TensorPrimitives.Max(line, high, high);
             }
-            var grids = low.Zip(high, Int8Grid.Covering).ToArray();
-            var (scales, zeroPoints) = (grids.Select(grid => grid.Scale).ToArray(), grids.Select(grid => grid.ZeroPoint).ToArray());
-            for (var row = 0; row < factors.Length; row++)
-            {
-                var line = scaled.AsSpan(row * columns, columns);
-                TensorPrimitives.Divide(line, scales, line);
-                TensorPrimitives.Round(line, line);
-                TensorPrimitives.Add(line, zeroPoints, line);
-                TensorPrimitives.Clamp(line, -128, 127, line);
-                TensorPrimitives.Subtract(line, zeroPoints, line);
-                TensorPrimitives.Multiply(line, scales, line);
-            }
+            Int8Grid.RoundColumns(scaled, [.. low.Zip(high, Int8Grid.Covering)]);
             return scaled;
         }
     }

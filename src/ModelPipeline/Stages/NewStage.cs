@@ -128,14 +128,16 @@ public static partial class NewStage
 
     private static LengthFacts Lengths(Corpus corpus, PairTokenizer tokenizer, TaskChoice choice)
     {
-        List<(string First, string? Second)> texts = ModelTask.Named(choice.Task).TakesPairs
+        var pairs = ModelTask.Named(choice.Task).TakesPairs;
+        List<(string First, string? Second)> texts = pairs
             ? [.. corpus.Queries.SelectMany(query => query.Candidates, (query, id) => (query.Text, (string?)corpus.Passages[id]))]
             : [.. corpus.Passages.Values.Select(text => (text, (string?)null))];
         var every = Math.Max(1, texts.Count / MostCounted);
-        var counted = LengthFacts.Of(
-            texts.Where((_, index) => index % every == 0).Select(text => tokenizer.Count(text.First, text.Second))
+        return LengthFacts.Of(
+            texts.Where((_, index) => index % every == 0).Select(text => tokenizer.Count(text.First, text.Second)),
+            texts.Count,
+            pairs ? corpus.Queries.Count : texts.Count
         );
-        return counted with { Count = texts.Count, Units = ModelTask.Named(choice.Task).TakesPairs ? corpus.Queries.Count : texts.Count };
     }
 
     private static async Task<bool> HasToolkitAsync(NewRequest request, ModelSources sources, StageContext context)

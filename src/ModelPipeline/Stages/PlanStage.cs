@@ -70,7 +70,7 @@ public static class PlanStage
         };
         var work = GraphWork.Of(source);
         var report = Make(model, Estimates.Of(build, work), question, work, chip);
-        var costs = await CostsAsync(build, report, order, tokens, context).ConfigureAwait(false);
+        var costs = await CostsAsync(build, report, order, question, context).ConfigureAwait(false);
         report = report with { Best = report.Best is { } best ? Costed(best) : null, Front = [.. report.Front.Select(Costed)] };
         Directory.CreateDirectory(Path.GetDirectoryName(PathOf(build))!);
         ReportJson.Write(PathOf(build), report);
@@ -144,33 +144,26 @@ public static class PlanStage
     }
 
     /// <summary>What cutting at the largest shape of each plan costs fp32's ranking, by its tokens.</summary>
-    private static async Task<Dictionary<int, CutCost>> CostsAsync(
+    private static async Task<Dictionary<int, TruncationCost>> CostsAsync(
         ModelBuild build,
         PlanReport report,
         ScoringOrder order,
-        int[] tokens,
+        PlanQuestion question,
         StageContext context
     )
     {
         int[] largest = [.. report.Front.Where(plan => plan.CutShare > 0).Select(plan => plan.Shapes[^1]).Distinct().Order()];
         if (build.Task != ModelTask.Rerank || largest.Length == 0)
             return [];
-        var costs = new Dictionary<int, CutCost>();
-        var all = await ScoresAsync(build, order, tokens, null, context).ConfigureAwait(false);
-        float[] whole = [.. tokens.Select((_, index) => all[index])];
+        var costs = new Dictionary<int, TruncationCost>();
+        var all = await ScoresAsync(build, order, question, null, context).ConfigureAwait(false);
+        var whole = order.ByQuery(question.Tokens.Select((_, index) => new[] { all[index] }));
+        var longest = Math.Min(question.Tokens.Max(), question.Candidates[^1]);
         foreach (var limit in largest)
         {
-            var cut = await ScoresAsync(build, order, tokens, limit, context).ConfigureAwait(false);
-            var (before, after) = (
-                order.ByQuery(whole.Select(score => new[] { score })),
-                order.ByQuery(whole.Select((score, index) => new[] { cut.GetValueOrDefault(index, score) }))
-            );
-            var figures = RerankValidation.Measure(order.Queries, before, after).Figures;
-            var reference = RerankValidation.Measure(order.Queries, before, before).Figures;
-            costs[limit] = new(
-                figures.TryGetValue(Metric.NdcgAt10, out var cutNdcg) ? Math.Round(reference[Metric.NdcgAt10] - cutNdcg, 6) : null,
-                Math.Round(figures.GetValueOrDefault(Metric.KendallTau, 1), 6)
-            );
+            var scores = await ScoresAsync(build, order, question, limit, context).ConfigureAwait(false);
+            var cut = order.ByQuery(question.Tokens.Select((_, index) => new[] { scores.GetValueOrDefault(index, all[index]) }));
+            costs[limit] = RerankValidation.Truncated(order.Queries, longest, whole, cut);
         }
         return costs;
     }
@@ -179,14 +172,14 @@ public static class PlanStage
     private static async Task<Dictionary<int, float>> ScoresAsync(
         ModelBuild build,
         ScoringOrder order,
-        int[] tokens,
+        PlanQuestion question,
         int? limit,
         StageContext context
     )
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
         var tokenizer = await build.TokenizerAsync(context).ConfigureAwait(false);
-        var longest = Candidates(OnnxModel.Load(source.Path), tokens)[^1];
+        var (tokens, longest) = (question.Tokens, question.Candidates[^1]);
         var name = limit is { } to ? $"cut-{to}" : "whole";
         return await ValidateStage
             .KeptAsync(
@@ -205,7 +198,7 @@ public static class PlanStage
                                 context.Cancellation.ThrowIfCancellationRequested();
                                 var row = order.Encode(tokenizer, order.Texts[index], Math.Min(length, limit ?? longest));
                                 scores[index] = scorer.Score(row, context.Cancellation)[0];
-                                context.Progress.Report(new StageProgress($"score fp32 {name}", index + 1, tokens.Length));
+                                context.Progress.Report(new StageProgress($"score fp32 {name}", index + 1, tokens.Count));
                             }
                             return scores;
                         },

@@ -103,21 +103,7 @@ public static class RouteStage
             .ConfigureAwait(false);
         var next = 0;
         float[][] whole = [.. cut.Select(query => query.Select(score => uncut.Scores.GetValueOrDefault(next++, score)).ToArray())];
-        var (before, after) = (
-            RerankValidation.Measure(order.Queries, whole, whole).Figures,
-            RerankValidation.Measure(order.Queries, whole, cut).Figures
-        );
-        return new TruncationCost(
-            uncut.ModelTokens,
-            Judged(before),
-            Judged(after),
-            after.GetValueOrDefault(Metric.KendallTau, 1),
-            after[Metric.MaxScoreDifference]
-        );
-
-        // Nothing where nobody judged.
-        static double? Judged(IReadOnlyDictionary<string, double> figures) =>
-            figures.TryGetValue(Metric.NdcgAt10, out var figure) ? figure : null;
+        return RerankValidation.Truncated(order.Queries, uncut.ModelTokens, whole, cut);
     }
 
     /// <summary>The longest input up to <paramref name="wanted"/> that the model runs, by bisection: its positions end somewhere, and the

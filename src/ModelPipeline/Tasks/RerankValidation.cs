@@ -77,6 +77,28 @@ public static class RerankValidation
         return new(figures) { Samples = samples, Queries = [.. perQuery.Select(query => query.Rounded())] };
     }
 
+    /// <summary>What cutting passages does to fp32's ranking.</summary>
+    /// <param name="queries">The test collection.</param>
+    /// <param name="modelTokens">Longest of the whole inputs.</param>
+    /// <param name="whole">Scores [query][candidate] of whole passages.</param>
+    /// <param name="cut">Likewise of cut ones.</param>
+    internal static TruncationCost Truncated(
+        IReadOnlyList<CorpusQuery> queries,
+        int modelTokens,
+        IReadOnlyList<float[]> whole,
+        IReadOnlyList<float[]> cut
+    )
+    {
+        var figures = Measure(queries, whole, cut).Figures;
+        return new(
+            modelTokens,
+            Figure.Round(Sample.Mean([.. queries.Zip(whole, (query, scores) => Defined(RankingQuality.Ndcg(query, scores)))]).Figure),
+            figures.TryGetValue(Metric.NdcgAt10, out var ndcg) ? ndcg : null,
+            figures.GetValueOrDefault(Metric.KendallTau, 1),
+            figures[Metric.MaxScoreDifference]
+        );
+    }
+
     private static float[] Joined(IReadOnlyList<float[]> scores) => [.. scores.SelectMany(row => row)];
 
     private static Dictionary<string, Sample> Samples(
