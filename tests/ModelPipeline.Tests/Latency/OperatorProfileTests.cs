@@ -1,4 +1,3 @@
-using ModelPipeline.Core;
 using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;

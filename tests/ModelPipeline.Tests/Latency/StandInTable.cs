@@ -1,5 +1,4 @@
 using System.Globalization;
-using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;
 
