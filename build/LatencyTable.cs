@@ -30,6 +30,11 @@ internal static class LatencyTable
         AnsiConsole.Write(table);
         foreach (var artifact in report.Reference.Where(artifact => artifact.Batch > 1))
             Console.WriteLine($"  {artifact.Shape}: times are a passage's share of a run of {artifact.Batch}");
+        foreach (var artifact in report.Artifacts)
+        {
+            if (artifact.Operators is { } operators)
+                Console.WriteLine(Operators($"{artifact.Variant} {artifact.Shape}", operators));
+        }
         foreach (var plan in report.Buckets.Where(plan => plan.Buckets.Count > 1))
             Console.WriteLine(Buckets(plan, report));
     }
@@ -56,6 +61,10 @@ internal static class LatencyTable
             );
         }
     }
+
+    private static string Operators(string name, OperatorProfile profile) =>
+        string.Create(CultureInfo.InvariantCulture, $"  {name} by operator: {profile.Shares} of {Number(profile.Ms)} ms")
+        + (profile.Emulated ? "; emulated, these times mean nothing" : "");
 
     private static string Mark(ArtifactLatency artifact) => artifact.OnDevice || artifact.Backend == Backend.Onnx ? "" : " sim";
 

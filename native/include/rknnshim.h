@@ -152,6 +152,7 @@ typedef struct rknnshim_output {
  *   threads      0 takes all cores (default 0)
  *   batch        of inputs whose first dimension the model leaves open, 1 to 256 (default 1)
  *   core_mask    bits 0 to 2 for the NPU's cores, 0 automatic, 65535 all (default 0); of no effect without an NPU
+ *   profile      1 keeps a table of layers, which slows runs down (default 0)
  *   onnxruntime  path of libonnxruntime.so. Default: the one already loaded in this process, else the one beside this
  *                library, else the loader's. A process uses one: naming a second is an error.
  *   rknnrt       path of librknnrt.so (default: the loader's). A process uses one.
@@ -174,6 +175,12 @@ RKNNSHIM_API int32_t rknnshim_model_describe(rknnshim_model model, char* buffer,
  */
 RKNNSHIM_API int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, uint32_t input_count, rknnshim_output* outputs,
                                         uint32_t output_count, int64_t* microseconds);
+
+/*
+ * The runtime's own table of layers of the last run, at most 4 MiB of text. RKNNSHIM_UNSUPPORTED without the option `profile`, before a
+ * run, and of backend "onnx".
+ */
+RKNNSHIM_API int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length);
 
 /*
  * A second handle on the same model, which may run at the same time as the first: weights are shared, and each is closed by

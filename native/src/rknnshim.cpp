@@ -111,6 +111,7 @@ ModelOptions parse_options(const char* json) {
     options.core_mask = static_cast<int>(fields.integer("core_mask", 0, 0, 65535));
     check_core_mask(options.core_mask);
     options.batch = static_cast<int>(fields.integer("batch", 1, 1, kMaxBatch));
+    options.profile = fields.integer("profile", 0, 0, 1) != 0;
     options.onnxruntime = fields.text("onnxruntime", "");
     options.rknnrt = fields.text("rknnrt", "");
     fields.finish();
@@ -234,6 +235,14 @@ int32_t rknnshim_model_run(rknnshim_model model, const rknnshim_input* inputs, u
         const int64_t elapsed = open->model->run(in, out);
         if (microseconds != nullptr)
             *microseconds = elapsed;
+    });
+}
+
+int32_t rknnshim_model_profile(rknnshim_model model, char* buffer, size_t capacity, size_t* length) {
+    return guard([&] {
+        const auto open = models().get(model);
+        const std::lock_guard lock(open->run);
+        return give(open->model->profile(), buffer, capacity, length);
     });
 }
 

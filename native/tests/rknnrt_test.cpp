@@ -115,8 +115,13 @@ TEST(the_table_of_layers_needs_the_option_profile) {
             return std::string("none");
         }
     };
-    CHECK(table("rknnrt", path, true).find("simulated, no layers") != std::string::npos);
-    CHECK_EQUAL(table("rknnrt", path, false), "none");
+    for (const auto* const backend : {"rknnrt", "simulator"}) {
+        const auto text = table(backend, path, true);
+        CHECK(text.starts_with("ID   OpType           DataType Target InputShape  "));
+        CHECK(text.find("\n2    Simulated        FLOAT    CPU    (1,4)  ") != std::string::npos);
+        CHECK(text.find("\nTotal Operator Elapsed Time(us): ") != std::string::npos);
+        CHECK_EQUAL(table(backend, path, false), "none");
+    }
     CHECK_EQUAL(table("onnx", folder.path("m.onnx"), true), "none");
 }
 

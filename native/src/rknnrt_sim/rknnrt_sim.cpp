@@ -4,11 +4,13 @@
 // RKNNRT_SIM_PLATFORM in the environment is the platform it stands for (default rk3588). A model whose metadata has the key
 // rknnrt_sim.fault, "RUN MILLISECONDS STATUS", takes so long for that run of it (counted from 1, over all contexts) and then
 // returns that code: how boards hang and fail. One with the key rknnrt_sim.sequences is for several shapes; see sim_model.h.
+// rknnrt_sim.layers is the table of layers that it answers with; if it is empty, the query is refused, as older runtimes do.
 // A call out of the order that abi.h gives is refused where the vendor's library ends the process.
 #include "handle_table.h"
 #include "rknnrt/abi.h"
 #include "rknnrt/model.h"
 #include "sim_model.h"
+#include "simulator/layers.h"
 #include "simulator/simulator.h"
 
 #include <algorithm>
@@ -168,7 +170,10 @@ void query(SimContext& context, abi::Query what, void* info, uint32_t size) {
         break;
     case abi::Query::PerfDetail:
         require(model.profiled, Status::Fail, "the context was made without the flag that collects times");
-        context.table = "simulated, no layers: " + std::to_string(context.microseconds) + " us\n";
+        require(context.microseconds >= 0, Status::Fail, "nothing ran yet");
+        require(!model.layers || !model.layers->empty(), Status::ParamInvalid, "this query is not simulated");
+        context.table =
+            model.layers ? *model.layers : simulator::layers(context.shape->inputs, context.shape->outputs, context.microseconds);
         answer<abi::PerfDetail>(info, size) = {context.table.data(), context.table.size()};
         break;
     case abi::Query::SdkVersion: {

@@ -119,8 +119,9 @@ std::shared_ptr<const SimModel> load_model(const void* model, uint32_t size, boo
                 require(tensor.fixed() && tensor.dims.size() <= abi::kMaxDims && tensor.count() <= UINT32_MAX / sizeof(int64_t),
                         Status::ModelInvalid, "the model has a tensor of no fixed shape");
     auto fault = fault_of(session);
+    auto layers = session.metadata("rknnrt_sim.layers");
     return std::make_shared<const SimModel>(
-        SimModel{std::move(session), std::move(fault), bytes.size(), profiled, dynamic, std::move(shapes)});
+        SimModel{std::move(session), std::move(fault), bytes.size(), profiled, std::move(layers), dynamic, std::move(shapes)});
 }
 
 } // namespace shim::rknnrt

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 namespace shim::rknnrt {
 
@@ -41,7 +42,8 @@ struct SimModel {
     std::shared_ptr<Fault> fault; // null if there is none
     uint64_t bytes = 0;
     bool profiled = false;
-    bool dynamic = false; // whether one of the shapes can be set
+    std::optional<std::string> layers; // in the place of a table of layers
+    bool dynamic = false;              // whether one of the shapes can be set
     std::vector<Shape> shapes;
 
     /// The shape that a file is loaded with is its largest.

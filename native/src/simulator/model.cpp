@@ -1,3 +1,4 @@
+#include "layers.h"
 #include "session.h"
 #include "simulator.h"
 #include "terminator.h"
@@ -10,8 +11,8 @@ namespace {
 
 class OrtModel final : public Model {
 public:
-    OrtModel(std::shared_ptr<const Session> session, bool simulated)
-        : session_(std::move(session)), terminator_(session_->runtime()), simulated_(simulated) {
+    OrtModel(std::shared_ptr<const Session> session, bool simulated, bool profiled)
+        : session_(std::move(session)), terminator_(session_->runtime()), simulated_(simulated), profiled_(profiled) {
         if (simulated && session_->metadata(kSimulatedKey) != "true")
             throw Error(RKNNSHIM_INVALID_MODEL,
                         "'" + session_->name() +
@@ -31,24 +32,31 @@ public:
     }
 
     int64_t run(std::span<const rknnshim_input> inputs, std::span<rknnshim_output> outputs) override {
-        return terminator_.guard([&](OrtRunOptions* options) { return session_->run(options, inputs, outputs); });
+        return microseconds_ = terminator_.guard([&](OrtRunOptions* options) { return session_->run(options, inputs, outputs); });
     }
 
     void cancel() override { terminator_.cancel(); }
 
     [[nodiscard]] std::unique_ptr<Model> duplicate(int /*core_mask*/) const override {
-        return std::make_unique<OrtModel>(session_, simulated_);
+        return std::make_unique<OrtModel>(session_, simulated_, profiled_);
     }
 
     [[nodiscard]] std::string profile() const override {
-        throw Error(RKNNSHIM_UNSUPPORTED,
-                    "'" + session_->name() + "': ONNX Runtime keeps no table of layers here; only the backend rknnrt does");
+        if (!simulated_ || !profiled_)
+            throw Error(RKNNSHIM_UNSUPPORTED, "'" + session_->name() +
+                                                  "': no table of layers was kept: that takes the option 'profile', and the backend "
+                                                  "rknnrt or simulator");
+        if (microseconds_ < 0)
+            throw Error(RKNNSHIM_UNSUPPORTED, "'" + session_->name() + "': no table of layers before its first run");
+        return layers(session_->inputs(), session_->outputs(), microseconds_);
     }
 
 private:
     std::shared_ptr<const Session> session_;
     Terminator terminator_;
     bool simulated_;
+    bool profiled_;
+    int64_t microseconds_ = -1; // of the last run
 };
 
 std::shared_ptr<const Session> open(const std::string& path, const ModelOptions& options, Optimization optimization) {
@@ -62,11 +70,11 @@ std::shared_ptr<const Session> open(const std::string& path, const ModelOptions&
 } // namespace
 
 std::unique_ptr<Model> load_onnx(const std::string& path, const ModelOptions& options) {
-    return std::make_unique<OrtModel>(open(path, options, Optimization::Full), false);
+    return std::make_unique<OrtModel>(open(path, options, Optimization::Full), false, options.profile);
 }
 
 std::unique_ptr<Model> load_artifact(const std::string& path, const ModelOptions& options) {
-    return std::make_unique<OrtModel>(open(path, options, Optimization::QuantizeAsWritten), true);
+    return std::make_unique<OrtModel>(open(path, options, Optimization::QuantizeAsWritten), true, options.profile);
 }
 
 } // namespace shim::simulator

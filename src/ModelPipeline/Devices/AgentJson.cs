@@ -44,6 +44,7 @@ internal sealed record LoadRequest(
     string Sha256,
     string Extension,
     int Batch,
+    int Profile,
     [property: JsonPropertyName("rknnrt")] string? RknnRuntime
 );
 

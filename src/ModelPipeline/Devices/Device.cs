@@ -23,6 +23,9 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
     /// <summary>Passages that a run of the loaded model takes.</summary>
     public int Batch { get; private set; } = 1;
 
+    /// <summary>Whether models are loaded so that the runtime keeps a table of layers.</summary>
+    private protected bool Profiling { get; private set; }
+
     /// <summary>Connects to the device and takes its lock: one pipeline at a time uses a board.</summary>
     /// <param name="spec">From models.yaml.</param>
     /// <param name="limits">Those of the device if null.</param>
@@ -116,6 +119,40 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         return run.Divided(Batch, rows.Count);
     }
 
+    /// <summary>The runtime's own tables of layers, one a run, of an artifact in a context made for it: there, each operator is a job of
+    /// its own, and runs are slower. No model is loaded afterwards.</summary>
+    /// <param name="backend">As for <see cref="LoadAsync"/>.</param>
+    /// <param name="path">As for <see cref="LoadAsync"/>.</param>
+    /// <param name="batch">As for <see cref="LoadAsync"/>.</param>
+    /// <param name="rows">Each of the length that the model takes; at least one.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    /// <exception cref="PipelineException">The file does not run there, or its runtime keeps no such table.</exception>
+    public async Task<IReadOnlyList<string>> ProfileAsync(
+        Backend backend,
+        string path,
+        int batch,
+        IReadOnlyList<TokenizedInput> rows,
+        CancellationToken cancellation = default
+    )
+    {
+        Profiling = true;
+        try
+        {
+            await LoadAsync(backend, path, batch, cancellation: cancellation).ConfigureAwait(false);
+            List<string> tables = [];
+            foreach (var run in TokenizedInput.Batches(rows, Batch))
+            {
+                await RunModelAsync([run], CorePlan.Sequence, _ => { }, cancellation).ConfigureAwait(false);
+                tables.Add(PrintableText.Of(await LayersAsync(cancellation).ConfigureAwait(false)));
+            }
+            return tables;
+        }
+        finally
+        {
+            (Profiling, Model) = (false, null);
+        }
+    }
+
     /// <summary>Governors, frequencies and temperatures at this moment.</summary>
     public abstract Task<DeviceStatus> StatusAsync(CancellationToken cancellation = default);
 
@@ -142,6 +179,9 @@ public abstract class Device(DeviceSpec spec) : IAsyncDisposable
         Action<int> finished,
         CancellationToken cancellation
     );
+
+    /// <summary>The runtime's table of layers of the last run.</summary>
+    private protected abstract Task<string> LayersAsync(CancellationToken cancellation);
 
     /// <summary>The arrays of one row in the model's order.</summary>
     private protected ReadOnlyMemory<long>[] Inputs(TokenizedInput row) =>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace ModelPipeline.Devices;
 
@@ -8,7 +9,13 @@ namespace ModelPipeline.Devices;
 /// <param name="Driver">Version of the NPU's kernel driver.</param>
 /// <param name="Runtime">Version of librknnrt.so.</param>
 /// <param name="Cores">Of the CPU.</param>
-public sealed record DeviceFacts(string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores);
+public sealed record DeviceFacts(string Platform, IReadOnlyList<string> Soc, string Driver, string Runtime, int Cores)
+{
+    /// <summary>Whether the device tree names a chip of Rockchip's, as that of every board with this NPU does. A machine that names none is
+    /// emulated, or a container that hides it.</summary>
+    [JsonIgnore]
+    public bool IsRockchip => Soc.Any(name => name.StartsWith("rockchip,", StringComparison.Ordinal));
+}
 
 /// <summary>How a machine feels at one moment.</summary>
 /// <param name="NpuGovernor">Frequency governor of the NPU; empty if there is none.</param>

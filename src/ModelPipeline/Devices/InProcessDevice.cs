@@ -81,7 +81,12 @@ internal sealed class InProcessDevice : Device
     )
     {
         Unload();
-        var options = new NpuOptions { RknnRuntimeLibrary = Spec.RuntimeLibrary, Batch = Batch };
+        var options = new NpuOptions
+        {
+            RknnRuntimeLibrary = Spec.RuntimeLibrary,
+            Batch = Batch,
+            Profile = Profiling,
+        };
         model = await Limited(() => NpuModel.Load(runtime, path, options), limits.Load, $"loading '{path}'", cancellation)
             .ConfigureAwait(false);
         return model.Description;
@@ -154,6 +159,9 @@ internal sealed class InProcessDevice : Device
             await stop.CancelAsync().ConfigureAwait(false);
         }
     }
+
+    private protected override Task<string> LayersAsync(CancellationToken cancellation) =>
+        Limited(() => model!.Layers(), limits.Answer, "reading the table of layers", cancellation);
 
     /// <summary>Contexts are kept for the next run of their plan.</summary>
     private async Task<NpuModel> ContextAsync(NpuCores cores, int ordinal, CancellationToken cancellation)

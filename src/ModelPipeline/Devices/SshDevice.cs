@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using System.Text.RegularExpressions;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
@@ -172,6 +173,17 @@ internal sealed partial class SshDevice : Device
         return new DeviceRun([.. runs.OfType<PassageRun>()], elapsed);
     }
 
+    private protected override Task<string> LayersAsync(CancellationToken cancellation) =>
+        OnLinkAsync(
+            async link =>
+            {
+                await link.Channel.SendAsync(AgentMessageKind.Profile, default, limits.Answer, cancellation).ConfigureAwait(false);
+                var reply = await link.Channel.ReceiveAsync(limits.Answer, cancellation).ConfigureAwait(false);
+                return Encoding.UTF8.GetString(link.Channel.Expect(AgentMessageKind.ProfileReply, reply).Payload.Span);
+            },
+            cancellation
+        );
+
     /// <summary>Takes the results of one batch; returns its time on the device.</summary>
     private async Task<TimeSpan> ReceiveAsync(SshLink link, int passages, Action<int, PassageRun> result, CancellationToken cancellation)
     {
@@ -195,7 +207,14 @@ internal sealed partial class SshDevice : Device
         var (runtime, path, digest, batch) = loaded!.Value;
         var name = Path.GetFileName(path);
         var extension = name.EndsWith(".sim.onnx", StringComparison.Ordinal) ? ".sim.onnx" : Path.GetExtension(name);
-        var request = new LoadRequest(NpuJson.RuntimeName(runtime), digest.Sha256, extension, batch, Spec.RuntimeLibrary);
+        var request = new LoadRequest(
+            NpuJson.RuntimeName(runtime),
+            digest.Sha256,
+            extension,
+            batch,
+            Profiling ? 1 : 0,
+            Spec.RuntimeLibrary
+        );
         for (var uploaded = false; ; uploaded = true)
         {
             await link
@@ -354,6 +373,7 @@ internal sealed partial class SshDevice : Device
         var request = last.Channel.LastRequest switch
         {
             AgentMessageKind.Load => $"loading '{Path.GetFileName(loaded?.Path)}'",
+            AgentMessageKind.Profile => $"telling the layers of '{Path.GetFileName(loaded?.Path)}'",
             AgentMessageKind.Run => $"running '{Path.GetFileName(loaded?.Path)}'",
             AgentMessageKind.Store or AgentMessageKind.Chunk => $"storing '{Path.GetFileName(loaded?.Path)}'",
             { } other => $"answering {other}",

@@ -39,6 +39,10 @@ public sealed record ArtifactLatency
     /// <summary>Median time of a passage over fp32's at the same shape; null if one of them was not measured.</summary>
     public double? RatioToFp32 { get; init; }
 
+    /// <summary>What its operators took one by one; null if the runtime was not asked, or did not tell.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public OperatorProfile? Operators { get; init; }
+
     /// <summary>What makes the figures doubtful: throttling, varying frequencies. One sentence each.</summary>
     public IReadOnlyList<string> Doubts { get; init; } = [];
 

@@ -11,6 +11,8 @@ namespace ModelPipeline.Latency;
 /// <param name="settings">How often.</param>
 public sealed class LatencyMeasurement(Device device, LatencySpec settings)
 {
+    private const int ProfiledRuns = 5;
+
     /// <summary>Loads an artifact, warms up each plan's contexts, and times requests.</summary>
     /// <param name="subject">What the artifact is; filled in with times.</param>
     /// <param name="path">The artifact's file.</param>
@@ -60,6 +62,32 @@ public sealed class LatencyMeasurement(Device device, LatencySpec settings)
             Plans = measured,
             Doubts = [.. DeviceStatus.Doubts(before, after), .. measured.Select(Slowdown).OfType<string>()],
         };
+    }
+
+    /// <summary>Asks the runtime what each operator takes, in a context of its own after a first run. No model is loaded
+    /// afterwards.</summary>
+    /// <param name="measured">The artifact, as it was timed before.</param>
+    /// <param name="path">The artifact's file.</param>
+    /// <param name="passages">Of the shape's length, at least one.</param>
+    /// <param name="cancellation">Honoured within a second.</param>
+    /// <exception cref="PipelineException">The runtime keeps no table of layers, or one that cannot be read.</exception>
+    public async Task<OperatorProfile> ProfileAsync(
+        ArtifactLatency measured,
+        string path,
+        IReadOnlyList<TokenizedInput> passages,
+        CancellationToken cancellation
+    )
+    {
+        var tables = await device
+            .ProfileAsync(
+                measured.Backend,
+                path,
+                measured.Batch,
+                [.. Enumerable.Range(0, (1 + ProfiledRuns) * measured.Batch).Select(each => passages[each % passages.Count])],
+                cancellation
+            )
+            .ConfigureAwait(false);
+        return OperatorProfile.Of([.. tables.Skip(1).Select(LayerTable.Parse)], !measured.OnDevice || !device.Facts.IsRockchip);
     }
 
     private static string? Slowdown(PlanLatency plan) =>

@@ -118,6 +118,7 @@ internal static class ManifestBinder
                 Passages = (int)latency["passages"]!,
                 Requests = (int)latency["requests"]!,
                 WarmUp = (int)latency["warm_up"]!,
+                Profile = (bool)latency["profile"]!,
                 Again = overrides.MeasureAgain ?? false,
             },
             Variants = [.. Named(json["variants"]!, (variant, settings) => Variant(variant, Merge(json, settings), folder, overrides))],

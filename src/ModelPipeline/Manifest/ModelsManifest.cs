@@ -256,6 +256,9 @@ public sealed record LatencySpec
     /// <summary>Passages run before on each context, not counted.</summary>
     public int WarmUp { get; init; } = 3;
 
+    /// <summary>Ask the runtime afterwards what each operator takes.</summary>
+    public bool Profile { get; init; }
+
     /// <summary>Measure again even if artifacts, device and settings are the same (MEASURE_AGAIN).</summary>
     public bool Again { get; init; }
 }

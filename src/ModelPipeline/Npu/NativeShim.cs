@@ -141,6 +141,9 @@ internal static unsafe partial class NativeShim
     [LibraryImport(Library, EntryPoint = "rknnshim_model_describe")]
     public static partial Status DescribeModel(ModelHandle model, byte* buffer, nuint capacity, out nuint length);
 
+    [LibraryImport(Library, EntryPoint = "rknnshim_model_profile")]
+    public static partial Status ProfileModel(ModelHandle model, byte* buffer, nuint capacity, out nuint length);
+
     [LibraryImport(Library, EntryPoint = "rknnshim_model_duplicate")]
     public static partial Status DuplicateModel(ModelHandle model, int coreMask, out ModelHandle copy);
 

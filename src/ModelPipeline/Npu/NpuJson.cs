@@ -34,6 +34,7 @@ internal sealed record LoadOptions(
     int Threads,
     int CoreMask,
     int Batch,
+    int Profile,
     [property: JsonPropertyName("onnxruntime")] string? OnnxRuntime,
     [property: JsonPropertyName("rknnrt")] string? RknnRuntime
 );

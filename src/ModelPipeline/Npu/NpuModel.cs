@@ -58,6 +58,7 @@ public sealed class NpuModel : IDisposable
                 options.Threads,
                 (int)options.Cores,
                 options.Batch,
+                options.Profile ? 1 : 0,
                 options.OnnxRuntimeLibrary ?? OnnxRuntimeLibrary.Find(),
                 options.RknnRuntimeLibrary
             ),
@@ -116,6 +117,18 @@ public sealed class NpuModel : IDisposable
             foreach (var pin in pins)
                 pin.Dispose();
         }
+    }
+
+    /// <summary>The runtime's table of layers of the last run, as it writes it.</summary>
+    /// <exception cref="PipelineException">The model was loaded without <see cref="NpuOptions.Profile"/>, or its runtime keeps
+    /// none.</exception>
+    public unsafe string Layers()
+    {
+        var (status, text) = NativeShim.Read(
+            (byte* buffer, nuint capacity, out nuint length) => NativeShim.ProfileModel(handle, buffer, capacity, out length)
+        );
+        NativeShim.Check(status);
+        return text;
     }
 
     public void Dispose() => handle.Dispose();

@@ -12,6 +12,9 @@ public sealed record NpuOptions
     /// <summary>Rows of a run where the model leaves open how many.</summary>
     public int Batch { get; init; } = 1;
 
+    /// <summary>Keeps the runtime's table of layers of each run, which slows runs down: each operator is a job of its own.</summary>
+    public bool Profile { get; init; }
+
     /// <summary>libonnxruntime.so to use; null takes the one of the package Microsoft.ML.OnnxRuntime. A process uses one.</summary>
     public string? OnnxRuntimeLibrary { get; init; }
 

@@ -37,9 +37,9 @@ internal sealed class LatencyModel
     private readonly LeastSquaresFit fit;
     private readonly double doubt;
 
-    private LatencyModel(IReadOnlyList<LatencyRow> rows, LeastSquaresFit fit, double doubt)
+    private LatencyModel(IReadOnlyList<LatencyRow> rows, string[] sessions, LeastSquaresFit fit, double doubt)
     {
-        (Rows, sessions, this.fit, this.doubt) = (rows, Sessions(rows), fit, doubt);
+        (Rows, this.sessions, this.fit, this.doubt) = (rows, sessions, fit, doubt);
     }
 
     /// <summary>What it was fitted to.</summary>
@@ -55,24 +55,17 @@ internal sealed class LatencyModel
     /// <summary>Fits all rows, and once without each of them.</summary>
     public static (LatencyModel Model, IReadOnlyList<FittedRow> Check) Checked(IReadOnlyList<LatencyRow> rows)
     {
-        var plain = Fitted(rows, 1);
-        FittedRow[] check =
-        [
-            .. rows.Index()
-                .Select(row => new FittedRow(
-                    row.Item,
-                    plain.Milliseconds(row.Item),
-                    Fitted([.. rows.Where((_, index) => index != row.Index)], 1).Milliseconds(row.Item)
-                )),
-        ];
-        var scores = check
-            .Where(row => row.Row.IsModel)
-            .Select(row => Math.Log(row.LeftOut / row.Row.Measured) / Math.Sqrt(plain.Variance(row.Row.Work, row.Row.Place, null)))
-            .ToArray();
-        return (new(rows, plain.fit, Math.Max(1, Math.Sqrt(scores.Select(score => score * score).DefaultIfEmpty(1).Average()))), check);
+        var plain = Fitted(rows);
+        FittedRow[] check = [.. rows.Select(plain.Check)];
+        return (plain.Widened(check.Where(row => row.Row.IsModel)), check);
     }
 
-    public static LatencyModel Fit(IReadOnlyList<LatencyRow> rows) => Checked(rows).Model;
+    /// <summary>Fits all rows, and once without each that is a model's: single operators say nothing of how wide intervals are.</summary>
+    public static LatencyModel Fit(IReadOnlyList<LatencyRow> rows)
+    {
+        var plain = Fitted(rows);
+        return plain.Widened(rows.Where(row => row.IsModel).Select(plain.Check));
+    }
 
     /// <param name="operators">Of one run.</param>
     /// <param name="place">Where it runs; null comes back if nothing was ever measured on such a chip.</param>
@@ -105,7 +98,7 @@ internal sealed class LatencyModel
     private static double Round(double milliseconds) => Math.Round(milliseconds, 6);
 
     private static double Log(IReadOnlyList<OperatorWork> operators, RunPlace place, double[] point) =>
-        Math.Log(new OperatorTime(point.AsSpan(0, RateTable.All.Count)).Of(operators, place));
+        Math.Log(new OperatorTime(point).Of(operators, place));
 
     /// <summary>Of the logarithm of a new measurement: from the rates' covariance, the session's offset and the row's own error.</summary>
     private double Variance(IReadOnlyList<OperatorWork> operators, RunPlace place, string? session)
@@ -131,11 +124,38 @@ internal sealed class LatencyModel
         return variance + (ModelDeviation * ModelDeviation);
     }
 
-    private static string[] Sessions(IReadOnlyList<LatencyRow> rows) => [.. rows.Select(row => row.Session).Distinct()];
+    private FittedRow Check(LatencyRow row) =>
+        new(row, Milliseconds(row), Fitted([.. Rows.Where(other => !ReferenceEquals(other, row))], sessions, fit.Point).Milliseconds(row));
 
-    private static LatencyModel Fitted(IReadOnlyList<LatencyRow> rows, double doubt)
+    /// <summary>Intervals as wide as left-out rows ask for.</summary>
+    private LatencyModel Widened(IEnumerable<FittedRow> check) =>
+        new(
+            Rows,
+            sessions,
+            fit,
+            Math.Max(
+                1,
+                Math.Sqrt(
+                    check
+                        .Select(row => Math.Log(row.LeftOut / row.Row.Measured) / Math.Sqrt(Variance(row.Row.Work, row.Row.Place, null)))
+                        .Select(score => score * score)
+                        .DefaultIfEmpty(1)
+                        .Average()
+                )
+            )
+        );
+
+    private static LatencyModel Fitted(IReadOnlyList<LatencyRow> rows)
     {
-        var sessions = Sessions(rows);
+        string[] sessions = [.. rows.Select(row => row.Session).Distinct()];
+        return Fitted(rows, sessions, [.. RateTable.LogPriors, .. new double[sessions.Length]]);
+    }
+
+    /// <param name="rows">Measurements.</param>
+    /// <param name="sessions">Theirs, and maybe more, whose offsets stay 0.</param>
+    /// <param name="start">Rates and offsets to begin with.</param>
+    private static LatencyModel Fitted(IReadOnlyList<LatencyRow> rows, string[] sessions, double[] start)
+    {
         double[] priors = RateTable.LogPriors;
         var own = rows.Where(row => row.Own).Select(row => row.Chip).ToHashSet();
         var measured = rows.Select(row =>
@@ -150,18 +170,24 @@ internal sealed class LatencyModel
             .ToArray();
         double[] deviations =
         [
-            .. sessions.Select(session => SessionDeviation * (Doubted(rows.First(row => row.Session == session)) ? OthersDoubt : 1)),
+            .. sessions.Select(session =>
+                SessionDeviation * (rows.FirstOrDefault(row => row.Session == session) is { } first && Doubted(first) ? OthersDoubt : 1)
+            ),
         ];
         var fit = LeastSquares.Minimize(
             point =>
+            {
+                var time = new OperatorTime(point);
+                return
                 [
-                    .. measured.Select(row => (Log(row.Work, row.Place, point) + point[row.Session] - row.Log) / row.Deviation),
+                    .. measured.Select(row => (Math.Log(time.Of(row.Work, row.Place)) + point[row.Session] - row.Log) / row.Deviation),
                     .. RateTable.All.Select((entry, rate) => (point[rate] - priors[rate]) / entry.Spread),
                     .. deviations.Select((deviation, session) => point[priors.Length + session] / deviation),
-                ],
-            [.. priors, .. new double[sessions.Length]]
+                ];
+            },
+            start
         );
-        return new(rows, fit, doubt);
+        return new(rows, sessions, fit, doubt: 1);
 
         bool Doubted(LatencyRow row) => !row.Own && own.Contains(row.Chip);
     }

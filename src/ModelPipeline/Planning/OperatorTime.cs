@@ -7,12 +7,14 @@ namespace ModelPipeline.Planning;
 /// buffer:
 /// the input of a product, the scores of a head. Attention gains nothing from int8: on boards it took the same time in both.
 /// </summary>
-/// <param name="log">Logarithm of each rate.</param>
-internal readonly ref struct OperatorTime(ReadOnlySpan<double> log)
+internal sealed class OperatorTime
 {
     private const double NominalMhz = 1000;
 
-    private readonly ReadOnlySpan<double> log = log;
+    private readonly double[] rates;
+
+    /// <param name="log">Logarithm of each rate.</param>
+    public OperatorTime(IEnumerable<double> log) => rates = [.. log.Take(RateTable.All.Count).Select(Math.Exp)];
 
     /// <summary>Milliseconds of one run of all.</summary>
     public double Of(IReadOnlyList<OperatorWork> operators, RunPlace place)
@@ -24,7 +26,7 @@ internal readonly ref struct OperatorTime(ReadOnlySpan<double> log)
             * (place.Cpu ? 1 : Clock(place) * (RateTable.TryFactor(place.Chip, out var factor) && factor is { } rate ? this[rate] : 1));
     }
 
-    private double this[Rate rate] => Math.Exp(log[(int)rate]);
+    private double this[Rate rate] => rates[(int)rate];
 
     /// <summary>Nanoseconds of one operator on one core of an RK3588.</summary>
     private double Single(OperatorWork work, Precision precision)

@@ -85,6 +85,7 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
                 NotMeasured = artifact.NotMeasured.Length > 0 ? artifact.NotMeasured : Gate.NeedsDevice,
                 Plans = Counts(artifact) ? artifact.Plans.Select(Plan) : [],
             }),
+            Operators = all.Where(artifact => artifact.Operators is not null).Select(Operators),
         };
 
         static IEnumerable<string> Versions(string version, string of) => version.Length == 0 ? [] : [$"{of} {version}"];
@@ -105,6 +106,23 @@ public sealed record LatencySection(LatencyReport Latency, IReadOnlyList<Variant
             }),
         };
     }
+
+    /// <summary>Where an artifact's time goes, by its runtime.</summary>
+    private static object Operators(ArtifactLatency artifact) =>
+        new
+        {
+            Name = Name(artifact),
+            IsEmulated = artifact.Operators!.Emulated,
+            Classes = artifact.Operators.Classes.Select(each => new
+            {
+                Name = OperatorProfile.Word(each.Class),
+                each.Count,
+                Ms = Fixed(each.Ms, 2),
+                Share = Fixed(100 * each.Share, 1),
+                Expected = each.ExpectedMs is { } expected ? Fixed(expected, 2) : "-",
+                Targets = string.Join(", ", each.Targets.Select(on => $"{on.Value} on {on.Key}")),
+            }),
+        };
 
     /// <summary>A variant of several shapes as it serves the corpus.</summary>
     private static object Routed(VariantRouting routing)

@@ -50,23 +50,60 @@ internal static class Estimates
             },
         ]);
 
+    /// <summary>The report with what was expected of each operator that was timed alone, before these times were known.</summary>
+    public static LatencyReport Expecting(ModelBuild build, LatencyReport report, IReadOnlyDictionary<AttentionForm, ModelWork> work)
+    {
+        if (report.Artifacts.All(artifact => artifact.Operators is null))
+            return report;
+        var estimates = Of(build, work.Values.First());
+        return report with { Artifacts = [.. report.Artifacts.Select(Expecting)] };
+
+        ArtifactLatency Expecting(ArtifactLatency artifact)
+        {
+            var chip = VariantOf(build, artifact).Target;
+            return artifact with
+            {
+                Operators = artifact.Operators?.Expecting(
+                    (one, precision) => estimates.Estimate([one], new(chip, precision), SessionOf(build))?.Milliseconds
+                ),
+            };
+        }
+    }
+
     /// <summary>Adds what a board took, so that estimates are refined by it; what was no board's teaches nothing.</summary>
-    public static void Learn(ModelBuild build, LatencyReport report, IReadOnlyDictionary<AttentionForm, ModelWork> work) =>
-        LatencyData.Append(
-            LatencyData.PathFor(build.Manifest),
-            [
-                .. from artifact in report.Artifacts
-                where artifact is { OnDevice: true, Backend: Backend.Rknn, Sequential: not null }
-                let variant = build.Model.Variants.First(variant => variant.Name == artifact.Variant)
-                where RateTable.TryFactor(variant.Target, out _)
-                select Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
-                {
-                    Attention = variant.Attention,
-                    Ms = artifact.Sequential!.Passage.Figures.Mean.Value * artifact.Batch,
-                    Operators = work[variant.Attention].At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
-                },
-            ]
-        );
+    public static void Learn(
+        ModelBuild build,
+        LatencyReport report,
+        IReadOnlyDictionary<AttentionForm, ModelWork> work,
+        StageContext context
+    )
+    {
+        LatencyRow[] rows =
+        [
+            .. from artifact in report.Artifacts
+            where artifact is { OnDevice: true, Backend: Backend.Rknn, Sequential: not null }
+            let variant = VariantOf(build, artifact)
+            where RateTable.TryFactor(variant.Target, out _)
+            let run = Row(build, variant, $"{artifact.Variant} {artifact.Shape}", $"{report.Device}, runtime {artifact.Runtime}") with
+            {
+                Attention = variant.Attention,
+                Ms = artifact.Sequential!.Passage.Figures.Mean.Value * artifact.Batch,
+                Operators = work[variant.Attention].At(build.Model.Shapes.First(shape => shape.ToString() == artifact.Shape)),
+            }
+            from row in artifact.Operators is { } profile ? profile.Rows(run).Prepend(run) : [run]
+            select row,
+        ];
+        if (rows.Length > 0 && !report.Machine.IsRockchip)
+            context.Warning(
+                $"what {report.Device} took refines no estimate: /proc/device-tree/compatible names no chip of Rockchip's there, so it is "
+                    + $"emulated, or a container that hides it"
+            );
+        else
+            LatencyData.Append(LatencyData.PathFor(build.Manifest), rows);
+    }
+
+    private static VariantSpec VariantOf(ModelBuild build, ArtifactLatency artifact) =>
+        build.Model.Variants.First(variant => variant.Name == artifact.Variant);
 
     private static LatencyRow Row(ModelBuild build, VariantSpec variant, string name, string source) =>
         new()

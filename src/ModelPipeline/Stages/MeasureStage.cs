@@ -61,15 +61,17 @@ public static class MeasureStage
             return ReportJson.Read<LatencyReport>(output);
 
         var report = (await MeasureAsync(build, source.Path, artifacts, context).ConfigureAwait(false)).Concluded();
+        var work = new Dictionary<AttentionForm, ModelWork>();
+        if (report.OnDevice || report.Artifacts.Any(artifact => artifact.Operators is not null))
+        {
+            foreach (var form in model.Variants.Select(variant => variant.Attention).Distinct())
+                work[form] = await Estimates.WorkAsync(build, form, context).ConfigureAwait(false);
+            report = Estimates.Expecting(build, report, work);
+        }
         Directory.CreateDirectory(folder);
         ReportJson.Write(output, report);
         if (report.OnDevice)
-        {
-            var work = new Dictionary<AttentionForm, ModelWork>();
-            foreach (var form in model.Variants.Select(variant => variant.Attention).Distinct())
-                work[form] = await Estimates.WorkAsync(build, form, context).ConfigureAwait(false);
-            Estimates.Learn(build, report, work);
-        }
+            Estimates.Learn(build, report, work, context);
         build.Finish(record, key, [output], context);
         return report;
     }
@@ -167,13 +169,33 @@ public static class MeasureStage
                     .ConfigureAwait(false);
                 foreach (var doubt in latency.OnDevice ? latency.Doubts : [])
                     context.Warning($"latency of {subject.Variant} at {shape} on {spec.Name}: {doubt}");
-                return latency;
+                return model.Latency.Profile && subject.Backend != Backend.Onnx
+                    ? await ProfileAsync(latency, path, requests[shape][0]).ConfigureAwait(false)
+                    : latency;
             }
             catch (PipelineException e) when (subject.Backend == Backend.Onnx)
             {
                 // A board need not have ONNX Runtime; the comparison then lacks the CPU.
                 context.Warning($"latency of {subject.Variant} at {shape} on {spec.Name} not measured: {e.Message}");
                 return subject with { NotMeasured = $"not measured: {e.Message}" };
+            }
+        }
+
+        async Task<ArtifactLatency> ProfileAsync(ArtifactLatency latency, string path, IReadOnlyList<TokenizedInput> passages)
+        {
+            var name = $"operators of {latency.Variant} at {latency.Shape} on {spec.Name}";
+            try
+            {
+                var profile = await measurement.ProfileAsync(latency, path, passages, context.Cancellation).ConfigureAwait(false);
+                if (profile.Unread > 0)
+                    context.Warning($"{name}: {profile.Unread} lines of the runtime's table of layers could not be read");
+                return latency with { Operators = profile };
+            }
+            catch (PipelineException e)
+            {
+                // Older runtimes keep no such table; what was timed stands without it.
+                context.Warning($"{name} not timed: {e.Message}");
+                return latency;
             }
         }
     }

@@ -55,17 +55,22 @@ public sealed class BoardArtifact : IAsyncLifetime
 
     /// <summary>A copy that fails: its run of this number, over all contexts, takes so long and then returns this code of the
     /// vendor's.</summary>
-    public string WithFault(int run, TimeSpan takes, int status)
+    public string WithFault(int run, TimeSpan takes, int status) => With("rknnrt_sim.fault", $"{run} {takes.TotalMilliseconds:0} {status}");
+
+    /// <summary>A copy whose runtime answers with this table of layers; if it is empty, it knows no such question.</summary>
+    public string WithLayers(string table) => With("rknnrt_sim.layers", table);
+
+    private string With(string key, string value)
     {
-        var fault = new ModelProto
+        var entry = new ModelProto
         {
             MetadataProps =
             {
-                new StringStringEntryProto { Key = "rknnrt_sim.fault", Value = $"{run} {takes.TotalMilliseconds:0} {status}" },
+                new StringStringEntryProto { Key = key, Value = value },
             },
         };
         // Protobuf messages merge.
-        return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. fault.ToByteArray()]);
+        return folder.Write($"{Guid.NewGuid():N}.sim.onnx", [.. File.ReadAllBytes(Path), .. entry.ToByteArray()]);
     }
 
     /// <summary>Rows of different token ids and lengths.</summary>

@@ -3,6 +3,7 @@ using System.Xml.Linq;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Metrics;
+using ModelPipeline.Planning;
 using ModelPipeline.Reports;
 using ModelPipeline.Stages;
 using ModelPipeline.Tests.Stages;
@@ -97,7 +98,18 @@ public sealed partial class MeasureTests
     {
         using var sample = new SampleBuild("rerank", Model, Settings, device: "here");
         var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
-        latency = latency with { Artifacts = [latency.Artifacts[0] with { Doubts = ["the NPU is <hot>"] }, .. latency.Artifacts.Skip(1)] };
+        latency = latency with
+        {
+            Artifacts =
+            [
+                latency.Artifacts[0] with
+                {
+                    Doubts = ["the NPU is <hot>"],
+                    Operators = OperatorProfileTests.Profile(RateTable.LogPriors, 256).Expecting((_, _) => 1.25),
+                },
+                .. latency.Artifacts.Skip(1),
+            ],
+        };
         var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
         var routings = await RouteStage.RunAsync(sample.Build, judged, latency, sample.Stage);
         var routing = Assert.Single(routings);
@@ -108,6 +120,25 @@ public sealed partial class MeasureTests
         Assert.Contains("Measured on here (linux-", page);
         Assert.Contains("cpu 1x32: the NPU is &lt;hot&gt;", page);
         Assert.Contains("Served by length", page);
+        var operators = page[page.IndexOf("aria-label=\"Operators by class\"", StringComparison.Ordinal)..];
+        Assert.Matches(
+            @"<td>cpu 1x32</td><td class=""words"">attention</td><td>12</td><td>\d+\.\d\d</td><td>\d+\.\d&thinsp;%</td><td>1\.25</td>"
+                + @"<td class=""words"">12 on NPU</td>",
+            operators
+        );
+        Assert.Matches(
+            @"<td></td><td class=""words"">linear</td><td>72</td><td>\d+\.\d\d</td><td>\d+\.\d&thinsp;%</td><td>5\.00</td>",
+            operators
+        );
+        Assert.DoesNotContain("emulated", page);
+        var emulated = latency with
+        {
+            Artifacts = [latency.Artifacts[0] with { Operators = latency.Artifacts[0].Operators! with { Emulated = true } }],
+        };
+        Assert.Contains(
+            "<td>cpu 1x32 <span class=\"tag simulated\">emulated, times mean nothing</span></td>",
+            HtmlReport.Render(judged, new ReportContext { Latency = new(emulated, routings) })
+        );
         var charts = Figures().Matches(page).Select(match => XElement.Parse(match.Value)).ToArray();
         foreach (
             var caption in new[]
@@ -125,6 +156,39 @@ public sealed partial class MeasureTests
             Assert.InRange((double)rectangle.Attribute("y")! + (double)rectangle.Attribute("height")!, 0, 320);
         }
         Assert.Null(ProductionDecision.Make(sample.Build.Model, judged, routings).Winner);
+    }
+
+    /// <summary>Where no board is, the whole way is gone and nothing is learnt of it.</summary>
+    [Theory]
+    [InlineData("simulator")]
+    [InlineData("loopback")]
+    public async Task Operators_of_what_stands_in_for_a_board_are_told_marked_and_forgotten(string device)
+    {
+        const string Profiled = """
+                shapes: [[1, 32]]
+                latency: { passages: 3, requests: 4, warm_up: 1, profile: true }
+                variants:
+                  sim: { backend: simulator, precision: fp16 }
+                  cpu: { backend: onnx, precision: w8a8 }
+            """;
+        using var sample = new SampleBuild("rerank", Model, Profiled, device);
+
+        var latency = await MeasureStage.RunAsync(sample.Build, sample.Stage);
+
+        var profile = latency.Of("sim", "1x32")!.Operators!;
+        Assert.Equal((true, 0, "host 100 %"), (profile.Emulated, profile.Unread, profile.Shares));
+        Assert.Equal(5, Assert.Single(profile.Classes).Count);
+        Assert.Null(latency.Of("cpu", "1x32")!.Operators);
+        Assert.Equal(ReportJson.Text(latency), ReportJson.Text(await MeasureStage.RunAsync(sample.Build, sample.Stage)));
+        Assert.False(File.Exists(LatencyData.PathFor(sample.Build.Manifest)));
+        Assert.DoesNotContain(sample.Warnings, warning => warning.Contains("operators", StringComparison.Ordinal));
+
+        var model = sample.Build.Model;
+        var plain = await MeasureStage.RunAsync(
+            sample.Again(model with { Latency = model.Latency with { Profile = false } }),
+            sample.Stage
+        );
+        Assert.DoesNotContain("\"operators\"", ReportJson.Text(plain));
     }
 
     private static async Task<IReadOnlyList<ValidationReport>> ValidateAsync(SampleBuild sample)

@@ -2,6 +2,7 @@ using CsCheck;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;
+using ModelPipeline.Tests.Latency;
 
 namespace ModelPipeline.Tests.Planning;
 
@@ -182,12 +183,17 @@ public sealed class PlanSearchTests
     /// <summary>
     /// A board with two cores whose attention is three times slower: what was measured there moves the plan to more cuts of the long
     /// shapes, or at least to what is right by the board's own table, on its two contexts.
+    /// So do the rows of its operators alone.
     /// </summary>
-    [Fact]
-    public void A_board_of_another_kind_moves_the_plan_to_what_is_right_there()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_board_of_another_kind_moves_the_plan_to_what_is_right_there(bool operatorsAlone)
     {
         double[] truth = [.. Public.Value.Rates.Select((rate, index) => Math.Log(rate * (index == (int)Rate.Attention ? 3 : 1)))];
-        var board = LatencyModel.Fit([.. LatencyData.Public(), .. StandIn.Measure(truth, "rk3588", Reranker, [32, 64, 128, 256, 512])]);
+        int[] lengths = [32, 64, 128, 256, 512];
+        var rows = operatorsAlone ? OperatorProfileTests.Operators(truth, lengths) : StandIn.Measure(truth, "rk3588", Reranker, lengths);
+        var board = LatencyModel.Fit([.. LatencyData.Public(), .. rows]);
         int[] tokens = [.. Enumerable.Range(0, 1000).Select(i => 40 + (i * 37 % 470))];
         var question = Question(tokens) with { CorePlans = [Sequence, Two], MostShapes = 4, Precisions = [Precision.Fp16] };
         double Truth(InputShape shape, Precision precision, int cores) =>

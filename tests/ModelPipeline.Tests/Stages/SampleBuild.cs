@@ -15,7 +15,7 @@ internal sealed class SampleBuild : IDisposable
     /// <param name="task">rerank or embed.</param>
     /// <param name="model">Path of the ONNX file.</param>
     /// <param name="settings">Of the model in models.yaml: lines indented by four spaces.</param>
-    /// <param name="device">simulator, or here: this machine as a device of kind local.</param>
+    /// <param name="device">simulator; here: this machine as a device of kind local; or loopback.</param>
     public SampleBuild(string task, string model, string settings, string device = "simulator")
     {
         var vocabulary = RepositoryFiles.Sample("tiny-reranker/vocab.txt");
@@ -25,6 +25,7 @@ internal sealed class SampleBuild : IDisposable
             $$"""
             devices:
               here: { kind: local }
+              loopback: { kind: loopback }
             corpora:
               sample: { passages: {{corpus}}/passages.jsonl, queries: {{corpus}}/queries.jsonl, qrels: {{corpus}}/qrels.tsv, candidates: {{corpus}}/candidates.jsonl }
             models:
