@@ -14,9 +14,7 @@ internal static class SearchTask
     /// <summary>Variants of a model that Search is for: those with <c>search</c>, or else every int8.</summary>
     public static IReadOnlyList<VariantSpec> Variants(ModelSpec model)
     {
-        var possible = model
-            .Variants.Where(variant => variant.Precision == Precision.W8A8)
-            .ToList();
+        var possible = model.Variants.Where(variant => variant.Precision == Precision.W8A8).ToList();
         return possible.Exists(variant => variant.Search is not null)
             ? [.. possible.Where(variant => variant.Search is not null)]
             : possible;

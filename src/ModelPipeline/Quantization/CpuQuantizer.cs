@@ -21,7 +21,10 @@ public sealed record CpuQuantizationSettings
         var split = Fp16Plan.OfModel(model).ToHashSet();
         return new()
         {
-            KeepFloat = [.. model.Graph.Nodes.Where(node => node.OpType == "MatMul" && split.Contains(node.Output)).Select(node => node.Output)],
+            KeepFloat =
+            [
+                .. model.Graph.Nodes.Where(node => node.OpType == "MatMul" && split.Contains(node.Output)).Select(node => node.Output),
+            ],
         };
     }
 }

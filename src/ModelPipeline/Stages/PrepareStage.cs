@@ -116,13 +116,7 @@ public static class PrepareStage
             [.. model.Graph.Inputs.Select(input => input.Name)],
             context.Cancellation
         );
-        var (prepared, report) = Prepare(
-            forCpu ? model : Pinned(),
-            shape,
-            [.. Pass.Sequence(RewritesOf(variant))],
-            rows.Samples,
-            context
-        );
+        var (prepared, report) = Prepare(forCpu ? model : Pinned(), shape, [.. Pass.Sequence(RewritesOf(variant))], rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, ReportFile);

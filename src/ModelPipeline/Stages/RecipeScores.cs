@@ -202,12 +202,7 @@ internal sealed class RecipeScores
                 .ConfigureAwait(false),
             Backend.Simulator => await RunAsync(() =>
                     QuantizeStage
-                        .Emulate(
-                            OnnxModel.Load(trial.Graph),
-                            trial.Candidate,
-                            CalibrationSet.Read(trial.Inputs!.Calibration),
-                            context
-                        )
+                        .Emulate(OnnxModel.Load(trial.Graph), trial.Candidate, CalibrationSet.Read(trial.Inputs!.Calibration), context)
                         .Model
                 )
                 .ConfigureAwait(false),
@@ -274,10 +269,7 @@ internal sealed class RecipeScores
     private OnnxModel Emulated(Int8Recipe recipe, StageContext context)
     {
         if (variant.Backend == Backend.Onnx)
-            return ForCpu(
-                Prepared(PrepareStage.RewritesOf(recipe.Over(variant)), calibration.Samples, context.Cancellation),
-                context
-            );
+            return ForCpu(Prepared(PrepareStage.RewritesOf(recipe.Over(variant)), calibration.Samples, context.Cancellation), context);
         var seen = Calibrated(recipe, context);
         return seen.Emulation.Build(recipe.Over(variant), seen.Ranges, seen.Clips).Model;
     }

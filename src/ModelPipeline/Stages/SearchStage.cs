@@ -111,7 +111,12 @@ public static class SearchStage
 
         async Task<RecipeSearch> EmulatedAsync()
         {
-            var search = new RecipeSearch(new(written, spec, StepsAlone: forCpu), parts.Search.Items, LossAsync, () => !budget.Leaves(spec.Builds + Reported));
+            var search = new RecipeSearch(
+                new(written, spec, StepsAlone: forCpu),
+                parts.Search.Items,
+                LossAsync,
+                () => !budget.Leaves(spec.Builds + Reported)
+            );
             await search
                 .RunAsync(
                     (compared, known) => context.Progress.Report(new StageProgress($"search {variant.Name}", compared, known)),
