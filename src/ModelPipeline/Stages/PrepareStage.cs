@@ -62,8 +62,8 @@ public static class PrepareStage
 
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Rewrites of the graph that a variant is quantized from. For the CPU those alone that make int8 better: what the toolkit needs
-    /// besides serves nobody else.</summary>
+    /// <summary>Rewrites of the graph that a variant is quantized from. For the CPU those alone that make int8 better: what the toolkit
+    /// needs besides serves nobody else.</summary>
     internal static IReadOnlyList<string> RewritesOf(VariantSpec variant) =>
         variant switch
         {

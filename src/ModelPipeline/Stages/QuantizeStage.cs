@@ -31,8 +31,8 @@ public static class QuantizeStage
         return variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
     }
 
-    /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it, or from that after steps to a better
-    /// int8.</summary>
+    /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it, or from that after steps to a
+    /// better int8.</summary>
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);

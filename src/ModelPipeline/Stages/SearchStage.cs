@@ -49,6 +49,7 @@ public static class SearchStage
         var written = variant.Written ?? Int8Recipe.Of(variant);
         var objective = SearchObjective.Of(build.Task, spec);
         var forCpu = variant.Backend == Backend.Onnx;
+        var rankedBy = forCpu ? CpuRuntime : Emulation;
         var shape = build.LargestShape;
         var whole = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var parts = SearchParts.Of(build.Task, whole, build.Corpus(build.Model.Validation.Corpus));
@@ -72,7 +73,7 @@ public static class SearchStage
             Variant = variant.Name,
             Shape = shape.ToString(),
             Objective = objective.Metric.Name,
-            RankedBy = forCpu ? CpuRuntime : Emulation,
+            RankedBy = rankedBy,
             ScoredBy = variant.Backend switch
             {
                 Backend.Rknn => $"the simulator of rknn-toolkit2 {variant.Toolkit}",
@@ -166,8 +167,8 @@ public static class SearchStage
         string Said(RankedRecipe leader, int of) =>
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(leader.Loss))}{(forCpu ? "" : " by emulation")} "
-                    + $"on {leader.Items} items, best of {of} recipes after {budget.Elapsed.TotalMinutes:0.0} minutes: {leader.Recipe.Text}"
+                $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(leader.Loss))} by {rankedBy} on "
+                    + $"{leader.Items} items, best of {of} recipes after {budget.Elapsed.TotalMinutes:0.0} minutes: {leader.Recipe.Text}"
             );
 
         async Task<IReadOnlyList<BuiltRecipe>> BuiltAsync(IReadOnlyList<Int8Recipe> recipes)
