@@ -1,7 +1,6 @@
 using System.Globalization;
 using Cake.Common;
 using Cake.Core.Diagnostics;
-using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
