@@ -11,12 +11,10 @@ namespace Build;
 /// <summary>What --target=Search prints: what was built, the choice, and its figures on queries that it was not chosen by.</summary>
 internal static class SearchTask
 {
-    /// <summary>Variants of a model that Search is for: those with <c>search</c>, or else every int8 for an NPU.</summary>
+    /// <summary>Variants of a model that Search is for: those with <c>search</c>, or else every int8.</summary>
     public static IReadOnlyList<VariantSpec> Variants(ModelSpec model)
     {
-        var possible = model
-            .Variants.Where(variant => variant is { Backend: Backend.Rknn or Backend.Simulator, Precision: Precision.W8A8 })
-            .ToList();
+        var possible = model.Variants.Where(variant => variant.Precision == Precision.W8A8).ToList();
         return possible.Exists(variant => variant.Search is not null)
             ? [.. possible.Where(variant => variant.Search is not null)]
             : possible;
@@ -28,7 +26,7 @@ internal static class SearchTask
         var objective = Metric.Named(report.Objective);
         var table = new Table()
             .RoundedBorder()
-            .Title(Markup.Escape($"Built for {report.Model}:{report.Variant} at {report.Shape}, by the {report.ScoredBy}"))
+            .Title(Markup.Escape($"Built for {report.Model}:{report.Variant} at {report.Shape}, by {report.ScoredBy}"))
             .Caption(
                 Markup.Escape(
                     $"{objective.Label} on {report.Parts.Confirm} items that the search over {report.Tried.Count} recipes had not seen. "
@@ -56,7 +54,7 @@ internal static class SearchTask
             Figures(build, objective, report.WrittenFigures)
         );
         if (report.CalibratedOn > 0)
-            context.Log.Information("  calibration has {0} texts of these, too", report.CalibratedOn);
+            context.Log.Information("  calibration has {0} of these texts, too", report.CalibratedOn);
         context.Log.Information(
             "{0}",
             variant.Search is null

@@ -34,19 +34,7 @@ internal static class CpuSteps
         foreach (var recipe in Recipes)
         {
             var model = Pass.Sequence(recipe).Aggregate(source, (before, pass) => pass.Apply(before, samples).Model);
-            var planned = Fp16Plan.OfModel(model).ToHashSet();
-            var quantization = CpuQuantizer.Quantize(
-                model,
-                new CpuQuantizationSettings
-                {
-                    KeepFloat =
-                    [
-                        .. model
-                            .Graph.Nodes.Where(node => node.OpType == "MatMul" && planned.Contains(node.Output))
-                            .Select(node => node.Output),
-                    ],
-                }
-            );
+            var quantization = CpuQuantizer.Quantize(model, CpuQuantizationSettings.Of(model));
             using var int8 = InferenceSessions.Open(quantization.Model, settings);
             var scores = ModelOutputs.Scores(int8, inputs);
             var runs = PairedRuns.Measure(

@@ -10,7 +10,7 @@ internal static class ManifestChecks
     private static readonly string[] SshOnly = ["host", "port", "user", "host_key", "identity_file"];
     private static readonly string[] ToolkitOnly = ["auto_hybrid", "one_file", "accuracy_analysis", "toolkit_simulator", "single_core"];
 
-    /// <summary>Keys that say how an NPU's int8 is made.</summary>
+    /// <summary>Keys that say how an int8 is made.</summary>
     private static readonly string[] Int8Only = ["ranges", "hidden_split", "search"];
 
     /// <summary>Records every error in <paramref name="root"/>.</summary>
@@ -155,13 +155,15 @@ internal static class ManifestChecks
     {
         foreach (var key in Names(variant).Where(Int8Only.Contains))
         {
-            if (Text(variant, "backend") == "onnx")
-                errors.AddToKey(variant, key, $"backend onnx has no {key}: it is for the int8 of NPUs, backends rknn and simulator");
-            else if (Text(variant, "precision") == "fp16")
-                errors.AddToKey(variant, key, $"precision fp16 has no {key}: it tells how a w8a8 build is made");
+            if (key == "ranges" && Text(variant, "backend") == "onnx")
+                errors.AddToKey(variant, key, "backend onnx has no ranges: each run finds those of its own activations");
+            else if (Text(variant, "precision") is "fp16" or "fp32")
+                errors.AddToKey(variant, key, $"precision {Text(variant, "precision")} has no {key}: it tells how a w8a8 build is made");
         }
         if (variant["search"] is not JsonObject search)
             return;
+        foreach (var key in Names(search).Where(key => key is "algorithms" or "methods" && Text(variant, "backend") == "onnx"))
+            errors.AddToKey(search, key, $"backend onnx has no {key}: its search goes through rewrites alone");
         if (task is not null && search["maximise"] is { } metric && TextOf(metric) is { } name && !GateChecks.Of(task).Contains(name))
             errors.Add(
                 metric,

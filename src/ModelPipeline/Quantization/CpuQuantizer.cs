@@ -14,6 +14,19 @@ public sealed record CpuQuantizationSettings
 
     /// <summary>Weights with fewer elements stay in fp32: they take no room and little time.</summary>
     public int MinElements { get; init; } = WeightShare.MinElements;
+
+    /// <summary>Those of a graph as rewrites left it: the paths that they split off for a finer type keep theirs.</summary>
+    public static CpuQuantizationSettings Of(OnnxModel model)
+    {
+        var split = Fp16Plan.OfModel(model).ToHashSet();
+        return new()
+        {
+            KeepFloat =
+            [
+                .. model.Graph.Nodes.Where(node => node.OpType == "MatMul" && split.Contains(node.Output)).Select(node => node.Output),
+            ],
+        };
+    }
 }
 
 /// <summary>How a weight is stored and used.</summary>

@@ -18,6 +18,7 @@ public sealed record SearchSection(SearchReport Search)
             new
             {
                 Search.Variant,
+                Search.RankedBy,
                 Search.ScoredBy,
                 Objective = Objective.Label,
                 Search.Parts,

@@ -42,6 +42,12 @@ public sealed record Pass(string Name, Func<OnnxModel, IReadOnlyList<IReadOnlyLi
 
     public const string HiddenSplitName = "hidden-split";
 
+    /// <summary>The steps to a better int8, on an NPU and on the CPU, in the order in which they are exact and make sense.</summary>
+    public static IReadOnlyList<string> Steps { get; } = ["balance", HiddenSplitName, "outlier-split", "norm-copy"];
+
+    /// <summary>Whether a name is that of one of the <see cref="Steps"/>, whatever its strength.</summary>
+    public static bool IsStep(string name) => Steps.Contains(StepOf(name));
+
     /// <summary>The name of hidden-split with so many channels; models.yaml writes it <c>hidden-split: { channels: 32 }</c>.</summary>
     public static string HiddenSplit(int channels) =>
         channels == Rewrites.HiddenSplit.DefaultChannels

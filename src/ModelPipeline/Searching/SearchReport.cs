@@ -14,7 +14,10 @@ public sealed record SearchReport
     /// <summary>The metric that was made as good as can be.</summary>
     public required string Objective { get; init; }
 
-    /// <summary>Where the built recipes were scored: the toolkit's simulator, or the emulation.</summary>
+    /// <summary>What recipes were compared by: the emulation, or ONNX Runtime.</summary>
+    public required string RankedBy { get; init; }
+
+    /// <summary>Where the built recipes were scored: the toolkit's simulator, the emulation, or ONNX Runtime.</summary>
     public required string ScoredBy { get; init; }
 
     /// <summary>Queries, or an embedder's texts, of the three parts: disjoint.</summary>

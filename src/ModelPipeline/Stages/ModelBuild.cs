@@ -59,8 +59,13 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
         Path.Combine(
             Folder,
             "prepared",
-            SharesFile(variant) ? "one-file" : shape.ToString(),
-            variant.Rewrites.Count == 0 ? "as-is" : string.Join('+', variant.Rewrites)
+            variant.Backend switch
+            {
+                Backend.Onnx => "any-shape",
+                _ when SharesFile(variant) => "one-file",
+                _ => shape.ToString(),
+            },
+            PrepareStage.RewritesOf(variant) is { Count: > 0 } rewrites ? string.Join('+', rewrites) : "as-is"
         );
 
     /// <summary>The largest shape, by which a file for all of them is prepared and calibrated.</summary>

@@ -37,14 +37,14 @@ public sealed class ModelRun(ModelBuild build)
 
     public Task FetchAsync(StageContext context) => build.FetchAsync(context);
 
-    /// <summary>The inspected source, whether it ranks at all, and static graphs of all NPU variants; those with the same rewrites share
-    /// one.</summary>
+    /// <summary>The inspected source, whether it ranks at all, and the graphs that variants are quantized from; those with the same
+    /// rewrites share one.</summary>
     public async Task PrepareAsync(StageContext context)
     {
         await build.SourceAsync(context).ConfigureAwait(false);
         await BaselineStage.CheckAsync(build, context).ConfigureAwait(false);
         var graphs = build
-            .Artifacts.Where(each => each.Variant.Backend != Backend.Onnx)
+            .Artifacts.Where(each => PrepareStage.IsFor(each.Variant))
             .DistinctBy(each => build.PreparedFolder(each.Shape, each.Variant));
         foreach (var (variant, shape) in graphs)
             await PrepareStage.RunAsync(build, variant, shape, context).ConfigureAwait(false);

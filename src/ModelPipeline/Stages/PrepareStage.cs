@@ -62,13 +62,26 @@ public static class PrepareStage
 
     private const string ModelFile = "model.onnx";
 
-    /// <summary>Prepares one shape for one variant, or all for one with one file, whose lengths stay open. Variants with the same
-    /// rewrites share the result.</summary>
+    /// <summary>Rewrites of the graph that a variant is quantized from. For the CPU those alone that make int8 better: what the toolkit
+    /// needs besides serves nobody else.</summary>
+    internal static IReadOnlyList<string> RewritesOf(VariantSpec variant) =>
+        variant switch
+        {
+            { Backend: not Backend.Onnx } => variant.Rewrites,
+            { Precision: Precision.W8A8 } => [.. variant.Rewrites.Where(Pass.IsStep)],
+            _ => [],
+        };
+
+    /// <summary>Whether a variant is made from a graph of its own, not from the source itself.</summary>
+    internal static bool IsFor(VariantSpec variant) => variant.Backend != Backend.Onnx || RewritesOf(variant).Count > 0;
+
+    /// <summary>Prepares one shape for one variant, all for one with one file, whose lengths stay open, or any for the CPU. Variants with
+    /// the same rewrites share the result.</summary>
     /// <returns>Path of the prepared model.</returns>
     public static async Task<string> RunAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
-        var shared = build.SharesFile(variant);
-        if (shared)
+        var (shared, forCpu) = (build.SharesFile(variant), variant.Backend == Backend.Onnx);
+        if (shared || forCpu)
             shape = build.LargestShape;
         var folder = build.PreparedFolder(shape, variant);
         var output = Path.Combine(folder, ModelFile);
@@ -83,7 +96,8 @@ public static class PrepareStage
             {
                 shape = shape.ToString(),
                 OneFile = shared,
-                variant.Rewrites,
+                ForCpu = forCpu,
+                Rewrites = RewritesOf(variant),
                 source.Inspection,
                 build.CalibrationSettings,
                 build.TextSettings,
@@ -102,17 +116,11 @@ public static class PrepareStage
             [.. model.Graph.Inputs.Select(input => input.Name)],
             context.Cancellation
         );
-        var (prepared, report) = Prepare(
-            shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Outputs(PinShapes.Apply(model, shape)),
-            shape,
-            [.. Pass.Sequence(variant.Rewrites)],
-            rows.Samples,
-            context
-        );
+        var (prepared, report) = Prepare(forCpu ? model : Pinned(), shape, [.. Pass.Sequence(RewritesOf(variant))], rows.Samples, context);
         Directory.CreateDirectory(folder);
         prepared.Save(output);
         var reportPath = Path.Combine(folder, ReportFile);
-        var foreseen = BuildRisks.Of(prepared, model);
+        var foreseen = forCpu ? [] : BuildRisks.Of(prepared, model);
         foreach (var finding in foreseen)
             (finding.IsWarning ? context.Warning : context.Info)(
                 $"{build.Model.Name} {Path.GetFileName(Path.GetDirectoryName(folder))}: {finding.About}: {finding.Statement}"
@@ -128,6 +136,8 @@ public static class PrepareStage
         );
         build.Finish(record, key, new[] { output, output + ExternalData.Extension, reportPath }.Where(File.Exists), context);
         return output;
+
+        OnnxModel Pinned() => shared ? PinShapes.Batch(model, shape.Batch) : PinShapes.Outputs(PinShapes.Apply(model, shape));
     }
 
     /// <summary>Applies the passes to a pinned or dynamic model, each only if it keeps every output (<see cref="Proof"/>).</summary>

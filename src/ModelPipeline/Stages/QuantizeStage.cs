@@ -31,11 +31,15 @@ public static class QuantizeStage
         return variant.Backend == Backend.Onnx ? ForCpuAsync(build, variant, shape, context) : ForNpuAsync(build, variant, shape, context);
     }
 
-    /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it.</summary>
+    /// <summary>A CPU variant: one file for every shape, made from the source as the inspection left it, or from that after steps to a
+    /// better int8.</summary>
     private static async Task<string> ForCpuAsync(ModelBuild build, VariantSpec variant, InputShape shape, StageContext context)
     {
         var source = await build.SourceAsync(context).ConfigureAwait(false);
+        var graph = await CpuGraphAsync(build, variant, context).ConfigureAwait(false);
         var inputs = new Dictionary<string, string> { ["model"] = source.Sha256 };
+        if (graph != source.Path)
+            inputs["prepared"] = FileDigest.Of(graph, context.Cancellation).Sha256;
         var calibration = "";
         if (variant.FloatBudgetMb > 0)
         {
@@ -56,11 +60,11 @@ public static class QuantizeStage
                         return Task.FromResult<IReadOnlyList<string>>([]);
                     }
                     context.Progress.Report(new StageProgress($"quantize {variant.Name}", 0, 0));
-                    var model = OnnxModel.Load(source.Path);
+                    var model = OnnxModel.Load(graph);
                     var quantization =
                         variant.FloatBudgetMb > 0
                             ? QuantizeWithin(model, variant, CalibrationSet.Read(calibration), source.Answer, context)
-                            : CpuQuantizer.Quantize(model, new CpuQuantizationSettings(), context.Cancellation);
+                            : CpuQuantizer.Quantize(model, CpuQuantizationSettings.Of(model), context.Cancellation);
                     OnnxChecker.Check(quantization.Model).Beyond(OnnxChecker.Check(model)).ThrowIfUnsound(artifact);
                     Say(variant, quantization.Share, context);
                     quantization.Model.Save(artifact);
@@ -69,6 +73,12 @@ public static class QuantizeStage
             )
             .ConfigureAwait(false);
     }
+
+    /// <summary>Path of what a CPU variant is quantized from.</summary>
+    internal static async Task<string> CpuGraphAsync(ModelBuild build, VariantSpec variant, StageContext context) =>
+        PrepareStage.IsFor(variant)
+            ? await PrepareStage.RunAsync(build, variant, build.LargestShape, context).ConfigureAwait(false)
+            : (await build.SourceAsync(context).ConfigureAwait(false)).Path;
 
     /// <summary>Quantizes but for the weights that gain most in fp32, within the budget, by the outputs of some calibration
     /// samples.</summary>
@@ -89,7 +99,7 @@ public static class QuantizeStage
             );
         var found = CpuQuantizer.Search(
             model,
-            new CpuQuantizationSettings(),
+            CpuQuantizationSettings.Of(model),
             (long)(variant.FloatBudgetMb * 1e6),
             Outputs(calibration.Samples.Take(samples)),
             Outputs(calibration.Samples.Skip(samples).Take(samples)),

@@ -99,7 +99,8 @@ internal sealed class RecipeScores
     public Task<List<float[]>> ReferenceAsync(IReadOnlyList<int> texts, StageContext context) =>
         KeptAsync("fp32", texts, () => pinned, context);
 
-    /// <summary>Those of the graph by which the simulator predicts what the toolkit would build.</summary>
+    /// <summary>Those of the graph by which the simulator predicts what the toolkit would build; for the CPU of what is built
+    /// itself.</summary>
     public Task<List<float[]>> EmulatedAsync(Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context) =>
         KeptAsync(recipe.Id, texts, () => Emulated(recipe, context), context);
 
@@ -159,8 +160,10 @@ internal sealed class RecipeScores
     public static int Lanes(VariantSpec variant) => variant.Backend == Backend.Rknn ? Math.Min(2, Environment.ProcessorCount) : 1;
 
     /// <summary>A recipe to be built.</summary>
+    /// <param name="Graph">Path of what it is built from.</param>
+    /// <param name="Inputs">Of an NPU variant.</param>
     /// <param name="Path">Without extensions.</param>
-    private sealed record Trial(int Index, VariantSpec Candidate, NpuInputs Inputs, string Key, string Path)
+    private sealed record Trial(int Index, VariantSpec Candidate, string Graph, NpuInputs? Inputs, string Key, string Path)
     {
         public string Record => Path + StageRecord.Extension;
         public string Outputs => Path + ".json";
@@ -169,36 +172,46 @@ internal sealed class RecipeScores
     private async Task<Trial> TrialAsync(int index, Int8Recipe recipe, IReadOnlyList<int> texts, StageContext context)
     {
         var candidate = recipe.Over(variant) with { OneFile = false };
-        var inputs = await QuantizeStage.InputsAsync(build, candidate, shape, context).ConfigureAwait(false);
+        var inputs =
+            variant.Backend == Backend.Onnx
+                ? null
+                : await QuantizeStage.InputsAsync(build, candidate, shape, context).ConfigureAwait(false);
+        var graph = inputs?.Prepared ?? await QuantizeStage.CpuGraphAsync(build, candidate, context).ConfigureAwait(false);
         preparedFolders.Add(build.PreparedFolder(shape, candidate));
         var key = StageRecord.KeyOf(
             "search-build",
             Version,
             new
             {
-                inputs.Provenance.Settings,
+                Settings = inputs?.Provenance.Settings ?? FileDigest.Of(graph, context.Cancellation).Sha256,
                 answer,
                 build.TextSettings,
                 texts,
             },
             digests
         );
-        return new(index, candidate, inputs, key, Path.Combine(SearchStage.FolderOf(build, variant), "built", key[..16]));
+        return new(index, candidate, graph, inputs, key, Path.Combine(SearchStage.FolderOf(build, variant), "built", key[..16]));
     }
 
     private async Task<RecipeTrial> MadeAsync(Trial trial, IReadOnlyList<TokenizedInput> chosen, StageContext context)
     {
-        var (outputs, bytes) =
-            variant.Backend == Backend.Rknn
-                ? await new ToolkitBuild(build, trial.Candidate, shape, context)
-                    .TryAsync(trial.Inputs, chosen, trial.Path)
-                    .ConfigureAwait(false)
-                : await Task.Run(() => Simulated(trial.Candidate, trial.Inputs, chosen, context), context.Cancellation)
-                    .ConfigureAwait(false);
+        var (outputs, bytes) = variant.Backend switch
+        {
+            Backend.Rknn => await new ToolkitBuild(build, trial.Candidate, shape, context)
+                .TryAsync(trial.Inputs!, chosen, trial.Path)
+                .ConfigureAwait(false),
+            Backend.Simulator => await RunAsync(() =>
+                    QuantizeStage
+                        .Emulate(OnnxModel.Load(trial.Graph), trial.Candidate, CalibrationSet.Read(trial.Inputs!.Calibration), context)
+                        .Model
+                )
+                .ConfigureAwait(false),
+            Backend.Onnx => await RunAsync(() => ForCpu(OnnxModel.Load(trial.Graph), context)).ConfigureAwait(false),
+        };
         await finishing.WaitAsync(context.Cancellation).ConfigureAwait(false);
         try
         {
-            var made = new RecipeTrial(outputs, Math.Round(bytes / 1e6, 6), await MsAsync(trial.Inputs, context).ConfigureAwait(false));
+            var made = new RecipeTrial(outputs, Math.Round(bytes / 1e6, 6), await MsAsync(trial.Graph, context).ConfigureAwait(false));
             ReportJson.Write(trial.Outputs, made);
             build.Finish(trial.Record, trial.Key, [trial.Outputs], context);
             return made;
@@ -207,6 +220,17 @@ internal sealed class RecipeScores
         {
             finishing.Release();
         }
+
+        Task<(List<float[]> Outputs, long Bytes)> RunAsync(Func<OnnxModel> make) =>
+            Task.Run(
+                () =>
+                {
+                    var model = make();
+                    using var scorer = new ReferenceScorer(PinShapes.Apply(model, shape), answer, AsWritten);
+                    return (ValidateStage.Scored($"score {variant.Name}", chosen, scorer, context), model.ToBytes().LongLength);
+                },
+                context.Cancellation
+            );
     }
 
     /// <summary>How many of some texts are calibration samples, too.</summary>
@@ -228,36 +252,24 @@ internal sealed class RecipeScores
             AtomicFile.DeleteFolder(folder);
     }
 
-    private async Task<double?> MsAsync(NpuInputs inputs, StageContext context)
+    private async Task<double?> MsAsync(string graph, StageContext context)
     {
+        var place = new RunPlace(variant.Target, Precision.W8A8) { Cpu = variant.Backend == Backend.Onnx };
         var work = await Estimates.WorkAsync(build, context).ConfigureAwait(false);
-        var operators = GraphWork.At(OnnxModel.Load(inputs.Prepared), shape.Sequence);
         return RateTable.TryFactor(variant.Target, out _)
-            ? Math.Round(Estimates.Of(build, work).Milliseconds(operators, new RunPlace(variant.Target, Precision.W8A8)), 3)
+            ? Math.Round(Estimates.Of(build, work).Milliseconds(GraphWork.At(OnnxModel.Load(graph), shape.Sequence), place), 3)
             : null;
     }
 
-    private (List<float[]> Outputs, long Bytes) Simulated(
-        VariantSpec candidate,
-        NpuInputs inputs,
-        IReadOnlyList<TokenizedInput> chosen,
-        StageContext context
-    )
-    {
-        var (model, _) = QuantizeStage.Emulate(
-            OnnxModel.Load(inputs.Prepared),
-            candidate,
-            CalibrationSet.Read(inputs.Calibration),
-            context
-        );
-        using var scorer = new ReferenceScorer(model, answer, AsWritten);
-        return (ValidateStage.Scored($"score {variant.Name}", chosen, scorer, context), model.ToBytes().LongLength);
-    }
+    private static OnnxModel ForCpu(OnnxModel model, StageContext context) =>
+        CpuQuantizer.Quantize(model, CpuQuantizationSettings.Of(model), context.Cancellation).Model;
 
     private static RunSettings AsWritten => new(FuseQdq: false);
 
     private OnnxModel Emulated(Int8Recipe recipe, StageContext context)
     {
+        if (variant.Backend == Backend.Onnx)
+            return ForCpu(Prepared(PrepareStage.RewritesOf(recipe.Over(variant)), calibration.Samples, context.Cancellation), context);
         var seen = Calibrated(recipe, context);
         return seen.Emulation.Build(recipe.Over(variant), seen.Ranges, seen.Clips).Model;
     }

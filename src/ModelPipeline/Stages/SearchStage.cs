@@ -20,6 +20,9 @@ public static class SearchStage
     /// <summary>On which what int8 costs is told by class of tensors.</summary>
     private const int SensitivityItems = 10;
 
+    private const string Emulation = "the emulation";
+    private const string CpuRuntime = "ONNX Runtime";
+
     /// <summary>Content of search.json; null if there is none of this version of the model.</summary>
     internal static SearchReport? Kept(ModelBuild build, VariantSpec variant) =>
         PathOf(build, variant) is var path
@@ -35,7 +38,7 @@ public static class SearchStage
 
     /// <summary>Writes search.json, and freezes the choice in models.lock.json if the variant has <c>search</c>.</summary>
     /// <param name="build">Of the model.</param>
-    /// <param name="variant">w8a8, backend rknn or simulator, one shape a file.</param>
+    /// <param name="variant">w8a8; of an NPU one shape a file.</param>
     /// <param name="context">Of the run.</param>
     /// <exception cref="PipelineException">
     /// No recipe keeps to the limits, the validation has too few queries, or a build failed.
@@ -45,6 +48,8 @@ public static class SearchStage
         var spec = variant.Search ?? new();
         var written = variant.Written ?? Int8Recipe.Of(variant);
         var objective = SearchObjective.Of(build.Task, spec);
+        var forCpu = variant.Backend == Backend.Onnx;
+        var rankedBy = forCpu ? CpuRuntime : Emulation;
         var shape = build.LargestShape;
         var whole = ScoringOrder.Of(build.Model, build.Corpus(build.Model.Validation.Corpus));
         var parts = SearchParts.Of(build.Task, whole, build.Corpus(build.Model.Validation.Corpus));
@@ -68,7 +73,13 @@ public static class SearchStage
             Variant = variant.Name,
             Shape = shape.ToString(),
             Objective = objective.Metric.Name,
-            ScoredBy = variant.Backend == Backend.Rknn ? $"simulator of rknn-toolkit2 {variant.Toolkit}" : "emulation",
+            RankedBy = rankedBy,
+            ScoredBy = variant.Backend switch
+            {
+                Backend.Rknn => $"the simulator of rknn-toolkit2 {variant.Toolkit}",
+                Backend.Simulator => Emulation,
+                Backend.Onnx => CpuRuntime,
+            },
             Parts = new(parts.Search.Items, parts.Confirm.Items, parts.Report.Items),
             CalibratedOn = scores.CalibratedOn(parts.Report.Texts),
             Tried = [.. search.Ranked.Select(each => new TriedRecipe(each.Recipe.Text, each.Items, objective.Figure(each.Loss)))],
@@ -83,7 +94,7 @@ public static class SearchStage
                 Choice = choice.Recipe,
                 Figures = reported[0].Figures,
                 WrittenFigures = reported[^1].Figures,
-                Sensitivity = await SensitivityAsync(choice.Recipe).ConfigureAwait(false),
+                Sensitivity = forCpu ? [] : await SensitivityAsync(choice.Recipe).ConfigureAwait(false),
             };
         }
         var path = PathOf(build, variant);
@@ -101,7 +112,12 @@ public static class SearchStage
 
         async Task<RecipeSearch> EmulatedAsync()
         {
-            var search = new RecipeSearch(new(written, spec), parts.Search.Items, LossAsync, () => !budget.Leaves(spec.Builds + Reported));
+            var search = new RecipeSearch(
+                new(written, spec, StepsAlone: forCpu),
+                parts.Search.Items,
+                LossAsync,
+                () => !budget.Leaves(spec.Builds + Reported)
+            );
             await search
                 .RunAsync(
                     (compared, known) => context.Progress.Report(new StageProgress($"search {variant.Name}", compared, known)),
@@ -151,7 +167,7 @@ public static class SearchStage
         string Said(RankedRecipe leader, int of) =>
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(leader.Loss))} by emulation on "
+                $"{variant.Name}: {objective.Metric.Name} {objective.Metric.Format(objective.Figure(leader.Loss))} by {rankedBy} on "
                     + $"{leader.Items} items, best of {of} recipes after {budget.Elapsed.TotalMinutes:0.0} minutes: {leader.Recipe.Text}"
             );
 

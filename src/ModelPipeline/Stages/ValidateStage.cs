@@ -132,7 +132,7 @@ public static class ValidateStage
     private static IReadOnlyList<AppliedRewrite> Rewrites(ModelBuild build) =>
         [
             .. build
-                .Artifacts.Where(each => each.Variant.Backend != Backend.Onnx)
+                .Artifacts.Where(each => PrepareStage.IsFor(each.Variant))
                 .GroupBy(each => build.PreparedFolder(each.Shape, each.Variant))
                 .Select(graph => (Path: Path.Combine(graph.Key, PrepareStage.ReportFile), Of: graph.ToList()))
                 .Where(graph => File.Exists(graph.Path))

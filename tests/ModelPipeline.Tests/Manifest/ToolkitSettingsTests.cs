@@ -78,6 +78,19 @@ public sealed class ToolkitSettingsTests
         );
     }
 
+    [Theory]
+    [InlineData("ranges: { clip: mse }", "backend onnx has no ranges: each run finds those of its own activations")]
+    [InlineData("search: { methods: [channel] }", "backend onnx has no methods: its search goes through rewrites alone")]
+    public void An_int8_for_the_CPU_has_steps_and_nothing_else_of_an_NPUs(string setting, string error) =>
+        Assert.EndsWith(
+            error,
+            Assert.Single(
+                ManifestFile.Errors(
+                    ManifestFile.With(("variants:", $"variants:\n      cpu: {{ backend: onnx, precision: w8a8, {setting} }}"))
+                )
+            )
+        );
+
     [Fact]
     public void Shapes_of_different_batches_are_not_in_one_file()
     {

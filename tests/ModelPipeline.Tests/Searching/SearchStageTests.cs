@@ -1,5 +1,7 @@
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
+using ModelPipeline.Onnx;
+using ModelPipeline.Rewrites;
 using ModelPipeline.Searching;
 using ModelPipeline.Sources;
 using ModelPipeline.Stages;
@@ -45,6 +47,41 @@ public sealed class SearchStageTests
             file => Assert.Equal(file.Value, after[file.Key])
         );
         Assert.Equal(before.Keys, after.Keys);
+    }
+
+    /// <summary>On the CPU only rewrites make a difference, and what is compared is what would be built.</summary>
+    [Fact]
+    public async Task An_int8_for_the_CPU_is_found_by_steps_alone_and_made_of_one_graph_for_any_shape()
+    {
+        using var workspace = new Workspace(
+            ("    device: simulator\n", "    device: simulator\n    queries: 16\n"),
+            ("samples: 200 ", "samples: 8 "),
+            ("      cpu-int8:\n", "      cpu-int8:\n        search: { builds: 1 }\n")
+        );
+
+        (await workspace.RunAsync("--target=Search")).Succeeded();
+
+        var report = ReportJson.Read<SearchReport>(workspace.Built("search/cpu-int8/search.json"));
+        var written = report.Built.Single(built => built.IsWritten);
+        var choice = report.Built.Single(built => built.Recipe == report.Choice);
+        Assert.True(choice.Loss < written.Loss, $"{choice.Loss} is not less than {written.Loss}");
+        Assert.Equal(written.Recipe, choice.Recipe with { Rewrites = written.Recipe.Rewrites });
+        Assert.Equal(("ONNX Runtime", "ONNX Runtime"), (report.RankedBy, report.ScoredBy));
+        Assert.Empty(report.Sensitivity);
+
+        (await workspace.RunAsync("--target=Quantize", "--variant=cpu-int8")).Succeeded();
+
+        var steps = string.Join('+', report.Choice!.Rewrites.Except(["families"]));
+        var preparation = ReportJson.Read<PreparationReport>(workspace.Built($"prepared/any-shape/{steps}/prepare.json"));
+        Assert.NotEmpty(preparation.Passes);
+        Assert.All(preparation.Passes, pass => Assert.True(pass.Applied && pass.ScoreShift is null or < 1e-4, pass.ToString()));
+        var model = OnnxModel.Load(Assert.Single(Directory.GetFiles(workspace.Built("variants/cpu-int8"), "*.onnx")));
+        Assert.Equal(Math.Round(model.ToBytes().Length / 1e6, 6), choice.Mb);
+        foreach (var tokens in new[] { 16, 40 })
+        {
+            using var session = InferenceSessions.Open(PinShapes.Apply(model, new InputShape(2, tokens)), new RunSettings());
+            Assert.Equal(model.Graph.Inputs.Length, session.InputNames.Count);
+        }
     }
 
     [Fact]

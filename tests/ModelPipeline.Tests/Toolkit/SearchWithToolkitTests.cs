@@ -25,7 +25,7 @@ public sealed class SearchWithToolkitTests : IDisposable
 
         (await RunAsync(RealToolkit.Variable, "Search")).Succeeded();
         var report = Report();
-        Assert.Equal("simulator of rknn-toolkit2 2.3.2", report.ScoredBy);
+        Assert.Equal("the simulator of rknn-toolkit2 2.3.2", report.ScoredBy);
         Assert.Equal([false, true], report.Built.Select(built => built.IsWritten).Order());
         Assert.True(report.Figures["within_query_residual"] <= report.WrittenFigures["within_query_residual"]);
         Assert.DoesNotContain(workspace.Files().Keys, name => name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal));
