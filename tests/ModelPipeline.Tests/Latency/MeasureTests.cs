@@ -192,8 +192,8 @@ public sealed partial class MeasureTests
         Assert.DoesNotContain("\"operators\"", ReportJson.Text(plain));
     }
 
-    /// <summary>A table with all that an encoder has comes through; one that the runtime does not keep, or that nobody can read, is a warning,
-    /// and what was timed stands.</summary>
+    /// <summary>A table with all that an encoder has comes through; one that the runtime does not keep, or that nobody can read, is a
+    /// warning, and what was timed stands.</summary>
     [Theory]
     [InlineData(null, null)]
     [InlineData("", "its table of layers: RKNN_ERR_PARAM_INVALID")]
