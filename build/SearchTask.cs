@@ -30,7 +30,8 @@ internal static class SearchTask
             .Caption(
                 Markup.Escape(
                     $"{objective.Label} on {report.Parts.Confirm} items that the search over {report.Tried.Count} recipes had not seen. "
-                        + $"*: none is better in accuracy, size and time at once. ms: of a passage on one core, estimated but for those of the board."
+                        + $"*: none is better in accuracy, size and time at once. ms: of a passage on one core, "
+                        + $"estimated but for the board's."
                 )
             );
         table.AddColumn("Recipe", column => column.PadLeft(0).PadRight(0));

@@ -89,6 +89,7 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
             risks.Add(
                 $"Ids go up to {encoder.Vocabulary - 1}: a runtime's wrapper that casts them to int16 loses those above {short.MaxValue}."
             );
+        risks.Add("The toolkit takes opset 19 at most: Prepare lowers newer exports where their operators have an older form.");
         return risks;
     }
 
