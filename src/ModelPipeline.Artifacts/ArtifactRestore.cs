@@ -35,8 +35,8 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             {
                 throw new ArtifactException(
                     ArtifactFault.Malformed,
-                    $"{HttpSource.Shown(source.File(request.Model, request.Version, ArtifactManifest.FileName))} is of {manifest.Name} {manifest.Version}, "
-                        + $"not of {request.Model} {request.Version}."
+                    $"{Shown(ArtifactManifest.FileName)} is of {manifest.Name} {manifest.Version}, not of "
+                        + $"{request.Model} {request.Version}."
                 );
             }
             var files = new List<RestoredFile>();
@@ -55,13 +55,14 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             }
             return new RestoredArtifact(manifest, [.. files, manifestFile]);
 
+            string Shown(string name) => HttpSource.Shown(source.File(request.Model, request.Version, name));
+
             async Task<RestoredFile> FileAsync(string name, PackageRole? role)
             {
                 if (!sums.TryGetValue(name, out var sha256))
                     throw new ArtifactException(
                         ArtifactFault.Malformed,
-                        $"{HttpSource.Shown(source.File(request.Model, request.Version, ArtifactManifest.SumsName))} does not cover {name}. "
-                            + $"The release is damaged: tell its publisher."
+                        $"{Shown(ArtifactManifest.SumsName)} does not cover {name}. The release is damaged: tell its publisher."
                     );
                 return new(
                     name,
@@ -142,8 +143,8 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
                 ? ArtifactException.Because(ArtifactFault.Malformed, () => PackageCheck.ReadSums(path))
                 : throw new ArtifactException(
                     ArtifactFault.Malformed,
-                    $"{HttpSource.Shown(address)}: sha256 is {FileDigest.Of(path, cancellation).Sha256}, but {request.Sha256} is pinned. Another release is "
-                        + $"under this name and version, or the pin is another version's."
+                    $"{HttpSource.Shown(address)}: sha256 is {FileDigest.Of(path, cancellation).Sha256}, but {request.Sha256} is pinned. "
+                        + $"Another release is under this name and version, or the pin is another version's."
                 );
     }
 

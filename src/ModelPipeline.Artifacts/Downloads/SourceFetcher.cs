@@ -117,8 +117,8 @@ public sealed class SourceFetcher : IDisposable
             .ConfigureAwait(false);
         return source.Sha256 is { } sha256 && !fetched.Sha256.Equals(sha256, StringComparison.OrdinalIgnoreCase)
             ? throw new PipelineException(
-                $"{HttpSource.Shown(resolved.Uri)}: sha256 is {fetched.Sha256}, but {sha256} is declared; if the file was meant to change, set sha256: "
-                    + $"{fetched.Sha256}, else name the commit it had."
+                $"{HttpSource.Shown(resolved.Uri)}: sha256 is {fetched.Sha256}, but {sha256} is declared; if the file was meant to change, "
+                    + $"set sha256: {fetched.Sha256}, else name the commit it had."
             )
             : fetched with
             {
