@@ -55,6 +55,7 @@ public sealed partial class MeasureTests
         );
 
         var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
+        ValidateStage.Write(sample.Build, judged);
         Assert.All(
             judged,
             report =>
