@@ -77,7 +77,7 @@ internal sealed class MaskSites
                         pending.Push((input, next.Factor));
                     break;
                 case "Where":
-                    var scores = Array.FindLastIndex([.. node.Inputs], input => !IsOfMask(input) && !IsNumber(input));
+                    var scores = Array.FindLastIndex([.. node.Inputs], input => !IsOfMask(input) && !matches.IsStatic(input));
                     if (IsOfMask(node.Inputs[0]) && scores > 0)
                         Sites.Add(new MaskSite(node, scores, next.Factor));
                     foreach (var input in node.Inputs.Skip(1).Where(input => !IsOfMask(input)))
@@ -92,8 +92,4 @@ internal sealed class MaskSites
             }
         }
     }
-
-    private bool IsNumber(string value) =>
-        matches.Uses.Constant(value) is { Count: 1 }
-        || (matches.IsStatic(value) && matches.Uses.Producer(value)?.OpType == "ConstantOfShape");
 }
