@@ -67,6 +67,7 @@ public sealed class RecipeTests
     public void Norms_are_copied_whatever_an_export_calls_its_values()
     {
         var graph = TinyReranker.Prepared.Graph;
+        var computed = graph.Nodes.Select(node => node.Output).ToHashSet();
         var model = TinyReranker.Prepared.With(
             graph with
             {
@@ -85,7 +86,7 @@ public sealed class RecipeTests
 
         Assert.Equal(8, Pass.Named("norm-copy").Apply(model, [.. TinyReranker.CalibrationSamples.Take(2)]).Matches.Count);
 
-        static string Renamed(string value) => value.Replace("/dense/", "/encoder_hidden_layer/").Replace("/self/", "/self_hidden_/");
+        string Renamed(string value) => computed.Contains(value) ? value.Replace("MatMul", "_hidden_MatMul") : value;
     }
 
     [Theory]
@@ -107,8 +108,6 @@ public sealed class RecipeTests
         Exact("balance", model, samples);
 
         Assert.Equal(3, Pass.Named("balance").Apply(model, samples).Matches.Count);
-        // Whoever reads a shape alone does not mind.
-        Assert.Equal(4, Pass.Named("balance").Apply(TinyReranker.Source, samples).Matches.Count);
     }
 
     [Fact]

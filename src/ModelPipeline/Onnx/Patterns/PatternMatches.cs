@@ -74,10 +74,9 @@ internal sealed class PatternMatches
     /// <summary>The same, if nothing else reads the value or what the projection writes: its weights may then change as the value
     /// is to.</summary>
     public Linear? OwnProjectionBehind(string value) =>
-        IsReadOnce(value) && ProjectionBehind(value) is { } linear && IsReadOnce(linear.Output) ? linear : null;
-
-    private bool IsReadOnce(string value) =>
-        !Uses.IsOutput(value) && Uses.Consumers(value).Count(reader => reader.OpType is not ("Shape" or "Size")) == 1;
+        Uses.OnlyConsumer(value) is not null && ProjectionBehind(value) is { } linear && Uses.OnlyConsumer(linear.Output) is not null
+            ? linear
+            : null;
 
     /// <summary>The norm that writes a value; null if none does.</summary>
     public LayerNorm? NormOf(string value) => normsByOutput.GetValueOrDefault(value);
