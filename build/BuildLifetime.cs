@@ -48,6 +48,8 @@ public sealed class BuildLifetime(RunState run) : FrostingLifetime<BuildContext>
             Summary.Print(context);
             TellGitHub(context);
         }
+        foreach (var path in context.Outputs)
+            Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
         var allowed = context.HasArgument("allow-failed-variants");
         if (info.ThrownException is null && ModelRun.Failures(context.Reports) is { } failures)
             context.Log.Write(Verbosity.Quiet, allowed ? LogLevel.Warning : LogLevel.Error, "{0}", failures);

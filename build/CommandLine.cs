@@ -67,6 +67,8 @@ internal static class CommandLine
             throw Wrong("--from names what --target=New takes up or --target=Plan estimates, and is for nothing else");
         if (given.Any(each => each.Option.Name == "--corpus") && !targets.DefaultIfEmpty("Default").All(target => Is(target, "New")))
             throw Wrong("--corpus names what --target=New imports, and is for nothing else; models.yaml has the corpora of its models");
+        if (given.Any(each => each.Option.Name == "--variant") && targets.Any(target => Is(target, "Drift") || Is(target, "Promote")))
+            throw Wrong("--variant chooses what is built; a release is run as a whole: --model names whose");
         if (targets.Any(target => Is(target, "New")) && targets.Count() > 1)
             throw Wrong("--target=New goes alone: what it writes is built by the next run");
 

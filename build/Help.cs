@@ -31,9 +31,9 @@ internal static class Help
             return text.Append(
                     """
 
-                    TARGETS: Default, New, Update, Plan, Latency, Fetch, Prepare, Calibrate, Quantize, Measure, Validate, Decide,
-                        Package, Release, Publish, Provision, Doctor, Test, Clean, and each stage of one model or variant, such as
-                        Quantize:tiny-reranker:int8.
+                    TARGETS: Default, New, Update, Plan, Search, Latency, Fetch, Prepare, Calibrate, Quantize, Measure, Validate,
+                        Decide, Package, Release, Publish, Promote, Drift, Provision, Doctor, Test, Clean, and each stage of one model
+                        or variant, such as Quantize:tiny-reranker:int8.
                         --tree shows how they depend on each other, --description what they do.
                     """
                 )

@@ -1,11 +1,11 @@
 using System.Globalization;
 using Cake.Common;
 using Cake.Core.Diagnostics;
-using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Planning;
+using ModelPipeline.Proposals;
 using ModelPipeline.Stages;
 using Spectre.Console;
 
@@ -14,7 +14,6 @@ namespace Build;
 /// <summary>What --target=Plan prints: tables that fit 80 columns, and one sentence.</summary>
 internal static class PlanTask
 {
-    private const string Hub = "hf:";
     private const int MostShown = 8;
 
     public static async Task RunAsync(BuildContext context, ModelBuild build)
@@ -62,15 +61,23 @@ internal static class PlanTask
         context.Log.Information("{0}: {1}", report.Model, report.Sentence);
         if (build.Model.ShapesAreAuto && report.Best is not null)
             context.Log.Information("{0}: these shapes are frozen in models.lock.json; runs from now on build them", report.Model);
-        context.Outputs.Add(Path.Combine(build.Folder, "plan", "plan.json"));
+        context.Outputs.Add(PlanStage.PathOf(build));
     }
 
     private static async Task<string> ConfigPathAsync(BuildContext context, string from)
     {
-        if (!from.StartsWith(Hub, StringComparison.Ordinal))
-            return Directory.Exists(from) ? Path.Combine(from, "config.json") : from;
-        var config = new SourceSpec { HuggingFace = new(from[Hub.Length..], "main", "config.json") };
-        return (await context.StageAsync(stage => context.Sources.FetchAsync(config, stage.Cancellation))).Path;
+        if (File.Exists(from))
+            return from;
+        var config = await context.StageAsync(async stage =>
+        {
+            var repository = await context.Sources.OpenAsync(from, stage.Cancellation);
+            return await repository.FindAsync("config.json", SettingsFile.MaxBytes, stage);
+        });
+        return config?.File.Path
+            ?? throw new PipelineException(
+                $"--from: {from} has no config.json, which says how large a model is.",
+                PipelineException.ConfigurationError
+            );
     }
 
     /// <summary>--from: config.json alone.</summary>

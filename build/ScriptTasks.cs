@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using Cake.Core;
@@ -12,11 +13,19 @@ public static class ScriptTasks
     /// <summary>Registers every task that <c>dotnet run --project build</c> has, and what ends a run.</summary>
     /// <param name="context">The script's; its arguments are the host's options.</param>
     /// <param name="task">The script's Task.</param>
+    /// <param name="setup">The script's Setup.</param>
     /// <param name="teardown">The script's Teardown.</param>
     /// <exception cref="CakeException">models.yaml or an argument is wrong.</exception>
-    public static void Register(ICakeContext context, Func<string, CakeTaskBuilder> task, Action<Action<ITeardownContext>> teardown)
+    public static void Register(
+        ICakeContext context,
+        Func<string, CakeTaskBuilder> task,
+        Action<Action<ISetupContext>> setup,
+        Action<Action<ITeardownContext>> teardown
+    )
     {
         FindNativeLibraries();
+        // The host's own process has no other culture.
+        CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
         try
         {
             CommandLine.Check(context.Arguments);
@@ -31,10 +40,14 @@ public static class ScriptTasks
             var type in typeof(ScriptTasks).Assembly.GetTypes().Where(type => type.GetCustomAttribute<TaskNameAttribute>() is not null)
         )
             ClassTask.Register(task, build, type);
+        var lifetime = new BuildLifetime(run);
+        setup(begun => lifetime.Setup(build, begun));
         teardown(ended =>
         {
-            new BuildLifetime(run).Teardown(build, ended);
+            lifetime.Teardown(build, ended);
             run.Dispose();
+            if (ended.ThrownException is null && run.ExitCode is { } code and not 0)
+                throw new CakeException(code, "Not all gates were passed: see above.");
         });
     }
 

@@ -30,7 +30,8 @@ internal static class SearchTask
             .Caption(
                 Markup.Escape(
                     $"{objective.Label} on {report.Parts.Confirm} items that the search over {report.Tried.Count} recipes had not seen. "
-                        + $"*: none is better in accuracy, size and time at once. ms: estimated."
+                        + $"*: none is better in accuracy, size and time at once. ms: of a passage on one core, "
+                        + $"estimated but for the board's."
                 )
             );
         table.AddColumn("Recipe", column => column.PadLeft(0).PadRight(0));
@@ -41,7 +42,7 @@ internal static class SearchTask
                 Markup.Escape(built.Recipe.Text + (built.IsWritten ? " (as written)" : "") + Broken(built)),
                 built.Figures.TryGetValue(report.Objective, out var figure) ? objective.Format(figure) : "",
                 built.Mb.ToString("0.00", CultureInfo.InvariantCulture),
-                built.Ms?.ToString("0.0", CultureInfo.InvariantCulture) ?? "",
+                built.Ms is { } ms ? ms.ToString("0.0", CultureInfo.InvariantCulture) + (built.OnDevice ? " board" : "") : "",
                 built.OnFront ? "*" : ""
             );
         AnsiConsole.Write(table);

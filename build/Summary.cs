@@ -7,7 +7,7 @@ using Spectre.Console;
 
 namespace Build;
 
-/// <summary>The end of a run: what to run, the table that says so, and where things lie. It fits 80 columns.</summary>
+/// <summary>The end of a run: what to run, and the table that says so. It fits 80 columns.</summary>
 internal static class Summary
 {
     private const int Width = 80;
@@ -16,8 +16,6 @@ internal static class Summary
     {
         foreach (var model in context.Reports.GroupBy(report => report.Subject.Model))
             Print(context.Runs[model.Key], [.. model]);
-        foreach (var path in context.Outputs)
-            Console.WriteLine($"  {Path.GetRelativePath(Environment.CurrentDirectory, path)}");
     }
 
     private static void Print(ModelRun run, IReadOnlyList<ValidationReport> reports)

@@ -17,7 +17,7 @@ internal static class CpuSteps
         ["norm-copy"],
         ["hidden-split"],
         ["balance"],
-        ["balance", "norm-copy"],
+        ["outlier-split", "norm-copy"],
         ["hidden-split", "norm-copy"],
         ["balance", "hidden-split", "outlier-split", "norm-copy"],
     ];
@@ -40,7 +40,7 @@ internal static class CpuSteps
             var runs = PairedRuns.Measure(
                 i => ModelOutputs.Of(fp32, inputs[i % inputs.Count]),
                 i => ModelOutputs.Of(int8, inputs[i % inputs.Count]),
-                rounds: 10
+                rounds: 30
             );
             var name = recipe.Length == 0 ? "as it is" : string.Join('+', recipe);
             yield return new($"CPU int8, {name}: Kendall tau, mean over queries", ModelOutputs.MeanTau(inputs, reference, scores), "");

@@ -134,9 +134,9 @@ int serve(int in, int out, const std::string& folder, const std::string& lock, c
         std::make_shared<Session>(folder, lock, root, [out](Kind kind, std::span<const std::byte> payload) { send(out, kind, payload); });
     std::jthread reader([&queue, in, out, client = std::weak_ptr(session), silence = session->silence()] {
         const int code = read_requests(in, out, queue, *silence);
-        queue.close(code);
         if (const auto open = client.lock())
             open->cancel();
+        queue.close(code);
         queue.wait_for_end(2s);
         _exit(code);
     });

@@ -125,20 +125,18 @@ public sealed record ProductionDecision(
     )
     {
         /// <summary>Whether the CPU can serve with it: it is made for the CPU, and passes its accuracy gates.</summary>
-        public bool Serves => Reports[0].Subject.Backend == Backend.Onnx && Reports.All(report => Against(report).Count == 0);
+        public bool Serves => Reports[0].Subject.Backend == Backend.Onnx && Objections.All(each => each.Count == 0);
 
         public bool Passes => Common.Count == 0 && Objections.All(each => each.Count == 0);
 
         public static Candidate Of(IReadOnlyList<ValidationReport> reports, VariantRouting routing, double limit)
         {
+            IReadOnlyList<IReadOnlyList<string>> objections = [.. reports.Select(Against)];
             if (reports[0].Subject.Backend == Backend.Onnx)
-                return new(
-                    reports,
-                    routing,
-                    [.. reports.Select(_ => (IReadOnlyList<string>)[])],
-                    ["runs on the CPU: it is what production falls back to"],
-                    ""
-                );
+            {
+                var falls = objections.All(each => each.Count == 0) ? ": it is what production falls back to" : "";
+                return new(reports, routing, objections, [$"runs on the CPU{falls}"], "");
+            }
             var several = reports.Count > 1;
             List<string> common =
             [
@@ -159,7 +157,7 @@ public sealed record ProductionDecision(
             return new(
                 reports,
                 routing,
-                [.. reports.Select(Against)],
+                objections,
                 common,
                 latency.Result != GateResult.Passed
                     ? ""
@@ -198,7 +196,7 @@ public sealed record ProductionDecision(
             var gates = report.Gates.Where(gate => Metric.Named(gate.Metric).Kind != MetricKind.Latency).ToArray();
             objections.AddRange(gates.Where(gate => gate.Result != GateResult.Passed).Select(gate => gate.Statement));
             if (!gates.Any(gate => Metric.Named(gate.Metric).Kind == MetricKind.Accuracy))
-                objections.Add("it declares no accuracy gate, so nothing vouches for its ranking");
+                objections.Add("it declares no accuracy gate, so nothing vouches for its results");
             return objections;
         }
     }

@@ -45,14 +45,17 @@ internal sealed class AgentChannel : IDisposable
     /// <summary>After so long without a word, the agent leaves the board to others.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(40);
 
+    /// <summary>Messages that are read before somebody asks for them: a device may send no more than memory holds.</summary>
+    private const int MostWaiting = 64;
+
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(10);
 
     private readonly string device;
     private readonly Stream output;
     private readonly SemaphoreSlim writing = new(1);
     private readonly Timer heartbeat;
-    private readonly Channel<AgentMessage> received = Channel.CreateUnbounded<AgentMessage>(
-        new UnboundedChannelOptions { SingleReader = true, SingleWriter = true }
+    private readonly Channel<AgentMessage> received = Channel.CreateBounded<AgentMessage>(
+        new BoundedChannelOptions(MostWaiting) { SingleReader = true, SingleWriter = true }
     );
 
     /// <param name="device">Its name in messages.</param>
@@ -62,7 +65,7 @@ internal sealed class AgentChannel : IDisposable
     {
         (this.device, this.output) = (device, output);
         heartbeat = new Timer(_ => Beat(), null, Heartbeat, Heartbeat);
-        new Thread(() => received.Writer.Complete(ReadAll(input))) { IsBackground = true, Name = $"agent of {device}" }.Start();
+        new Thread(() => received.Writer.TryComplete(ReadAll(input))) { IsBackground = true, Name = $"agent of {device}" }.Start();
     }
 
     /// <summary>What was asked last; null before the first request.</summary>
@@ -80,6 +83,7 @@ internal sealed class AgentChannel : IDisposable
         BinaryPrimitives.WriteInt32LittleEndian(message, payload.Length + 1);
         message[sizeof(int)] = (byte)kind;
         LastRequest = kind;
+        Refused = false;
         payload.CopyTo(message.AsMemory(sizeof(int) + 1));
         try
         {
@@ -151,6 +155,7 @@ internal sealed class AgentChannel : IDisposable
     public void Dispose()
     {
         heartbeat.Dispose();
+        received.Writer.TryComplete();
         output.Dispose();
     }
 
@@ -211,10 +216,11 @@ internal sealed class AgentChannel : IDisposable
                     return Malformed($"a message of {length} bytes");
                 var payload = new byte[length - 1];
                 input.ReadExactly(payload);
-                received.Writer.TryWrite(new AgentMessage((AgentMessageKind)header[sizeof(int)], payload));
+                var message = new AgentMessage((AgentMessageKind)header[sizeof(int)], payload);
+                received.Writer.WriteAsync(message).AsTask().GetAwaiter().GetResult();
             }
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or Renci.SshNet.Common.SshException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException or ChannelClosedException or Renci.SshNet.Common.SshException)
         {
             return e;
         }

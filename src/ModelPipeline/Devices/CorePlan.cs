@@ -18,8 +18,7 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
     /// <summary>Three contexts of the same weights, a core each.</summary>
     public static CorePlan ThreeContexts { get; } = new("three_contexts", [NpuCores.Core0, NpuCores.Core1, NpuCores.Core2]);
 
-    /// <summary>Those of three cores.</summary>
-    public static IReadOnlyList<CorePlan> All { get; } = [Sequence, JointCores, ThreeContexts];
+    public static IReadOnlyList<CorePlan> OfThreeCores { get; } = [Sequence, JointCores, ThreeContexts];
 
     private static readonly CorePlan[] OfTwoCores =
     [
@@ -34,12 +33,12 @@ public sealed record CorePlan(string Name, IReadOnlyList<NpuCores> Contexts)
         {
             1 => [Sequence],
             2 => OfTwoCores,
-            3 => All,
+            3 => OfThreeCores,
             var cores => throw new ArgumentOutOfRangeException(nameof(chip), cores, "A core plan is known for 1 to 3 cores."),
         };
 
     /// <summary>The plan of that name, of any chip.</summary>
-    public static CorePlan Named(string name) => All.Concat(OfTwoCores).First(plan => plan.Name == name);
+    public static CorePlan Named(string name) => OfThreeCores.Concat(OfTwoCores).First(plan => plan.Name == name);
 
     /// <summary>Cores that share each context; 1 where the driver chooses.</summary>
     public int CoresEach => Math.Max(1, BitOperations.PopCount((uint)Contexts[0]));

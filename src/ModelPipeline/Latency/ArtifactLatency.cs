@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using ModelPipeline.Core;
 using ModelPipeline.Devices;
 using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
@@ -8,6 +9,23 @@ namespace ModelPipeline.Latency;
 /// <summary>What one artifact takes at one shape on one device.</summary>
 public sealed record ArtifactLatency
 {
+    /// <summary>Of what is to be timed.</summary>
+    /// <param name="variant">Its name.</param>
+    /// <param name="backend">Its backend.</param>
+    /// <param name="shape">At which it runs.</param>
+    /// <param name="path">Of its file.</param>
+    internal static ArtifactLatency Of(string variant, Backend backend, InputShape shape, string path) =>
+        new()
+        {
+            Variant = variant,
+            Backend = backend,
+            Shape = shape.ToString(),
+            Tokens = shape.Sequence,
+            Batch = shape.Batch,
+            Artifact = Path.GetFileName(path),
+            OnDevice = false,
+        };
+
     /// <summary>Key in models.yaml, or fp32 for the source.</summary>
     public required string Variant { get; init; }
     public required Backend Backend { get; init; }

@@ -73,8 +73,8 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
             risks.Add("The Tanh before the classifier flattens large values: in int8 keep the head in fp16 ('fp16: [head]').");
         if (type is "roberta" or "xlm-roberta" or "camembert" or "mpnet")
             risks.Add(
-                "Positions are computed from the ids by CumSum, which the toolkit leaves to the CPU: they must be constants in the graph; "
-                    + "two of the position table's rows are taken."
+                "Positions are computed from the ids by CumSum, which the toolkit leaves to the CPU: the rewrite 'positions' makes them "
+                    + "constants; two of the position table's rows are taken."
             );
         if (type is "deberta" or "deberta-v2")
             risks.Add(
@@ -89,9 +89,7 @@ public sealed record ConfigFile(string Name, EncoderShape Encoder, IReadOnlyList
             risks.Add(
                 $"Ids go up to {encoder.Vocabulary - 1}: a runtime's wrapper that casts them to int16 loses those above {short.MaxValue}."
             );
-        if (Has("\"torch_dtype\": \"float16\"") || Has("\"torch_dtype\": \"bfloat16\""))
-            risks.Add("Weights are not fp32: export to fp32 before quantizing.");
-        risks.Add("Export with opset 19 or lower (sdpa needs 14 or more): the toolkit refuses opset 20.");
+        risks.Add("The toolkit takes opset 19 at most: Prepare lowers newer exports where their operators have an older form.");
         return risks;
     }
 

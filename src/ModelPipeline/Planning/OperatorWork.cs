@@ -67,7 +67,6 @@ public sealed record OperatorWork(OperatorClass Class, long Rows, long Inner, lo
             Precision.W8A8 => 1,
             Precision.Fp16 => 2,
             Precision.Fp32 => 4,
-            _ => throw new ArgumentOutOfRangeException(nameof(precision)),
         };
 }
 

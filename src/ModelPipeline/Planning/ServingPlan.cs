@@ -56,7 +56,6 @@ public sealed record ServingPlan
             Precision.Fp32 => "fp32",
             Precision.Fp16 => "fp16",
             Precision.W8A8 => "int8",
-            _ => throw new ArgumentOutOfRangeException(nameof(Precision)),
         };
 
     public override string ToString() => $"{PrecisionText} at {ShapesText}, {CorePlan}";

@@ -33,7 +33,7 @@ public sealed record SearchSection(SearchReport Search)
                     {
                         built.Figures.TryGetValue(Search.Objective, out var figure) ? Objective.Format(figure) : "-",
                         built.Mb.ToString("0.00", Invariant),
-                        built.Ms?.ToString("0.0", Invariant) ?? "-",
+                        built.Ms is { } ms ? ms.ToString("0.0", Invariant) + (built.OnDevice ? " measured" : "") : "-",
                     },
                 }),
                 Sensitivity = Search.Sensitivity.Count > 0 ? Sensitivity() : "",

@@ -46,7 +46,7 @@ internal static class RecipeChoice
         if (built.Mb > spec.MaxMb)
             yield return Text($"{built.Mb:0.00} MB of {spec.MaxMb}");
         if (built.Ms > spec.MaxLatencyMs)
-            yield return Text($"about {built.Ms:0.0} ms of {spec.MaxLatencyMs}");
+            yield return Text($"{(built.OnDevice ? "" : "about ")}{built.Ms:0.0} ms of {spec.MaxLatencyMs}");
         foreach (var (metric, least) in new[] { (Metric.KendallTau, spec.MinTau), (Metric.CosineMean, spec.MinCosine) })
         {
             if (least is { } limit && (!built.Figures.TryGetValue(metric, out var figure) || figure < limit))

@@ -70,11 +70,14 @@ public sealed record ClassSensitivity(string Class, string Remedy, double? Writt
 /// <param name="Recipe">That was built.</param>
 /// <param name="Figures">On the confirm part.</param>
 /// <param name="Mb">Size of the file in 10^6 bytes.</param>
-/// <param name="Ms">Estimated for a passage; null where nothing is known of the chip.</param>
+/// <param name="Ms">Of a passage on one core: the board's median, or estimated; null where nothing is known of the chip.</param>
 public sealed record BuiltRecipe(Int8Recipe Recipe, IReadOnlyDictionary<string, double> Figures, double Mb, double? Ms)
 {
     /// <summary>How far from fp32 by the objective; less is better.</summary>
     public required double Loss { get; init; }
+
+    /// <summary>The time is the board's own.</summary>
+    public bool OnDevice { get; init; }
 
     /// <summary>The variant as models.yaml has it.</summary>
     public required bool IsWritten { get; init; }

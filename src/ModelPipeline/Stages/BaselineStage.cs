@@ -10,7 +10,7 @@ internal static class BaselineStage
 {
     public const string FileName = "ranking.json";
 
-    /// <summary>Before anything long is built: fp32's ranking at the largest length, told and written beside prepare.json. The scores are
+    /// <summary>Before anything long is built: fp32's ranking at the largest length, told and written beside inspect.json. The scores are
     /// kept for validation.</summary>
     /// <exception cref="PipelineException">Over enough queries, it is not better than random orders.</exception>
     public static async Task CheckAsync(ModelBuild build, StageContext context)

@@ -17,12 +17,12 @@ internal sealed record InspectedSource(string Path, string Sha256, ModelInspecti
 /// <summary>Source, tokenizer and declaration together to what the model is, before anything is built of it.</summary>
 internal static class InspectStage
 {
-    /// <summary>Writes prepare.json, and model.onnx beside it if the source had to be brought into form, and tells the findings.</summary>
+    /// <summary>Writes inspect.json, and model.onnx beside it if the source had to be brought into form, and tells the findings.</summary>
     /// <exception cref="PipelineException">Source, tokenizer, shapes and task do not fit together.</exception>
     public static async Task<InspectedSource> RunAsync(ModelBuild build, StageContext context)
     {
         var (model, folder) = (build.Model, System.IO.Path.Combine(build.Folder, "prepared"));
-        var (report, formed) = (System.IO.Path.Combine(folder, "prepare.json"), System.IO.Path.Combine(folder, "model.onnx"));
+        var (report, formed) = (System.IO.Path.Combine(folder, "inspect.json"), System.IO.Path.Combine(folder, "model.onnx"));
         var record = System.IO.Path.Combine(folder, "inspect" + StageRecord.Extension);
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
         var settings = new

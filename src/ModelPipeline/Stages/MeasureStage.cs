@@ -57,7 +57,7 @@ public static class MeasureStage
             },
             inputs
         );
-        if (build.IsUpToDate(record, key, context, model.Latency.Again))
+        if (build.IsUpToDate(record, key, context, model.Latency.Again || build.Restored is not null))
             return ReportJson.Read<LatencyReport>(output);
 
         var report = (await MeasureAsync(build, source.Path, artifacts, context).ConfigureAwait(false)).Concluded();
@@ -103,13 +103,14 @@ public static class MeasureStage
         var reference = new List<ArtifactLatency>();
         foreach (var shape in model.Shapes)
             reference.Add(
-                await RunAsync(Subject("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape).ConfigureAwait(false)
+                await RunAsync(ArtifactLatency.Of("fp32", Backend.Onnx, shape, source), source, [CorePlan.Sequence], shape)
+                    .ConfigureAwait(false)
             );
         var measured = new List<ArtifactLatency>();
         foreach (var (variant, shape, path) in artifacts)
             measured.Add(
                 await RunAsync(
-                        Subject(variant.Name, variant.Backend, shape, path),
+                        ArtifactLatency.Of(variant.Name, variant.Backend, shape, path),
                         path,
                         variant.Backend == Backend.Onnx ? [CorePlan.Sequence] : CorePlan.Of(Chip.Named(variant.Target)),
                         shape
@@ -143,18 +144,6 @@ public static class MeasureStage
                             ]
                     ),
             ];
-
-        ArtifactLatency Subject(string name, Backend backend, InputShape shape, string path) =>
-            new()
-            {
-                Variant = name,
-                Backend = backend,
-                Shape = shape.ToString(),
-                Tokens = shape.Sequence,
-                Batch = shape.Batch,
-                Artifact = Path.GetFileName(path),
-                OnDevice = false,
-            };
 
         async Task<ArtifactLatency> RunAsync(ArtifactLatency subject, string path, IReadOnlyList<CorePlan> plans, InputShape shape)
         {

@@ -133,7 +133,10 @@ public sealed class ModelBuild(ModelsManifest manifest, ModelSpec model, string 
     /// <exception cref="PipelineException">models.yaml does not have what the release has.</exception>
     public void Adopt(RestoredRelease release)
     {
-        var declared = Artifacts.Select(each => (each.Variant.Name, each.Shape.ToString())).ToHashSet();
+        var declared = manifest
+            .Models.Single(model => model.Name == Model.Name)
+            .Variants.SelectMany(variant => Shapes.Select(shape => (variant.Name, shape.ToString())))
+            .ToHashSet();
         if (release.Manifest.Variants.Select(variant => variant.Subject).FirstOrDefault(subject => !IsDeclared(subject)) is { } unknown)
             throw new PipelineException(
                 $"{release.Manifest.Name} {release.Manifest.Version} has {unknown.Variant} at {unknown.Shape}, and {manifest.Path} does "

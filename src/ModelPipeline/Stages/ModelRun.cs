@@ -75,17 +75,20 @@ public sealed class ModelRun(ModelBuild build)
     }
 
     /// <summary>Judges all variants by what was measured, alone and as they serve the corpus together, and writes the page.</summary>
-    /// <param name="release">Manifest of the last release's package; null looks for it among the release folders.</param>
+    /// <param name="release">Manifest of the last release's package; null, or another model's, looks for it among the release
+    /// folders.</param>
     /// <param name="context">Of the run.</param>
     /// <returns>Path of report.html.</returns>
     public async Task<string> ValidateAsync(PackageManifest? release, StageContext context)
     {
         var times = latency ?? throw Missing("measured");
-        release ??= ReleaseFolder.LastBefore(build.Releases, Model.Name, Model.Version);
+        if (release?.Name != Model.Name)
+            release = ReleaseFolder.LastBefore(build.Releases, Model.Name, Model.Version);
         var judged = await ToolkitStage
             .CompareAsync(build, ValidateStage.Judge(build, All(), times), release, context)
             .ConfigureAwait(false);
         judged = await LastRelease.JudgeAsync(build, judged, release, context).ConfigureAwait(false);
+        ValidateStage.Write(build, judged);
         routings = await RouteStage.RunAsync(build, judged, times, context).ConfigureAwait(false);
         foreach (var variant in judged.GroupBy(report => report.Subject.Variant))
             reports[variant.Key] = [.. variant];

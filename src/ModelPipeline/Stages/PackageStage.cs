@@ -162,7 +162,8 @@ public static class PackageStage
         var inputs = await build.TextInputsAsync(build.Model.Calibration.Corpus, context).ConfigureAwait(false);
         foreach (var (name, sha256) in await build.TextInputsAsync(build.Model.Validation.Corpus, context).ConfigureAwait(false))
             inputs[name] = sha256;
-        inputs["model"] = (await build.FetchAsync(context).ConfigureAwait(false)).Model.Sha256;
+        foreach (var (name, sha256) in (await build.FetchAsync(context).ConfigureAwait(false)).Digests())
+            inputs[name] = sha256;
         return inputs;
     }
 

@@ -1,6 +1,8 @@
 using ModelPipeline.Calibration;
 using ModelPipeline.Core;
+using ModelPipeline.Devices;
 using ModelPipeline.Inspection;
+using ModelPipeline.Latency;
 using ModelPipeline.Manifest;
 using ModelPipeline.Onnx;
 using ModelPipeline.Planning;
@@ -129,14 +131,19 @@ internal sealed class RecipeScores
     }
 
     /// <summary>Those of what the variant's backend builds by some recipes, toolkits two at a time.</summary>
-    /// <returns>In the order of the recipes.</returns>
-    public async Task<IReadOnlyList<RecipeTrial>> BuiltAsync(
+    /// <param name="recipes">To build.</param>
+    /// <param name="texts">To score.</param>
+    /// <param name="failed">Told of a recipe that cannot be built; null lets the error end it all.</param>
+    /// <param name="context">Of the run.</param>
+    /// <returns>In the order of the recipes; null for one that failed.</returns>
+    public async Task<IReadOnlyList<RecipeTrial?>> BuiltAsync(
         IReadOnlyList<Int8Recipe> recipes,
         IReadOnlyList<int> texts,
+        Action<Int8Recipe, PipelineException>? failed,
         StageContext context
     )
     {
-        var (trials, missing) = (new RecipeTrial[recipes.Count], new List<Trial>());
+        var (trials, missing) = (new RecipeTrial?[recipes.Count], new List<Trial>());
         foreach (var (index, recipe) in recipes.Index())
         {
             var trial = await TrialAsync(index, recipe, texts, context).ConfigureAwait(false);
@@ -150,7 +157,17 @@ internal sealed class RecipeScores
             .ForEachAsync(
                 missing,
                 new ParallelOptions { MaxDegreeOfParallelism = Lanes(variant), CancellationToken = context.Cancellation },
-                async (trial, _) => trials[trial.Index] = await MadeAsync(trial, chosen, context).ConfigureAwait(false)
+                async (trial, _) =>
+                {
+                    try
+                    {
+                        trials[trial.Index] = await MadeAsync(trial, chosen, context).ConfigureAwait(false);
+                    }
+                    catch (PipelineException e) when (failed is not null)
+                    {
+                        failed(recipes[trial.Index], e);
+                    }
+                }
             )
             .ConfigureAwait(false);
         return trials;
@@ -158,6 +175,45 @@ internal sealed class RecipeScores
 
     /// <summary>Builds of a variant that run at once: the toolkit keeps to one core, and takes some gigabytes.</summary>
     public static int Lanes(VariantSpec variant) => variant.Backend == Backend.Rknn ? Math.Min(2, Environment.ProcessorCount) : 1;
+
+    /// <summary>What a passage takes on the validation's board on one core, in milliseconds, of recipes built once more.</summary>
+    /// <returns>By recipe; none of what is not the board's own time.</returns>
+    /// <exception cref="PipelineException">The board cannot be reached, or does not run one of the files.</exception>
+    public async Task<IReadOnlyDictionary<Int8Recipe, double>> TimedAsync(
+        IReadOnlyList<Int8Recipe> recipes,
+        IReadOnlyList<int> texts,
+        StageContext context
+    )
+    {
+        await using var device = await Device
+            .OpenAsync(build.DeviceOf(variant), warning: context.Warning, cancellation: context.Cancellation)
+            .ConfigureAwait(false);
+        if ((await device.FixFrequencyAsync(context.Cancellation).ConfigureAwait(false)).Note is { Length: > 0 } note)
+            context.Warning($"latency on {device.Spec.Name}: {note}");
+        var measurement = new LatencyMeasurement(device, build.Model.Latency);
+        var requests = texts.Select(text => rows[text]).Chunk(build.Model.Latency.Passages).Take(build.Model.Latency.Requests).ToList();
+        var times = new Dictionary<Int8Recipe, double>();
+        foreach (var (index, recipe) in recipes.Index())
+        {
+            var trial = await TrialAsync(index, recipe, texts, context).ConfigureAwait(false);
+            var latency = await new ToolkitBuild(build, trial.Candidate, shape, context)
+                .TryAsync(trial.Inputs!, trial.Path + "-board", TimeAsync)
+                .ConfigureAwait(false);
+            if (latency.OnDevice)
+                times[recipe] = latency.Sequential!.Passage.Figures.P50.Value;
+        }
+        return times;
+
+        Task<ArtifactLatency> TimeAsync(string path) =>
+            measurement.RunAsync(
+                ArtifactLatency.Of(variant.Name, variant.Backend, shape, path),
+                path,
+                [CorePlan.Sequence],
+                requests,
+                context.Progress,
+                context.Cancellation
+            );
+    }
 
     /// <summary>A recipe to be built.</summary>
     /// <param name="Graph">Path of what it is built from.</param>

@@ -42,12 +42,15 @@ public static class RestoreStage
         if ((manifest.Name, manifest.Version) != (build.Model.Name, version))
             throw new PipelineException($"{tag} on {place} says that it is {manifest.Name} {manifest.Version}: tell its publisher.");
         var fetched = await build.FetchAsync(context).ConfigureAwait(false);
-        var source = manifest.Inputs.GetValueOrDefault("model");
-        if (source != fetched.Model.Sha256)
-            throw new PipelineException(
-                $"{tag} was built from a source with sha256 {source}, but that of models.yaml has {fetched.Model.Sha256}: its figures "
-                    + $"would be compared with another model's. Take the models.yaml that it was built by."
-            );
+        // Releases of older versions say nothing of weights in files of their own.
+        foreach (var (name, sha256) in fetched.Digests().Where(file => file.Key == "model" || manifest.Inputs.ContainsKey(file.Key)))
+        {
+            if (manifest.Inputs.GetValueOrDefault(name) is var source && source != sha256)
+                throw new PipelineException(
+                    $"{tag} was built from a source whose {name} has sha256 {source}, but that of models.yaml has {sha256}: its figures "
+                        + $"would be compared with another model's. Take the models.yaml that it was built by."
+                );
+        }
         var restored = new RestoredRelease(folder, manifest);
         build.Adopt(restored);
         return restored;

@@ -57,15 +57,17 @@ public static class SearchStage
 
         var budget = new SearchBudget(TimeSpan.FromMinutes(spec.Minutes), RecipeScores.Lanes(variant), TimeProvider.System);
         // The variant as it is written first: how long that takes is kept back for each of the others.
-        var built = new List<BuiltRecipe>(await BuiltAsync([written]).ConfigureAwait(false));
+        var built = new List<BuiltRecipe>(await BuiltAsync([written], null).ConfigureAwait(false));
         var search = await EmulatedAsync().ConfigureAwait(false);
         foreach (var batch in search.Finalists.Where(each => each != written).Take(spec.Builds).Chunk(budget.Lanes))
         {
             if (built.Count > 1 && !budget.Leaves(batch.Length + Reported))
                 break;
-            built.AddRange(await BuiltAsync(batch).ConfigureAwait(false));
+            built.AddRange(await BuiltAsync(batch, LeaveOut).ConfigureAwait(false));
         }
         var judged = RecipeChoice.Judged(built, spec);
+        if (variant.Backend == Backend.Rknn && build.DeviceOf(variant).IsBoard)
+            judged = RecipeChoice.Judged(await TimedAsync(judged).ConfigureAwait(false), spec);
         var report = new SearchReport
         {
             Model = build.Model.Name,
@@ -88,7 +90,7 @@ public static class SearchStage
         };
         if (RecipeChoice.Of(judged) is { } choice)
         {
-            var reported = await MeasuredAsync([.. new[] { choice.Recipe, written }.Distinct()], parts.Report).ConfigureAwait(false);
+            var reported = await MeasuredAsync([.. new[] { choice.Recipe, written }.Distinct()], parts.Report, null).ConfigureAwait(false);
             report = report with
             {
                 Choice = choice.Recipe,
@@ -171,9 +173,13 @@ public static class SearchStage
                     + $"{leader.Items} items, best of {of} recipes after {budget.Elapsed.TotalMinutes:0.0} minutes: {leader.Recipe.Text}"
             );
 
-        async Task<IReadOnlyList<BuiltRecipe>> BuiltAsync(IReadOnlyList<Int8Recipe> recipes)
+        // One recipe that a toolkit chokes on says nothing of the others.
+        void LeaveOut(Int8Recipe recipe, PipelineException error) =>
+            context.Warning($"{variant.Name}: left out: {recipe.Text}: {error.Message}");
+
+        async Task<IReadOnlyList<BuiltRecipe>> BuiltAsync(IReadOnlyList<Int8Recipe> recipes, Action<Int8Recipe, PipelineException>? failed)
         {
-            var measured = await budget.BuildAsync(() => MeasuredAsync(recipes, parts.Confirm)).ConfigureAwait(false);
+            var measured = await budget.BuildAsync(() => MeasuredAsync(recipes, parts.Confirm, failed)).ConfigureAwait(false);
             foreach (var each in measured)
                 context.Info(
                     string.Create(
@@ -185,11 +191,35 @@ public static class SearchStage
             return measured;
         }
 
-        async Task<IReadOnlyList<BuiltRecipe>> MeasuredAsync(IReadOnlyList<Int8Recipe> recipes, SearchPart part)
+        // A board's time is worth its minute only where the other limits are kept.
+        async Task<IReadOnlyList<BuiltRecipe>> TimedAsync(IReadOnlyList<BuiltRecipe> judged)
         {
-            var trials = await scores.BuiltAsync(recipes, part.Texts, context).ConfigureAwait(false);
+            var times = await scores
+                .TimedAsync([.. judged.Where(each => each.Breaks.Count == 0).Select(each => each.Recipe)], parts.Confirm.Texts, context)
+                .ConfigureAwait(false);
+            return
+            [
+                .. judged.Select(each =>
+                    times.TryGetValue(each.Recipe, out var ms) ? each with { Ms = Math.Round(ms, 3), OnDevice = true } : each
+                ),
+            ];
+        }
+
+        async Task<IReadOnlyList<BuiltRecipe>> MeasuredAsync(
+            IReadOnlyList<Int8Recipe> recipes,
+            SearchPart part,
+            Action<Int8Recipe, PipelineException>? failed
+        )
+        {
+            var trials = await scores.BuiltAsync(recipes, part.Texts, failed, context).ConfigureAwait(false);
             var reference = await scores.ReferenceAsync(part.Texts, context).ConfigureAwait(false);
-            return [.. recipes.Zip(trials, (recipe, trial) => Measured(recipe, trial, reference, part))];
+            return
+            [
+                .. recipes
+                    .Zip(trials)
+                    .Where(each => each.Second is not null)
+                    .Select(each => Measured(each.First, each.Second!, reference, part)),
+            ];
         }
 
         BuiltRecipe Measured(Int8Recipe recipe, RecipeTrial trial, List<float[]> reference, SearchPart part)

@@ -8,7 +8,7 @@ namespace ModelPipeline.Stages;
 internal static class StageVersions
 {
     public const int Raise = 2;
-    public const int Inspect = 6;
+    public const int Inspect = 7;
     public const int Prepare = 9;
     public const int Calibrate = 6;
     public const int Quantize = 9;

@@ -123,14 +123,29 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
     /// <param name="inputs">Of the variant.</param>
     /// <param name="rows">At the shape of the file.</param>
     /// <param name="name">Beside which the scratch folder is, and the log stays.</param>
-    public async Task<(List<float[]> Outputs, long Bytes)> TryAsync(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, string name)
+    public Task<(List<float[]> Outputs, long Bytes)> TryAsync(NpuInputs inputs, IReadOnlyList<TokenizedInput> rows, string name) =>
+        TryAsync(inputs, [(shape, rows)], name, (artifact, scores) => Task.FromResult((scores[0], new FileInfo(artifact).Length)));
+
+    /// <summary>Builds a file that is not kept, and has something done with it.</summary>
+    /// <param name="inputs">Of the variant.</param>
+    /// <param name="name">Beside which the scratch folder is, and the log stays.</param>
+    /// <param name="use">Of the file's path.</param>
+    public Task<T> TryAsync<T>(NpuInputs inputs, string name, Func<string, Task<T>> use) =>
+        TryAsync(inputs, [], name, (artifact, _) => use(artifact));
+
+    private async Task<T> TryAsync<T>(
+        NpuInputs inputs,
+        IReadOnlyList<(InputShape Shape, IReadOnlyList<TokenizedInput> Rows)> scored,
+        string name,
+        Func<string, IReadOnlyList<List<float[]>>, Task<T>> use
+    )
     {
         var folder = Scratch(name);
         try
         {
             var artifact = Path.Combine(folder, "trial.rknn");
-            var (_, scores) = await RunAsync(inputs, artifact, name + ".log", [(shape, rows)]).ConfigureAwait(false);
-            return (scores[0], new FileInfo(artifact).Length);
+            var (_, scores) = await RunAsync(inputs, artifact, name + ".log", scored).ConfigureAwait(false);
+            return await use(artifact, scores).ConfigureAwait(false);
         }
         finally
         {

@@ -18,7 +18,14 @@ namespace ModelPipeline.Stages;
 /// <param name="Stage">Name of what computes them.</param>
 /// <param name="ModelSha256">Of the scored file.</param>
 /// <param name="Shape">At which it is scored.</param>
-internal sealed record ScoreKey(string Path, string Stage, string ModelSha256, InputShape Shape);
+internal sealed record ScoreKey(string Path, string Stage, string ModelSha256, InputShape Shape)
+{
+    /// <summary>On what it is scored; null for this machine's ONNX Runtime.</summary>
+    public DeviceSpec? Device { get; init; }
+
+    /// <summary>Scores of another run do not count: what is asked is whether this one has the same.</summary>
+    public bool Again { get; init; }
+}
 
 /// <summary>Scores of every candidate pair against fp32, figures, gates and reports.</summary>
 public static class ValidateStage
@@ -71,24 +78,29 @@ public static class ValidateStage
             };
     }
 
-    /// <summary>Judges all gates by what was measured besides the scores: where a device gave latencies, validation.json is written again
-    /// with them.</summary>
+    /// <summary>Writes validation.json of each once more, with all gates that were judged since.</summary>
+    public static void Write(ModelBuild build, IReadOnlyList<ValidationReport> reports)
+    {
+        foreach (var (report, (variant, shape)) in reports.Select(report => (report, Of(build, report))))
+            ReportJson.Write(ReportPath(build, variant, shape), report);
+    }
+
+    private static (VariantSpec Variant, InputShape Shape) Of(ModelBuild build, ValidationReport report) =>
+        build.Artifacts.First(each => each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape);
+
+    /// <summary>Judges all gates by what was measured besides the scores.</summary>
     public static IReadOnlyList<ValidationReport> Judge(ModelBuild build, IReadOnlyList<ValidationReport> reports, LatencyReport latency) =>
         [
             .. reports.Select(report =>
             {
-                var (variant, shape) = build.Artifacts.First(each =>
-                    each.Variant.Name == report.Subject.Variant && each.Shape.ToString() == report.Subject.Shape
-                );
+                var (variant, _) = Of(build, report);
                 if (latency.Of(variant.Name, report.Subject.Shape) is not { Measured.Count: > 0 } measured)
                     return report;
-                var timed = report.Timed(
+                return report.Timed(
                     variant.Gates,
                     measured.Measured,
                     latency.ReferenceAt(report.Subject.Shape)?.Measured ?? new Dictionary<string, double>()
                 );
-                ReportJson.Write(ReportPath(build, variant, shape), timed);
-                return timed;
             }),
         ];
 
@@ -216,7 +228,11 @@ public static class ValidateStage
                     $"score on {spec.Name}",
                     FileDigest.Of(artifact, context.Cancellation).Sha256,
                     shape
-                ),
+                )
+                {
+                    Device = spec with { Limits = new() },
+                    Again = build.Restored is not null,
+                },
                 context,
                 async () =>
                 {
@@ -258,6 +274,7 @@ public static class ValidateStage
             {
                 shape = of.Shape.ToString(),
                 answer,
+                of.Device,
                 Validation = build.Model.Validation with
                 {
                     Device = "",
@@ -266,7 +283,7 @@ public static class ValidateStage
             },
             inputs
         );
-        if (build.IsUpToDate(path + StageRecord.Extension, key, context))
+        if (build.IsUpToDate(path + StageRecord.Extension, key, context, of.Again))
             return ReportJson.Read<T>(path + ".json");
         var scores = await score().ConfigureAwait(false);
         ReportJson.Write(path + ".json", scores);

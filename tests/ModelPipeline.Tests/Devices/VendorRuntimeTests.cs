@@ -31,7 +31,7 @@ public sealed class VendorRuntimeTests
         Assert.StartsWith("1.5.2", device.Facts.Runtime);
         Assert.Equal((false, "0.9.8"), (model.Simulated, model.Driver));
         Assert.All(model.Inputs, input => Assert.Equal([1, 128], input.Dims));
-        foreach (var plan in CorePlan.All)
+        foreach (var plan in CorePlan.OfThreeCores)
         {
             var run = await device.RunAsync(Rows, plan, cancellation: Cancellation);
             Assert.Equal(Rows.Count, run.Passages.Count);
@@ -129,7 +129,7 @@ public sealed class VendorRuntimeTests
         using var workspace = new Workspace(
             Workspace.TenQueries,
             ("queries: 10", "queries: 2"),
-            ("    passages: 5 ", "    requests: 4\n    passages: 5 "),
+            ("    passages: 5 ", "    requests: 4\n    profile: true\n    passages: 5 "),
             ("[[1, 128]] ", "auto ")
         );
         if (source is not null)
@@ -174,8 +174,26 @@ public sealed class VendorRuntimeTests
         Assert.Equal(shapes, latency.Artifacts.Select(artifact => artifact.Shape));
         Assert.All(
             latency.Artifacts,
-            artifact => Assert.Equal(CorePlan.All.Select(cores => cores.Name), artifact.Plans.Select(cores => cores.Plan))
+            artifact => Assert.Equal(CorePlan.OfThreeCores.Select(cores => cores.Name), artifact.Plans.Select(cores => cores.Plan))
         );
+        // The runtime's table is read; times of this machine teach nothing.
+        Assert.All(
+            latency.Artifacts,
+            artifact =>
+                Assert.Equal(
+                    source is null ? 4 : 12,
+                    artifact.Operators!.Classes.Single(each => each.Class == OperatorClass.Attention).Count
+                )
+        );
+        Assert.All(latency.Artifacts, artifact => Assert.True(artifact.Operators is { Emulated: true, Unread: 0 }));
+        Assert.All(
+            latency.Artifacts.SelectMany(artifact => artifact.Operators!.Operators),
+            each => Assert.Equal(each.Work is null, each.ExpectedMs is null)
+        );
+        Assert.Contains(" by operator: ", validated.Output);
+        Assert.Contains("emulated, these times mean nothing", validated.Output);
+        Assert.Contains("refines no estimate", validated.Output + validated.Error);
+        Assert.False(File.Exists(Path.Combine(workspace.Folder, LatencyData.OwnFile)));
         foreach (var shape in shapes)
         {
             var report = ReportJson.Read<ValidationReport>(workspace.Built($"validation/npu/{shape}/validation.json"));

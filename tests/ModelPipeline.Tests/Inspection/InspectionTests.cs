@@ -284,7 +284,7 @@ public sealed class InspectionTests : IDisposable
     {
         using var sample = Sample("rerank", new TinyModels().WithLogits(2), Shape + "    output: { label: 1 }\n");
         var found = (await sample.Build.SourceAsync(sample.Stage)).Inspection;
-        var path = Path.Combine(sample.Build.Folder, "prepared", "prepare.json");
+        var path = Path.Combine(sample.Build.Folder, "prepared", "inspect.json");
         Assert.Equal(found.Answer, ReportJson.Read<ModelInspection>(path).Answer);
         Assert.Contains("\"label\": 1", File.ReadAllText(path));
         Assert.Contains("sample: score: logits, label 1 of logits [1,2]", sample.Notes);
@@ -313,7 +313,7 @@ public sealed class InspectionTests : IDisposable
         using var sample = Sample(task, model, settings);
         var error = await Assert.ThrowsAsync<PipelineException>(() => sample.Build.SourceAsync(sample.Stage));
         Assert.Equal(PipelineException.ConfigurationError, error.ExitCode);
-        Assert.False(File.Exists(Path.Combine(sample.Build.Folder, "prepared", "prepare.json")));
+        Assert.False(File.Exists(Path.Combine(sample.Build.Folder, "prepared", "inspect.json")));
         return error.Message;
     }
 

@@ -3,6 +3,7 @@ using System.Xml.Linq;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
 using ModelPipeline.Metrics;
+using ModelPipeline.Onnx;
 using ModelPipeline.Planning;
 using ModelPipeline.Reports;
 using ModelPipeline.Stages;
@@ -54,6 +55,7 @@ public sealed partial class MeasureTests
         );
 
         var judged = ValidateStage.Judge(sample.Build, await ValidateAsync(sample), latency);
+        ValidateStage.Write(sample.Build, judged);
         Assert.All(
             judged,
             report =>
@@ -189,6 +191,49 @@ public sealed partial class MeasureTests
             sample.Stage
         );
         Assert.DoesNotContain("\"operators\"", ReportJson.Text(plain));
+    }
+
+    /// <summary>A table with all that an encoder has comes through; one that the runtime does not keep, or that nobody can read, is a
+    /// warning, and what was timed stands.</summary>
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("", "its table of layers: RKNN_ERR_PARAM_INVALID")]
+    [InlineData("?\u001b[2J", "has no column 'ID': '?\uFFFD[2J'")]
+    public async Task A_runtimes_table_is_shown_or_warned_of(string? table, string? warning)
+    {
+        const string Profiled = """
+                shapes: [[1, 32]]
+                latency: { passages: 3, requests: 4, warm_up: 1, profile: true }
+                variants:
+                  sim: { backend: simulator, precision: fp16 }
+            """;
+        using var folder = new TemporaryFolder();
+        var layers = table ?? StandInTable.Of(new(4, 128, 4, 512), 32, RateTable.LogPriors);
+        OnnxModel.Load(Model).WithMetadata(("rknnrt_sim.layers", layers)).Save(folder.File("model.onnx"));
+        using var sample = new SampleBuild("rerank", folder.File("model.onnx"), Profiled, "loopback");
+
+        var measured = Assert.Single((await MeasureStage.RunAsync(sample.Build, sample.Stage)).Artifacts);
+
+        Assert.NotEmpty(measured.Plans);
+        if (warning is null)
+        {
+            Assert.Equal(
+                new OperatorWork(OperatorClass.Attention, 4, 32, 32) { Count = 4 },
+                Assert.Single(measured.Operators!.Operators, each => each.Class == OperatorClass.Attention).Work
+            );
+            var attention = measured.Operators.Classes.Single(each => each.Class == OperatorClass.Attention);
+            Assert.InRange(attention.ExpectedMs!.Value, 0.01, 0.2);
+            return;
+        }
+        Assert.Null(measured.Operators);
+        Assert.Contains(
+            warning,
+            Assert.Single(
+                sample.Warnings,
+                each => each.StartsWith("operators of sim at 1x32 on loopback not timed: ", StringComparison.Ordinal)
+            ),
+            StringComparison.Ordinal
+        );
     }
 
     private static async Task<IReadOnlyList<ValidationReport>> ValidateAsync(SampleBuild sample)

@@ -42,6 +42,42 @@ public sealed class SearchWithToolkitTests : IDisposable
         Assert.Equal(ReportJson.Text(report), ReportJson.Text(Report()));
     }
 
+    /// <summary>Each is built once more for it, from the first step that is kept.</summary>
+    [Fact]
+    public async Task A_board_times_what_keeps_to_the_limits()
+    {
+        using var folder = new TemporaryFolder();
+        using var toolkit = new RecordedToolkit("runnable");
+        workspace.Edit(
+            ("  rk3588: { kind: local }", $"  board: {{ kind: local, runtime_library: {RecordedRuntime.Build(folder.File("runtime"))} }}"),
+            ("minutes: 0.001, builds: 1", "minutes: 0.001, builds: 1, max_latency_ms: 100000")
+        );
+        var variables = new Dictionary<string, string>
+        {
+            [ToolkitEnvironment.PythonVariable] = toolkit.Python,
+            ["MODELPIPELINE_LOCK"] = folder.File("lock"),
+        };
+
+        (
+            await HostProcess.RunAsync(
+                workspace.Folder,
+                ["--target=Search", "--model=tiny-reranker", "--variant=int8", "--device=board"],
+                variables
+            )
+        ).Succeeded();
+
+        Assert.All(
+            Report().Built,
+            built =>
+            {
+                Assert.True(built.OnDevice, built.ToString());
+                Assert.True(built.Ms > 0);
+                Assert.Empty(built.Breaks);
+            }
+        );
+        Assert.DoesNotContain(workspace.Files().Keys, name => name.EndsWith(AtomicFile.TemporarySuffix, StringComparison.Ordinal));
+    }
+
     public void Dispose() => workspace.Dispose();
 
     private string Path => workspace.Built("search/int8/search.json");
