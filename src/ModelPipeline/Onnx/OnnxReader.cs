@@ -168,7 +168,7 @@ internal static class OnnxReader
         return initializers;
     }
 
-    /// <summary>The content of one branch of an If, which may read values of the graph around it. Its data are in the file itself.</summary>
+    /// <summary>The content of one branch of an If, which may read values of the graph around it.</summary>
     /// <exception cref="FormatException">As for any graph.</exception>
     public static (IReadOnlyList<Node> Nodes, IReadOnlyDictionary<string, Tensor> Initializers, IReadOnlyList<string> Outputs) ReadBranch(
         GraphProto proto
