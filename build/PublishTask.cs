@@ -1,5 +1,6 @@
 using Cake.Common;
 using Cake.Core.Diagnostics;
+using ModelPipeline.Core;
 using ModelPipeline.Publishing;
 using ModelPipeline.Stages;
 
@@ -11,6 +12,7 @@ internal static class PublishTask
     public static async Task RunAsync(BuildContext context, ModelRun run)
     {
         var build = run.Build;
+        RequireElsewhere(context, build);
         if (await context.StageAsync(stage => Task.FromResult(run.Release(stage))) is not { } release)
         {
             context.Log.Warning("{0}: nothing is published: no variant keeps to its gates", build.Model.Name);
@@ -22,6 +24,7 @@ internal static class PublishTask
     /// <summary>Restores the candidate from where it is published, runs it on the board, and publishes the release there.</summary>
     public static async Task PromoteAsync(BuildContext context, ModelRun run)
     {
+        RequireElsewhere(context, run.Build);
         var place = Place(context, run.Build);
         if (await context.StageAsync(stage => PromoteStage.RunAsync(run, place, stage)) is { } release)
             await PublishAsync(context, run.Build, release, place);
@@ -30,6 +33,18 @@ internal static class PublishTask
     /// <summary>Where --to says, or GitHub.</summary>
     public static ReleasePlace Place(BuildContext context, ModelBuild build) =>
         ReleasePlace.Named(context.Argument<string?>("to", null), build.Model.Release, Environment.GetEnvironmentVariable);
+
+    /// <summary>What is published never changes, and what Release made is made again.</summary>
+    private static void RequireElsewhere(BuildContext context, ModelBuild build)
+    {
+        if (context.Argument<string?>("to", null) is { Length: > 0 } to && FullPath(to) == FullPath(build.Releases))
+            throw new PipelineException(
+                $"--to={to}: Release writes that folder anew with every build; name another to publish to.",
+                PipelineException.ConfigurationError
+            );
+
+        static string FullPath(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+    }
 
     private static async Task PublishAsync(BuildContext context, ModelBuild build, Release release, ReleasePlace place)
     {

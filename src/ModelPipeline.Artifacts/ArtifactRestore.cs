@@ -35,8 +35,8 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             {
                 throw new ArtifactException(
                     ArtifactFault.Malformed,
-                    $"{source.File(request.Model, request.Version, ArtifactManifest.FileName)} is of {manifest.Name} {manifest.Version}, "
-                        + $"not of {request.Model} {request.Version}."
+                    $"{Shown(ArtifactManifest.FileName)} is of {manifest.Name} {manifest.Version}, not of "
+                        + $"{request.Model} {request.Version}."
                 );
             }
             var files = new List<RestoredFile>();
@@ -55,13 +55,14 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             }
             return new RestoredArtifact(manifest, [.. files, manifestFile]);
 
+            string Shown(string name) => HttpSource.Shown(source.File(request.Model, request.Version, name));
+
             async Task<RestoredFile> FileAsync(string name, PackageRole? role)
             {
                 if (!sums.TryGetValue(name, out var sha256))
                     throw new ArtifactException(
                         ArtifactFault.Malformed,
-                        $"{source.File(request.Model, request.Version, ArtifactManifest.SumsName)} does not cover {name}. The release is "
-                            + $"damaged: tell its publisher."
+                        $"{Shown(ArtifactManifest.SumsName)} does not cover {name}. The release is damaged: tell its publisher."
                     );
                 return new(
                     name,
@@ -117,7 +118,7 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             return Checked(ExistingFile(address, ArtifactFault.Unreachable));
         var known = Path.Combine(
             fetcher.Cache,
-            "releases",
+            ContentCache.Releases,
             Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(address.AbsoluteUri)))
         );
         if (!File.Exists(known) || (!fetcher.IsOffline && !IsPinned(known)))
@@ -128,6 +129,8 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
                     () => fetcher.ReadAsync(address, PackageCheck.MaxTextBytes, cancellation)
                 )
                 .ConfigureAwait(false);
+            // What is kept is not asked for again.
+            ArtifactException.Because(ArtifactFault.Malformed, () => PackageCheck.ReadSums(text, HttpSource.Shown(address)));
             AtomicFile.Write(known, stream => stream.Write(text));
         }
         return Checked(known);
@@ -140,8 +143,8 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
                 ? ArtifactException.Because(ArtifactFault.Malformed, () => PackageCheck.ReadSums(path))
                 : throw new ArtifactException(
                     ArtifactFault.Malformed,
-                    $"{address}: sha256 is {FileDigest.Of(path, cancellation).Sha256}, but {request.Sha256} is pinned. Another release is "
-                        + $"under this name and version, or the pin is another version's."
+                    $"{HttpSource.Shown(address)}: sha256 is {FileDigest.Of(path, cancellation).Sha256}, but {request.Sha256} is pinned. "
+                        + $"Another release is under this name and version, or the pin is another version's."
                 );
     }
 
@@ -176,11 +179,22 @@ public sealed class ArtifactRestore(SourceFetcher fetcher)
             )
             : ArtifactException.Because(fault, download);
 
-    private static string ExistingFile(Uri address, ArtifactFault fault) =>
-        File.Exists(address.LocalPath)
-            ? address.LocalPath
-            : throw new ArtifactException(
+    private static string ExistingFile(Uri address, ArtifactFault fault)
+    {
+        var path = address.LocalPath;
+        if (!File.Exists(path))
+            throw new ArtifactException(
                 fault,
-                $"{address.LocalPath} is missing: there is no such release, or it is incomplete. Check name, version and source."
+                $"{path} is missing: there is no such release, or it is incomplete. Check name, version and source."
             );
+        try
+        {
+            using var readable = File.OpenRead(path);
+            return path;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ArtifactException(fault, $"{path} of the release cannot be read: {e.Message} Check its permissions.", e);
+        }
+    }
 }

@@ -64,7 +64,7 @@ public static partial class PackageCheck
     internal static T ReadManifest<T>(string path)
         where T : ArtifactManifest
     {
-        var manifest = ReportJson.Read<T>(RequireShort(path));
+        var manifest = ReportJson.Read<T>(RequireShort(path), "Download the package again.");
         if (manifest.Format != ArtifactManifest.CurrentFormat)
         {
             throw new PipelineException(
@@ -72,8 +72,8 @@ public static partial class PackageCheck
                     + $"of ModelPipeline that made it."
             );
         }
-        return manifest.Files.Contains(null!)
-            ? throw new PipelineException($"{path}: the manifest has null among its files. Download the package again.")
+        return manifest.Files.Contains(null!) || manifest.Omitted.Contains(null!) || manifest.Open.Contains(null!)
+            ? throw new PipelineException($"{path}: the manifest has null among its files or variants. Download the package again.")
             : manifest;
     }
 
@@ -81,8 +81,28 @@ public static partial class PackageCheck
     /// <exception cref="PipelineException">A line is malformed, or names a file that no package can have.</exception>
     internal static Dictionary<string, string> ReadSums(string path)
     {
+        using var lines = File.OpenText(RequireShort(path));
+        return ReadSums(lines, path, "Download the package again.");
+    }
+
+    /// <summary>sha256 by file name, of a release's SHA256SUMS that was received.</summary>
+    /// <param name="text">Of at most <see cref="MaxTextBytes"/>.</param>
+    /// <param name="name">For errors.</param>
+    /// <exception cref="PipelineException">A line is malformed, or it covers no manifest.json.</exception>
+    internal static Dictionary<string, string> ReadSums(byte[] text, string name)
+    {
+        const string Advice = "The release is damaged: tell its publisher.";
+        using var lines = new StreamReader(new MemoryStream(text));
+        var sums = ReadSums(lines, name, Advice);
+        return sums.ContainsKey(ArtifactManifest.FileName)
+            ? sums
+            : throw new PipelineException($"{name} does not cover {ArtifactManifest.FileName}. {Advice}");
+    }
+
+    private static Dictionary<string, string> ReadSums(TextReader lines, string name, string advice)
+    {
         var sums = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (i, line) in File.ReadLines(RequireShort(path)).Index())
+        for (var number = 1; lines.ReadLine() is { } line; number++)
         {
             var match = SumLine().Match(line);
             if (
@@ -91,8 +111,7 @@ public static partial class PackageCheck
                 || !sums.TryAdd(match.Groups[2].Value, match.Groups[1].Value)
             )
                 throw new PipelineException(
-                    $"{path}:{i + 1}: expected 64 lower-case hex digits, two spaces and a file name that is not there yet. Download the "
-                        + $"package again."
+                    $"{name}:{number}: expected 64 lower-case hex digits, two spaces and a file name that is not there yet. {advice}"
                 );
         }
         return sums;

@@ -44,8 +44,8 @@ public sealed record ServedVariant(
         Contexts.Count > 0
         && Contexts.All(cores => cores >= 0)
         && Shapes.Count > 0
-        && Shapes.Zip(Shapes.Skip(1)).All(pair => pair.First.Tokens < pair.Second.Tokens)
-        && Shapes.All(shape => shape is { Batch: > 0, Tokens: > 0, Cost: > 0 } && ArtifactManifest.IsPlain(shape.File));
+        && Shapes.All(shape => shape is { Batch: > 0, Tokens: > 0, Cost: > 0 } && ArtifactManifest.IsPlain(shape.File))
+        && Shapes.Zip(Shapes.Skip(1)).All(pair => pair.First.Tokens < pair.Second.Tokens);
 }
 
 /// <summary>serve.json: how to serve what a package holds, in a form that a few lines of any language can follow. Its schema is
@@ -77,7 +77,7 @@ public sealed record ServeFile(
         var file = ReportJson.Read<ServeFile>(path, "Restore the release again.");
         if (file.Format != CurrentFormat)
             throw new PipelineException($"{path}: format {file.Format} is not {CurrentFormat}, which is all that this version reads.");
-        return file.Variants.FirstOrDefault(variant => !variant.Value.IsWhole).Key is { } damaged
+        return file.Variants.FirstOrDefault(variant => variant.Value is not { IsWhole: true }).Key is { } damaged
             ? throw new PipelineException(
                 $"{path}: variant '{damaged}' needs contexts, and shapes with tokens that rise and a batch, a file and a cost each. "
                     + "Restore the release again."

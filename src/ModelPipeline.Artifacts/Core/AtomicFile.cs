@@ -132,10 +132,13 @@ public static class AtomicFile
         private readonly string path;
         private readonly string temporary;
 
+        /// <summary>Of the folder that is replaced, until it is deleted.</summary>
+        private readonly string replaced;
+
         public Unfinished(string path)
         {
             this.path = Path.GetFullPath(path);
-            temporary = $"{this.path}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
+            (temporary, replaced) = (Temporary(), Temporary());
             Directory.CreateDirectory(Path.GetDirectoryName(this.path)!);
         }
 
@@ -147,8 +150,18 @@ public static class AtomicFile
         {
             if (Directory.Exists(temporary))
             {
-                DeleteFolder(path);
-                Directory.Move(temporary, path);
+                // Deleting takes time, in which nobody may find a part under the name.
+                if (Directory.Exists(path))
+                    Directory.Move(path, replaced);
+                try
+                {
+                    Directory.Move(temporary, path);
+                }
+                catch when (Directory.Exists(replaced) && !Path.Exists(path))
+                {
+                    Directory.Move(replaced, path);
+                    throw;
+                }
             }
             else
                 File.Move(temporary, path, overwrite: true);
@@ -157,7 +170,10 @@ public static class AtomicFile
         public void Dispose()
         {
             DeleteFolder(temporary);
+            DeleteFolder(replaced);
             File.Delete(temporary);
         }
+
+        private string Temporary() => $"{path}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
     }
 }

@@ -3,11 +3,15 @@ using ModelPipeline.Core;
 namespace ModelPipeline.Artifacts.Downloads;
 
 /// <summary>
-/// Finished downloads by their content, <c>sha256/{hex}/{name}</c>, and unfinished ones under <c>partial/</c>. Shared by processes: one of
+/// Finished downloads by their content, <c>sha256/{hex}/{name}</c>, and unfinished ones under <c>partial/</c>. What a consumer knows of
+/// releases is in <see cref="Releases"/>. Shared by processes: one of
 /// them downloads a content at a time, and what any of them uses is not evicted. File locks end with the process that holds them.
 /// </summary>
 internal sealed class ContentCache(string folder, long limit) : IDisposable
 {
+    /// <summary>Folder of the cache with SHA256SUMS of releases, by their URLs.</summary>
+    public const string Releases = "releases";
+
     /// <summary>An unfinished download that nobody went on with for so long is dropped.</summary>
     private static readonly TimeSpan Abandoned = TimeSpan.FromDays(7);
 
@@ -71,7 +75,8 @@ internal sealed class ContentCache(string folder, long limit) : IDisposable
 
     /// <summary>Deletes all but what a process uses. Returns the bytes freed.</summary>
     public long Clear() =>
-        Files(Contents).Sum(DeleteContent) + Files(Partials).Where(file => file.Extension.Length == 0).Sum(DeletePartial);
+        Files(Contents).Concat(Files(Path.Combine(folder, Releases))).Sum(DeleteContent)
+        + Files(Partials).Where(file => file.Extension.Length == 0).Sum(DeletePartial);
 
     public void Dispose()
     {

@@ -170,7 +170,7 @@ internal sealed class HttpSource : IDisposable
         && Redirect(response.RequestMessage!.RequestUri!, response) is null;
 
     /// <summary>What may go by itself: an overloaded or failing server, a link that drops or stalls; not a wrong name, certificate or
-    /// proxy.</summary>
+    /// proxy, or an answer that is too long.</summary>
     private static bool IsPassing(Outcome<HttpResponseMessage> outcome) =>
         outcome switch
         {
@@ -180,6 +180,7 @@ internal sealed class HttpSource : IDisposable
                     HttpRequestError: HttpRequestError.NameResolutionError
                         or HttpRequestError.SecureConnectionError
                         or HttpRequestError.ProxyTunnelError
+                        or HttpRequestError.ConfigurationLimitExceeded
                 }
             } => false,
             { Exception: HttpRequestException or TimeoutException } => true,
@@ -208,6 +209,8 @@ internal sealed class HttpSource : IDisposable
                 $"no secure connection to {uri.Authority} ({Innermost(e)}); check the machine's certificates and clock.",
             HttpRequestException { HttpRequestError: HttpRequestError.ProxyTunnelError } =>
                 $"the proxy refuses to reach {uri.Authority} ({e.Message}); check HTTPS_PROXY.",
+            HttpRequestException { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded } =>
+                $"longer than is allowed ({e.Message}); check the URL.",
             BrokenTransferException => $"{e.Message}; try again.",
             _ => $"the transfer failed ({e.Message}); try again.",
         };

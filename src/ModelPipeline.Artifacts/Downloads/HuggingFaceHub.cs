@@ -58,5 +58,5 @@ internal sealed class HuggingFaceHub(HttpSource http, Uri endpoint)
         response.Headers.TryGetValues(name, out var values) ? values.First() : null;
 
     private static PipelineException NotAHub(Uri uri, string what) =>
-        new($"{uri}: the answer is not a Hugging Face hub's: {what}; check HF_ENDPOINT.");
+        new($"{HttpSource.Shown(uri)}: the answer is not a Hugging Face hub's: {what}; check HF_ENDPOINT.");
 }

@@ -74,7 +74,10 @@ public sealed class SourceFetcher : IDisposable
         if (source.Url is { } url)
         {
             if (url.Scheme is not ("http" or "https"))
-                throw new PipelineException($"source url '{url}' is neither http nor https.", PipelineException.ConfigurationError);
+                throw new PipelineException(
+                    $"source url '{HttpSource.Shown(url)}' is neither http nor https.",
+                    PipelineException.ConfigurationError
+                );
             var declared = ContentDigest.Sha256(Declared(source, HttpSource.Shown(url)));
             return await CachedAsync(
                     new Wanted(url, Path.GetFileName(url.LocalPath), declared, null, source.MaxBytes),
@@ -102,8 +105,8 @@ public sealed class SourceFetcher : IDisposable
             return hit;
         if (_settings.Offline)
             throw new PipelineException(
-                $"{_hub.AddressOf(hugging, hugging.Revision)}: what this revision stands for is not known offline; run once without "
-                    + $"--offline."
+                $"{HttpSource.Shown(_hub.AddressOf(hugging, hugging.Revision))}: what this revision stands for is not known offline; run "
+                    + $"once without --offline."
             );
         var resolved = await _hub.ResolveAsync(hugging, cancellation).ConfigureAwait(false);
         var fetched = await CachedAsync(
@@ -114,8 +117,8 @@ public sealed class SourceFetcher : IDisposable
             .ConfigureAwait(false);
         return source.Sha256 is { } sha256 && !fetched.Sha256.Equals(sha256, StringComparison.OrdinalIgnoreCase)
             ? throw new PipelineException(
-                $"{resolved.Uri}: sha256 is {fetched.Sha256}, but {sha256} is declared; if the file was meant to change, set sha256: "
-                    + $"{fetched.Sha256}, else name the commit it had."
+                $"{HttpSource.Shown(resolved.Uri)}: sha256 is {fetched.Sha256}, but {sha256} is declared; if the file was meant to change, "
+                    + $"set sha256: {fetched.Sha256}, else name the commit it had."
             )
             : fetched with
             {

@@ -132,13 +132,32 @@ internal sealed record TimedLayer(
         return Class switch
         {
             OperatorClass.Attention => output is [var heads, var width, 1, var tokens] ? new(Class, heads, tokens, width) : null,
-            OperatorClass.Linear => Inputs is [_, [var outputs, var inner, 1, 1], ..] && outputs == columns
-                ? new(Class, elements / columns, inner, columns) { Gelu = Type.Contains("Gelu", StringComparison.Ordinal) }
-                : null,
+            OperatorClass.Linear => Product(output),
             OperatorClass.Norm or OperatorClass.Elementwise or OperatorClass.Gather => new(Class, elements / columns, 1, columns),
             OperatorClass.Host => null,
         };
     }
+
+    /// <summary>Of a weight, or of two computed tensors that have a head on the first axis and what is summed on the second.</summary>
+    private OperatorWork? Product(long[] output) =>
+        (Inputs, output) switch
+        {
+            ([_, [var outputs, var inner, 1, 1], ..], [var batch, var columns, var height, var width]) when outputs == columns => new(
+                OperatorClass.Linear,
+                batch * height * width,
+                inner,
+                columns
+            )
+            {
+                Gelu = Type.Contains("Gelu", StringComparison.Ordinal),
+            },
+            ([[var heads, var inner, 1, _], [var others, var same, 1, _], ..], [var each, var columns, 1, var rows])
+                when heads == others && heads == each && inner == same => new(OperatorClass.Linear, heads * rows, inner, columns)
+            {
+                Dynamic = true,
+            },
+            _ => null,
+        };
 
     /// <summary>As (1,128),(2,384); a backslash stands for none. Null if it is something else, or of more elements than there can
     /// be.</summary>

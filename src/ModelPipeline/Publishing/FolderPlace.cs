@@ -11,13 +11,20 @@ public sealed class FolderPlace(string root) : ReleasePlace
         if (extent == PublishExtent.Draft)
             throw new PipelineException("--draft: a folder has no drafts, which are GitHub's.", PipelineException.ConfigurationError);
         var path = ReleaseFolder.PathOf(root, release.Tag);
+        var address = new Uri(Path.GetFullPath(path));
         PublishStep step = new PublishStep.WriteFolder(path, release.Files.Count);
         if (extent == PublishExtent.DryRun)
-            return Task.FromResult(new PublishOutcome(null, [step]));
+        {
+            return Task.FromResult(
+                ReleaseFolder.Holds(release, root, context.Cancellation)
+                    ? new PublishOutcome(address, [])
+                    : new PublishOutcome(null, [step])
+            );
+        }
         if (release.Refusal is { } refusal)
             throw new PipelineException(refusal);
         var written = ReleaseFolder.Write(release, folder, root, progress: context.Progress, cancellation: context.Cancellation);
-        return Task.FromResult(new PublishOutcome(new Uri(Path.GetFullPath(path)), written ? [step] : []));
+        return Task.FromResult(new PublishOutcome(address, written ? [step] : []));
     }
 
     public override Task<bool> HasAsync(string tag, StageContext context) =>

@@ -134,7 +134,7 @@ public sealed class GitHubPlace : ReleasePlace
         e.StatusCode switch
         {
             HttpStatusCode.Unauthorized => "GITHUB_TOKEN or GH_TOKEN is not valid there.",
-            HttpStatusCode.Forbidden or HttpStatusCode.NotFound =>
+            HttpStatusCode.Forbidden or HttpStatusCode.NotFound when GitHubPatience.Limit(e, DateTimeOffset.UtcNow) is null =>
                 "Check the repository's name, and that the token may write its contents.",
             _ => null,
         };

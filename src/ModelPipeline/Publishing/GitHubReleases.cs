@@ -14,15 +14,7 @@ internal sealed class GitHubReleases(GitHubRepository repository, Func<HttpMessa
     /// <summary>An upload that is slower, in bytes a second, is given up and tried again.</summary>
     private const int LeastSpeed = 50_000;
 
-    private readonly GitHubClient _client = new(
-        new Connection(
-            new ProductHeaderValue("ModelPipeline", PipelineVersion.Current),
-            repository.Api,
-            new InMemoryCredentialStore(repository.Token is null ? Credentials.Anonymous : new Credentials(repository.Token)),
-            new HttpClientAdapter(handler ?? HttpMessageHandlerFactory.CreateDefault),
-            new SimpleJsonSerializer()
-        )
-    );
+    private readonly GitHubClient _client = Client(repository, handler ?? HttpMessageHandlerFactory.CreateDefault);
 
     private IReleasesClient Releases => _client.Repository.Release;
 
@@ -133,6 +125,22 @@ internal sealed class GitHubReleases(GitHubRepository repository, Func<HttpMessa
     }
 
     private Uri At(string path) => new($"{Root}/{path}", UriKind.Relative);
+
+    private static GitHubClient Client(GitHubRepository repository, Func<HttpMessageHandler> handler)
+    {
+        var client = new GitHubClient(
+            new Connection(
+                new ProductHeaderValue("ModelPipeline", PipelineVersion.Current),
+                repository.Api,
+                new InMemoryCredentialStore(repository.Token is null ? Credentials.Anonymous : new Credentials(repository.Token)),
+                new HttpClientAdapter(handler),
+                new SimpleJsonSerializer()
+            )
+        );
+        // HttpClient's own 100 s would end uploads, too; each request of Octokit has a limit, 100 s unless it says otherwise.
+        client.SetRequestTimeout(Timeout.InfiniteTimeSpan);
+        return client;
+    }
 
     private static RemoteRelease Of(Octokit.Release release) =>
         new(release.Id, release.Draft, release.Body ?? "", release.HtmlUrl, release.UploadUrl, []);

@@ -5,6 +5,7 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using Polly;
 using Polly.Retry;
@@ -24,7 +25,11 @@ internal sealed record HubEntry(string Path, long Size, string Oid);
 /// The hub's API for repositories, as huggingface_hub uses it (hf_api.py, _commit_api.py, lfs.py): references and trees, preupload, Git
 /// LFS's batch API, and commits as lines of JSON. What passes is asked again; the token goes to the endpoint alone.
 /// </summary>
-internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<string> told) : IDisposable
+/// <param name="repository">Whose.</param>
+/// <param name="pause">Before a request is made again the first time.</param>
+/// <param name="advice">One sentence on what to do when the hub cannot be had.</param>
+/// <param name="told">Is told of every failure that passes.</param>
+internal sealed class HubApi(HubRepository repository, TimeSpan pause, string advice, Action<string> told) : IDisposable
 {
     private const int Attempts = 5;
     private const int SampleBytes = 512;
@@ -32,9 +37,12 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
     /// <summary>More than any answer of the API needs.</summary>
     private const int AnswerLimit = 16 << 20;
 
+    /// <summary>Of one request with all that it sends and receives.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromHours(1);
+
     private static readonly MediaTypeHeaderValue Lfs = new("application/vnd.git-lfs+json");
 
-    private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false }) { Timeout = TimeSpan.FromHours(1) };
+    private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false }) { Timeout = Timeout.InfiniteTimeSpan };
 
     private readonly ResiliencePipeline<HttpResponseMessage> _retries = new ResiliencePipelineBuilder<HttpResponseMessage>()
         .AddRetry(
@@ -46,7 +54,7 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
                 Delay = pause,
                 ShouldHandle = attempt =>
                     ValueTask.FromResult(
-                        attempt.Outcome.Exception is HttpRequestException
+                        (attempt.Outcome.Exception is { } failure && IsPassing(failure))
                             || attempt.Outcome.Result
                                 is { StatusCode: HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError }
                     ),
@@ -214,13 +222,32 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
         return (string?)answer?["commitOid"] ?? throw new HubMovedException();
     }
 
-    /// <summary>Writes the bytes of a file at a revision.</summary>
+    /// <summary>The bytes of a file at a revision, in the place of what the stream holds.</summary>
     public async Task DownloadAsync(string revision, string name, Stream to, CancellationToken cancellation)
+    {
+        using var response = await SendAsync(
+                HttpMethod.Get,
+                At($"{repository.Name}/resolve/{revision}/{name}"),
+                null,
+                cancellation,
+                async (content, token) =>
+                {
+                    to.SetLength(0);
+                    await using var from = await content.ReadAsStreamAsync(token).ConfigureAwait(false);
+                    await from.CopyToAsync(to, token).ConfigureAwait(false);
+                }
+            )
+            .ConfigureAwait(false);
+        await RequireAsync(response, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>The bytes of a short file at a revision.</summary>
+    public async Task<byte[]> ReadAsync(string revision, string name, CancellationToken cancellation)
     {
         using var response = await SendAsync(HttpMethod.Get, At($"{repository.Name}/resolve/{revision}/{name}"), null, cancellation)
             .ConfigureAwait(false);
         await RequireAsync(response, cancellation).ConfigureAwait(false);
-        await response.Content.CopyToAsync(to, cancellation).ConfigureAwait(false);
+        return await response.Content.ReadAsByteArrayAsync(cancellation).ConfigureAwait(false);
     }
 
     private static byte[] Sample(string path)
@@ -291,7 +318,7 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
         if (response.StatusCode == besides)
             return null;
         await RequireAsync(response, cancellation).ConfigureAwait(false);
-        var text = await TextAsync(response, cancellation).ConfigureAwait(false);
+        var text = await response.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
         try
         {
             return text.Length == 0 || response.Content.Headers.ContentType?.MediaType?.Contains("json") != true
@@ -300,17 +327,23 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
         }
         catch (JsonException e)
         {
-            throw new PipelineException($"{repository}: the answer to {path} is no hub's; check HF_ENDPOINT.", inner: e);
+            throw new PipelineException(
+                $"{repository}: the answer to {HttpSource.Shown(At(path))} is no hub's; check HF_ENDPOINT.",
+                inner: e
+            );
         }
     }
 
     private Uri At(string path) => new(repository.Endpoint, path);
 
+    /// <summary>The answer, with its body in memory unless <paramref name="receive"/> takes it, which is called again after a failure of
+    /// the network.</summary>
     private async Task<HttpResponseMessage> SendAsync(
         HttpMethod method,
         Uri address,
         Func<HttpContent>? content,
-        CancellationToken cancellation
+        CancellationToken cancellation,
+        Func<HttpContent, CancellationToken, Task>? receive = null
     )
     {
         try
@@ -323,17 +356,51 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
                         request.Headers.UserAgent.Add(new ProductInfoHeaderValue("ModelPipeline", PipelineVersion.Current));
                         if (repository.Token is { } secret && IsEndpoint(address))
                             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", secret);
-                        return await _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token).ConfigureAwait(false);
+                        using var wait = CancellationTokenSource.CreateLinkedTokenSource(token);
+                        wait.CancelAfter(Patience);
+                        var response = await _client
+                            .SendAsync(request, HttpCompletionOption.ResponseHeadersRead, wait.Token)
+                            .ConfigureAwait(false);
+                        try
+                        {
+                            await (
+                                receive is not null && response.IsSuccessStatusCode
+                                    ? receive(response.Content, wait.Token)
+                                    : response.Content.LoadIntoBufferAsync(AnswerLimit, wait.Token)
+                            ).ConfigureAwait(false);
+                            return response;
+                        }
+                        catch
+                        {
+                            response.Dispose();
+                            throw;
+                        }
                     },
                     cancellation
                 )
                 .ConfigureAwait(false);
         }
-        catch (HttpRequestException e)
+        catch (HttpRequestException e) when (IsTooLong(e))
         {
-            throw new PipelineException($"{repository}: the way there failed ({e.Message}). Publish again to go on from there.", inner: e);
+            throw new PipelineException(
+                $"{repository}: an answer of more than {AnswerLimit} bytes is no hub's; check HF_ENDPOINT.",
+                inner: e
+            );
+        }
+        catch (Exception e) when (IsPassing(e))
+        {
+            throw new PipelineException($"{repository}: the way there failed ({e.Message}). {advice}", inner: e);
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PipelineException($"{repository}: no whole answer came for {Patience.TotalHours} hour. {advice}", inner: e);
         }
     }
+
+    private static bool IsPassing(Exception e) => (e is HttpRequestException && !IsTooLong(e)) || HttpSource.IsOfNetwork(e);
+
+    private static bool IsTooLong(Exception e) =>
+        e is HttpRequestException { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded };
 
     /// <summary>The store that files are uploaded to is another server, which must not have the token.</summary>
     private bool IsEndpoint(Uri address) =>
@@ -344,14 +411,16 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
     {
         if (response.IsSuccessStatusCode)
             return;
-        var advice = response.StatusCode switch
+        var mend = response.StatusCode switch
         {
             HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => "HF_TOKEN is not valid there, or may not write the repository.",
             HttpStatusCode.NotFound => "Make the repository on the hub first, and check its name.",
-            _ => "Publish again to go on from there.",
+            _ => advice,
         };
-        var told = (await TextAsync(response, cancellation).ConfigureAwait(false)) is { Length: > 0 } text ? $" ({Error(text)})" : "";
-        throw new PipelineException($"{repository}: answers {(int)response.StatusCode}{told}. {advice}");
+        var reason = (await response.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false)) is { Length: > 0 } text
+            ? $" ({Error(text)})"
+            : "";
+        throw new PipelineException($"{repository}: answers {(int)response.StatusCode}{reason}. {mend}");
     }
 
     private static string Error(string text)
@@ -364,12 +433,5 @@ internal sealed class HubApi(HubRepository repository, TimeSpan pause, Action<st
         {
             return "no reason given";
         }
-    }
-
-    private static async Task<string> TextAsync(HttpResponseMessage response, CancellationToken cancellation)
-    {
-        if (response.Content.Headers.ContentLength > AnswerLimit)
-            throw new PipelineException($"An answer of {response.Content.Headers.ContentLength} bytes is no hub's.");
-        return await response.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
     }
 }

@@ -1,4 +1,4 @@
-using System.Text;
+using ModelPipeline.Artifacts;
 using ModelPipeline.Artifacts.Downloads;
 using ModelPipeline.Core;
 using ModelPipeline.Packaging;
@@ -42,7 +42,7 @@ public sealed class HubPlace : ReleasePlace
                 $"Publish: no token. Set HF_TOKEN to one that may write {_repository}.",
                 PipelineException.ConfigurationError
             );
-        using var api = Api(context);
+        using var api = Api(context, "Publish again to go on from there.");
         var built = await Built.OfAsync(release, folder, context.Cancellation).ConfigureAwait(false);
         var (done, looks) = (new List<PublishStep>(), 0);
         while (looks++ < MostLooks)
@@ -90,9 +90,9 @@ public sealed class HubPlace : ReleasePlace
 
     private static string VersionOf(string tag) => tag[(tag.LastIndexOf('/') + 1)..];
 
-    private Uri AddressOf(string tag) => new(_repository.Endpoint, $"{_repository.Name}/tree/{VersionOf(tag)}");
+    private Uri AddressOf(string tag) => new($"{HttpSource.Shown(_repository.Endpoint)}{_repository.Name}/tree/{VersionOf(tag)}");
 
-    private HubApi Api(StageContext context) => new(_repository, _pause, context.Info);
+    private HubApi Api(StageContext context, string advice = "Try again.") => new(_repository, _pause, advice, context.Info);
 
     private async Task<(IReadOnlyDictionary<string, string> Branches, IReadOnlyDictionary<string, string> Tags)> ReferencesAsync(
         HubApi api,
@@ -210,18 +210,11 @@ public sealed class HubPlace : ReleasePlace
     }
 
     /// <summary>Names that the SHA256SUMS of a revision covers.</summary>
-    private static async Task<IReadOnlyList<string>> ReleasedAsync(HubApi api, string revision, CancellationToken cancellation)
+    /// <exception cref="PipelineException">It is not that of a release.</exception>
+    private async Task<IReadOnlyCollection<string>> ReleasedAsync(HubApi api, string revision, CancellationToken cancellation)
     {
-        using var sums = new MemoryStream();
-        await api.DownloadAsync(revision, PackageManifest.SumsName, sums, cancellation).ConfigureAwait(false);
-        return
-        [
-            .. Encoding
-                .UTF8.GetString(sums.ToArray())
-                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
-                .Select(line => line.Split("  ")[^1])
-                .Where(PackageManifest.IsPlain),
-        ];
+        var sums = await api.ReadAsync(revision, PackageManifest.SumsName, cancellation).ConfigureAwait(false);
+        return PackageCheck.ReadSums(sums, $"{_repository}, {PackageManifest.SumsName} of {revision}").Keys;
     }
 
     /// <summary>A release whose files are known by what a hub tells of them, too: LFS SHA-256, Git the SHA-1 of a blob.</summary>

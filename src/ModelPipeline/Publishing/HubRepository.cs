@@ -22,7 +22,7 @@ public sealed partial record HubRepository(Uri Endpoint, string Name, string? To
             throw Refused($"--to={option}: expected hf:owner/name.");
         var settings = SourceSettings.FromEnvironment(environment);
         if (settings.Hub.Scheme != "https" && !settings.Hub.IsLoopback)
-            throw Refused($"HF_ENDPOINT: '{settings.Hub}' is no https URL, and HF_TOKEN would be sent there.");
+            throw Refused($"HF_ENDPOINT: '{HttpSource.Shown(settings.Hub)}' is no https URL, and HF_TOKEN would be sent there.");
         return new(new Uri(settings.Hub.AbsoluteUri.TrimEnd('/') + "/"), name, settings.HubToken);
     }
 

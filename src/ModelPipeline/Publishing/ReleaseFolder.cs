@@ -33,16 +33,9 @@ public static class ReleaseFolder
         var notes = folder + ".md";
         AtomicFile.DeleteRemains(folder);
         AtomicFile.DeleteRemains(notes);
-        var isThere = Directory.Exists(folder) && IsWhole(folder, release, cancellation);
+        var isThere = replace ? IsWhole(folder, release, cancellation) : Holds(release, root, cancellation);
         if (isThere && File.Exists(notes))
             return false;
-        if (Directory.Exists(folder) && !isThere && !replace)
-        {
-            throw new PipelineException(
-                $"{folder} holds other bytes than this build's {release.Tag}, and a published version never changes. Raise version: of "
-                    + $"{release.Model} in models.yaml."
-            );
-        }
         var total = release.Files.Sum(file => file.Digest.Size);
         long done = 0;
         if (!isThere)
@@ -61,6 +54,21 @@ public static class ReleaseFolder
         }
         AtomicFile.WriteText(notes, release.Notes(LastBefore(root, release.Model, release.Version)));
         return true;
+    }
+
+    /// <summary>Whether just the bytes of a release are there.</summary>
+    /// <exception cref="PipelineException">Other bytes are there under this version.</exception>
+    public static bool Holds(Release release, string root, CancellationToken cancellation)
+    {
+        var folder = PathOf(root, release.Tag);
+        if (!Directory.Exists(folder))
+            return false;
+        return IsWhole(folder, release, cancellation)
+            ? true
+            : throw new PipelineException(
+                $"{folder} holds other bytes than this build's {release.Tag}, and a published version never changes. Raise version: of "
+                    + $"{release.Model} in models.yaml."
+            );
     }
 
     /// <summary>Takes the release of a version and its candidate away, notes included, where they are there.</summary>
@@ -110,7 +118,8 @@ public static class ReleaseFolder
     }
 
     private static bool IsWhole(string folder, Release release, CancellationToken cancellation) =>
-        Directory.EnumerateFileSystemEntries(folder).Count() == release.Files.Count
+        Directory.Exists(folder)
+        && Directory.EnumerateFileSystemEntries(folder).Count() == release.Files.Count
         && release.Files.All(file =>
             new FileInfo(Path.Combine(folder, file.Name)) is { Exists: true } info
             && info.Length == file.Digest.Size

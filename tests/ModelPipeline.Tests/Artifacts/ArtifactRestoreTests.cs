@@ -233,6 +233,52 @@ public sealed class ArtifactRestoreTests : IDisposable
         await Fails(ArtifactFault.Malformed, expected, Cpu);
     }
 
+    [Theory]
+    [InlineData("<html>Sign in to this network</html>", "/tiny/v1.0.0/SHA256SUMS:1: expected 64 lower-case hex digits")]
+    [InlineData("", "/tiny/v1.0.0/SHA256SUMS does not cover manifest.json")]
+    public async Task What_a_url_answers_wrongly_once_is_not_kept(string content, string expected)
+    {
+        await using var server = await Serve();
+        var source = ReleaseSource.Parse(server.Address.ToString(), "");
+        var sums = release.File("1.0.0", PackageManifest.SumsName);
+        var right = File.ReadAllText(sums);
+        File.WriteAllText(sums, content);
+        await Fails(ArtifactFault.Malformed, expected, Cpu, source);
+        File.WriteAllText(sums, right);
+        Assert.Equal(4, (await Restore(Cpu, source)).Files.Count);
+    }
+
+    [Fact]
+    public async Task User_info_of_a_source_is_not_shown()
+    {
+        await using var server = await Serve();
+        var source = new ReleaseSource(new UriBuilder(server.Address) { UserName = "user", Password = "secret" }.Uri);
+        release.Write("1.0.0", "first", manifest => manifest with { Version = "0.9.0" });
+        await FailsWithoutSecret("is of tiny 0.9.0", Cpu);
+        await FailsWithoutSecret("is pinned", Cpu with { Sha256 = new string('0', 64) });
+        release.Write("1.0.0", "second");
+        File.WriteAllLines(
+            release.File("1.0.0", PackageManifest.SumsName),
+            File.ReadLines(release.File("1.0.0", PackageManifest.SumsName)).Where(line => !line.EndsWith("vocab.txt")).ToList()
+        );
+        await FailsWithoutSecret("does not cover vocab.txt", Cpu with { Sha256 = release.Pin("1.0.0") });
+
+        async Task FailsWithoutSecret(string expected, ArtifactRequest request)
+        {
+            var failure = await Assert.ThrowsAsync<ArtifactException>(() => Restore(request, source));
+            Assert.Contains(expected, failure.Message);
+            Assert.DoesNotContain("secret", failure.Message);
+        }
+    }
+
+    [Fact]
+    public async Task A_file_of_a_folder_that_cannot_be_read_is_named_and_not_the_cache()
+    {
+        var vocabulary = release.File("1.0.0", "vocab.txt");
+        using var alone = new FileStream(vocabulary, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+        await Fails(ArtifactFault.File, $"{vocabulary} of the release cannot be read", Cpu);
+    }
+
     [Fact]
     public async Task A_manifest_of_another_release_is_refused()
     {

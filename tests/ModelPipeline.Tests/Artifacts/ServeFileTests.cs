@@ -44,6 +44,8 @@ public sealed class ServeFileTests : IDisposable
             { "\"cost\":9", "\"cost\":0" },
             { "\"npu.rknn\"", "\"../npu.rknn\"" },
             { "\"shapes\"", "\"forms\"" },
+            { "\"shapes\": [", "\"shapes\": [null," },
+            { "\"npu\": {", "\"a\": null, \"npu\": {" },
         };
 
     [Theory]

@@ -100,6 +100,36 @@ public sealed class LayerTableTests
         Assert.Equal(new OperatorWork(OperatorClass.Norm, 128, 1, 384), table.Layers[1].Work());
     }
 
+    /// <summary>Rows of the vendor's runtime: queries by keys and probabilities by values where attention is not fused, a product that was
+    /// cut, one column, an image's kernel, layout, and what no estimate knows.</summary>
+    [Theory]
+    [InlineData("exMatMul FLOAT16 NPU (4,32,1,128),(4,32,1,128),(1,1,1,1) (4,128,1,128)", OperatorClass.Linear, 512, 32, 128, true)]
+    [InlineData("exMatMul FLOAT16 NPU (4,128,1,32),(4,128,1,128) (4,32,1,128)", OperatorClass.Linear, 512, 128, 32, true)]
+    [InlineData("Conv FLOAT16 NPU (1,512,1,512),(384,512,1,1) (1,384,1,512)", OperatorClass.Linear, 512, 512, 384)]
+    [InlineData("Conv INT8 NPU (1,384,1,128),(1,384,1,1),(1) (1,1,1,128)", OperatorClass.Linear, 128, 384, 1)]
+    [InlineData("exSDPAttention INT8 NPU (48,32,1,64),(48,32,1,64) (48,32,1,64)", OperatorClass.Attention, 48, 64, 32)]
+    [InlineData("exSoftmax13 FLOAT16 NPU (4,128,1,64),(1,128,1,1) (4,128,1,64)", OperatorClass.Elementwise, 256, 1, 128)]
+    [InlineData("Gather INT8 CPU (30522,384),(1,128) (1,128,384)", OperatorClass.Gather, 128, 1, 384)]
+    [InlineData("Conv FLOAT16 NPU (1,3,224,224),(32,3,3,3),(32) (1,32,112,112)", OperatorClass.Linear)]
+    [InlineData("exMatMul FLOAT16 NPU (4,32,1,128),(2,32,1,128) (4,128,1,128)", OperatorClass.Linear)]
+    [InlineData("Split FLOAT16 NPU (1,1536,1,8) (1,512,1,8),(1,512,1,8),(1,512,1,8)", OperatorClass.Elementwise)]
+    [InlineData("Sub INT32 NPU (1,1,1,1),(1,128,1,1) (1,128,1,1)", OperatorClass.Elementwise)]
+    [InlineData("Add FLOAT16 CPU (1,8),(1,8) (1,8)", OperatorClass.Host)]
+    [InlineData("OutputOperator FLOAT16 CPU (1,1) \\", OperatorClass.Host)]
+    public void Shapes_tell_an_operators_work(
+        string layer,
+        OperatorClass expected,
+        long rows = 0,
+        long inner = 0,
+        long columns = 0,
+        bool isDynamic = false
+    )
+    {
+        var read = Assert.Single(LayerTable.Parse($"ID OpType DataType Target InputShape OutputShape Time(us)\n1 {layer} 3").Layers);
+        Assert.Equal(expected, read.Class);
+        Assert.Equal(rows == 0 ? null : new OperatorWork(expected, rows, inner, columns) { Dynamic = isDynamic }, read.Work());
+    }
+
     [Theory]
     [InlineData("", "has no column 'ID': ''")]
     [InlineData("simulated, no layers: 12 us", "has no column 'ID': 'simulated, no layers: 12 us'")]

@@ -259,6 +259,8 @@ public sealed class PackageTests : IDisposable
     [Theory]
     [InlineData("{}", "cannot be read")]
     [InlineData("\"files\": [null]", "null among its files")]
+    [InlineData("\"omitted\": [null]", "null among its files or variants")]
+    [InlineData("\"files\": 1", "Download the package again.")]
     [InlineData("\"format\": 2", "has format 2")]
     public async Task A_manifest_of_another_shape_is_refused(string change, string message)
     {

@@ -39,6 +39,9 @@ internal sealed class FakeHub : IAsyncDisposable
     /// <summary>Asked before each request is answered; true breaks the connection after the work is done.</summary>
     public Func<string, bool> LosesAnswer { get; set; } = _ => false;
 
+    /// <summary>Asked before each request is answered; true breaks the connection in the middle of the answer's body.</summary>
+    public Func<string, bool> CutsAnswer { get; set; } = _ => false;
+
     /// <summary>Asked before each request is answered; true answers 503.</summary>
     public Func<string, bool> Fails { get; set; } = _ => false;
 
@@ -128,12 +131,15 @@ internal sealed class FakeHub : IAsyncDisposable
             return;
         }
         context.Response.StatusCode = status;
-        if (answer is byte[] bytes)
-            await context.Response.Body.WriteAsync(bytes);
-        else if (answer is JsonNode json)
-        {
+        if (answer is JsonNode)
             context.Response.ContentType = "application/json; charset=utf-8";
-            await context.Response.WriteAsync(json.ToJsonString());
+        var content = answer as byte[] ?? (answer is JsonNode json ? Encoding.UTF8.GetBytes(json.ToJsonString()) : []);
+        var cut = CutsAnswer(request);
+        await context.Response.Body.WriteAsync(content.AsMemory(0, cut ? content.Length / 2 : content.Length));
+        if (cut)
+        {
+            await context.Response.Body.FlushAsync();
+            context.Abort();
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using ModelPipeline.Core;
 using ModelPipeline.Manifest;
 using ModelPipeline.Publishing;
@@ -96,6 +97,14 @@ public sealed class GitHubPlaceTests : GitHubTest
         RequireRight(release);
         Assert.InRange(waited!.Value.TotalSeconds, 0.9, 60);
         Assert.Contains(Told, line => line.StartsWith("GitHub's rate limit is used up. Going on in 1 s.", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_rate_limit_that_stays_is_not_taken_for_a_wrong_name_or_token()
+    {
+        var (release, folder) = await ReleaseAsync();
+        var error = await Assert.ThrowsAsync<PipelineException>(() => PublishAsync(release, folder, handler: () => new LimitingHandler()));
+        Assert.EndsWith("GitHub's rate limit is used up. Publish again to go on from there.", error.Message);
     }
 
     [Fact]
@@ -265,5 +274,19 @@ public sealed class GitHubPlaceTests : GitHubTest
         );
         Assert.InRange(since.Elapsed.TotalSeconds, 0, 10);
         Assert.Empty(GitHub.Publications);
+    }
+
+    /// <summary>A limit that may be asked again about at once.</summary>
+    private sealed class LimitingHandler : HttpMessageHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+            Task.FromResult(
+                new HttpResponseMessage(HttpStatusCode.Forbidden)
+                {
+                    RequestMessage = request,
+                    Content = new StringContent("{}"),
+                    Headers = { RetryAfter = new(TimeSpan.Zero) },
+                }
+            );
     }
 }

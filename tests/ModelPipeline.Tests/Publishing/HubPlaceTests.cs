@@ -5,6 +5,7 @@ using ModelPipeline.Manifest;
 using ModelPipeline.Packaging;
 using ModelPipeline.Publishing;
 using ModelPipeline.Reports;
+using ModelPipeline.Tests.Artifacts.Downloads;
 
 namespace ModelPipeline.Tests.Publishing;
 
@@ -167,6 +168,58 @@ public sealed class HubPlaceTests : IAsyncLifetime
         Assert.All(hub.Requests, request => Assert.StartsWith("GET", request));
     }
 
+    [Fact]
+    public async Task Answers_that_break_off_are_asked_for_again()
+    {
+        var (release, folder) = await ReleaseAsync();
+        await PublishAsync(release, folder);
+        HashSet<string> seen = [];
+        hub.CutsAnswer = seen.Add;
+        var restored = Directory.CreateDirectory(Path.Combine(packages.Folder, "restored")).FullName;
+        Assert.True(await Place().HasAsync(release.Tag, Context()));
+        await Place().RestoreAsync(release.Tag, restored, Context());
+        Assert.Equal("0.1.0", PackageCheck.Verify<PackageManifest>(restored, Packages.Cancellation).Version);
+        Assert.Equal(release.Files.Count + 1, seen.Count);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_only_reads_is_not_told_to_publish(bool cut)
+    {
+        hub.CutsAnswer = _ => cut;
+        hub.Fails = _ => !cut;
+        var error = await Assert.ThrowsAsync<PipelineException>(() => Place().HasAsync("tiny-reranker/v0.1.0", Context()));
+        Assert.StartsWith($"owner/model on 127.0.0.1: {(cut ? "the way there failed" : "answers 503")}", error.Message);
+        Assert.EndsWith(" Try again.", error.Message);
+    }
+
+    [Fact]
+    public async Task An_endless_answer_is_cut_at_the_limit_and_not_asked_for_again()
+    {
+        await using var server = await LoopbackServer.StartAsync(async context =>
+        {
+            context.Response.ContentType = "application/json";
+            while (!context.RequestAborted.IsCancellationRequested)
+                await context.Response.Body.WriteAsync(new byte[1 << 16], context.RequestAborted);
+        });
+        var place = new HubPlace(new(server.Address, "owner/model", null), TimeSpan.FromMilliseconds(1));
+        var error = await Assert.ThrowsAsync<PipelineException>(() => place.HasAsync("tiny-reranker/v0.1.0", Context()));
+        Assert.Contains("an answer of more than 16777216 bytes is no hub's", error.Message);
+        Assert.Single(server.Requests);
+    }
+
+    [Fact]
+    public async Task Sums_that_are_none_are_refused_by_name()
+    {
+        var (release, folder) = await ReleaseAsync();
+        hub.Add("SHA256SUMS", "0123  LICENSE\n"u8.ToArray());
+        hub.Add("LICENSE", [1, 2, 3]);
+        var error = await Assert.ThrowsAsync<PipelineException>(() => PublishAsync(release, folder));
+        Assert.Contains($"owner/model on 127.0.0.1, SHA256SUMS of {hub.Branches["main"]}:1: expected 64 lower-case", error.Message);
+        Assert.Empty(hub.Tags);
+    }
+
     [Theory]
     [InlineData(null, "owner/model", "Set HF_TOKEN", 2)]
     [InlineData("hf_wrong", "owner/model", "answers 401 (Invalid credentials). HF_TOKEN is not valid there", 1)]
@@ -185,7 +238,7 @@ public sealed class HubPlaceTests : IAsyncLifetime
 
     [Theory]
     [InlineData("hf:owner", null, "--to=hf:owner: expected hf:owner/name.")]
-    [InlineData("hf:owner/name", "http://example.org", "HF_ENDPOINT")]
+    [InlineData("hf:owner/name", "http://user:secret@example.org", "HF_ENDPOINT: 'http://example.org/' is no https URL")]
     public void A_name_or_an_endpoint_that_cannot_be_is_refused(string option, string? endpoint, string message)
     {
         var error = Assert.Throws<PipelineException>(() =>

@@ -84,6 +84,18 @@ public sealed class PublishCommandTests(QuickRun finished) : IAsyncLifetime
         Assert.Contains("holds other bytes than this build's tiny-reranker/v0.1.0", changed.Error + changed.Output);
     }
 
+    [Theory]
+    [InlineData("Publish")]
+    [InlineData("Promote")]
+    public async Task What_Release_writes_is_no_place_to_publish_to(string target)
+    {
+        var before = Directory.GetLastWriteTimeUtc(workspace.Release);
+        var run = await workspace.RunAsync($"--target={target}:tiny-reranker", "--exclusive", "--to=artifacts/../artifacts/release/");
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("Release writes that folder anew", run.Error + run.Output);
+        Assert.Equal(before, Directory.GetLastWriteTimeUtc(workspace.Release));
+    }
+
     [Fact]
     public async Task Without_a_repository_it_says_where_to_name_one()
     {

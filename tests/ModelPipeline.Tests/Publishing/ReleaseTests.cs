@@ -278,6 +278,29 @@ public sealed class ReleaseTests : IDisposable
     }
 
     [Fact]
+    public async Task A_dry_run_looks_at_what_is_in_the_folder()
+    {
+        var (release, package) = await ReleaseAsync(packages.Report("cpu-int8", Backend.Onnx));
+        Assert.IsType<PublishStep.WriteFolder>(Assert.Single((await DryRunAsync(release, package)).Steps));
+        Assert.False(Directory.Exists(Root));
+        ReleaseFolder.Write(release, package, Root, cancellation: Packages.Cancellation);
+        var outcome = await DryRunAsync(release, package);
+        Assert.Empty(outcome.Steps);
+        Assert.Equal(ReleaseFolder.PathOf(Root, release.Tag), outcome.Url!.LocalPath);
+        var (other, otherPackage) = await ReleaseAsync(packages.Report("cpu-int8", Backend.Onnx, seed: 1));
+        var error = await Assert.ThrowsAsync<PipelineException>(() => DryRunAsync(other, otherPackage));
+        Assert.Contains("holds other bytes than this build's tiny-reranker/v0.1.0", error.Message);
+
+        Task<PublishOutcome> DryRunAsync(Release release, string folder) =>
+            new FolderPlace(Root).PublishAsync(
+                release,
+                folder,
+                PublishExtent.DryRun,
+                new(new Progress<StageProgress>(), _ => { }, _ => { }, Packages.Cancellation)
+            );
+    }
+
+    [Fact]
     public async Task A_folder_is_written_whole_or_not_at_all()
     {
         var (release, package) = await ReleaseAsync(packages.Report("cpu-int8", Backend.Onnx));

@@ -70,9 +70,12 @@ public sealed class ContentCacheTests : IDisposable
         using (var before = Fetcher())
             await before.FetchAsync(files[0].At(server.At("/0")), cancellation: _cancellation);
         _cache.Write("partial/sha256-abcd", new byte[1234]);
+        Directory.CreateDirectory(_cache.File("releases"));
+        var release = _cache.Write("releases/abcd", new byte[1000]);
         using var fetcher = Fetcher();
         await fetcher.FetchAsync(files[1].At(server.At("/1")), cancellation: _cancellation);
-        Assert.Equal(401_234, fetcher.ClearCache());
+        Assert.Equal(402_234, fetcher.ClearCache());
+        Assert.False(File.Exists(release));
         Assert.Equal([1], Kept(files));
         Assert.Equal(0, fetcher.ClearCache());
     }

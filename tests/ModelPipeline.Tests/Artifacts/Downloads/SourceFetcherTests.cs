@@ -181,6 +181,47 @@ public sealed class SourceFetcherTests : IDisposable
         Assert.Null(progress.Last);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_text_over_the_limit_is_asked_for_once(bool tellsLength)
+    {
+        await using var server = await LoopbackServer.StartAsync(context =>
+            tellsLength ? SendAsync(context, Content) : context.Response.Body.WriteAsync(Content, context.RequestAborted).AsTask()
+        );
+        using var fetcher = new SourceFetcher(Settings(retries: 3));
+        var error = await Assert.ThrowsAsync<PipelineException>(() =>
+            fetcher.ReadAsync(server.At("/m"), 999, TestContext.Current.CancellationToken)
+        );
+        Assert.Contains("longer than ", error.Message);
+        Assert.Single(server.Requests);
+    }
+
+    [Fact]
+    public async Task User_info_of_a_url_is_not_shown()
+    {
+        await using var hub = await LoopbackServer.StartAsync(_ => Task.CompletedTask);
+        Uri Secret(Uri plain) => new UriBuilder(plain) { UserName = "user", Password = "secret" }.Uri;
+        var hugging = new SourceSpec { HuggingFace = new("org/model", "main", "model.onnx") };
+        var noHub = await FailsAsync(hugging, Settings() with { Hub = Secret(hub.Address) });
+        Assert.Contains("is not a Hugging Face hub's", noHub);
+        var offline = await FailsAsync(hugging, Settings() with { Hub = Secret(hub.Address), Offline = true });
+        Assert.Contains("is not known offline", offline);
+        var scheme = await FailsAsync(new SourceSpec { Url = Secret(new("ftp://host/model.onnx")), Sha256 = Sha256 }, Settings());
+        Assert.Contains("neither http nor https", scheme);
+        Assert.All([noHub, offline, scheme], message => Assert.DoesNotContain("secret", message));
+
+        async Task<string> FailsAsync(SourceSpec source, SourceSettings settings)
+        {
+            using var fetcher = new SourceFetcher(settings);
+            return (
+                await Assert.ThrowsAsync<PipelineException>(() =>
+                    fetcher.FetchAsync(source, cancellation: TestContext.Current.CancellationToken)
+                )
+            ).Message;
+        }
+    }
+
     [Fact]
     public async Task A_server_that_stalls_is_given_up()
     {
