@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 using ModelPipeline.Rewrites;
 
@@ -7,24 +8,24 @@ namespace ModelPipeline.Inspection;
 internal static class SourceGraph
 {
     /// <summary>The model with int32 inputs replaced by int64 ones that are cast; itself if there are none.</summary>
+    /// <exception cref="PipelineException">A branch of an If reads one.</exception>
     public static OnnxModel WithInt64Inputs(OnnxModel model)
     {
         var graph = model.Graph;
         var narrow = graph.Inputs.Where(input => input.Type == ElementType.Int32).ToList();
         if (narrow.Count == 0)
             return model;
-        var taken = graph
-            .Nodes.SelectMany(node => node.Outputs)
-            .Concat(graph.Inputs.Select(input => input.Name))
-            .Concat(graph.Initializers.Keys)
-            .ToHashSet();
+        var names = new FreshNames(graph);
         var casts = new List<Node>();
         var nodes = graph.Nodes;
         foreach (var input in narrow)
         {
-            var name = input.Name + "_int32";
-            while (!taken.Add(name))
-                name += "_";
+            if (graph.Nodes.FirstOrDefault(node => node.Captured.Contains(input.Name)) is { } choice)
+                throw new PipelineException(
+                    $"the int32 input {input.Name} is read within a branch of the If '{choice.Output}', where no int64 one can take its "
+                        + $"place; export the model with int64 inputs"
+                );
+            var name = names.Of(input.Name, "int32");
             nodes = [.. nodes.Select(node => node.Rewired(input.Name, name))];
             casts.Add(new Node("Cast", name, [input.Name], [name]) { Attributes = [Attributes.Of("to", (long)ElementType.Int32)] });
         }

@@ -142,12 +142,7 @@ internal static class OnnxReader
     {
         if (proto.SparseInitializer.Count > 0)
             throw new FormatException("sparse initializers are not supported; export dense weights");
-        var initializers = new OrderedDictionary<string, Tensor>();
-        foreach (var (name, value) in tensors)
-        {
-            if (name.Length == 0 || !initializers.TryAdd(name, value))
-                throw new FormatException(name.Length == 0 ? "an initializer has no name" : $"initializer '{name}' stands there twice");
-        }
+        var initializers = Named(tensors);
         // Files of IR version 3 list initializers among the inputs too.
         var graph = new Graph
         {
@@ -162,6 +157,17 @@ internal static class OnnxReader
         return graph;
     }
 
+    private static OrderedDictionary<string, Tensor> Named(IEnumerable<(string Name, Tensor Value)> tensors)
+    {
+        var initializers = new OrderedDictionary<string, Tensor>();
+        foreach (var (name, value) in tensors)
+        {
+            if (name.Length == 0 || !initializers.TryAdd(name, value))
+                throw new FormatException(name.Length == 0 ? "an initializer has no name" : $"initializer '{name}' stands there twice");
+        }
+        return initializers;
+    }
+
     /// <summary>The content of one branch of an If, which may read values of the graph around it.</summary>
     /// <exception cref="FormatException">As for any graph.</exception>
     public static (IReadOnlyList<Node> Nodes, IReadOnlyDictionary<string, Tensor> Initializers, IReadOnlyList<string> Outputs) ReadBranch(
@@ -169,7 +175,7 @@ internal static class OnnxReader
     ) =>
         (
             [.. proto.Node.Select(ReadNode)],
-            proto.Initializer.ToDictionary(tensor => tensor.Name, tensor => ReadTensor(tensor)),
+            Named(proto.Initializer.Select(tensor => (tensor.Name, ReadTensor(tensor)))),
             [.. proto.Output.Select(output => output.Name)]
         );
 
@@ -196,6 +202,8 @@ internal static class OnnxReader
                 throw new FormatException(
                     $"node '{proto.Name}' is control flow ({proto.OpType}); export the model without it (trace, do not script)"
                 );
+            if (attribute.G is { } branch)
+                ReadBranch(branch);
             foreach (var tensor in attribute.T is { } single ? attribute.Tensors.Append(single) : attribute.Tensors)
                 ReadTensor(tensor);
         }

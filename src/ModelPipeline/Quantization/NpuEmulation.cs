@@ -41,7 +41,7 @@ internal sealed class NpuEmulation
         [
             .. PatternMatches
                 .Of(graph)
-                .Linears.Where(linear => method is null || fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
+                .Linears.Where(linear => fp16.Contains(linear.Output) || fp16.Contains(linear.Product.Output))
                 .Select(linear => linear.Product.Output),
         ];
     }
@@ -84,7 +84,12 @@ internal sealed class NpuEmulation
         {
             if (node.OpType == "Gather" && Weight(node.Inputs[0]) is { } table && activations.TryGetValue(node.Output, out var parameters))
                 Table(node, table, parameters);
-            else if (node.OpType is "MatMul" or "Gemm" && !float16Products.Contains(node.Output) && Weight(node.Inputs[1]) is { } weight)
+            else if (
+                method is not null
+                && node.OpType is "MatMul" or "Gemm"
+                && !float16Products.Contains(node.Output)
+                && Weight(node.Inputs[1]) is { } weight
+            )
                 // It multiplies int8 with int8, wherever its input comes from and whatever it writes.
                 Emit(WithInput(node, 1, Quantized(node.Inputs[1], weight, node.Int("transB", 0) == 1 ? 0 : 1)), inFp16: false);
             else
@@ -142,14 +147,9 @@ internal sealed class NpuEmulation
     {
         var value = gather.Output;
         var (scale, zeroPoint) = Parameters(value, parameters);
-        initializers[names.Of(gather.Inputs[0], "quantized")] = WeightQuantizer.PerTensor(table, parameters);
-        nodes.Add(
-            gather with
-            {
-                Inputs = [names.Of(gather.Inputs[0], "quantized"), gather.Inputs[1]],
-                Outputs = [names.Of(value, "quantized")],
-            }
-        );
+        var rows = names.Of(value, "table");
+        initializers[rows] = WeightQuantizer.PerTensor(table, parameters);
+        nodes.Add(gather with { Inputs = [rows, gather.Inputs[1]], Outputs = [names.Of(value, "quantized")] });
         Dequantize(value, scale, zeroPoint);
     }
 

@@ -31,6 +31,6 @@ public sealed record ReportContext
 /// <param name="Variants">Their names and, of several, the shape.</param>
 /// <param name="Name">As in models.yaml.</param>
 /// <param name="Places">In how many places it found what it is for.</param>
-/// <param name="Shift">Largest change of any fp32 output, relative to the largest output or 1; null if it found nothing.</param>
+/// <param name="Shift">Largest change of any fp32 output, relative to the largest output or 1; null if there is none to tell.</param>
 /// <param name="Outcome">"applied", or why it was not.</param>
 public sealed record AppliedRewrite(string Variants, string Name, int Places, double? Shift, string Outcome);

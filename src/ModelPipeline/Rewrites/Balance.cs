@@ -83,9 +83,9 @@ internal static class Balance
         public static Projections? Of(Attention attention, PatternMatches matches)
         {
             var (query, key, value) = (
-                matches.ProjectionBehind(attention.Query),
-                matches.ProjectionBehind(attention.Key),
-                matches.ProjectionBehind(attention.Value)
+                matches.OwnProjectionBehind(attention.Query),
+                matches.OwnProjectionBehind(attention.Key),
+                matches.OwnProjectionBehind(attention.Value)
             );
             if (query is null || key is null || value is null || query == key || key == value || query.Outputs != key.Outputs)
                 return null;

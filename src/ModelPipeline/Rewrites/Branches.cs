@@ -28,7 +28,7 @@ internal static class Branches
             .. nodes.Select(node =>
                 node with
                 {
-                    Name = $"{choice.Name}/{node.Name}",
+                    Name = choice.Name.Length == 0 || node.Name.Length == 0 ? "" : $"{choice.Name}/{node.Name}",
                     Inputs = [.. node.Inputs.Select(Name)],
                     Outputs = [.. node.Outputs.Select(Name)],
                 }

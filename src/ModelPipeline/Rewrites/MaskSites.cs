@@ -77,7 +77,7 @@ internal sealed class MaskSites
                         pending.Push((input, next.Factor));
                     break;
                 case "Where":
-                    var scores = Array.FindLastIndex([.. node.Inputs], input => !IsOfMask(input) && !IsNumber(input));
+                    var scores = Array.FindLastIndex([.. node.Inputs], input => !IsOfMask(input) && !IsFill(input));
                     if (IsOfMask(node.Inputs[0]) && scores > 0)
                         Sites.Add(new MaskSite(node, scores, next.Factor));
                     foreach (var input in node.Inputs.Skip(1).Where(input => !IsOfMask(input)))
@@ -93,7 +93,8 @@ internal sealed class MaskSites
         }
     }
 
-    private bool IsNumber(string value) =>
-        matches.Uses.Constant(value) is { Count: 1 }
-        || (matches.IsStatic(value) && matches.Uses.Producer(value)?.OpType == "ConstantOfShape");
+    /// <summary>Numbers to put in the place of scores: constants, or what is spread over their shape.</summary>
+    private bool IsFill(string value) =>
+        matches.Uses.Constant(value) is not null
+        || (matches.IsStatic(value) && matches.Uses.Producer(value)?.OpType is "ConstantOfShape" or "Expand");
 }

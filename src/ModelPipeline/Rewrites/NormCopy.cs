@@ -56,13 +56,7 @@ internal static class NormCopy
 
     /// <summary>Projections that read a norm and are int8 themselves.</summary>
     private static List<Linear> Readers(LayerNorm norm, PatternMatches matches, HashSet<string> float16) =>
-        [
-            .. matches.Linears.Where(linear =>
-                linear.Input == norm.Output
-                && !float16.Contains(linear.Output)
-                && !linear.Product.Output.Contains("_hidden_", StringComparison.Ordinal)
-            ),
-        ];
+        [.. matches.Linears.Where(linear => linear.Input == norm.Output && !float16.Contains(linear.Output))];
 
     /// <summary>A projection that reads a norm.</summary>
     /// <param name="Weight">Its matrix, [inputs, outputs].</param>
@@ -219,7 +213,7 @@ internal static class NormCopy
             .Nodes.Select(node =>
                 node with
                 {
-                    Name = node.Name + Suffix,
+                    Name = node.Name.Length == 0 ? "" : node.Name + Suffix,
                     Inputs = [.. node.Inputs.Select(Input)],
                     Outputs = [.. node.Outputs.Select(Name)],
                 }

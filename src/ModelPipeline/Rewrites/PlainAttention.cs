@@ -30,11 +30,7 @@ internal static class PlainAttention
             var context = editing.Now(attention.Context);
             nodes.Add(Times(context.Inputs[0], two));
             var value = context.Inputs[1];
-            if (
-                matches.Uses.OnlyConsumer(value) is not null
-                && matches.ProjectionBehind(value) is { } projection
-                && matches.Uses.OnlyConsumer(projection.Output) is not null
-            )
+            if (matches.OwnProjectionBehind(value) is { } projection)
             {
                 var bias = editing.Bias(projection);
                 editing.Change(projection, [.. editing.Matrix(projection).Select(Half)], bias is null ? null : [.. bias.Select(Half)]);

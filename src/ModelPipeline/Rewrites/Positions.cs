@@ -74,13 +74,18 @@ internal static class Positions
             .Model;
         using var session = InferenceSessions.Open(probe, new RunSettings(Threads: 1, Optimize: false));
         var constants = new Dictionary<string, Tensor>();
+        var refuted = new HashSet<string>();
         foreach (var text in Probe.Of(probe.Graph, Probes))
         {
             using var values = session.Run(text.Values(), indices);
             foreach (var (name, value) in indices.Zip(values))
             {
                 var info = value.GetTensorTypeAndShape();
-                if ((ElementType)info.ElementDataType != ElementType.Int64 || info.ElementCount != text.Batch * text.Sequence)
+                if (
+                    (ElementType)info.ElementDataType != ElementType.Int64
+                    || info.ElementCount != text.Batch * text.Sequence
+                    || refuted.Contains(name)
+                )
                     continue;
                 var numbers = value.GetTensorDataAsSpan<long>().ToArray();
                 if (!constants.TryGetValue(name, out var full))
@@ -94,7 +99,10 @@ internal static class Positions
                         .Range(0, numbers.Length)
                         .Any(position => text.IsReal(position) && numbers[position] != full.Span<long>()[position])
                 )
+                {
                     constants.Remove(name);
+                    refuted.Add(name);
+                }
             }
         }
         return constants;

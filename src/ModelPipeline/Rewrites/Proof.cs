@@ -1,3 +1,4 @@
+using ModelPipeline.Core;
 using ModelPipeline.Onnx;
 
 namespace ModelPipeline.Rewrites;
@@ -26,11 +27,40 @@ internal sealed class Proof
         expected = new(() => Outputs(model));
     }
 
-    /// <summary>Largest change of any output; 0 for the model itself.</summary>
-    public double Shift(OnnxModel rewritten)
+    /// <summary>Largest change of any output; 0 for the model itself, infinite for one that does not run or has outputs of other
+    /// sizes.</summary>
+    public double Shift(OnnxModel rewritten) => Shift(rewritten, out _);
+
+    /// <inheritdoc cref="Shift(OnnxModel)"/>
+    /// <param name="rewritten">The model after the rewrite.</param>
+    /// <param name="failure">Why the change is infinite; null if it is not.</param>
+    public double Shift(OnnxModel rewritten, out string? failure)
+    {
+        var before = expected.Value;
+        List<float[]> after;
+        try
+        {
+            after = Outputs(rewritten);
+        }
+        catch (PipelineException e)
+        {
+            failure = e.Message;
+            return double.PositiveInfinity;
+        }
+        if (!before.Select(output => output.Length).SequenceEqual(after.Select(output => output.Length)))
+        {
+            failure = "outputs have another type or size";
+            return double.PositiveInfinity;
+        }
+        var shift = Shift(before, after);
+        failure = double.IsFinite(shift) ? null : "finite numbers of an output became infinite or NaN, or the reverse";
+        return shift;
+    }
+
+    private static double Shift(List<float[]> before, List<float[]> after)
     {
         var (shift, largest) = (0.0, 1.0);
-        foreach (var (was, now) in expected.Value.Zip(Outputs(rewritten)))
+        foreach (var (was, now) in before.Zip(after))
         {
             foreach (var (a, b) in was.Zip(now))
             {

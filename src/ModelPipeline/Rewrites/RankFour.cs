@@ -24,7 +24,7 @@ internal static class RankFour
         {
             var at = nodes.IndexOf(flat.Last);
             nodes.RemoveAt(at);
-            nodes.InsertRange(at, Written(flat, model.Graph, constants));
+            nodes.InsertRange(at, Written(flat, model.Graph, matches.Uses, constants));
         }
         var graph = model.Graph with { Nodes = [.. nodes], Initializers = model.Graph.InitializersWith(constants) };
         return new Rewritten(
@@ -38,6 +38,7 @@ internal static class RankFour
     /// <param name="Divisors">What k was divided by or multiplied with, one node each.</param>
     /// <param name="Flattened">Added to the scores of rank 3.</param>
     /// <param name="Added">Added to the scores of rank 4.</param>
+    /// <param name="Target">The shape of rank 4 that the scores are given.</param>
     /// <param name="Last">The Reshape of the context to rank 4.</param>
     private sealed record Flat(
         Attention Attention,
@@ -47,6 +48,7 @@ internal static class RankFour
         IReadOnlyList<Node> Divisors,
         IReadOnlyList<string> Flattened,
         IReadOnlyList<string> Added,
+        Tensor Target,
         Node Last
     )
     {
@@ -58,7 +60,8 @@ internal static class RankFour
                 || attention.Scales.Count > 0
                 || Heads(attention.Query, uses) is not { } q
                 || Heads(attention.Value, uses) is not { } v
-                || attention.Scores.Count(node => node.OpType == "Reshape") != 1
+                || attention.Scores.Where(node => node.OpType == "Reshape").ToList() is not [var reshape]
+                || uses.Constant(reshape.Inputs[1]) is not { } target
                 || attention.Probabilities is not [{ OpType: "Reshape" }]
                 || uses.OnlyConsumer(attention.Context.Output) is not { OpType: "Reshape" } last
             )
@@ -89,6 +92,7 @@ internal static class RankFour
                 divisors,
                 [.. attention.Addends.Where(addend => reshaped.Contains(addend.Node)).Select(addend => addend.Value)],
                 [.. attention.Addends.Where(addend => !reshaped.Contains(addend.Node)).Select(addend => addend.Value)],
+                target,
                 last
             );
         }
@@ -103,7 +107,7 @@ internal static class RankFour
                 : null;
     }
 
-    private static List<Node> Written(Flat flat, Graph graph, Dictionary<string, Tensor> constants)
+    private static List<Node> Written(Flat flat, Graph graph, UseDef uses, Dictionary<string, Tensor> constants)
     {
         List<Node> nodes = [];
         var name = flat.Attention.Softmax.Output;
@@ -111,23 +115,14 @@ internal static class RankFour
         nodes[^1] = nodes[^1] with { Attributes = [Attributes.Of("perm", 0L, 1, 3, 2)] };
         var scores = Made("MatMul", "product", [flat.Q, keys]);
         foreach (var (index, divisor) in flat.Divisors.Index())
-            scores = Made(
-                divisor.OpType,
-                $"scaled_{index}",
-                [scores, divisor.Inputs.First(input => graph.Initializers.ContainsKey(input))]
-            );
+            scores = Made(divisor.OpType, $"scaled_{index}", [scores, divisor.Inputs.First(input => uses.Constant(input) is not null)]);
         string? bias = null;
         foreach (var added in flat.Flattened)
             bias = bias is null ? added : Made("Add", "bias", [bias, added]);
         if (bias is not null)
         {
             var shape = graph.Unused("rank_four");
-            constants[shape] = Tensor.Vector(
-                flat.Attention.Scores.First(node => node.OpType == "Reshape") is var reshape
-                && graph.Initializers.TryGetValue(reshape.Inputs[1], out var target)
-                    ? target.Span<long>().ToArray()
-                    : []
-            );
+            constants[shape] = flat.Target;
             bias = Made("Reshape", "bias_heads", [bias, shape]);
         }
         foreach (var (index, added) in flat.Added.Index())

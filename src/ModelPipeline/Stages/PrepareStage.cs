@@ -40,8 +40,8 @@ public sealed record PreparationReport(
 /// <param name="NodesAfter">Nodes it left.</param>
 /// <param name="Matches">What it found.</param>
 /// <param name="ScoreShift">Largest change of any fp32 output on random inputs with padding and on real text, relative to the largest
-/// output or 1; null if it found nothing.</param>
-/// <param name="Applied">False if the shift was too large and the model was left as it was.</param>
+/// output or 1; null if it found nothing, or if what it made cannot be compared.</param>
+/// <param name="Applied">False if the shift was too large, or could not be measured, and the model was left as it was.</param>
 public sealed record PassReport(
     string Name,
     int NodesBefore,
@@ -164,19 +164,28 @@ public static class PrepareStage
                 reports.Add(new PassReport(pass.Name, nodes, nodes, [], null, true) { Skipped = rewritten.Skipped });
                 continue;
             }
-            var shift = before.Shift(rewritten.Model);
+            var shift = before.Shift(rewritten.Model, out var failure);
             var isExact = shift <= Proof.Exact;
             reports.Add(
-                new PassReport(pass.Name, nodes, rewritten.Model.Graph.Nodes.Length, rewritten.Matches, shift, isExact)
+                new PassReport(
+                    pass.Name,
+                    nodes,
+                    rewritten.Model.Graph.Nodes.Length,
+                    rewritten.Matches,
+                    failure is null ? shift : null,
+                    isExact
+                )
                 {
-                    Skipped = rewritten.Skipped,
+                    Skipped = failure ?? rewritten.Skipped,
                 }
             );
             if (isExact)
                 model = rewritten.Model;
             else
                 context.Warning(
-                    $"rewrite {pass.Name} moves fp32 outputs by {shift:0.#######} of their size (allowed: {Proof.Exact}); left out"
+                    failure is null
+                        ? $"rewrite {pass.Name} moves fp32 outputs by {shift:0.#######} of their size (allowed: {Proof.Exact}); left out"
+                        : $"rewrite {pass.Name} is left out: {failure}"
                 );
         }
         context.Progress.Report(new StageProgress($"prepare {shape}", passes.Count, passes.Count));

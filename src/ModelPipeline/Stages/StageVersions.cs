@@ -11,7 +11,7 @@ internal static class StageVersions
     public const int Inspect = 7;
     public const int Prepare = 9;
     public const int Calibrate = 6;
-    public const int Quantize = 8;
+    public const int Quantize = 9;
     public const int Score = 7;
     public const int Measure = 8;
     public const int Package = 10;

@@ -161,7 +161,7 @@ public static class ValidateStage
                             pass.ScoreShift,
                             (pass.Applied, pass.Matches.Count) switch
                             {
-                                (false, _) => "left out: it moves fp32",
+                                (false, _) => pass.ScoreShift is null ? $"left out: {pass.Skipped}" : "left out: it moves fp32",
                                 (true, 0) => pass.Skipped ?? "nothing to do",
                                 (true, _) => pass.Skipped is null ? "applied" : $"applied; {pass.Skipped}",
                             }

@@ -2,6 +2,7 @@ using ModelPipeline.Core;
 using ModelPipeline.Inspection;
 using ModelPipeline.Onnx;
 using ModelPipeline.Stages;
+using ModelPipeline.Tests.Onnx;
 using ModelPipeline.Tests.Stages;
 using Tensor = ModelPipeline.Onnx.Tensor;
 
@@ -195,6 +196,31 @@ public sealed class InspectionTests : IDisposable
         var (scores, expected) = (await ScoresAsync(narrow), await ScoresAsync(wide));
         Assert.Equal(expected, scores);
         Assert.Equal(await ScoresAsync(wide, variant: 1), await ScoresAsync(narrow, variant: 1));
+    }
+
+    [Fact]
+    public void An_int32_input_gets_names_that_no_node_has_and_one_that_a_branch_reads_is_refused()
+    {
+        var g = new GraphBuilder();
+        var ids = g.Input("ids", ElementType.Int32, 1, 2);
+        var narrow = g.Build(g.Node("Neg", [ids]));
+        narrow = narrow.With(narrow.Graph with { Nodes = [narrow.Graph.Nodes[0] with { Name = "ids_int32" }] });
+
+        using var session = InferenceSessions.Open(SourceGraph.WithInt64Inputs(narrow));
+        Assert.Equal(typeof(long), session.InputMetadata["ids"].ElementType);
+
+        var read = new ModelPipeline.Onnx.Proto.NodeProto
+        {
+            OpType = "Neg",
+            Input = { ids },
+            Output = { "negated" },
+        };
+        var captured = g.Build(g.If(g.Constant(Tensor.Scalar(true)), read));
+        Assert.StartsWith(
+            "the int32 input ids is read within a branch of the If 'If_",
+            Assert.Throws<PipelineException>(() => SourceGraph.WithInt64Inputs(captured)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Theory]

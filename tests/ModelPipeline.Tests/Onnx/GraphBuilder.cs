@@ -38,6 +38,31 @@ internal sealed class GraphBuilder(int opset = 17, int irVersion = 8)
         return names;
     }
 
+    /// <summary>An If without a name, whose branches are alike: nodes that may read values around them; the last writes the
+    /// result.</summary>
+    public string If(string condition, params NodeProto[] branch)
+    {
+        var content = new GraphProto { Name = "branch", Output = { new ValueInfoProto { Name = branch[^1].Output[0] } } };
+        content.Node.AddRange(branch);
+        var name = $"If_{_nodes.Count}";
+        _nodes.Add(
+            new Node("If", "", [condition], [name])
+            {
+                Attributes = [Branch("then_branch", content), Branch("else_branch", content)],
+                Captured = [.. branch.SelectMany(node => node.Input).Except(branch.SelectMany(node => node.Output))],
+            }
+        );
+        return name;
+    }
+
+    private static AttributeProto Branch(string name, GraphProto content) =>
+        new()
+        {
+            Name = name,
+            G = content,
+            Type = AttributeProto.Types.AttributeType.Graph,
+        };
+
     /// <summary>Gives a value a name of its own.</summary>
     public string Identity(string name, string value)
     {

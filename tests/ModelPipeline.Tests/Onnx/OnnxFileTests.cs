@@ -233,6 +233,13 @@ public sealed class OnnxFileTests
                     model.Graph.Node[1].Attribute.Add(new AttributeProto { Name = "body", G = new GraphProto() });
                 }
             },
+            { "initializer 'c' stands there twice", model => Branch(model).Initializer.Add(Branch(model).Initializer[0].Clone()) },
+            { "tensor 'c' [2] float needs 8 bytes, the file has 4", model => Branch(model).Initializer[0].Dims.Add(2) },
+            {
+                "'c' keeps its data in another file; save the model as one file",
+                model => Branch(model).Initializer[0].DataLocation = TensorProto.Types.DataLocation.External
+            },
+            { "node 'inner' (Relu) writes nothing", model => Branch(model).Node.Add(new NodeProto { OpType = "Relu", Name = "inner" }) },
             { "initializer 'w' stands there twice", model => model.Graph.Initializer.Add(model.Graph.Initializer[0].Clone()) },
             { "an initializer has no name", model => model.Graph.Initializer[0].Name = "" },
             { "input 'x' has no name or stands there twice", model => model.Graph.Input.Add(model.Graph.Input[0].Clone()) },
@@ -278,6 +285,25 @@ public sealed class OnnxFileTests
                         )
             },
         };
+
+    /// <summary>The branch of the If that the last node becomes, with a constant.</summary>
+    private static GraphProto Branch(ModelProto model)
+    {
+        var choice = model.Graph.Node[1];
+        if (choice.OpType != "If")
+        {
+            var constant = OnnxWriter.ToProto(Tensor.Scalar(1f), "c");
+            choice.OpType = "If";
+            choice.Attribute.Add(
+                new AttributeProto
+                {
+                    Name = "then_branch",
+                    G = new GraphProto { Initializer = { constant } },
+                }
+            );
+        }
+        return choice.Attribute[0].G;
+    }
 
     [Theory]
     [MemberData(nameof(Refusals), DisableDiscoveryEnumeration = true)]

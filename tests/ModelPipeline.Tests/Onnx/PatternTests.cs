@@ -154,6 +154,69 @@ public sealed class PatternTests
         );
     }
 
+    [Theory]
+    [InlineData("nothing", true)]
+    [InlineData("one number", true)]
+    [InlineData("a vector", true)]
+    [InlineData("a row", true)]
+    [InlineData("a number a row", false)]
+    [InlineData("as many numbers as outputs, one a row", false)]
+    [InlineData("an activation", false)]
+    public void A_Gemm_is_a_projection_only_if_it_adds_a_constant_to_each_output(string added, bool isProjection)
+    {
+        var g = new GraphBuilder();
+        var x = g.FloatInput(added.StartsWith("as many", StringComparison.Ordinal) ? 4 : 2, 3);
+        var bias = added switch
+        {
+            "nothing" => "",
+            "one number" => g.Scalar(1),
+            "a vector" => g.Constant(Tensor.Vector(1f, 2, 3, 4)),
+            "a row" => g.Constant(Tensor.Of<float>([1, 4], [1, 2, 3, 4])),
+            "a number a row" => g.Constant(Tensor.Of<float>([2, 1], [1, 2])),
+            "an activation" => g.FloatInput(2, 4),
+            _ => g.Constant(Tensor.Of<float>([4, 1], [1, 2, 3, 4])),
+        };
+        var model = g.Build(g.Node("Gemm", [x, g.Constant(Tensor.Of<float>([3, 4], new float[12])), bias]));
+
+        var linears = PatternMatches.Of(model.Graph).Linears;
+
+        Assert.Equal(isProjection ? 1 : 0, linears.Count);
+        Assert.All(
+            linears,
+            linear => Assert.Equal(bias.Length == 0 ? null : linear.Outputs, new Editing(model, "test").Bias(linear)?.Length)
+        );
+    }
+
+    [Theory]
+    [InlineData(-1, "vector", true)]
+    [InlineData(2, "vector", true)]
+    [InlineData(1, "vector", false)]
+    [InlineData(-2, "vector", false)]
+    [InlineData(-1, "row", false)]
+    [InlineData(-1, "activation", false)]
+    public void The_operator_is_a_norm_of_the_last_axis_with_constants_alone(long axis, string scale, bool isNorm)
+    {
+        var g = new GraphBuilder();
+        // Its rank follows from the inputs.
+        var x = g.Node("Relu", [g.FloatInput(new(null, "batch"), new(null, "sequence"), 4)]);
+        var factors = scale switch
+        {
+            "vector" => g.Constant(Tensor.Vector(1f, 2, 3, 4)),
+            "row" => g.Constant(Tensor.Of<float>([1, 4], [1, 2, 3, 4])),
+            _ => g.FloatInput(4),
+        };
+        var bias = g.Constant(Tensor.Vector(1f, 2, 3, 4));
+
+        Assert.Equal(isNorm ? 1 : 0, Norms([factors]));
+        Assert.Equal(isNorm ? 1 : 0, Norms([factors, bias]));
+        Assert.Equal(isNorm ? 1 : 0, Norms([bias, factors]));
+
+        int Norms(string[] constants) =>
+            PatternMatches
+                .Of(g.Build(g.Node("LayerNormalization", [x, .. constants], Attributes.Of("axis", axis))).Graph)
+                .LayerNorms.Count(norm => norm.Output == norm.Nodes[^1].Output && norm.Nodes[0].Inputs.Skip(1).SequenceEqual(constants));
+    }
+
     [Fact]
     public void A_graph_of_nothing_but_sums_ends_soon()
     {

@@ -120,6 +120,40 @@ public sealed class UnusualGraphTests
         Assert.All(Scores(emulated).Zip(Scores(guarded)), pair => Assert.InRange(pair.First - pair.Second, -1, 1));
     }
 
+    /// <summary>A table of words that is a projection's weight too, and is read with two scales.</summary>
+    [Fact]
+    public void Each_reader_of_a_shared_table_gets_numbers_of_its_own_scale()
+    {
+        var g = new GraphBuilder(14);
+        var ids = g.Input("ids", ElementType.Int64, 2);
+        var table = g.Constant(Tensor.Of<float>([4, 2], [1, -1, 0.5f, 0.25f, 0.01f, 0.02f, -0.03f, 0.04f]), "table");
+        var (all, small) = (g.Node("Gather", [table, ids]), g.Node("Gather", [table, g.Constant(Tensor.Vector(2L, 3))]));
+        var product = g.Node("Gemm", [g.Constant(Tensor.Of<float>([1, 2], [1, 2])), table], Attributes.Of("transB", 1L));
+        var model = g.Build(all, small, product);
+
+        var emulated = NpuEmulation.Build(
+            model,
+            FusedOperators.Of(model.Graph),
+            new Dictionary<string, AffineParameters>
+            {
+                [all] = AffineParameters.Covering(-1, 1),
+                [small] = AffineParameters.Covering(-0.04f, 0.04f),
+            },
+            method: QuantizationMethod.Channel
+        );
+
+        Close(all, 0.005f);
+        Close(small, 0.0002f);
+        Close(product, 0.02f);
+        Assert.DoesNotContain(table, emulated.Graph.Initializers.Keys);
+
+        void Close(string value, float tolerance) =>
+            Assert.All(Run(model, value).Zip(Run(emulated, value)), pair => Assert.Equal(pair.First, pair.Second, tolerance));
+
+        static float[] Run(OnnxModel model, string value) =>
+            GraphBuilder.Run(model, value, Microsoft.ML.OnnxRuntime.OrtValue.CreateTensorValueFromMemory(new long[] { 0, 1 }, [2]));
+    }
+
     [Fact]
     public void Method_layer_gives_each_weight_one_scale()
     {

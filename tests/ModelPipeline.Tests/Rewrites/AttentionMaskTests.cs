@@ -44,6 +44,16 @@ public sealed class AttentionMaskTests
                 )
             ),
         ["Where(mask, scores, -1e9)"] = g => Softmax(g, g.Node("Where", [Kept(g), ScoresOf(g), g.Scalar(-1e9f)])),
+        ["Where(mask, scores, a number for each of them)"] = g =>
+            Softmax(
+                g,
+                g.Node("Where", [Kept(g), ScoresOf(g), g.Constant(Tensor.Of<float>([1, 1, 4, 4], [.. Enumerable.Repeat(-1e9f, 16)]))])
+            ),
+        ["Where(mask, scores, a number spread over them)"] = g =>
+            Softmax(
+                g,
+                g.Node("Where", [Kept(g), ScoresOf(g), g.Node("Expand", [g.Scalar(-1e9f), g.Constant(Tensor.Vector(1L, 1, 4, 4))])])
+            ),
         ["masked_fill over an expanded constant"] = g =>
             Masked(
                 g,
@@ -139,6 +149,7 @@ public sealed class AttentionMaskTests
         var rewritten = Pass.Named("mask").Apply(model);
 
         Assert.Contains("-> -30", Assert.Single(rewritten.Matches));
+        Assert.Empty(rewritten.Warnings);
         var (before, after) = (Probabilities(model, output), Probabilities(rewritten.Model, output));
         Assert.All(before.Zip(after), pair => Assert.Equal(pair.First, pair.Second, 1e-6));
         Assert.Empty(Pass.Named("mask").Apply(rewritten.Model).Matches);

@@ -1,8 +1,10 @@
 using ModelPipeline.Onnx;
 using ModelPipeline.Onnx.Checking;
 using ModelPipeline.Onnx.Patterns;
+using ModelPipeline.Onnx.Proto;
 using ModelPipeline.Rewrites;
 using ModelPipeline.Tests.Onnx;
+using Tensor = ModelPipeline.Onnx.Tensor;
 
 namespace ModelPipeline.Tests.Rewrites;
 
@@ -134,6 +136,79 @@ public sealed class FamilyTests
             Pass.Named("fold-shapes").Apply(PinShapes.Apply(exported, FamilyFixtures.Shape)).Model.Graph.Nodes,
             node => node.OpType == "If"
         );
+    }
+
+    [Fact]
+    public void Nodes_of_a_branch_without_names_stay_without()
+    {
+        var g = new GraphBuilder();
+        var x = g.FloatInput(1, 4);
+        var y = g.If(
+            g.Constant(Tensor.Scalar(true)),
+            new NodeProto
+            {
+                OpType = "Relu",
+                Input = { x },
+                Output = { "a" },
+            },
+            new NodeProto
+            {
+                OpType = "Neg",
+                Input = { "a" },
+                Output = { "b" },
+            }
+        );
+        var model = g.Build(new ValueInfo(y, ElementType.Float, [1, 4]));
+
+        var inlined = Pass.Named("fold-shapes").Apply(model);
+
+        Assert.Equal(["Relu", "Neg"], inlined.Model.Graph.Nodes.Select(node => node.OpType));
+        Assert.Equal(0, new Proof(model, []).Shift(inlined.Model));
+    }
+
+    [Fact]
+    public void Positions_that_a_text_refutes_stay_counted()
+    {
+        var g = new GraphBuilder();
+        var counted = g.Node("CumSum", [g.Input("input_ids", ElementType.Int64, 1, 1), g.Constant(Tensor.Scalar(1L))]);
+        var model = g.Build(g.Node("Gather", [g.Constant(Tensor.Of([1000, 1], new float[1000])), counted]));
+
+        var rewritten = Pass.Named("positions").Apply(model);
+
+        Assert.Same(model, rewritten.Model);
+        Assert.Equal("what is counted differs between texts", rewritten.Skipped);
+    }
+
+    [Fact]
+    public void Attention_of_rank_three_may_have_its_constants_in_nodes()
+    {
+        FamilyFixtures.SkipIfMissing();
+        var model = Pass
+            .Families.TakeWhile(pass => pass.Name != "rank-four")
+            .Aggregate(
+                PinShapes.Apply(FamilyFixtures.Load("deberta/deberta-cls-eager-ts14"), FamilyFixtures.Shape),
+                (rewritten, pass) => pass.Apply(rewritten).Model
+            );
+        var small = model.Graph.Initializers.Where(entry => entry.Value.Count <= 8).ToList();
+        var inNodes = model.With(
+            model.Graph with
+            {
+                Nodes =
+                [
+                    .. small.Select(entry => new Node("Constant", "", [], [entry.Key])
+                    {
+                        Attributes = [Attributes.Of("value", entry.Value)],
+                    }),
+                    .. model.Graph.Nodes,
+                ],
+                Initializers = new(model.Graph.Initializers.Except(small)),
+            }
+        );
+
+        var rewritten = Pass.Named("rank-four").Apply(inNodes);
+
+        Assert.Equal(2, rewritten.Matches.Count);
+        Assert.InRange(new Proof(model, []).Shift(rewritten.Model), 0, Proof.Exact);
     }
 
     [Fact]

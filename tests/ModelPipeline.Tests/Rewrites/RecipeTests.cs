@@ -52,6 +52,65 @@ public sealed class RecipeTests
     }
 
     [Fact]
+    public void Nodes_without_names_stay_without_or_get_names_of_their_own()
+    {
+        var named = TinyReranker.Prepared;
+        var model = named.With(named.Graph with { Nodes = [.. named.Graph.Nodes.Select(node => node with { Name = "" })] });
+
+        Assert.All(
+            ["balance", "hidden-split", "norm-copy"],
+            step => Assert.NotSame(model, Exact(step, model, [.. TinyReranker.CalibrationSamples.Take(8)]))
+        );
+    }
+
+    [Fact]
+    public void Norms_are_copied_whatever_an_export_calls_its_values()
+    {
+        var graph = TinyReranker.Prepared.Graph;
+        var computed = graph.Nodes.Select(node => node.Output).ToHashSet();
+        var model = TinyReranker.Prepared.With(
+            graph with
+            {
+                Nodes =
+                [
+                    .. graph.Nodes.Select(node =>
+                        node with
+                        {
+                            Inputs = [.. node.Inputs.Select(Renamed)],
+                            Outputs = [.. node.Outputs.Select(Renamed)],
+                        }
+                    ),
+                ],
+            }
+        );
+
+        Assert.Equal(8, Pass.Named("norm-copy").Apply(model, [.. TinyReranker.CalibrationSamples.Take(2)]).Matches.Count);
+
+        string Renamed(string value) => computed.Contains(value) ? value.Replace("MatMul", "_hidden_MatMul") : value;
+    }
+
+    [Theory]
+    [InlineData("query")]
+    [InlineData("query's projection")]
+    [InlineData("value")]
+    [InlineData("value's projection")]
+    public void What_others_read_too_is_not_balanced(string shared)
+    {
+        var graph = TinyReranker.Prepared.Graph;
+        var matches = PatternMatches.Of(graph);
+        var attention = matches.Attentions[0];
+        var value = shared.StartsWith("query", StringComparison.Ordinal) ? attention.Query : attention.Value;
+        if (shared.EndsWith("projection", StringComparison.Ordinal))
+            value = matches.ProjectionBehind(value)!.Output;
+        var model = TinyReranker.Prepared.With(graph with { Outputs = graph.Outputs.Add(new ValueInfo(value, ElementType.Undefined, [])) });
+        IReadOnlyList<long[][]> samples = [.. TinyReranker.CalibrationSamples.Take(4)];
+
+        Exact("balance", model, samples);
+
+        Assert.Equal(3, Pass.Named("balance").Apply(model, samples).Matches.Count);
+    }
+
+    [Fact]
     public void Norm_copies_make_the_quantized_products_better()
     {
         var copied = Pass.Named("norm-copy").Apply(TinyReranker.Prepared, [.. TinyReranker.CalibrationSamples.Take(32)]);

@@ -28,6 +28,67 @@ public sealed class PrepareTests
     }
 
     [Fact]
+    public void A_rewrite_whose_graph_does_not_run_is_left_out_and_the_reason_told()
+    {
+        var broken = new Pass(
+            "broken",
+            (model, _) =>
+                new(
+                    model.With(model.Graph with { Nodes = [.. model.Graph.Nodes.Select(node => node with { Name = "same" })] }),
+                    ["all nodes"]
+                )
+                {
+                    Skipped = "nothing else",
+                }
+        );
+
+        var (model, report, warnings) = Prepare(broken, Pass.Named("mask"));
+
+        Assert.Equal([(false, null), (true, 0.0)], report.Passes.Select(pass => (pass.Applied, pass.ScoreShift)));
+        Assert.Contains("ONNX Runtime refuses the model", report.Passes[0].Skipped);
+        Assert.Equal($"rewrite broken is left out: {report.Passes[0].Skipped}", Assert.Single(warnings));
+        Assert.Equal(Prepare(Pass.Named("mask")).Model.ToBytes(), model.ToBytes());
+        Assert.Contains("\"applied\": false", ReportJson.Text(report));
+    }
+
+    [Theory]
+    [InlineData("size")]
+    [InlineData("type")]
+    [InlineData("no number")]
+    public void Outputs_that_cannot_be_compared_have_moved_without_bound(string change)
+    {
+        var model = Of(g => g.FloatInput(1, 4));
+
+        var shift = new Proof(model, []).Shift(
+            Of(g =>
+            {
+                var x = g.FloatInput(1, 4);
+                return change switch
+                {
+                    "size" => g.Node("Concat", [x, x], Attributes.Of("axis", 1L)),
+                    "type" => g.Node("Cast", [x], Attributes.Of("to", (long)ElementType.Int64)),
+                    _ => g.Node("Mul", [x, g.Scalar(float.NaN)]),
+                };
+            }),
+            out var failure
+        );
+
+        Assert.Equal(double.PositiveInfinity, shift);
+        Assert.Equal(
+            change == "no number"
+                ? "finite numbers of an output became infinite or NaN, or the reverse"
+                : "outputs have another type or size",
+            failure
+        );
+
+        static OnnxModel Of(Func<GraphBuilder, string> value)
+        {
+            var g = new GraphBuilder();
+            return g.Build(g.Identity("y", value(g)));
+        }
+    }
+
+    [Fact]
     public void A_rewrite_within_the_limit_is_applied_and_its_shift_reported()
     {
         var (model, report, warnings) = Prepare(ShiftBias(0.00001f));

@@ -15,24 +15,34 @@ internal sealed record LayerNorm(IReadOnlyList<Node> Nodes, string Input, string
     public string Output => Nodes[^1].Output;
 
     /// <summary>The norm of which a node is the operator, or the square root; null for any other node.</summary>
-    public static LayerNorm? Of(Node node, UseDef uses) =>
+    /// <param name="node">Any node.</param>
+    /// <param name="uses">Of its graph.</param>
+    /// <param name="rank">Of a value; null if it is not known.</param>
+    public static LayerNorm? Of(Node node, UseDef uses, Func<string, int?> rank) =>
         node switch
         {
-            { OpType: "LayerNormalization" } => Operator(node, centered: true),
-            { OpType: "RMSNormalization" or "SimplifiedLayerNormalization" } => Operator(node, centered: false),
+            { OpType: "LayerNormalization" or "RMSNormalization" or "SimplifiedLayerNormalization" } => Operator(node, uses, rank),
             { OpType: "Sqrt", Domain: "" } => Written(node, uses),
             _ => null,
         };
 
-    private static LayerNorm Operator(Node node, bool centered) =>
-        new(
-            [node],
-            node.Inputs[0],
-            node.Inputs[1],
-            node.Inputs.ElementAtOrDefault(2) is { Length: > 0 } bias ? bias : null,
-            node.Attribute("epsilon") is { HasF: true } epsilon ? epsilon.F : 1e-5f,
-            centered
-        );
+    private static LayerNorm? Operator(Node node, UseDef uses, Func<string, int?> rank)
+    {
+        var bias = node.Inputs.ElementAtOrDefault(2) is { Length: > 0 } name ? name : null;
+        var axis = node.Int("axis", -1);
+        return IsVector(node.Inputs[1]) && (bias is null || IsVector(bias)) && (axis == -1 || axis == rank(node.Inputs[0]) - 1)
+            ? new(
+                [node],
+                node.Inputs[0],
+                node.Inputs[1],
+                bias,
+                node.Attribute("epsilon") is { HasF: true } epsilon ? epsilon.F : 1e-5f,
+                Centered: node.OpType == "LayerNormalization"
+            )
+            : null;
+
+        bool IsVector(string value) => uses.Constant(value) is { Type: ElementType.Float, Rank: 1 };
+    }
 
     private static LayerNorm? Written(Node sqrt, UseDef uses)
     {

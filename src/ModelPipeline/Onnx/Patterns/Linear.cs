@@ -6,7 +6,7 @@ namespace ModelPipeline.Onnx.Patterns;
 /// <param name="Sum">The Add of the bias; null if there is none, or a Gemm adds it.</param>
 /// <param name="WeightName">[inputs, outputs], or the other way round if <see cref="Transposed"/>.</param>
 /// <param name="Weight">Its value.</param>
-/// <param name="BiasName">[outputs]; null if there is none.</param>
+/// <param name="BiasName">[outputs], or one number for all of them; null if there is none.</param>
 internal sealed record Linear(Node Product, Node? Sum, string WeightName, Tensor Weight, string? BiasName)
 {
     public string Input => Product.Inputs[0];
@@ -32,15 +32,24 @@ internal sealed record Linear(Node Product, Node? Sum, string WeightName, Tensor
         if (node.OpType == "Gemm")
         {
             var plain = node.Int("transA", 0) == 0 && Factor(node, "alpha") == 1 && Factor(node, "beta") == 1;
-            return plain ? new Linear(node, null, node.Inputs[1], weight, node.Inputs.Length > 2 ? node.Inputs[2] : null) : null;
+            var added = node.Inputs.ElementAtOrDefault(2) is { Length: > 0 } name ? name : null;
+            var outputs = weight.Shape[node.Int("transB", 0) == 1 ? 0 : 1];
+            return plain && (added is null || IsVector(uses.Constant(added), outputs))
+                ? new Linear(node, null, node.Inputs[1], weight, added)
+                : null;
         }
         return
             uses.OnlyConsumer(node.Output) is { OpType: "Add" } sum
             && uses.Other(sum, node.Output) is { } bias
-            && uses.Constant(bias) is { Type: ElementType.Float, Rank: <= 1 }
+            && uses.Constant(bias) is { Rank: <= 1 } vector
+            && IsVector(vector, weight.Shape[1])
             ? new Linear(node, sum, node.Inputs[1], weight, bias)
             : new Linear(node, null, node.Inputs[1], weight, null);
     }
+
+    /// <summary>Whether a constant holds one number for each output, or one for all.</summary>
+    private static bool IsVector(Tensor? constant, long outputs) =>
+        constant is { Type: ElementType.Float } && (constant.Count == 1 || (constant.Count == outputs && constant.Shape[^1] == outputs));
 
     private static float Factor(Node gemm, string name) => gemm.Attribute(name) is { HasF: true } attribute ? attribute.F : 1;
 

@@ -1,3 +1,5 @@
+using ModelPipeline.Onnx.Checking;
+
 namespace ModelPipeline.Onnx.Patterns;
 
 /// <summary>What a transformer is made of, as found in one graph. Passes, quantizers and reports ask here, so that each form is known to
@@ -14,7 +16,10 @@ internal sealed class PatternMatches
         Uses = new UseDef(graph);
         varying = Varying(graph);
         Linears = [.. graph.Nodes.Select(node => Linear.Of(node, Uses)).OfType<Linear>()];
-        LayerNorms = [.. graph.Nodes.Select(node => LayerNorm.Of(node, Uses)).OfType<LayerNorm>()];
+        var values = new Lazy<IReadOnlyDictionary<string, InferredValue>>(() =>
+            OnnxChecker.Check(new OnnxModel { Graph = graph, Opset = OnnxReader.NewestOpset }).Values
+        );
+        LayerNorms = [.. graph.Nodes.Select(node => LayerNorm.Of(node, Uses, Rank)).OfType<LayerNorm>()];
         Gelus = [.. graph.Nodes.Select(node => Gelu.Of(node, Uses)).OfType<Gelu>()];
         Attentions = [.. graph.Nodes.Select(node => Attention.Of(node, this)).OfType<Attention>()];
         foreach (var linear in Linears)
@@ -22,6 +27,8 @@ internal sealed class PatternMatches
         foreach (var norm in LayerNorms)
             normsByOutput[norm.Output] = norm;
         FeedForwards = [.. Gelus.Select(gelu => FeedForward.Of(gelu, this)).OfType<FeedForward>()];
+
+        int? Rank(string value) => values.Value.GetValueOrDefault(value)?.Shape?.Count;
     }
 
     public static PatternMatches Of(Graph graph) => new(graph);
@@ -63,6 +70,13 @@ internal sealed class PatternMatches
                 return null;
         }
     }
+
+    /// <summary>The same, if nothing else reads the value or what the projection writes: its weights may then change as the value
+    /// is to.</summary>
+    public Linear? OwnProjectionBehind(string value) =>
+        Uses.OnlyConsumer(value) is not null && ProjectionBehind(value) is { } linear && Uses.OnlyConsumer(linear.Output) is not null
+            ? linear
+            : null;
 
     /// <summary>The norm that writes a value; null if none does.</summary>
     public LayerNorm? NormOf(string value) => normsByOutput.GetValueOrDefault(value);
