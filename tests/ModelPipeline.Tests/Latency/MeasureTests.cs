@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using ModelPipeline.Core;
 using ModelPipeline.Decision;
+using ModelPipeline.Manifest;
 using ModelPipeline.Metrics;
 using ModelPipeline.Onnx;
 using ModelPipeline.Planning;
@@ -191,6 +192,36 @@ public sealed partial class MeasureTests
             sample.Stage
         );
         Assert.DoesNotContain("\"operators\"", ReportJson.Text(plain));
+    }
+
+    /// <summary>What is emulated, or hides its chip, would spoil the rates.</summary>
+    [Theory]
+    [InlineData("rockchip,rk3588", 1)]
+    [InlineData("linux,dummy-virt", 0)]
+    public async Task Boards_of_Rockchips_refine_estimates_and_other_machines_do_not(string chip, int rows)
+    {
+        using var sample = new SampleBuild(
+            "rerank",
+            Model,
+            """
+                shapes: [[1, 32]]
+                latency: { passages: 3, requests: 4, warm_up: 1 }
+                variants:
+                  npu: { backend: simulator, precision: fp16 }
+            """
+        );
+        var report = await MeasureStage.RunAsync(sample.Build, sample.Stage);
+        var measured = report.Artifacts[0] with { Backend = Backend.Rknn, OnDevice = true };
+        report = report with { Machine = report.Machine with { Soc = ["vendor,board", chip] }, Artifacts = [measured] };
+        var source = OnnxModel.Load(Model);
+        var work = GraphWork.Of(source);
+
+        Estimates.Learn(sample.Build, report, new Dictionary<AttentionForm, ModelWork> { [AttentionForm.Fused] = work }, sample.Stage);
+
+        var own = Estimates.Of(sample.Build, work).Rows.Where(row => row.Own).ToList();
+        Assert.Equal(rows, own.Count);
+        Assert.All(own, row => Assert.Equal(measured.Sequential!.Passage.Figures.Mean.Value, row.Ms, 1e-6));
+        Assert.Equal(1 - rows, sample.Warnings.Count(warning => warning.Contains("refines no estimate", StringComparison.Ordinal)));
     }
 
     /// <summary>A table with all that an encoder has comes through; one that the runtime does not keep, or that nobody can read, is a
