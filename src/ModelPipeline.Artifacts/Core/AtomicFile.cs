@@ -126,6 +126,11 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>A name beside <paramref name="path"/> that is this process' own, and that <see cref="DeleteUnfinished"/> and
+    /// <see cref="DeleteRemains"/> know.</summary>
+    internal static string TemporaryName(string path) =>
+        $"{Path.GetFullPath(path)}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
+
     /// <summary>A file or folder under a temporary name, which is deleted unless it was renamed.</summary>
     private sealed class Unfinished : IDisposable
     {
@@ -138,7 +143,7 @@ public static class AtomicFile
         public Unfinished(string path)
         {
             this.path = Path.GetFullPath(path);
-            (temporary, replaced) = (Temporary(), Temporary());
+            (temporary, replaced) = (TemporaryName(path), TemporaryName(path));
             Directory.CreateDirectory(Path.GetDirectoryName(this.path)!);
         }
 
@@ -173,7 +178,5 @@ public static class AtomicFile
             DeleteFolder(replaced);
             File.Delete(temporary);
         }
-
-        private string Temporary() => $"{path}.{Environment.ProcessId}-{Guid.NewGuid():N}{TemporarySuffix}";
     }
 }

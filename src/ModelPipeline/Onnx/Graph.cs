@@ -15,6 +15,10 @@ public sealed record Node(string OpType, string Name, ImmutableArray<string> Inp
 
     public string Output => Outputs[0];
 
+    /// <summary>Its name with a suffix, for a copy; empty if it has none, for ONNX Runtime loads no model in which two nodes have one
+    /// name.</summary>
+    internal string NameWith(string suffix) => Name.Length == 0 ? "" : Name + suffix;
+
     /// <summary>Every value that it needs: inputs, and what its branches read.</summary>
     public IEnumerable<string> Reads => Captured.IsEmpty ? Inputs : Inputs.Concat(Captured);
 

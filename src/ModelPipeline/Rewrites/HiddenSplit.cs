@@ -102,7 +102,7 @@ internal static class HiddenSplit
             [
                 residual with
                 {
-                    Name = residual.Name.Length == 0 ? "" : residual.Name + Suffix,
+                    Name = residual.NameWith(Suffix),
                     Outputs = [rest],
                 },
                 .. path,

@@ -213,7 +213,7 @@ internal static class NormCopy
             .Nodes.Select(node =>
                 node with
                 {
-                    Name = node.Name.Length == 0 ? "" : node.Name + Suffix,
+                    Name = node.NameWith(Suffix),
                     Inputs = [.. node.Inputs.Select(Input)],
                     Outputs = [.. node.Outputs.Select(Name)],
                 }

@@ -148,7 +148,7 @@ internal static class OutlierSplit
             residual,
             residual with
             {
-                Name = residual.Name.Length == 0 ? "" : residual.Name + CleanSuffix,
+                Name = residual.NameWith(CleanSuffix),
                 Outputs = [cleaned],
             },
             new Node(

@@ -227,7 +227,7 @@ public static class QuantizeStage
         StageContext context
     )
     {
-        var graph = $"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        var graph = AtomicFile.TemporaryName(artifact);
         try
         {
             var source = OnnxModel.Load(inputs.Prepared);

@@ -226,8 +226,7 @@ internal sealed class ToolkitBuild(ModelBuild build, VariantSpec variant, InputS
                 byProduct: variant.Clip == RangeClip.OutputError
             );
 
-    private static string Scratch(string artifact) =>
-        Directory.CreateDirectory($"{artifact}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}").FullName;
+    private static string Scratch(string artifact) => Directory.CreateDirectory(AtomicFile.TemporaryName(artifact)).FullName;
 
     /// <summary>The validation's texts at some shapes.</summary>
     private async Task<IReadOnlyList<(InputShape Shape, IReadOnlyList<TokenizedInput> Rows)>> ValidatedAsync(

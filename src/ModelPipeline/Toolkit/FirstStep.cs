@@ -80,7 +80,7 @@ internal sealed record FirstStep(string Folder, IReadOnlyList<string> Tensors)
             Directory.SetLastWriteTimeUtc(own, DateTime.UtcNow);
             return new(own, ReportJson.Read<List<string>>(Path.Combine(own, TensorsFile)));
         }
-        var temporary = $"{Path.GetFullPath(own)}.{Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        var temporary = AtomicFile.TemporaryName(own);
         try
         {
             Directory.CreateDirectory(temporary);

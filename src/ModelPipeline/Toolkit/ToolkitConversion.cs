@@ -82,8 +82,7 @@ public static partial class ToolkitConversion
         var graph = model.Graph;
         var settings = SettingsOf(request, graph);
         var log = request.Log ?? request.Artifact + ".log";
-        var temporary =
-            $"{Path.GetFullPath(request.Artifact)}.{System.Environment.ProcessId}-{Guid.NewGuid():N}{AtomicFile.TemporarySuffix}";
+        var temporary = AtomicFile.TemporaryName(request.Artifact);
         var scratch = $"{temporary[..^AtomicFile.TemporarySuffix.Length]}-step1{AtomicFile.TemporarySuffix}";
         try
         {
